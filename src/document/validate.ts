@@ -1,0 +1,145 @@
+import { Ajv, type AnySchema, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { Finding } from './finding.js';
+import type { Path, SourceDocument } from './yaml.js';
+
+const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
+const compiled = new WeakMap<object, ValidateFunction>();
+
+/**
+ * Checks the part of a document at `base` against a JSON Schema and says where each violation stands.
+ *
+ * @param base the path of the checked part inside the document
+ * @param value that part's value (default: the document's own)
+ * @returns one finding a violation, empty when the value fits
+ */
+export function validate(
+  document: SourceDocument,
+  schema: AnySchema & object,
+  base: Path = [],
+  value: unknown = document.value,
+): Finding[] {
+  let check = compiled.get(schema);
+  if (check === undefined) {
+    check = ajv.compile(schema);
+    compiled.set(schema, check);
+  }
+  if (check(value)) return [];
+  return (check.errors ?? []).filter(isOwnCause).map((error) => toFinding(document, base, error));
+}
+
+/** `if`/`oneOf`/`anyOf` report themselves beside the branch that failed; only the branch tells a reader what to mend. */
+function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObject[]): boolean {
+  if (error.keyword === 'if') return false;
+  if (error.keyword === 'oneOf' || error.keyword === 'anyOf') {
+    return !all.some((other) => other !== error && other.schemaPath.startsWith(`${error.schemaPath}/`));
+  }
+  return true;
+}
+
+function toFinding(document: SourceDocument, base: Path, error: ErrorObject): Finding {
+  const path = [...base, ...pointerSteps(error.instancePath)];
+  const name = displayName(path);
+  switch (error.keyword) {
+    case 'additionalProperties':
+    case 'unevaluatedProperties': {
+      const key = String(error.params['additionalProperty'] ?? error.params['unevaluatedProperty']);
+      const known = Object.keys((error.parentSchema as { properties?: object } | undefined)?.properties ?? {});
+      const hint = nearest(key, known);
+      return {
+        ...document.keyAt([...path, key]),
+        level: 'error',
+        code: 'unknown-field',
+        message: `unknown field "${key}"${name === '' ? '' : ` in ${name}`}${hint === undefined ? '' : `; did you mean "${hint}"?`}`,
+      };
+    }
+    case 'required': {
+      const key = String(error.params['missingProperty']);
+      return {
+        ...document.at(path),
+        level: 'error',
+        code: 'missing-field',
+        message: `${name === '' ? 'the document' : name} must have the field "${key}"`,
+      };
+    }
+    case 'type':
+      return {
+        ...document.at(path),
+        level: 'error',
+        code: 'wrong-type',
+        message: `${name} must be ${article(String(error.params['type']))}, not ${article(typeName(error.data))}`,
+      };
+    case 'enum':
+      return {
+        ...document.at(path),
+        level: 'error',
+        code: 'invalid-value',
+        message: `${name} must be one of ${(error.params['allowedValues'] as unknown[]).map((v) => JSON.stringify(v)).join(', ')}`,
+      };
+    case 'const':
+      return {
+        ...document.at(path),
+        level: 'error',
+        code: 'invalid-value',
+        message: `${name} must be ${JSON.stringify(error.params['allowedValue'])}`,
+      };
+    default:
+      return {
+        ...document.at(path),
+        level: 'error',
+        code: 'invalid-value',
+        message: `${name} ${error.message ?? 'is invalid'}`,
+      };
+  }
+}
+
+/** RFC 6901 JSON Pointer to steps. */
+function pointerSteps(pointer: string): string[] {
+  if (pointer === '') return [];
+  return pointer
+    .slice(1)
+    .split('/')
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
+function displayName(path: Path): string {
+  return path.map(String).join('.');
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  return typeof value;
+}
+
+function article(type: string): string {
+  const types = type.split(',');
+  return types.map((t) => (t === 'null' ? t : `${/^[aeio]/.test(t) ? 'an' : 'a'} ${t}`)).join(' or ');
+}
+
+/** The known name that a typo most likely meant, if any is within two edits. */
+function nearest(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = 3;
+  for (const candidate of known) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** Levenshtein distance, two rows. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (previous[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min((previous[j] as number) + 1, (row[j - 1] as number) + 1, substitution));
+    }
+    previous = row;
+  }
+  return previous[b.length] as number;
+}

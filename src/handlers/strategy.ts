@@ -1,0 +1,104 @@
+import type { Denial } from '../errors.js';
+import type { Answer, Endpoint } from '../introspection/answer.js';
+import type { Fields } from '../request/fields.js';
+import type { Target } from '../request/target.js';
+
+/** What an access strategy may look at: the request as the decision sees it, already canonical. */
+export interface Attempt {
+  readonly method: string;
+  readonly target: Target;
+  readonly fields: Fields;
+}
+
+/** Who an allowed request acts for, as far as the strategy learned it. */
+export interface Subject {
+  /** The subject identifier (`sub`), empty for an anonymous or unauthenticated request. */
+  readonly subject: string;
+  readonly clientId?: string;
+  /** The scopes granted to the token. */
+  readonly scopes?: readonly string[];
+  /** The claims mutators read: the introspection answer or the JWT's payload. */
+  readonly claims?: Readonly<Record<string, unknown>>;
+  /** When the credential ends, in seconds since 1970, if it says so. */
+  readonly expiresAt?: number;
+}
+
+/** What an access strategy says of a request. */
+export type Outcome =
+  | { readonly kind: 'allow'; readonly subject: Subject; readonly introspection?: IntrospectionTrace }
+  | { readonly kind: 'deny'; readonly denial: Denial; readonly introspection?: IntrospectionTrace; readonly subject?: Subject }
+  /** This strategy sees no credential it is responsible for: the rule's next one decides. */
+  | { readonly kind: 'pass' };
+
+/** How the introspection of one request went, for the audit line. */
+export interface IntrospectionTrace {
+  readonly from: 'hit' | 'miss' | 'coalesced' | 'failed';
+  /** Milliseconds waited; 0 for a hit. */
+  readonly ms: number;
+}
+
+/** What a strategy needs from the running gateway. `explain` and `test` pass their own, without a network. */
+export interface Services {
+  /**
+   * Asks the authorization server about a token, or the cache.
+   * Synchronous on a hit, so that the hot path makes no promise.
+   */
+  introspect(endpoint: Endpoint, token: string): Introspected | Promise<Introspected>;
+  /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */
+  now(): number;
+}
+
+/** An introspection's result, or why there is none. Never rejects: trouble is a value. */
+export type Introspected =
+  | { readonly ok: true; readonly answer: Answer; readonly trace: IntrospectionTrace }
+  | {
+      readonly ok: false;
+      /** For the log, never for the client. */
+      readonly cause: string;
+      /** Seconds, for `Retry-After`. */
+      readonly retryAfter: number;
+      readonly trace: IntrospectionTrace;
+    };
+
+/** One compiled access strategy of one rule. */
+export interface AccessStrategy {
+  /** The handler's name as the rule writes it. */
+  readonly handler: string;
+  /** The scopes it requires, for `explain`, `/rules` and challenges. */
+  readonly requiredScopes: readonly string[];
+  authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome>;
+}
+
+/** The gateway-wide values that a handler falls back to where the rule's `config` is silent. */
+export interface HandlerDefaults {
+  readonly scopeStrategy: ScopeStrategyName;
+  /** The endpoint for rules that name no `introspection_url`. */
+  readonly endpoint: Endpoint;
+  /** Clock skew tolerated on `exp`, `nbf` and `iat`, in seconds. */
+  readonly leeway: number;
+}
+
+/** How required scopes are compared with granted ones; see `scope.ts`. */
+export type ScopeStrategyName = 'exact' | 'hierarchic' | 'wildcard';
+
+/** A kind of access strategy: how its `config` must look, and how it is compiled. Registered in `handlers/table.ts`. */
+export interface Handler {
+  readonly name: string;
+  /** JSON Schema (draft-07) of the rule's `config`; the handlers that take none accept only an empty object. */
+  readonly schema: Readonly<Record<string, unknown>>;
+  /**
+   * @param config already valid against `schema`
+   * @throws ConfigError when a value fits the schema but cannot work
+   */
+  compile(config: Readonly<Record<string, unknown>>, defaults: HandlerDefaults): AccessStrategy;
+}
+
+/** A rule's `config` value that cannot work, with the path of the offending field inside `config`. */
+export class ConfigError extends Error {
+  readonly path: readonly (string | number)[];
+  constructor(path: readonly (string | number)[], message: string) {
+    super(message);
+    this.name = 'ConfigError';
+    this.path = path;
+  }
+}
