@@ -1,0 +1,40 @@
+# scopegate's image: Node, the compiled program and its runtime dependencies; no shell, no package manager.
+ARG NODE_VERSION=24
+
+FROM node:${NODE_VERSION}-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+# No dependency needs an install script to work, so none may run one.
+RUN npm ci --ignore-scripts
+COPY tsconfig.json ./
+COPY src ./src
+RUN npm run build
+RUN npm ci --omit=dev --ignore-scripts
+# A volume mounted over this folder takes its owner, so that `clients apply` can write without being root.
+RUN mkdir credentials && chmod 0700 credentials
+
+# The C library, libstdc++ and CA certificates, and nothing else: the base that distroless' own Node images stand on.
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="scopegate" \
+      org.opencontainers.image.description="OAuth2 introspection reverse proxy: Kyma APIRules, Ory Hydra tokens, one process" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+WORKDIR /app
+ENV NODE_ENV=production PATH=/usr/local/bin:/usr/bin:/bin
+COPY --from=build /usr/local/bin/node /usr/local/bin/node
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+COPY --from=build --chown=65532:65532 /app/credentials /credentials
+# The code belongs to root: the process cannot change what it runs. A number, so that runAsNonRoot can verify it.
+USER 65532:65532
+EXPOSE 4455
+# Asks the admin port over loopback: it is never published, and the image has no curl.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 \
+  CMD ["node", "--eval", "fetch(`http://127.0.0.1:${process.env.SCOPEGATE_LISTEN_ADMIN_PORT ?? 4456}/health/ready`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+# The exec form: Node is process 1 and gets SIGTERM itself.
+ENTRYPOINT ["node", "dist/cli.js"]
+CMD ["serve", "--config", "/etc/scopegate/scopegate.yaml"]

