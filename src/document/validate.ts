@@ -1,5 +1,6 @@
 import { Ajv, type AnySchema, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Finding } from './finding.js';
+import { nearest } from './nearest.js';
 import type { Path, SourceDocument } from './yaml.js';
 
 const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
@@ -27,9 +28,21 @@ export function validate(
   return (check.errors ?? []).filter(isOwnCause).map((error) => toFinding(document, base, error));
 }
 
-/** `if`/`oneOf`/`anyOf` report themselves beside the branch that failed; only the branch tells a reader what to mend. */
+/**
+ * `if`/`oneOf`/`anyOf` report themselves beside the branch that failed; only the branch tells a reader what to mend.
+ * So does a mistyped key: the field it was meant to be is not missing as well.
+ */
 function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObject[]): boolean {
   if (error.keyword === 'if') return false;
+  if (error.keyword === 'required') {
+    const missing = [String(error.params['missingProperty'])];
+    return !all.some(
+      (other) =>
+        other.keyword === 'additionalProperties' &&
+        other.instancePath === error.instancePath &&
+        nearest(String(other.params['additionalProperty']), missing) !== undefined,
+    );
+  }
   if (error.keyword === 'oneOf' || error.keyword === 'anyOf') {
     return !all.some((other) => other !== error && other.schemaPath.startsWith(`${error.schemaPath}/`));
   }
@@ -43,7 +56,9 @@ function toFinding(document: SourceDocument, base: Path, error: ErrorObject): Fi
     case 'additionalProperties':
     case 'unevaluatedProperties': {
       const key = String(error.params['additionalProperty'] ?? error.params['unevaluatedProperty']);
-      const known = Object.keys((error.parentSchema as { properties?: object } | undefined)?.properties ?? {});
+      const known = Object.keys(
+        (error.parentSchema as { properties?: object } | undefined)?.properties ?? {},
+      );
       const hint = nearest(key, known);
       return {
         ...document.keyAt([...path, key]),
@@ -82,6 +97,16 @@ function toFinding(document: SourceDocument, base: Path, error: ErrorObject): Fi
         code: 'invalid-value',
         message: `${name} must be ${JSON.stringify(error.params['allowedValue'])}`,
       };
+    case 'pattern': {
+      // A pattern's `title` says in words what the expression says to machines.
+      const title = (error.parentSchema as { title?: string } | undefined)?.title;
+      return {
+        ...document.at(path),
+        level: 'error',
+        code: 'invalid-value',
+        message: `${name} must ${title === undefined ? `match ${String(error.params['pattern'])}` : `be ${title}`}`,
+      };
+    }
     default:
       return {
         ...document.at(path),
@@ -114,32 +139,4 @@ function typeName(value: unknown): string {
 function article(type: string): string {
   const types = type.split(',');
   return types.map((t) => (t === 'null' ? t : `${/^[aeio]/.test(t) ? 'an' : 'a'} ${t}`)).join(' or ');
-}
-
-/** The known name that a typo most likely meant, if any is within two edits. */
-function nearest(name: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let bestDistance = 3;
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) {
-      best = candidate;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-/** Levenshtein distance, two rows. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (previous[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min((previous[j] as number) + 1, (row[j - 1] as number) + 1, substitution));
-    }
-    previous = row;
-  }
-  return previous[b.length] as number;
 }

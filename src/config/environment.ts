@@ -1,0 +1,158 @@
+import type { Finding, Position } from '../document/finding.js';
+import { nearest } from '../document/nearest.js';
+import { type Path, readDocuments, type SourceDocument } from '../document/yaml.js';
+import { type Leaf, leaves, type SettingSchema } from './schema.js';
+
+/** The process's environment, or a test's. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const PREFIX = 'SCOPEGATE_';
+
+/**
+ * The variable for a leaf: `SCOPEGATE_`, then the path's steps joined with underscores in upper case. Inside a step a
+ * camelCase boundary is an underscore as well: `introspection.clientAuth.clientSecretFile` is
+ * `SCOPEGATE_INTROSPECTION_CLIENT_AUTH_CLIENT_SECRET_FILE`.
+ */
+export function variableName(path: readonly string[]): string {
+  return PREFIX + path.map(snake).join('_');
+}
+
+/** All names a leaf answers to: a step may also be written without its inner underscores (`CLIENTAUTH`). */
+export function variableNames(path: readonly string[]): string[] {
+  return path
+    .reduce<string[]>(
+      (names, step) =>
+        [...new Set([snake(step), step.toUpperCase()])].flatMap((form) =>
+          names.map((name) => (name === '' ? form : `${name}_${form}`)),
+        ),
+      [''],
+    )
+    .map((name) => PREFIX + name);
+}
+
+function snake(step: string): string {
+  return step.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase();
+}
+
+/** A leaf that the environment sets. */
+interface Override {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly value: unknown;
+}
+
+/**
+ * Lays the environment's values over a settings document. A variable that names no setting is an error, for a typo in
+ * one would else silently leave a default in force; only the variables that Kubernetes itself derives from a Service
+ * called `scopegate…` are passed over. Positions of what the environment set have the file `env:NAME`.
+ *
+ * @returns the document that holds file and environment together, to be validated as a whole
+ */
+export function withEnvironment(
+  document: SourceDocument,
+  environment: Environment,
+): { document: SourceDocument; findings: Finding[] } {
+  const known = new Map<string, Leaf>();
+  for (const leaf of leaves()) for (const name of variableNames(leaf.path)) known.set(name, leaf);
+
+  const findings: Finding[] = [];
+  const overrides = new Map<Leaf, Override>();
+  for (const name of Object.keys(environment)
+    .filter((key) => key.startsWith(PREFIX))
+    .sort()) {
+    const text = environment[name];
+    if (text === undefined) continue;
+    const leaf = known.get(name);
+    if (leaf === undefined) {
+      if (isServiceLink(name, text)) continue;
+      const hint = nearest(
+        name,
+        [...known.values()].map(({ path }) => variableName(path)),
+      );
+      const message = `no setting is called ${name}${hint === undefined ? '' : `; did you mean ${hint}?`}`;
+      findings.push({ ...position(name), level: 'error', code: 'unknown-variable', message });
+      continue;
+    }
+    const earlier = overrides.get(leaf);
+    if (earlier !== undefined) {
+      const message = `${earlier.name} sets ${leaf.path.join('.')} as well`;
+      findings.push({ ...position(name), level: 'error', code: 'duplicate-variable', message });
+      continue;
+    }
+    const read = interpret(text, leaf.schema, name);
+    findings.push(...read.findings);
+    if (read.findings.length === 0) overrides.set(leaf, { name, path: leaf.path, value: read.value });
+  }
+  return { document: overlay(document, [...overrides.values()]), findings };
+}
+
+function position(name: string): Position {
+  return { file: `env:${name}`, line: 1, col: 1 };
+}
+
+/** What Docker links and Kubernetes set for a Service: `X_SERVICE_HOST`, `X_SERVICE_PORT[_NAME]`, `X_PORT…=tcp://…`. */
+function isServiceLink(name: string, text: string): boolean {
+  return (
+    /_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$/.test(name) ||
+    (/_PORT$/.test(name) && /^(tcp|udp|sctp):\/\//.test(text)) ||
+    /_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name)
+  );
+}
+
+/** A variable's text as the leaf's type; what does not fit stays text and is the schema's to refuse. */
+function interpret(
+  text: string,
+  schema: SettingSchema,
+  name: string,
+): { value: unknown; findings: Finding[] } {
+  switch (schema.type) {
+    case 'integer':
+      return { value: /^-?[0-9]{1,16}$/.test(text) ? Number(text) : text, findings: [] };
+    case 'boolean':
+      return { value: text === 'true' ? true : text === 'false' ? false : text, findings: [] };
+    case 'array':
+    case 'object':
+      return structure(text, schema, name);
+    default:
+      return { value: text, findings: [] };
+  }
+}
+
+/** Maps are YAML or JSON text; lists are that too, or items between commas. */
+function structure(
+  text: string,
+  schema: SettingSchema,
+  name: string,
+): { value: unknown; findings: Finding[] } {
+  if (schema.type === 'array' && !/^\s*(\[|- )/.test(text)) {
+    return { value: text.split(',').map((item) => item.trim()), findings: [] };
+  }
+  const { documents, findings } = readDocuments(text, `env:${name}`);
+  return { value: documents[0]?.value ?? (schema.type === 'array' ? [] : {}), findings };
+}
+
+function overlay(document: SourceDocument, overrides: readonly Override[]): SourceDocument {
+  if (overrides.length === 0) return document;
+  let value = document.value;
+  for (const override of overrides) value = replace(value, override.path, override.value);
+  const source = (path: Path): Position | undefined => {
+    const found = overrides.find((override) => override.path.every((step, index) => step === path[index]));
+    return found === undefined ? undefined : position(found.name);
+  };
+  return {
+    file: document.file,
+    value,
+    at: (path) => source(path) ?? document.at(path),
+    keyAt: (path) => source(path) ?? document.keyAt(path),
+  };
+}
+
+/** A copy of `target` with `value` at `path`; a file's value that is no mapping stays, for the schema to refuse. */
+function replace(target: unknown, path: readonly string[], value: unknown): unknown {
+  const [step, ...rest] = path;
+  if (step === undefined) return value;
+  if (target !== undefined && target !== null && (typeof target !== 'object' || Array.isArray(target)))
+    return target;
+  const fields = (target ?? {}) as Record<string, unknown>;
+  return { ...fields, [step]: replace(fields[step], rest, value) };
+}

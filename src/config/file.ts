@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import type { Finding } from '../document/finding.js';
+import { readDocuments, type SourceDocument } from '../document/yaml.js';
+
+/**
+ * Reads the settings file: one YAML or JSON document, not yet validated.
+ *
+ * @returns the document, an empty one for an empty file (the environment may say everything), or none with the findings
+ */
+export function readSettingsFile(file: string): { document?: SourceDocument; findings: Finding[] } {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+  } catch (error) {
+    const why = error instanceof TypeError ? 'is not UTF-8 text' : `cannot be read: ${reason(error)}`;
+    return { findings: [at(file, 'unreadable-file', `the settings file ${why}`)] };
+  }
+  const { documents, findings } = readDocuments(text, file);
+  if (findings.length > 0) return { findings };
+  const [first, second] = documents;
+  if (second !== undefined) {
+    const message = 'the settings file holds more than one document';
+    return { findings: [{ ...second.at([]), level: 'error', code: 'invalid-value', message }] };
+  }
+  return { document: first ?? empty(file), findings: [] };
+}
+
+function empty(file: string): SourceDocument {
+  const start = { file, line: 1, col: 1 };
+  return { file, value: {}, at: () => start, keyAt: () => start };
+}
+
+/** The system's own word for what went wrong (`ENOENT`, …), without the path, which the position says. */
+function reason(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? 'unknown error';
+}
+
+function at(file: string, code: string, message: string): Finding {
+  return { file, line: 1, col: 1, level: 'error', code, message };
+}

@@ -1,0 +1,240 @@
+import { DURATION_PATTERN } from './duration.js';
+
+/**
+ * The part of JSON Schema (draft-07) that the settings use. Every leaf says in `description` what it does and in
+ * `default` what holds where it is absent; a leaf without a default is optional and off, or required by its section.
+ */
+export interface SettingSchema {
+  readonly $schema?: string;
+  readonly $id?: string;
+  readonly title?: string;
+  readonly description: string;
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
+  readonly default?: unknown;
+  readonly properties?: Readonly<Record<string, SettingSchema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: false | Omit<SettingSchema, 'description'>;
+  readonly items?: Omit<SettingSchema, 'description'>;
+  readonly minItems?: number;
+  readonly enum?: readonly string[];
+  readonly pattern?: string;
+  readonly minLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+/** A mapping with these fields and no others. */
+function section(
+  description: string,
+  properties: Readonly<Record<string, SettingSchema>>,
+  required?: readonly string[],
+): SettingSchema {
+  return {
+    description,
+    type: 'object',
+    additionalProperties: false,
+    ...(required === undefined ? {} : { required }),
+    properties,
+  };
+}
+
+function text(description: string, fallback?: string): SettingSchema {
+  return {
+    description,
+    type: 'string',
+    minLength: 1,
+    ...(fallback === undefined ? {} : { default: fallback }),
+  };
+}
+
+function integer(description: string, fallback: number, minimum = 0, maximum = 2_147_483_647): SettingSchema {
+  return { description, type: 'integer', minimum, maximum, default: fallback };
+}
+
+function flag(description: string, fallback: boolean): SettingSchema {
+  return { description, type: 'boolean', default: fallback };
+}
+
+function choice(description: string, values: readonly string[], fallback: string): SettingSchema {
+  return { description, enum: values, default: fallback };
+}
+
+function duration(description: string, fallback: string): SettingSchema {
+  return {
+    description,
+    title: 'a duration such as 500ms, 2s, 5m or 1h',
+    type: 'string',
+    pattern: DURATION_PATTERN,
+    default: fallback,
+  };
+}
+
+function map(description: string, fallback: Readonly<Record<string, string>>): SettingSchema {
+  return { description, type: 'object', additionalProperties: { type: 'string' }, default: fallback };
+}
+
+function list(description: string, fallback?: readonly string[]): SettingSchema {
+  return {
+    description,
+    type: 'array',
+    items: { type: 'string', minLength: 1 },
+    ...(fallback === undefined ? { minItems: 1 } : { default: fallback }),
+  };
+}
+
+function listener(description: string, host: string, port: number): SettingSchema {
+  return section(description, {
+    host: text('Address to listen on: an IP address or a name of this host.', host),
+    port: integer('TCP port to listen on; 0 takes any free one.', port, 0, 65_535),
+    tls: section(
+      'Serve TLS. Absent: plain HTTP.',
+      {
+        cert: text('PEM file of the certificate, followed by its intermediate certificates.'),
+        key: text("PEM file of the certificate's private key."),
+        ca: text('PEM file of further intermediate certificates to send.'),
+        clientCa: text(
+          'PEM file of the authorities whose client certificates are accepted; a client must then show one.',
+        ),
+        minVersion: choice('Lowest TLS version accepted.', ['TLSv1.2', 'TLSv1.3'], 'TLSv1.2'),
+      },
+      ['cert', 'key'],
+    ),
+  });
+}
+
+/** The settings file: drives validation, environment variables, `scopegate schema` and the reference in the docs. */
+export const settingsSchema: SettingSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  $id: 'urn:scopegate:settings',
+  title: 'scopegate settings',
+  ...section(
+    'The settings file of scopegate. Paths are relative to its folder.',
+    {
+      listen: section('Where the gateway listens.', {
+        proxy: listener('The port for the traffic to guard.', '0.0.0.0', 4455),
+        admin: listener('The port for health, metrics, rules and decisions.', '127.0.0.1', 4456),
+      }),
+      rules: list('APIRule files, or folders of them (*.yaml, *.yml, *.json).'),
+      services: map(
+        'Where the service of an APIRule lives: an http or https origin by `name.namespace`, by `name`, or `default`. {name}, {namespace} and {port} stand for the fields of the service.',
+        { default: 'http://{name}:{port}' },
+      ),
+      domain: text(
+        'Domain appended to an APIRule host that has no dot. Absent: such a host is kept as it is.',
+      ),
+      realm: text('The realm of WWW-Authenticate challenges (RFC 9110 section 11.5).', 'scopegate'),
+      trustedProxies: list('Networks (CIDR) of peers whose X-Forwarded-* fields are believed.', [
+        '127.0.0.0/8',
+        '::1/128',
+      ]),
+      introspection: section(
+        'The token introspection of the authorization server (RFC 7662).',
+        {
+          url: text('The introspection endpoint; redirects are not followed.'),
+          scopeStrategy: choice(
+            'How a required scope is compared with a granted one, where a rule does not say.',
+            ['exact', 'hierarchic', 'wildcard'],
+            'exact',
+          ),
+          timeout: duration('Longest time for one introspection, retries included.', '2s'),
+          connectTimeout: duration('Longest time to open a connection.', '1s'),
+          maxResponseBytes: integer('Largest answer read.', 262_144, 1),
+          concurrency: integer('Most introspections in flight at once.', 128, 1),
+          queue: integer('Most introspections waiting for their turn; one more is refused with 503.', 1024),
+          retries: integer('Most retries after a connection error, within the timeout.', 1, 0, 10),
+          leeway: duration('Clock skew tolerated on exp, nbf and iat.', '0s'),
+          headers: map('Header fields sent with every introspection.', {}),
+          requireContentType: flag('Refuse an answer whose Content-Type is not application/json.', true),
+          clientAuth: section('How the gateway authenticates at the endpoint.', {
+            method: choice(
+              'none, basic (client_secret_basic), post (client_secret_post), private_key_jwt, client_secret_jwt, tls (a client certificate) or bearer (a fixed token).',
+              ['none', 'basic', 'post', 'private_key_jwt', 'client_secret_jwt', 'tls', 'bearer'],
+              'none',
+            ),
+            clientId: text('The client identifier.'),
+            clientSecret: text('The client secret; prefer clientSecretFile.'),
+            clientSecretFile: text('File that holds the client secret.'),
+            token: text('The token of the method bearer; prefer tokenFile.'),
+            tokenFile: text('File that holds the token of the method bearer.'),
+          }),
+          cache: section('The cache of introspection answers.', {
+            enabled: flag('Keep answers.', true),
+            ttl: duration('Longest life of an active answer; the exp of the token ends it sooner.', '60s'),
+            negativeTtl: duration('Life of an inactive answer.', '5s'),
+            maxEntries: integer('Most active answers kept.', 100_000, 1),
+            negativeMaxEntries: integer('Most inactive answers kept, apart from the active ones.', 10_000, 1),
+            shared: section(
+              'A second tier that several gateways share. Absent: none.',
+              { url: text('Address of the store, redis://host:port.') },
+              ['url'],
+            ),
+          }),
+          breaker: section('Stops asking an authorization server that fails.', {
+            failures: integer('Consecutive failures that open the breaker; 0 turns it off.', 5),
+            openFor: duration('Time before an open breaker lets one introspection through.', '5s'),
+          }),
+        },
+        ['url'],
+      ),
+      matching: section('How a request finds its rule.', {
+        overlap: choice(
+          'error: two rules that match one request are refused. specific: a rule whose paths are proved to lie inside those of another one wins there.',
+          ['error', 'specific'],
+          'error',
+        ),
+      }),
+      forward: section('How requests are forwarded.', {
+        timeout: duration(
+          'Longest wait for the answer of an upstream to begin, where neither rule nor APIRule says.',
+          '180s',
+        ),
+        connectTimeout: duration('Longest time to open a connection to an upstream.', '5s'),
+        idleTimeout: duration('Longest time without a byte of a body, either way.', '60s'),
+        maxBodyBytes: integer('Largest request body; 0 for no limit.', 0, 0, Number.MAX_SAFE_INTEGER),
+        maxHeaderBytes: integer('Largest header section of a request.', 16_384, 1024, 1_048_576),
+        maxTargetBytes: integer('Longest request target.', 8192, 64, 1_048_576),
+        host: choice(
+          'Host that the upstream gets: its own (upstream) or that of the request (preserve).',
+          ['upstream', 'preserve'],
+          'upstream',
+        ),
+        webSockets: flag('Forward WebSocket upgrades.', true),
+        webSocketMaxAge: duration('Longest life of a WebSocket connection.', '1h'),
+        via: text(
+          'The name of the gateway in Via (RFC 9110 section 7.6.3), by which it knows a loop.',
+          'scopegate',
+        ),
+        connections: integer('Most connections to one upstream.', 256, 1),
+        tls: section('TLS to upstreams.', {
+          ca: text("PEM file of the authorities to trust instead of the system's."),
+          insecureSkipVerify: flag('Do not verify the certificates of upstreams. Insecure.', false),
+        }),
+      }),
+      server: section('Limits on clients.', {
+        headersTimeout: duration('Longest time for the header section of a request to arrive.', '10s'),
+        keepAliveTimeout: duration('Longest time an idle connection stays open.', '65s'),
+        bodyIdleTimeout: duration('Longest time without a byte of a request body.', '30s'),
+        maxConnections: integer('Most connections at once; 0 for no limit.', 0),
+        drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
+      }),
+      log: section('The log on standard output.', {
+        level: choice('Least level written.', ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
+        audit: flag('Write one line for every decision.', true),
+        pretty: flag('Write lines for people instead of JSON.', false),
+      }),
+    },
+    ['rules', 'introspection'],
+  ),
+};
+
+/** One leaf of the settings: a value that one environment variable can set. */
+export interface Leaf {
+  readonly path: readonly string[];
+  readonly schema: SettingSchema;
+}
+
+/** The leaves in the schema's order; maps and lists are leaves as a whole. */
+export function leaves(schema: SettingSchema = settingsSchema, path: readonly string[] = []): Leaf[] {
+  if (schema.properties === undefined) return [{ path, schema }];
+  return Object.entries(schema.properties).flatMap(([key, child]) => leaves(child, [...path, key]));
+}

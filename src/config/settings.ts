@@ -1,0 +1,356 @@
+import { accessSync, constants } from 'node:fs';
+import { isIP } from 'node:net';
+import { dirname, isAbsolute, join } from 'node:path';
+import { byPosition, type Finding } from '../document/finding.js';
+import { validate } from '../document/validate.js';
+import type { Path, SourceDocument } from '../document/yaml.js';
+import type { ScopeStrategyName } from '../handlers/strategy.js';
+import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
+import { DURATION_PATTERN, parseDuration } from './duration.js';
+import { type Environment, withEnvironment } from './environment.js';
+import { readSettingsFile } from './file.js';
+import { type SettingSchema, settingsSchema } from './schema.js';
+import { readSecret, Secret } from './secret.js';
+import { unbuilt } from './unbuilt.js';
+
+/**
+ * The settings with all defaults in place. Durations are milliseconds; paths of files are as the process can open
+ * them. What each one does stands in `schema.ts`.
+ */
+export interface Settings {
+  /** The settings file itself. */
+  readonly file: string;
+  readonly listen: { readonly proxy: Listener; readonly admin: Listener };
+  readonly rules: readonly string[];
+  readonly services: ServiceTemplates;
+  readonly domain?: string;
+  readonly realm: string;
+  readonly trustedProxies: readonly string[];
+  readonly introspection: IntrospectionSettings;
+  readonly matching: { readonly overlap: 'error' | 'specific' };
+  readonly forward: ForwardSettings;
+  readonly server: ServerSettings;
+  readonly log: { readonly level: LogLevel; readonly audit: boolean; readonly pretty: boolean };
+}
+
+/** One address to listen on. */
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: ListenerTls;
+}
+
+/** Files of a listener's TLS identity. */
+export interface ListenerTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca?: string;
+  readonly clientCa?: string;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+}
+
+/** How tokens are introspected. */
+export interface IntrospectionSettings {
+  readonly url: string;
+  readonly scopeStrategy: ScopeStrategyName;
+  readonly timeout: number;
+  readonly connectTimeout: number;
+  readonly maxResponseBytes: number;
+  readonly concurrency: number;
+  readonly queue: number;
+  readonly retries: number;
+  readonly leeway: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly requireContentType: boolean;
+  readonly clientAuth: ClientAuth;
+  readonly cache: {
+    readonly enabled: boolean;
+    readonly ttl: number;
+    readonly negativeTtl: number;
+    readonly maxEntries: number;
+    readonly negativeMaxEntries: number;
+  };
+  readonly breaker: { readonly failures: number; readonly openFor: number };
+}
+
+/** How the gateway authenticates at the introspection endpoint (RFC 6749 section 2.3, RFC 7662 section 2.1). */
+export type ClientAuth =
+  | { readonly method: 'none' }
+  | { readonly method: 'basic' | 'post'; readonly clientId: string; readonly clientSecret: Secret }
+  | { readonly method: 'bearer'; readonly token: Secret };
+
+/** How requests are forwarded. */
+export interface ForwardSettings {
+  readonly timeout: number;
+  readonly connectTimeout: number;
+  readonly idleTimeout: number;
+  readonly maxBodyBytes: number;
+  readonly maxHeaderBytes: number;
+  readonly maxTargetBytes: number;
+  readonly host: 'upstream' | 'preserve';
+  readonly webSockets: boolean;
+  readonly webSocketMaxAge: number;
+  readonly via: string;
+  readonly connections: number;
+  readonly tls: { readonly ca?: string; readonly insecureSkipVerify: boolean };
+}
+
+/** Limits on clients. */
+export interface ServerSettings {
+  readonly headersTimeout: number;
+  readonly keepAliveTimeout: number;
+  readonly bodyIdleTimeout: number;
+  readonly maxConnections: number;
+  readonly drainTimeout: number;
+}
+
+/** The log's levels, as pino has them. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+
+/**
+ * Reads the settings file, lays the environment over it, and checks both as a whole.
+ *
+ * @param file the settings file's path; findings name it as it is given
+ * @param environment the variables, of which those with the prefix `SCOPEGATE_` count
+ * @returns the settings where no finding is an error
+ */
+export function loadSettings(
+  file: string,
+  environment: Environment,
+): { settings?: Settings; findings: Finding[] } {
+  const read = readSettingsFile(file);
+  if (read.document === undefined) return { findings: read.findings };
+  const { document, findings } = withEnvironment(read.document, environment);
+  findings.push(...validate(document, settingsSchema));
+  if (findings.length > 0) return { findings: findings.sort(byPosition) };
+
+  // Valid by the schema, so the shape is the one that the interface above says, but for what `Loader` still changes.
+  const raw = complete(settingsSchema, document.value) as RawSettings;
+  const loader = new Loader(document, dirname(file));
+  const settings = loader.settings(file, raw);
+  findings.push(...unbuilt(document), ...loader.findings);
+  findings.sort(byPosition);
+  return findings.some(({ level }) => level === 'error') ? { findings } : { settings, findings };
+}
+
+type RawSettings = Omit<Settings, 'file' | 'introspection'> & {
+  readonly introspection: Omit<IntrospectionSettings, 'clientAuth'> & { readonly clientAuth: RawClientAuth };
+};
+
+interface RawClientAuth {
+  readonly method: string;
+  readonly clientId?: string;
+  readonly clientSecret?: string;
+  readonly clientSecretFile?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
+}
+
+/** Fills in defaults and turns durations into milliseconds. A section that is absent and has required fields stays so. */
+function complete(schema: SettingSchema, value: unknown): unknown {
+  if (schema.properties !== undefined) {
+    if (value === undefined && schema.required !== undefined) return undefined;
+    const given = (value ?? {}) as Readonly<Record<string, unknown>>;
+    return Object.fromEntries(
+      Object.entries(schema.properties)
+        .map(
+          ([key, child]) =>
+            [key, complete(child, Object.hasOwn(given, key) ? given[key] : undefined)] as const,
+        )
+        .filter(([, field]) => field !== undefined),
+    );
+  }
+  const settled = value ?? schema.default;
+  // An overlong duration becomes NaN here; `durations` reports it.
+  if (schema.pattern === DURATION_PATTERN) return parseDuration(String(settled)) ?? Number.NaN;
+  return settled;
+}
+
+/** Turns valid values into usable ones and collects what no schema can say. */
+class Loader {
+  readonly findings: Finding[] = [];
+  readonly #document: SourceDocument;
+  readonly #folder: string;
+
+  constructor(document: SourceDocument, folder: string) {
+    this.#document = document;
+    this.#folder = folder;
+  }
+
+  settings(file: string, raw: RawSettings): Settings {
+    this.#durations(settingsSchema, raw, []);
+    this.#services(raw.services);
+    this.#networks(raw.trustedProxies);
+    this.#names(raw);
+    this.#endpoint(raw.introspection.url);
+    this.#headers(raw.introspection.headers);
+    const { proxy, admin } = raw.listen;
+    if (proxy.port === admin.port && proxy.port !== 0) {
+      this.#error(['listen', 'admin', 'port'], 'listen.admin.port must differ from listen.proxy.port');
+    }
+    return {
+      ...raw,
+      file,
+      listen: { proxy: this.#listener('proxy', proxy), admin: this.#listener('admin', admin) },
+      rules: raw.rules.map((path) => this.#resolve(path)),
+      introspection: { ...raw.introspection, clientAuth: this.#clientAuth(raw.introspection.clientAuth) },
+      forward: { ...raw.forward, tls: this.#files(['forward', 'tls'], raw.forward.tls, ['ca']) },
+    };
+  }
+
+  #error(path: Path, message: string, code = 'invalid-value'): void {
+    this.findings.push({ ...this.#document.at(path), level: 'error', code, message });
+  }
+
+  #resolve(path: string): string {
+    return isAbsolute(path) ? path : join(this.#folder, path);
+  }
+
+  #durations(schema: SettingSchema, value: unknown, path: readonly string[]): void {
+    if (Number.isNaN(value)) this.#error(path, `${path.join('.')} must be shorter than 24 days`);
+    for (const [key, child] of Object.entries(schema.properties ?? {})) {
+      if (value !== undefined) {
+        this.#durations(child, (value as Readonly<Record<string, unknown>>)[key], [...path, key]);
+      }
+    }
+  }
+
+  #services(services: ServiceTemplates): void {
+    for (const [name, template] of Object.entries(services)) {
+      const problem = checkTemplate(template);
+      if (problem !== undefined) this.#error(['services', name], `services.${name} ${problem}`);
+    }
+  }
+
+  #networks(networks: readonly string[]): void {
+    networks.forEach((network, index) => {
+      const [address = '', prefix, more] = network.split('/');
+      const version = isIP(address);
+      const bits = version === 4 ? 32 : 128;
+      const fits = prefix === undefined || (/^[0-9]{1,3}$/.test(prefix) && Number(prefix) <= bits);
+      if (version === 0 || !fits || more !== undefined) {
+        this.#error(
+          ['trustedProxies', index],
+          `trustedProxies.${index} must be a network such as 10.0.0.0/8 or ::1/128`,
+        );
+      }
+    });
+  }
+
+  #names(raw: RawSettings): void {
+    if (!/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/.test(raw.realm)) {
+      this.#error(['realm'], 'realm must be printable ASCII without quotation mark and backslash');
+    }
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(raw.forward.via)) {
+      this.#error(['forward', 'via'], 'forward.via must be a token (RFC 9110 section 5.6.2)');
+    }
+    if (raw.domain !== undefined && !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(raw.domain)) {
+      this.#error(['domain'], 'domain must be a domain name');
+    }
+  }
+
+  #endpoint(url: string): void {
+    const parsed = URL.canParse(url) ? new URL(url) : undefined;
+    if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
+      this.#error(['introspection', 'url'], 'introspection.url must be an http or https URL');
+    } else if (parsed.username !== '' || parsed.password !== '') {
+      this.#error(
+        ['introspection', 'url'],
+        'introspection.url must hold no credentials; use introspection.clientAuth',
+      );
+    } else if (parsed.hash !== '') {
+      this.#error(['introspection', 'url'], 'introspection.url must have no fragment');
+    }
+  }
+
+  #headers(headers: Readonly<Record<string, string>>): void {
+    for (const [name, value] of Object.entries(headers)) {
+      if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || /[^\t\x20-\x7e]/.test(value)) {
+        this.#error(
+          ['introspection', 'headers', name],
+          `introspection.headers.${name} is no valid header field`,
+        );
+      }
+    }
+  }
+
+  #listener(name: 'proxy' | 'admin', listener: Listener): Listener {
+    if (listener.tls === undefined) return listener;
+    return {
+      ...listener,
+      tls: this.#files(['listen', name, 'tls'], listener.tls, ['cert', 'key', 'ca', 'clientCa']),
+    };
+  }
+
+  /** Resolves a section's file names and makes sure that each can be read. */
+  #files<T extends object>(section: Path, values: T, keys: readonly (keyof T & string)[]): T {
+    const resolved: Partial<Record<keyof T, string>> = {};
+    for (const key of keys) {
+      const value = values[key];
+      if (typeof value !== 'string') continue;
+      const file = this.#resolve(value);
+      resolved[key] = file;
+      try {
+        accessSync(file, constants.R_OK);
+      } catch (error) {
+        this.#unreadable([...section, key], file, error);
+      }
+    }
+    return { ...values, ...resolved };
+  }
+
+  #unreadable(path: Path, file: string, error: unknown): void {
+    const { code, message } = error as NodeJS.ErrnoException;
+    this.#error(path, `${path.join('.')}: ${file} cannot be used: ${code ?? message}`, 'unreadable-file');
+  }
+
+  #clientAuth(raw: RawClientAuth): ClientAuth {
+    const section: Path = ['introspection', 'clientAuth'];
+    const needs = NEEDS[raw.method] ?? [];
+    for (const key of Object.keys(raw) as (keyof RawClientAuth)[]) {
+      if (key === 'method' || needs.includes(key.replace(/File$/, '')) || NEEDS[raw.method] === undefined)
+        continue;
+      this.#error(
+        [...section, key],
+        `introspection.clientAuth.${key} is of no use with the method ${raw.method}`,
+      );
+    }
+    if (needs.includes('clientId') && raw.clientId === undefined) {
+      this.#error(section, `introspection.clientAuth must have the field "clientId"`, 'missing-field');
+    }
+    if (raw.method === 'basic' || raw.method === 'post') {
+      const clientSecret = this.#secret(section, 'clientSecret', raw.clientSecret, raw.clientSecretFile);
+      return { method: raw.method, clientId: raw.clientId ?? '', clientSecret };
+    }
+    if (raw.method === 'bearer') {
+      return { method: 'bearer', token: this.#secret(section, 'token', raw.token, raw.tokenFile) };
+    }
+    // The methods that are not built are an error already.
+    return { method: 'none' };
+  }
+
+  #secret(section: Path, key: string, inline: string | undefined, file: string | undefined): Secret {
+    const name = [...section, key].join('.');
+    if (inline !== undefined && file !== undefined) {
+      this.#error([...section, `${key}File`], `${name} and ${name}File are both given`);
+    } else if (file !== undefined) {
+      const path = this.#resolve(file);
+      try {
+        return readSecret(path);
+      } catch (error) {
+        this.#unreadable([...section, `${key}File`], path, error);
+      }
+    } else if (inline === undefined) {
+      this.#error(section, `${section.join('.')} must have the field "${key}File"`, 'missing-field');
+    }
+    return new Secret(inline ?? '');
+  }
+}
+
+/** The fields each built method of client authentication takes. */
+const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  none: [],
+  basic: ['clientId', 'clientSecret'],
+  post: ['clientId', 'clientSecret'],
+  bearer: ['token'],
+};

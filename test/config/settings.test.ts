@@ -1,0 +1,225 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { loadSettings } from '../../src/config/settings.js';
+import type { Finding } from '../../src/document/finding.js';
+
+const MINIMAL = 'rules: [ ./rules ]\nintrospection:\n  url: http://hydra:4445/admin/oauth2/introspect\n';
+
+function short({ line, col, level, code }: Finding): string {
+  return `${line}:${col} ${level} ${code}`;
+}
+
+t.test('two settings suffice; all others have their defaults', (t) => {
+  const file = join(t.testdir({ 'settings.yaml': MINIMAL }), 'settings.yaml');
+  const { settings, findings } = loadSettings(file, {});
+  t.same(findings, []);
+  t.same(settings, {
+    file,
+    listen: { proxy: { host: '0.0.0.0', port: 4455 }, admin: { host: '127.0.0.1', port: 4456 } },
+    rules: [join(file, '..', 'rules')],
+    services: { default: 'http://{name}:{port}' },
+    realm: 'scopegate',
+    trustedProxies: ['127.0.0.0/8', '::1/128'],
+    introspection: {
+      url: 'http://hydra:4445/admin/oauth2/introspect',
+      scopeStrategy: 'exact',
+      timeout: 2000,
+      connectTimeout: 1000,
+      maxResponseBytes: 262_144,
+      concurrency: 128,
+      queue: 1024,
+      retries: 1,
+      leeway: 0,
+      headers: {},
+      requireContentType: true,
+      clientAuth: { method: 'none' },
+      cache: {
+        enabled: true,
+        ttl: 60_000,
+        negativeTtl: 5000,
+        maxEntries: 100_000,
+        negativeMaxEntries: 10_000,
+      },
+      breaker: { failures: 5, openFor: 5000 },
+    },
+    matching: { overlap: 'error' },
+    forward: {
+      timeout: 180_000,
+      connectTimeout: 5000,
+      idleTimeout: 60_000,
+      maxBodyBytes: 0,
+      maxHeaderBytes: 16_384,
+      maxTargetBytes: 8192,
+      host: 'upstream',
+      webSockets: true,
+      webSocketMaxAge: 3_600_000,
+      via: 'scopegate',
+      connections: 256,
+      tls: { insecureSkipVerify: false },
+    },
+    server: {
+      headersTimeout: 10_000,
+      keepAliveTimeout: 65_000,
+      bodyIdleTimeout: 30_000,
+      maxConnections: 0,
+      drainTimeout: 30_000,
+    },
+    log: { level: 'info', audit: true, pretty: false },
+  });
+  t.end();
+});
+
+t.test('the sample of the documentation is valid', (t) => {
+  const sample = `
+listen:
+  proxy: { host: 0.0.0.0, port: 4455 }
+  admin: { host: 127.0.0.1, port: 4456 }
+rules: [ ./rules ]
+services:
+  default: "http://{name}.{namespace}.svc.cluster.local:{port}"
+  httpbin: http://127.0.0.1:8000
+introspection:
+  url: http://hydra:4445/admin/oauth2/introspect
+  scopeStrategy: hierarchic
+  timeout: 2s
+  clientAuth: { method: none }
+  cache: { ttl: 60s, negativeTtl: 5s, maxEntries: 100000 }
+matching:
+  overlap: specific
+`;
+  const { settings, findings } = loadSettings(join(t.testdir({ 's.yaml': sample }), 's.yaml'), {});
+  t.same(findings, []);
+  t.equal(settings?.introspection.scopeStrategy, 'hierarchic');
+  t.equal(settings?.services['httpbin'], 'http://127.0.0.1:8000');
+  t.equal(settings?.services['default'], 'http://{name}.{namespace}.svc.cluster.local:{port}');
+  t.end();
+});
+
+t.test('JSON is read as well', (t) => {
+  const text = JSON.stringify({ rules: ['/r'], introspection: { url: 'http://h/' } });
+  const { settings } = loadSettings(join(t.testdir({ 's.json': text }), 's.json'), {});
+  t.same(settings?.rules, ['/r'], 'absolute paths stay');
+  t.end();
+});
+
+t.test('every violation has its line and column', (t) => {
+  const cases: readonly [string, string, string][] = [
+    ['unknown key', `${MINIMAL}matchin: { overlap: error }\n`, '4:1 error unknown-field'],
+    ['unknown nested key', `${MINIMAL}  cahce: {}\n`, '4:3 error unknown-field'],
+    ['wrong type', `${MINIMAL}listen:\n  proxy: { port: "80" }\n`, '5:18 error wrong-type'],
+    ['out of range', `${MINIMAL}listen: { proxy: { port: 70000 } }\n`, '4:26 error invalid-value'],
+    ['no duration', `${MINIMAL}  timeout: 2\n`, '4:12 error wrong-type'],
+    ['bad duration', `${MINIMAL}  timeout: 2sec\n`, '4:12 error invalid-value'],
+    ['overlong duration', `${MINIMAL}  timeout: 9999h\n`, '4:12 error invalid-value'],
+    ['unknown choice', `${MINIMAL}  scopeStrategy: fuzzy\n`, '4:18 error invalid-value'],
+    ['missing rules', 'introspection: { url: http://h/ }\n', '1:1 error missing-field'],
+    ['empty rules', 'rules: []\nintrospection: { url: http://h/ }\n', '1:8 error invalid-value'],
+    ['missing url', 'rules: [ r ]\nintrospection:\n  timeout: 2s\n', '3:3 error missing-field'],
+    ['duplicate key', `${MINIMAL}rules: [ other ]\n`, '4:1 error duplicate-key'],
+    ['no URL', 'rules: [ r ]\nintrospection: { url: hydra }\n', '2:23 error invalid-value'],
+    [
+      'credentials in the URL',
+      'rules: [ r ]\nintrospection: { url: "http://u:p@h/" }\n',
+      '2:23 error invalid-value',
+    ],
+    ['service with a path', `${MINIMAL}services:\n  a: http://a/b\n`, '5:6 error invalid-value'],
+    ['unknown placeholder', `${MINIMAL}services: { a: "http://{host}:80" }\n`, '4:16 error invalid-value'],
+    ['no network', `${MINIMAL}trustedProxies: [ 10.0.0.0/8, 10.0.0.0/33 ]\n`, '4:31 error invalid-value'],
+    ['one port for two', `${MINIMAL}listen: { admin: { port: 4455 } }\n`, '4:26 error invalid-value'],
+    ['header of two lines', `${MINIMAL}  headers: { x-a: "b\\nc" }\n`, '4:19 error invalid-value'],
+    ['realm with a quotation mark', `${MINIMAL}realm: 'a"b'\n`, '4:8 error invalid-value'],
+    [
+      'absent certificate',
+      `${MINIMAL}listen: { proxy: { tls: { cert: a, key: b } } }\n`,
+      '4:33 error unreadable-file',
+    ],
+    ['two documents', `${MINIMAL}---\nrules: []\n`, '5:1 error invalid-value'],
+  ];
+  for (const [name, text, expected] of cases) {
+    const file = join(t.testdir({ 's.yaml': text }), 's.yaml');
+    const { settings, findings } = loadSettings(file, {});
+    t.equal(settings, undefined, name);
+    t.equal(findings[0] && short(findings[0]), expected, name);
+  }
+  t.end();
+});
+
+t.test('all violations are found in one run, in order', (t) => {
+  const text = 'rules: 1\nintrospection:\n  url: http://h/\n  retries: many\nlog: { level: loud }\n';
+  const { findings } = loadSettings(join(t.testdir({ 's.yaml': text }), 's.yaml'), {});
+  t.same(findings.map(short), ['1:8 error wrong-type', '4:12 error wrong-type', '5:15 error invalid-value']);
+  t.end();
+});
+
+t.test('what is not implemented is an error, not ignored', (t) => {
+  const folder = t.testdir({ ca: 'x', cert: 'x', key: 'x' });
+  const cases: readonly [string, string][] = [
+    ['  clientAuth: { method: private_key_jwt }\n', '4:17'],
+    ['  clientAuth: { method: client_secret_jwt }\n', '4:17'],
+    ['  clientAuth: { method: tls }\n', '4:17'],
+    ['  cache: { shared: { url: "redis://valkey:6379" } }\n', '4:12'],
+    [
+      `listen: { proxy: { tls: { cert: ${folder}/cert, key: ${folder}/key, clientCa: ${folder}/ca } } }\n`,
+      '4:',
+    ],
+  ];
+  for (const [text, place] of cases) {
+    const { settings, findings } = loadSettings(
+      join(t.testdir({ ca: '', cert: '', key: '', 's.yaml': MINIMAL + text }), 's.yaml'),
+      {},
+    );
+    t.equal(settings, undefined);
+    t.equal(findings[0]?.code, 'not-implemented', text);
+    t.match(findings[0] && short(findings[0]), place);
+  }
+  t.end();
+});
+
+t.test('client authentication takes its secret from a file', (t) => {
+  const text = `${MINIMAL}  clientAuth: { method: basic, clientId: gate, clientSecretFile: secret }\n`;
+  const file = join(t.testdir({ 's.yaml': text, secret: 'hunter2\n' }), 's.yaml');
+  const { settings, findings } = loadSettings(file, {});
+  t.same(findings, []);
+  const auth = settings?.introspection.clientAuth;
+  t.equal(auth?.method === 'basic' && auth.clientSecret.reveal(), 'hunter2');
+  t.notMatch(JSON.stringify(settings), 'hunter2');
+  t.end();
+});
+
+t.test('client authentication that is incomplete or at odds with itself is refused', (t) => {
+  const cases: readonly [string, string][] = [
+    ['{ method: basic, clientId: gate }', 'missing-field'],
+    ['{ method: post, clientSecret: hunter2 }', 'missing-field'],
+    ['{ method: bearer }', 'missing-field'],
+    ['{ method: basic, clientId: gate, clientSecretFile: absent }', 'unreadable-file'],
+    ['{ method: basic, clientId: gate, clientSecret: hunter2, clientSecretFile: secret }', 'invalid-value'],
+    ['{ clientId: gate }', 'invalid-value'],
+    ['{ method: bearer, token: hunter2, clientSecret: hunter2 }', 'invalid-value'],
+  ];
+  for (const [text, code] of cases) {
+    const folder = t.testdir({ 's.yaml': `${MINIMAL}  clientAuth: ${text}\n`, secret: 'hunter2' });
+    const { settings, findings } = loadSettings(join(folder, 's.yaml'), {});
+    t.equal(settings, undefined, text);
+    t.same(
+      findings.map((finding) => finding.code),
+      [code],
+      text,
+    );
+    t.notMatch(JSON.stringify(findings), 'hunter2', text);
+  }
+  t.end();
+});
+
+t.test('a file that cannot be read says why', (t) => {
+  const folder = t.testdir({ folder: {}, 'latin1.yaml': Buffer.from([0x72, 0xe9]) });
+  for (const [name, why] of [
+    ['absent', 'ENOENT'],
+    ['folder', 'EISDIR'],
+    ['latin1.yaml', 'UTF-8'],
+  ] as const) {
+    const { findings } = loadSettings(join(folder, name), {});
+    t.equal(findings[0]?.code, 'unreadable-file');
+    t.match(findings[0]?.message, why);
+  }
+  t.end();
+});
