@@ -25,7 +25,7 @@ export function validate(
     compiled.set(schema, check);
   }
   if (check(value)) return [];
-  return (check.errors ?? []).filter(isOwnCause).map((error) => toFinding(document, base, error));
+  return (check.errors ?? []).filter(isOwnCause).map((error, _index, all) => toFinding(document, base, error, all));
 }
 
 /**
@@ -36,12 +36,7 @@ function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObjec
   if (error.keyword === 'if') return false;
   if (error.keyword === 'required') {
     const missing = [String(error.params['missingProperty'])];
-    return !all.some(
-      (other) =>
-        other.keyword === 'additionalProperties' &&
-        other.instancePath === error.instancePath &&
-        nearest(String(other.params['additionalProperty']), missing) !== undefined,
-    );
+    return !unknownKeys(error, all).some((key) => nearest(key, missing) !== undefined);
   }
   if (error.keyword === 'oneOf' || error.keyword === 'anyOf') {
     return !all.some((other) => other !== error && other.schemaPath.startsWith(`${error.schemaPath}/`));
@@ -49,7 +44,19 @@ function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObjec
   return true;
 }
 
-function toFinding(document: SourceDocument, base: Path, error: ErrorObject): Finding {
+/** The keys nobody knows in the mapping that an error is about. */
+function unknownKeys(error: ErrorObject, all: readonly ErrorObject[]): string[] {
+  return all
+    .filter(({ keyword, instancePath }) => keyword === 'additionalProperties' && instancePath === error.instancePath)
+    .map(({ params }) => String(params['additionalProperty']));
+}
+
+function toFinding(
+  document: SourceDocument,
+  base: Path,
+  error: ErrorObject,
+  all: readonly ErrorObject[],
+): Finding {
   const path = [...base, ...pointerSteps(error.instancePath)];
   const name = displayName(path);
   switch (error.keyword) {
@@ -69,8 +76,10 @@ function toFinding(document: SourceDocument, base: Path, error: ErrorObject): Fi
     }
     case 'required': {
       const key = String(error.params['missingProperty']);
+      // A key nobody knows is where the missing one should stand, more likely than at the mapping's first line.
+      const [unknown] = unknownKeys(error, all);
       return {
-        ...document.at(path),
+        ...(unknown === undefined ? document.at(path) : document.keyAt([...path, unknown])),
         level: 'error',
         code: 'missing-field',
         message: `${name === '' ? 'the document' : name} must have the field "${key}"`,
