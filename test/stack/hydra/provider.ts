@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import { exportJWK, generateKeyPair } from 'jose';
+import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import Provider, { errors, type KoaContextWithOIDC, type TokenEndpointGrantContext } from 'oidc-provider';
 import { type Clients, oidcMetadata } from './client.js';
 import { BadBody, readForm } from './form.js';
@@ -51,10 +51,9 @@ export async function createCore(issuer: string, clients: Clients, lifetime: num
     const client = clients.get(id);
     return client && oidcMetadata(client);
   });
-  const { privateKey } = await generateKeyPair('RS256', { extractable: true });
   const provider = new Provider(issuer, {
     adapter: (model) => store.adapter(model),
-    jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig' }] },
+    jwks: { keys: [await signingKey()] },
     cookies: { keys: [randomBytes(16).toString('hex')] },
     routes: { token: '/oauth2/token', revocation: '/oauth2/revoke', jwks: '/.well-known/jwks.json' },
     ttl: { ClientCredentials: lifetime },
@@ -95,6 +94,16 @@ export async function createCore(issuer: string, clients: Clients, lifetime: num
       await (await provider.ClientCredentials.find(token))?.destroy();
     },
   };
+}
+
+let key: Promise<JWK> | undefined;
+
+/** One key for all servers of a process: making one takes longer than everything else at start. */
+async function signingKey(): Promise<JWK> {
+  key ??= generateKeyPair('RS256', { extractable: true })
+    .then(({ privateKey }) => exportJWK(privateKey))
+    .then((jwk) => ({ ...jwk, alg: 'RS256', use: 'sig' }));
+  return await key;
 }
 
 type Token = InstanceType<Provider['ClientCredentials']>;

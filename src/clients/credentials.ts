@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** What of a client's credentials a folder holds. */
+export interface Credentials {
+  readonly id?: string;
+  readonly secret?: string;
+}
+
+/** The files' names: those of Hydra Maester before v0.0.31, which are the ones written, and those since. */
+const NAMES = { id: ['client_id', 'CLIENT_ID'], secret: ['client_secret', 'CLIENT_SECRET'] } as const;
+
+/** A folder that holds credentials in a way that cannot be used. */
+export class CredentialsError extends Error {}
+
+/**
+ * Reads a folder that looks as a mounted Kubernetes Secret: one file a key.
+ *
+ * @throws CredentialsError when both names of a key exist and disagree
+ */
+export async function readCredentials(folder: string): Promise<Credentials> {
+  const [id, secret] = [await readKey(folder, NAMES.id), await readKey(folder, NAMES.secret)];
+  return { ...(id === undefined ? {} : { id }), ...(secret === undefined ? {} : { secret }) };
+}
+
+/** Makes the folder, private to its owner, before there is anything to put into it. */
+export async function prepareFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * Writes the credentials with mode 0600. A reader never sees half a file, nor the id of one client beside the secret
+ * of another: what is there goes first, and the id, without which there are no credentials, comes last.
+ */
+export async function writeCredentials(folder: string, { id, secret }: Credentials): Promise<void> {
+  await prepareFolder(folder);
+  for (const name of [...NAMES.id, ...NAMES.secret]) await rm(join(folder, name), { force: true });
+  if (secret !== undefined) await writeFile(folder, NAMES.secret[0], secret);
+  if (id !== undefined) await writeFile(folder, NAMES.id[0], id);
+}
+
+async function readKey(folder: string, names: readonly string[]): Promise<string | undefined> {
+  const values = new Set<string>();
+  for (const name of names) {
+    try {
+      const value = (await readFile(join(folder, name), 'utf8')).replace(/\r?\n$/, '');
+      if (value !== '') values.add(value);
+    } catch (error) {
+      // A folder that is a file is no folder; the write will say so.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+    }
+  }
+  if (values.size > 1) throw new CredentialsError(`${names.join(' and ')} in ${folder} disagree`);
+  return [...values][0];
+}
+
+async function writeFile(folder: string, name: string, value: string): Promise<void> {
+  const temporary = join(folder, `.${name}.${randomBytes(6).toString('hex')}`);
+  try {
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(value);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, join(folder, name));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

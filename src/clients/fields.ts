@@ -1,0 +1,151 @@
+import { isDeepStrictEqual } from 'node:util';
+
+/** A client as Hydra's admin API reads and writes it. */
+export type ClientDocument = Readonly<Record<string, unknown>>;
+
+/** How a field's values are compared. */
+type Kind =
+  /** As they are. */
+  | 'value'
+  /** Lists whose order means nothing. */
+  | 'set'
+  /** A space-separated list whose order means nothing. */
+  | 'words'
+  /** Go's durations: Hydra gives `1h` back as `1h0m0s`. */
+  | 'duration';
+
+/** One field of an OAuth2Client's spec that is a field of Hydra's client. */
+export interface Field {
+  /** The path in the manifest's spec. */
+  readonly spec: readonly [string] | readonly [string, string];
+  /** The name in Hydra's client. */
+  readonly hydra: string;
+  readonly kind: Kind;
+  /** What Hydra fills in where a client leaves the field out: no difference to a manifest that does so too. */
+  readonly filled?: readonly unknown[];
+}
+
+const LIFESPANS = [
+  'authorization_code_grant_access_token_lifespan',
+  'authorization_code_grant_id_token_lifespan',
+  'authorization_code_grant_refresh_token_lifespan',
+  'client_credentials_grant_access_token_lifespan',
+  'implicit_grant_access_token_lifespan',
+  'implicit_grant_id_token_lifespan',
+  'jwt_bearer_grant_access_token_lifespan',
+  'refresh_token_grant_access_token_lifespan',
+  'refresh_token_grant_id_token_lifespan',
+  'refresh_token_grant_refresh_token_lifespan',
+] as const;
+
+/** The manifest's token lifespans; they have Hydra's own names. */
+export const lifespans: readonly string[] = LIFESPANS;
+
+/** Every field of the spec that goes to Hydra, but for `scope` and `scopeArray`, which are one field there. */
+export const fields: readonly Field[] = [
+  { spec: ['clientName'], hydra: 'client_name', kind: 'value' },
+  { spec: ['grantTypes'], hydra: 'grant_types', kind: 'set' },
+  { spec: ['responseTypes'], hydra: 'response_types', kind: 'set', filled: [['code']] },
+  { spec: ['redirectUris'], hydra: 'redirect_uris', kind: 'set' },
+  { spec: ['requestUris'], hydra: 'request_uris', kind: 'set' },
+  { spec: ['postLogoutRedirectUris'], hydra: 'post_logout_redirect_uris', kind: 'set' },
+  { spec: ['allowedCorsOrigins'], hydra: 'allowed_cors_origins', kind: 'set' },
+  { spec: ['audience'], hydra: 'audience', kind: 'set' },
+  { spec: ['skipConsent'], hydra: 'skip_consent', kind: 'value' },
+  { spec: ['skipLogoutConsent'], hydra: 'skip_logout_consent', kind: 'value' },
+  {
+    spec: ['tokenEndpointAuthMethod'],
+    hydra: 'token_endpoint_auth_method',
+    kind: 'value',
+    filled: ['client_secret_basic'],
+  },
+  { spec: ['tokenEndpointAuthSigningAlg'], hydra: 'token_endpoint_auth_signing_alg', kind: 'value' },
+  { spec: ['metadata'], hydra: 'metadata', kind: 'value' },
+  { spec: ['jwksUri'], hydra: 'jwks_uri', kind: 'value' },
+  {
+    spec: ['frontChannelLogoutSessionRequired'],
+    hydra: 'frontchannel_logout_session_required',
+    kind: 'value',
+  },
+  { spec: ['frontChannelLogoutURI'], hydra: 'frontchannel_logout_uri', kind: 'value' },
+  { spec: ['backChannelLogoutSessionRequired'], hydra: 'backchannel_logout_session_required', kind: 'value' },
+  { spec: ['backChannelLogoutURI'], hydra: 'backchannel_logout_uri', kind: 'value' },
+  { spec: ['logoUri'], hydra: 'logo_uri', kind: 'value' },
+  { spec: ['clientUri'], hydra: 'client_uri', kind: 'value' },
+  { spec: ['policyUri'], hydra: 'policy_uri', kind: 'value' },
+  { spec: ['tosUri'], hydra: 'tos_uri', kind: 'value' },
+  { spec: ['contacts'], hydra: 'contacts', kind: 'set' },
+  { spec: ['accessTokenStrategy'], hydra: 'access_token_strategy', kind: 'value' },
+  { spec: ['clientSecretExpiresAt'], hydra: 'client_secret_expires_at', kind: 'value' },
+  { spec: ['subjectType'], hydra: 'subject_type', kind: 'value', filled: ['public'] },
+  { spec: ['sectorIdentifierUri'], hydra: 'sector_identifier_uri', kind: 'value' },
+  { spec: ['requestObjectSigningAlg'], hydra: 'request_object_signing_alg', kind: 'value' },
+  {
+    spec: ['userinfoSignedResponseAlg'],
+    hydra: 'userinfo_signed_response_alg',
+    kind: 'value',
+    filled: ['none'],
+  },
+  ...LIFESPANS.map((name): Field => ({ spec: ['tokenLifespans', name], hydra: name, kind: 'duration' })),
+];
+
+/** Compared beside {@link fields}. */
+const COMPUTED: readonly Field[] = [
+  { spec: ['scope'], hydra: 'scope', kind: 'words', filled: ['offline_access offline openid'] },
+];
+
+/**
+ * The names of Hydra's fields in which a client differs from what a manifest wants. A field that the manifest leaves
+ * out must be empty at Hydra, or hold what Hydra fills in itself: somebody's additions are drift.
+ */
+export function differences(wanted: ClientDocument, actual: ClientDocument): string[] {
+  return [...fields, ...COMPUTED].filter((field) => !agrees(field, wanted, actual)).map(({ hydra }) => hydra);
+}
+
+function agrees(
+  { hydra, kind, filled = [] }: Field,
+  wanted: ClientDocument,
+  actual: ClientDocument,
+): boolean {
+  const [want, have] = [normal(kind, wanted[hydra]), normal(kind, actual[hydra])];
+  if (want !== undefined) return isDeepStrictEqual(want, have);
+  return have === undefined || filled.some((value) => isDeepStrictEqual(normal(kind, value), have));
+}
+
+/** One form for all ways to write a value; undefined for all ways to write none. */
+function normal(kind: Kind, value: unknown): unknown {
+  if (value === undefined || value === null || value === '' || value === false || value === 0)
+    return undefined;
+  if (kind === 'words')
+    return normal(
+      'set',
+      String(value)
+        .split(/\s+/)
+        .filter((word) => word !== ''),
+    );
+  if (kind === 'set' && Array.isArray(value))
+    return value.length === 0 ? undefined : [...new Set(value)].sort();
+  if (kind === 'duration') return nanoseconds(String(value)) || undefined;
+  if (typeof value === 'object' && Object.keys(value).length === 0) return undefined;
+  return value;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1,
+  us: 1e3,
+  µs: 1e3,
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3600e9,
+};
+
+/** Reads a duration as Go prints one (`1h30m0s`); what is none stays text and differs from all that is. */
+function nanoseconds(text: string): number | string {
+  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return text;
+  let sum = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
+    sum += Number(amount) * (UNITS[unit as string] as number);
+  }
+  return sum;
+}

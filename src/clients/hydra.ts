@@ -1,0 +1,174 @@
+import { request } from 'undici';
+import type { ClientDocument } from './fields.js';
+
+/** A whole answer may take so long, in milliseconds. */
+const TIMEOUT = 10_000;
+
+/** A page of clients is far below this; an answer above it is none of Hydra's. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
+/** Hydra's largest page. */
+const PAGE = '500';
+
+/** Trouble with Hydra's admin API, in words that hold no secret. */
+export class HydraError extends Error {
+  /** The answer's status, where there was an answer. */
+  readonly status: number | undefined;
+  constructor(message: string, status?: number) {
+    super(message);
+    this.name = 'HydraError';
+    this.status = status;
+  }
+}
+
+/** Speaks Hydra's admin API for OAuth 2.0 clients, v2 (`/admin/clients`) or v1 (`/clients`). */
+export class HydraAdmin {
+  readonly #collection: URL;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  /**
+   * @param url Hydra's admin address; a path that ends in `/clients` is the collection itself, any other is what
+   *   stands before `/admin/clients`
+   * @param forwardedProto sent as `X-Forwarded-Proto`, for a Hydra that expects TLS to end before it
+   */
+  constructor(url: string, forwardedProto?: 'http' | 'https') {
+    this.#collection = collectionOf(url);
+    this.#headers = forwardedProto === undefined ? {} : { 'x-forwarded-proto': forwardedProto };
+  }
+
+  /** One client, or undefined where Hydra has none with this id. */
+  async get(id: string): Promise<ClientDocument | undefined> {
+    const { status, body } = await this.#send('GET', this.#one(id), [200, 404]);
+    return status === 404 ? undefined : asClient(body);
+  }
+
+  /** Creates a client. @returns it, with the secret where Hydra made one */
+  async create(client: ClientDocument): Promise<ClientDocument> {
+    return asClient((await this.#send('POST', this.#collection, [201], client)).body);
+  }
+
+  /** Replaces a client. */
+  async put(id: string, client: ClientDocument): Promise<ClientDocument> {
+    return asClient((await this.#send('PUT', this.#one(id), [200], client)).body);
+  }
+
+  /** Deletes a client; one that is gone already is fine. */
+  async delete(id: string): Promise<void> {
+    await this.#send('DELETE', this.#one(id), [204, 404]);
+  }
+
+  /** All clients of exactly this owner, from all pages. */
+  async findByOwner(owner: string): Promise<ClientDocument[]> {
+    const found: ClientDocument[] = [];
+    const seen = new Set<string>();
+    let search: string | undefined = `?${new URLSearchParams({ owner, page_size: PAGE })}`;
+    while (search !== undefined && !seen.has(search)) {
+      seen.add(search);
+      const page: Answer = await this.#send('GET', new URL(search, this.#collection), [200]);
+      if (!Array.isArray(page.body))
+        throw new HydraError('Hydra answered a list of clients with something else');
+      // The filter is Hydra's to apply, and a client of somebody else ours never to touch.
+      found.push(...page.body.map(asClient).filter((client) => client.owner === owner));
+      search = nextSearch(page.link);
+    }
+    return found;
+  }
+
+  #one(id: string): URL {
+    return new URL(`${this.#collection.pathname}/${encodeURIComponent(id)}`, this.#collection);
+  }
+
+  async #send(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    url: URL,
+    good: number[],
+    body?: unknown,
+  ): Promise<Answer> {
+    const what = `${method} ${url.origin}${url.pathname}`;
+    let answer: Answer;
+    try {
+      const response = await request(url, {
+        method,
+        headers: {
+          ...this.#headers,
+          accept: 'application/json',
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(TIMEOUT),
+      });
+      const chunks: Buffer[] = [];
+      let size = 0;
+      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+        size += chunk.length;
+        if (size > MOST_BYTES) throw new HydraError(`${what} was answered with too much`);
+        chunks.push(chunk);
+      }
+      answer = {
+        status: response.statusCode,
+        body: parse(Buffer.concat(chunks).toString()),
+        link: [response.headers.link ?? []].flat().join(','),
+      };
+    } catch (error) {
+      if (error instanceof HydraError) throw error;
+      const { code, name } = error as NodeJS.ErrnoException;
+      throw new HydraError(
+        `${what} failed: ${name === 'TimeoutError' ? 'no answer in time' : (code ?? name)}`,
+      );
+    }
+    if (!good.includes(answer.status)) throw refusal(what, answer, body);
+    return answer;
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+  readonly link: string;
+}
+
+function collectionOf(text: string): URL {
+  const url = new URL(text);
+  const path = url.pathname.replace(/\/+$/, '');
+  if (path.endsWith('/clients')) url.pathname = path;
+  else url.pathname = `${path.replace(/\/admin$/, '')}/admin/clients`;
+  url.search = '';
+  url.hash = '';
+  return url;
+}
+
+/** Hydra's own words for why it refused, cleared of the secret that was sent. */
+function refusal(what: string, { status, body }: Answer, sent: unknown): HydraError {
+  const told = (body ?? {}) as { error?: unknown; error_description?: unknown; error_hint?: unknown };
+  let words = [told.error, told.error_description, told.error_hint]
+    .filter((part): part is string => typeof part === 'string' && part !== '')
+    .join(': ')
+    .slice(0, 500);
+  const secret = (sent as { client_secret?: unknown } | undefined)?.client_secret;
+  if (typeof secret === 'string' && secret !== '') words = words.replaceAll(secret, '[secret]');
+  if (status >= 300 && status < 400) words = 'redirects are not followed; give the final URL';
+  return new HydraError(`${what} was answered ${status}${words === '' ? '' : ` (${words})`}`, status);
+}
+
+function asClient(body: unknown): ClientDocument {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
+    const { client_id: id } = body as Record<string, unknown>;
+    if (typeof id === 'string' && id !== '') return body as ClientDocument;
+  }
+  throw new HydraError('Hydra answered a client with something else');
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The query of the `Link` header's next page (RFC 8288); its host and path are not believed. */
+function nextSearch(link: string): string | undefined {
+  const [, target] = /<([^>]*)>\s*;[^<]*\brel="?next"?/.exec(link) ?? [];
+  if (target === undefined || !URL.canParse(target, 'http://hydra')) return undefined;
+  return new URL(target, 'http://hydra').search;
+}
