@@ -1,0 +1,117 @@
+#!/usr/bin/env node
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Command, type Io, UsageError } from './commands/command.js';
+import { nearest } from './document/nearest.js';
+import { version } from './version.js';
+
+/** The commands, each loaded only when it is called: `check` need not wait for the HTTP stack. */
+const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
+  serve: { summary: 'run the gateway', load: () => import('./commands/serve.js') },
+  check: { summary: 'find what is wrong with settings and rules', load: () => import('./commands/check.js') },
+  explain: { summary: 'say which rule decides a request, and how', load: () => unbuilt('explain') },
+  test: { summary: 'run a table of expected decisions', load: () => unbuilt('test') },
+  schema: {
+    summary: 'print the JSON Schema of the settings file',
+    load: () => import('./commands/schema.js'),
+  },
+  convert: { summary: 'turn Oathkeeper access rules into APIRules', load: () => unbuilt('convert') },
+  clients: {
+    summary: "make OAuth2Client manifests true at Hydra's admin port",
+    load: () => import('./commands/clients.js'),
+  },
+};
+
+/** Stands in for a command until its file is there. */
+async function unbuilt(name: string): Promise<Command> {
+  throw new UsageError(`the command ${name} is not implemented yet`);
+}
+
+const HELP = `Usage: scopegate COMMAND [OPTIONS]
+
+An OAuth2 introspection reverse proxy: reads Kyma APIRules, introspects bearer
+tokens at Ory Hydra (RFC 7662), checks their scopes, and forwards to the workload.
+
+Commands:
+${Object.entries(COMMANDS)
+  .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
+  .join('\n')}
+
+Options:
+  -h, --help     print this help, or that of a command: scopegate check --help
+  -V, --version  print the version
+
+Exit code:
+  0  done   1  refused, or something is wrong   2  bad usage
+`;
+
+/**
+ * Runs the command line.
+ *
+ * @param argv what follows the program's name
+ * @returns the exit code: the command's own, or 2 for bad usage
+ */
+export async function main(argv: readonly string[], io: Io): Promise<number> {
+  const [name, ...args] = argv;
+  try {
+    if (name === '-h' || name === '--help' || name === 'help') {
+      const topic = name === 'help' ? args[0] : undefined;
+      io.out(topic === undefined ? HELP : (await find(topic)).help);
+      return 0;
+    }
+    if (name === '-V' || name === '--version') {
+      io.out(`${version}\n`);
+      return 0;
+    }
+    if (name === undefined) throw new UsageError('a command is missing');
+    const command = await find(name);
+    if (asksForHelp(args)) {
+      io.out(command.help);
+      return 0;
+    }
+    return await command.run(args, io);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const topic = name !== undefined && Object.hasOwn(COMMANDS, name) ? `scopegate ${name}` : 'scopegate';
+    io.err(`scopegate: ${error.message}\nTry '${topic} --help'.\n`);
+    return 2;
+  }
+}
+
+async function find(name: string): Promise<Command> {
+  if (!Object.hasOwn(COMMANDS, name)) {
+    const hint = nearest(name, Object.keys(COMMANDS));
+    throw new UsageError(
+      `no command is called "${name}"${hint === undefined ? '' : `; did you mean "${hint}"?`}`,
+    );
+  }
+  return (COMMANDS[name] as (typeof COMMANDS)[string]).load();
+}
+
+/** Anywhere before `--`, as everywhere. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === '-h' || arg === '--help');
+}
+
+/** Whether Node was started with this file, by its own name or by the link in `node_modules/.bin`. */
+function isMain(): boolean {
+  const [, script] = process.argv;
+  return script !== undefined && realpathSync(script) === realpathSync(fileURLToPath(import.meta.url));
+}
+
+if (isMain()) {
+  // A reader that goes away (`| head`) is no reason to crash.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const io: Io = {
+    environment: process.env,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+  };
+  // The code alone is set, so that what is still buffered for a pipe gets written.
+  process.exitCode = await main(process.argv.slice(2), io).catch((error: unknown) => {
+    // The stack alone: other properties of an error may hold what a request or a file said.
+    io.err(`scopegate: ${error instanceof Error ? error.stack : 'failed'}\n`);
+    return 1;
+  });
+}

@@ -1,0 +1,59 @@
+import { type Finding, formatFinding } from '../document/finding.js';
+import { type Io, readArgs, requireConfig } from './command.js';
+import { load } from './load.js';
+
+export const help = `Usage: scopegate check --config FILE [--strict]
+
+Loads the settings and all rules as 'serve' would, proves what can be proved,
+and prints everything it finds, one line each, in order of position:
+
+  file:line:col level code message
+
+Nothing is listened on and nothing is sent. Findings go to standard output,
+a summary to standard error.
+
+Options:
+  -c, --config FILE  the settings file (YAML or JSON); its rules and other files
+                     are found relative to its folder
+  --strict           warnings fail the check as well
+  -h, --help         print this help
+
+Environment:
+  SCOPEGATE_<PATH>   overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080;
+                     its findings have the position env:NAME:1:1
+
+Exit code:
+  0  no errors (warnings are allowed without --strict)
+  1  errors, or warnings with --strict
+  2  bad usage
+
+Example:
+  scopegate check --config config/settings.yaml --strict
+`;
+
+/** `scopegate check`: everything wrong with settings and rules, in one run. */
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  const { values } = readArgs(args, {
+    config: { type: 'string', short: 'c' },
+    strict: { type: 'boolean', default: false },
+  });
+  const { table, findings } = load(requireConfig(values.config), io.environment);
+  for (const finding of findings) io.out(`${formatFinding(finding)}\n`);
+  io.err(`${summary(findings, table?.rules.length)}\n`);
+  const failed = findings.some(({ level }) => level === 'error' || values.strict);
+  return failed ? 1 : 0;
+}
+
+function summary(findings: readonly Finding[], rules: number | undefined): string {
+  const errors = findings.filter(({ level }) => level === 'error').length;
+  const warnings = findings.length - errors;
+  const counts = [errors > 0 && count(errors, 'error'), warnings > 0 && count(warnings, 'warning')].filter(
+    Boolean,
+  );
+  const found = counts.length === 0 ? 'no findings' : counts.join(' and ');
+  return rules === undefined ? `check: ${found}` : `check: ${count(rules, 'rule')}, ${found}`;
+}
+
+function count(amount: number, noun: string): string {
+  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
+}

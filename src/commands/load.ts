@@ -1,0 +1,67 @@
+import type { Environment } from '../config/environment.js';
+import { loadSettings, type Settings } from '../config/settings.js';
+import type { RuleTable } from '../decide.js';
+import { byPosition, type Finding } from '../document/finding.js';
+import type { HandlerDefaults } from '../handlers/strategy.js';
+import type { ClientAuth } from '../introspection/auth.js';
+import { type LoadOptions, loadRules } from '../rules/load.js';
+
+/** Settings and rules, or all that is wrong with them. */
+export interface Loaded {
+  readonly settings?: Settings;
+  readonly table?: RuleTable;
+  /** In order of their positions. */
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Loads the settings file and the rules it names, as every command does that needs both.
+ *
+ * @param file the settings file
+ * @param environment the process's variables
+ */
+export function load(file: string, environment: Environment): Loaded {
+  const { settings, findings } = loadSettings(file, environment);
+  if (settings === undefined) return { findings };
+  const rules = loadRules(settings.rules, loadOptions(settings, 1));
+  return { settings, ...rules, findings: [...findings, ...rules.findings].sort(byPosition) };
+}
+
+/**
+ * What the rules take from the settings.
+ *
+ * @param version of the table to build
+ */
+export function loadOptions(settings: Settings, version: number): LoadOptions {
+  return {
+    services: settings.services,
+    ...(settings.domain === undefined ? {} : { domain: settings.domain }),
+    timeout: settings.forward.timeout,
+    overlap: settings.matching.overlap,
+    handlers: handlerDefaults(settings),
+    version,
+  };
+}
+
+/** What handlers take from the settings where a rule's `config` is silent. */
+export function handlerDefaults(settings: Settings): HandlerDefaults {
+  const { url, headers, scopeStrategy, leeway } = settings.introspection;
+  return {
+    scopeStrategy,
+    endpoint: { url, headers, auth: clientAuth(settings) },
+    leeway: leeway / 1000,
+  };
+}
+
+/** Secrets stay wrapped until a call needs them. */
+function clientAuth(settings: Settings): ClientAuth {
+  const auth = settings.introspection.clientAuth;
+  switch (auth.method) {
+    case 'none':
+      return auth;
+    case 'bearer':
+      return { method: 'bearer', token: () => auth.token.reveal() };
+    default:
+      return { method: auth.method, clientId: auth.clientId, clientSecret: () => auth.clientSecret.reveal() };
+  }
+}
