@@ -1,5 +1,9 @@
-import type { AccessStrategy } from './handlers/strategy.js';
+import { type Denial, denial } from './errors.js';
 import type { Upstream } from './forward/upstream.js';
+import type { AccessStrategy, Attempt, Outcome, Services, Subject } from './handlers/strategy.js';
+import type { IntrospectionTrace } from './introspection/introspector.js';
+import type { Fields } from './request/fields.js';
+import { MARK, readings, type Target } from './request/target.js';
 
 /** What a rule's path may contain beyond the strict default (docs/paths.md); every one is off unless the rule says so. */
 export interface PathAllowances {
@@ -42,4 +46,137 @@ export interface RuleTable {
   readonly rules: readonly Rule[];
   /** The one rule for a host (lower-case, no port), an exact method and a canonical path. */
   find(host: string, method: string, path: string): Rule | undefined;
+}
+
+/** The one decision about a request. */
+export type Decision = Allowed | Denied;
+
+/** The request may go to its rule's upstream. */
+export interface Allowed {
+  readonly allowed: true;
+  readonly rule: Rule;
+  /** The path to send: the very one that was matched. */
+  readonly path: string;
+  readonly subject: Subject;
+  readonly introspection?: IntrospectionTrace;
+}
+
+/** The request is refused, with a row of the error table. */
+export interface Denied {
+  readonly allowed: false;
+  readonly denial: Denial;
+  /** Undefined where no rule matched. */
+  readonly rule?: Rule;
+  /** Whom the refused token was for, if it was understood. */
+  readonly subject?: Subject;
+  readonly introspection?: IntrospectionTrace;
+}
+
+/**
+ * Decides about one request. The proxy, the decisions endpoint, `explain` and `test` all ask this function, so they
+ * cannot disagree. Synchronous unless the authorization server must be asked.
+ *
+ * @param method exactly as received: methods are case-sensitive (RFC 9110 §9.1)
+ */
+export function decide(
+  table: RuleTable,
+  method: string,
+  target: Target,
+  fields: Fields,
+  services: Services,
+): Decision | Promise<Decision> {
+  const found = table.find(target.host, method, target.path);
+  let path = target.path;
+  if (target.marks !== 0 || target.escaped || target.unmerged !== undefined) {
+    const resolved = resolvePath(table, method, target, found);
+    if (typeof resolved !== 'string') return resolved;
+    path = resolved;
+  }
+  if (found === undefined) {
+    return { allowed: false, denial: denial('no_rule', 'no rule for this host, method and path') };
+  }
+  return attempt(found, path, { method, target, fields }, services, 0);
+}
+
+/**
+ * Whatever a path's escapes may mean to the upstream, each meaning must lead to the rule that was matched; else the
+ * rule that was matched is not the one that protects what the upstream serves.
+ *
+ * @returns the path to send, or the refusal
+ */
+function resolvePath(
+  table: RuleTable,
+  method: string,
+  target: Target,
+  found: Rule | undefined,
+): string | Denied {
+  if (target.marks !== 0) {
+    const allows = found?.allows;
+    const unallowed =
+      ((target.marks & MARK.encodedSlash) !== 0 && allows?.encodedSlash !== true) ||
+      ((target.marks & MARK.encodedPercent) !== 0 && allows?.encodedPercent !== true) ||
+      ((target.marks & MARK.semicolon) !== 0 && allows?.semicolon !== true);
+    if (unallowed) {
+      return malformed('the path contains "%2F", "%25" or ";", which its rule does not allow', found);
+    }
+  }
+  if (found === undefined) return target.path;
+  const keep = target.unmerged !== undefined && found.allows.emptySegments;
+  for (const reading of readings(target, keep)) {
+    if (reading === undefined || table.find(target.host, method, reading) !== found) {
+      return malformed('the path can be read as one that another rule protects', found);
+    }
+  }
+  return keep ? (target.unmerged as string) : target.path;
+}
+
+function malformed(reason: string, rule: Rule | undefined): Denied {
+  return {
+    allowed: false,
+    denial: denial('malformed_target', reason),
+    ...(rule === undefined ? {} : { rule }),
+  };
+}
+
+/** Asks the rule's access strategies in order from the `from`-th on; the first responsible one is final. */
+function attempt(
+  rule: Rule,
+  path: string,
+  request: Attempt,
+  services: Services,
+  from: number,
+): Decision | Promise<Decision> {
+  for (let i = from; i < rule.strategies.length; i++) {
+    const outcome = (rule.strategies[i] as AccessStrategy).authenticate(request, services);
+    if (outcome instanceof Promise) {
+      return outcome.then(
+        (settled) => conclude(settled, rule, path) ?? attempt(rule, path, request, services, i + 1),
+      );
+    }
+    const decision = conclude(outcome, rule, path);
+    if (decision !== undefined) return decision;
+  }
+  const scopes = rule.strategies.flatMap((strategy) => strategy.requiredScopes);
+  return {
+    allowed: false,
+    rule,
+    denial: denial('no_token', 'the request carries no bearer token', { scopes }),
+  };
+}
+
+function conclude(outcome: Outcome, rule: Rule, path: string): Decision | undefined {
+  switch (outcome.kind) {
+    case 'pass':
+      return undefined;
+    case 'allow': {
+      const { subject, introspection } = outcome;
+      return introspection === undefined
+        ? { allowed: true, rule, path, subject }
+        : { allowed: true, rule, path, subject, introspection };
+    }
+    case 'deny': {
+      const { kind: _, ...rest } = outcome;
+      return { allowed: false, rule, ...rest };
+    }
+  }
 }

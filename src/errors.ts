@@ -10,7 +10,11 @@ export interface ErrorRow {
   /** One sentence for a person. */
   readonly message: string;
   /** The Bearer challenge's error code (RFC 6750 §3.1, RFC 9470 §3), where the refusal has one. */
-  readonly oauth?: 'invalid_request' | 'invalid_token' | 'insufficient_scope' | 'insufficient_user_authentication';
+  readonly oauth?:
+    | 'invalid_request'
+    | 'invalid_token'
+    | 'insufficient_scope'
+    | 'insufficient_user_authentication';
   /** Whether the answer carries `WWW-Authenticate`. */
   readonly challenge?: true;
   /** Whether the connection cannot be trusted afterwards and is closed (RFC 9112 §9.6, §11.2). */
@@ -182,7 +186,10 @@ export function challenge(refused: Denial, realm: string): string | undefined {
   if (row.oauth !== undefined) {
     value += `, error="${row.oauth}", error_description="${quotable(refused.reason)}"`;
   }
-  const scope = refused.scopes?.map(scopeToken).filter((token) => token !== '').join(' ');
+  const scope = refused.scopes
+    ?.map(scopeToken)
+    .filter((token) => token !== '')
+    .join(' ');
   if (scope !== undefined && scope !== '') value += `, scope="${scope}"`;
   return value;
 }

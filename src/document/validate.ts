@@ -25,7 +25,9 @@ export function validate(
     compiled.set(schema, check);
   }
   if (check(value)) return [];
-  return (check.errors ?? []).filter(isOwnCause).map((error, _index, all) => toFinding(document, base, error, all));
+  return (check.errors ?? [])
+    .filter(isOwnCause)
+    .map((error, _index, all) => toFinding(document, base, error, all));
 }
 
 /**
@@ -47,7 +49,10 @@ function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObjec
 /** The keys nobody knows in the mapping that an error is about. */
 function unknownKeys(error: ErrorObject, all: readonly ErrorObject[]): string[] {
   return all
-    .filter(({ keyword, instancePath }) => keyword === 'additionalProperties' && instancePath === error.instancePath)
+    .filter(
+      ({ keyword, instancePath }) =>
+        keyword === 'additionalProperties' && instancePath === error.instancePath,
+    )
     .map(({ params }) => String(params['additionalProperty']));
 }
 

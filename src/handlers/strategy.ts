@@ -1,5 +1,6 @@
 import type { Denial } from '../errors.js';
-import type { Answer, Endpoint } from '../introspection/answer.js';
+import type { Endpoint } from '../introspection/answer.js';
+import type { IntrospectionTrace, Introspector } from '../introspection/introspector.js';
 import type { Fields } from '../request/fields.js';
 import type { Target } from '../request/target.js';
 
@@ -26,39 +27,20 @@ export interface Subject {
 /** What an access strategy says of a request. */
 export type Outcome =
   | { readonly kind: 'allow'; readonly subject: Subject; readonly introspection?: IntrospectionTrace }
-  | { readonly kind: 'deny'; readonly denial: Denial; readonly introspection?: IntrospectionTrace; readonly subject?: Subject }
+  | {
+      readonly kind: 'deny';
+      readonly denial: Denial;
+      readonly introspection?: IntrospectionTrace;
+      readonly subject?: Subject;
+    }
   /** This strategy sees no credential it is responsible for: the rule's next one decides. */
   | { readonly kind: 'pass' };
 
-/** How the introspection of one request went, for the audit line. */
-export interface IntrospectionTrace {
-  readonly from: 'hit' | 'miss' | 'coalesced' | 'failed';
-  /** Milliseconds waited; 0 for a hit. */
-  readonly ms: number;
-}
-
 /** What a strategy needs from the running gateway. `explain` and `test` pass their own, without a network. */
-export interface Services {
-  /**
-   * Asks the authorization server about a token, or the cache.
-   * Synchronous on a hit, so that the hot path makes no promise.
-   */
-  introspect(endpoint: Endpoint, token: string): Introspected | Promise<Introspected>;
+export interface Services extends Introspector {
   /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */
   now(): number;
 }
-
-/** An introspection's result, or why there is none. Never rejects: trouble is a value. */
-export type Introspected =
-  | { readonly ok: true; readonly answer: Answer; readonly trace: IntrospectionTrace }
-  | {
-      readonly ok: false;
-      /** For the log, never for the client. */
-      readonly cause: string;
-      /** Seconds, for `Retry-After`. */
-      readonly retryAfter: number;
-      readonly trace: IntrospectionTrace;
-    };
 
 /** One compiled access strategy of one rule. */
 export interface AccessStrategy {

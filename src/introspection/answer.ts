@@ -1,8 +1,12 @@
+import type { ClientAuth } from './auth.js';
+
 /** An authorization server's introspection endpoint (RFC 7662 §2), as a rule or the settings name it. */
 export interface Endpoint {
   readonly url: string;
   /** Fixed header fields sent with the call (`introspection_request_headers`). */
   readonly headers: Readonly<Record<string, string>>;
+  /** How the gateway identifies itself there. */
+  readonly auth: ClientAuth;
 }
 
 /** The authorization server's answer about a token, as it was given (RFC 7662 §2.2). */
@@ -13,16 +17,99 @@ export interface InactiveAnswer {
   readonly active: false;
 }
 
-/** An active token's metadata, shapes unified, meaning untouched. */
+/** An active token's metadata: shapes unified, meaning untouched. */
 export interface ActiveAnswer {
   readonly active: true;
+  /** Every member as it came. */
   readonly claims: Readonly<Record<string, unknown>>;
   readonly scopes: readonly string[];
   readonly audience: readonly string[];
+  /** `exp`, seconds since 1970. */
   readonly expiresAt?: number;
+  /** `nbf`, seconds since 1970. */
   readonly notBefore?: number;
-  readonly issuedAt?: number;
   readonly issuer?: string;
   readonly subject?: string;
   readonly clientId?: string;
+}
+
+/** An answer that is no answer: whoever asked must treat it as the authorization server's failure. */
+export class UnusableAnswer extends Error {
+  constructor(problem: string) {
+    super(problem);
+    this.name = 'UnusableAnswer';
+  }
+}
+
+const INACTIVE: InactiveAnswer = { active: false };
+
+/**
+ * Reads an introspection response's body. Liberal in shapes (`scope` or `scp`, text or list; `aud` text or list),
+ * strict in meaning: `active` must be exactly `true` or `false`, times must be numbers.
+ *
+ * Of duplicate JSON members the last one counts, as in every `JSON.parse`; a leading byte order mark is refused
+ * (RFC 8259 §8.1).
+ *
+ * @param body the body's text
+ * @throws UnusableAnswer when it is not a JSON object with those meanings; the message holds nothing of the body
+ */
+export function readAnswer(body: string): Answer {
+  let claims: unknown;
+  try {
+    claims = JSON.parse(body);
+  } catch {
+    // The parser's message quotes the body.
+    throw new UnusableAnswer('the introspection answer is not JSON');
+  }
+  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
+    throw new UnusableAnswer('the introspection answer is not a JSON object');
+  }
+  // Own members only: `{"__proto__":{"active":true}}` says nothing of `active`.
+  const own = (name: string): unknown =>
+    Object.hasOwn(claims, name) ? (claims as Record<string, unknown>)[name] : undefined;
+  const active = own('active');
+  if (active === false) return INACTIVE;
+  if (active !== true) throw new UnusableAnswer('the introspection answer has no boolean "active"');
+
+  const expiresAt = time(own('exp'), 'exp');
+  const notBefore = time(own('nbf'), 'nbf');
+  const issuer = text(own('iss'), 'iss');
+  const subject = text(own('sub'), 'sub');
+  const clientId = text(own('client_id'), 'client_id');
+  return {
+    active: true,
+    claims: claims as Record<string, unknown>,
+    scopes: list(own('scope') ?? own('scp'), 'scope', ' '),
+    audience: list(own('aud'), 'aud'),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(notBefore === undefined ? {} : { notBefore }),
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(subject === undefined ? {} : { subject }),
+    ...(clientId === undefined ? {} : { clientId }),
+  };
+}
+
+/** A NumericDate (RFC 7519 §2): a finite number, not a text that looks like one. */
+function time(value: unknown, name: string): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
+    throw new UnusableAnswer(`the introspection answer's "${name}" is not a number`);
+  }
+  return value;
+}
+
+function text(value: unknown, name: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'string') throw new UnusableAnswer(`the introspection answer's "${name}" is not text`);
+  return value;
+}
+
+/** Text or a list of texts; text is split at `separator` where one is given, empty items dropped (RFC 7662 §2.2). */
+function list(value: unknown, name: string, separator?: string): string[] {
+  if (value === undefined || value === null) return [];
+  if (typeof value === 'string') {
+    return separator === undefined ? [value] : value.split(separator).filter((item) => item !== '');
+  }
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value as string[];
+  throw new UnusableAnswer(`the introspection answer's "${name}" is neither text nor a list of texts`);
 }

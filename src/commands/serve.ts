@@ -1,0 +1,64 @@
+import closeWithGrace from 'close-with-grace';
+import { formatFinding } from '../document/finding.js';
+import { type Gateway, startGateway } from '../gateway.js';
+import { type Io, readArgs, requireConfig } from './command.js';
+import { load } from './load.js';
+
+export const help = `Usage: scopegate serve --config FILE
+
+Runs the gateway: requests come in on listen.proxy, health and the like on
+listen.admin. Log lines (JSON) go to standard output, one audit line a decision.
+
+SIGTERM or SIGINT drains: readiness turns false, no new connection is taken,
+requests in flight are answered for up to server.drainTimeout, then it exits.
+A second signal ends it at once.
+
+Options:
+  -c, --config FILE  the settings file (YAML or JSON)
+  -h, --help         print this help
+
+Environment:
+  SCOPEGATE_<PATH>   overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080
+
+Exit code:
+  0  ended after a drain
+  1  bad settings or rules, or a port that cannot be taken
+  2  bad usage
+
+Example:
+  scopegate serve --config config/folder.yaml
+`;
+
+/** `scopegate serve`: runs the gateway until a signal ends it. */
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  const { values } = readArgs(args, { config: { type: 'string', short: 'c' } });
+  const { settings, table, findings } = load(requireConfig(values.config), io.environment);
+  for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
+  if (settings === undefined || table === undefined) {
+    io.err('scopegate: not started: the settings or the rules have errors\n');
+    return 1;
+  }
+
+  let gateway: Gateway;
+  try {
+    gateway = await startGateway(settings, table);
+  } catch (error) {
+    const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+    if (code === undefined) throw error;
+    io.err(`scopegate: not started: ${code}${port === undefined ? '' : ` on ${address ?? ''}:${port}`}\n`);
+    return 1;
+  }
+  const { log, proxyUrl, adminUrl } = gateway;
+  log.info({ proxy: proxyUrl, admin: adminUrl, rules: table.rules.length }, 'listening');
+
+  return new Promise((resolve) => {
+    closeWithGrace({ delay: settings.server.drainTimeout + 2_000, logger: false, skip: ['SIGHUP'] }, async ({ signal, err }) => {
+      if (err !== undefined) log.fatal({ err: { stack: err.stack } }, 'uncaught error');
+      else log.info({ signal }, 'draining');
+      const drained = await gateway.close();
+      log.info({ drained }, 'ended');
+      log.flush();
+      resolve(err === undefined ? 0 : 1);
+    });
+  });
+}

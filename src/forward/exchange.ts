@@ -1,0 +1,249 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { denial, type ErrorName } from '../errors.js';
+import { drain, refuse } from './refusal.js';
+import { bodiless, responseFields, trailerFields } from './response.js';
+import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './upload.js';
+
+/** How one exchange with an upstream ended. */
+export interface ExchangeResult {
+  /** What the client was told; 0 when it left before it was told anything. */
+  readonly status: number;
+  /** What the upstream said, if it said anything. */
+  readonly upstreamStatus?: number;
+  /** Milliseconds until the upstream's answer began. */
+  readonly upstreamMs?: number;
+  /** The row of the error table, where the gateway answered instead of the upstream. */
+  readonly error?: ErrorName;
+  /** Why it did not end well, for the log: a code, never a message of a library. */
+  readonly cause?: string;
+}
+
+/** More interim responses than any honest upstream sends. */
+const MAX_INTERIM = 16;
+
+/** Reasons the gateway itself ends an exchange. */
+class Ended extends Error {
+  readonly code: string;
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/**
+ * One request at the upstream, from the dispatch to the last byte: undici's handler on one side, Node's response on
+ * the other. Streams with back-pressure both ways; a client that leaves cancels the upstream at once; an upstream
+ * that breaks off in the middle is seen by the client as broken off, never as complete (RFC 9112 §8).
+ *
+ * Uses undici's raw handler interface, which hands header fields over as they came: order, case and repetition
+ * survive, and no object is built to be taken apart again.
+ */
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly #message: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #upload: Upload | undefined;
+  readonly #realm: string;
+  readonly #stallTimeout: number;
+  readonly #done: (result: ExchangeResult) => void;
+  readonly #started = performance.now();
+
+  #abort: ((error: Error) => void) | undefined;
+  #resume: (() => void) | undefined;
+  #stall: NodeJS.Timeout | undefined;
+  #trailers: readonly string[] = [];
+  #interim = 0;
+  #upstreamStatus: number | undefined;
+  #upstreamMs: number | undefined;
+  #begun = false;
+  #gone = false;
+  #settled = false;
+
+  /**
+   * @param upload the request's body, if it has one
+   * @param stallTimeout milliseconds a client may leave the answer unread, 0 for ever
+   * @param done called exactly once, when the exchange is over
+   */
+  constructor(
+    message: IncomingMessage,
+    response: ServerResponse,
+    upload: Upload | undefined,
+    realm: string,
+    stallTimeout: number,
+    done: (result: ExchangeResult) => void,
+  ) {
+    this.#message = message;
+    this.#response = response;
+    this.#upload = upload;
+    this.#realm = realm;
+    this.#stallTimeout = stallTimeout;
+    this.#done = done;
+    response.on('close', this.#onClose);
+  }
+
+  onConnect(abort: (error?: Error) => void): void {
+    if (this.#gone) abort(new Ended('client_closed'));
+    else this.#abort = abort;
+  }
+
+  onUpgrade(): void {
+    // Unreachable: nothing is dispatched with `upgrade`; undici treats an unasked 101 as a broken answer.
+    this.#abort?.(new Ended('unasked_upgrade'));
+  }
+
+  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
+    if (status < 200) {
+      // 103 Early Hints and unknown interim answers are consumed (RFC 9110 §15.2), in a bounded number.
+      if (++this.#interim > MAX_INTERIM) this.#abort?.(new Ended('too_many_interim_answers'));
+      return true;
+    }
+    this.#upstreamStatus = status;
+    this.#upstreamMs = performance.now() - this.#started;
+    this.#resume = resume;
+    const response = this.#response;
+    const { fields, trailers } = responseFields(raw, status);
+    if (
+      trailers.length > 0 &&
+      this.#message.httpVersion === '1.1' &&
+      !bodiless(this.#message.method ?? '', status)
+    ) {
+      this.#trailers = trailers;
+      fields.push('trailer', trailers.join(', '));
+    }
+    response.writeHead(status, fields);
+    if (status === 304 && !response.writableEnded) {
+      // undici holds a Content-Length that 304 may carry against the missing body and would call it broken.
+      response.end();
+      return true;
+    }
+    // A first part of the body in the same packet takes the head along; else the head goes alone, at once: the
+    // client of an event stream waits for it.
+    process.nextTick(flushHead, this);
+    return true;
+  }
+
+  /** Sends the head if nothing has taken it along yet. */
+  flushHead(): void {
+    if (!this.#begun && !this.#settled) this.#response.flushHeaders();
+  }
+
+  onData(chunk: Buffer): boolean {
+    this.#begun = true;
+    if (this.#response.writableEnded || this.#response.write(chunk)) return true;
+    this.#response.once('drain', this.#onDrain);
+    if (this.#stallTimeout > 0) {
+      this.#stall = setTimeout(() => this.#abort?.(new Ended('client_stalled')), this.#stallTimeout);
+    }
+    return false;
+  }
+
+  onComplete(raw: Buffer[] | string[] | null): void {
+    const response = this.#response;
+    if (!response.writableEnded) {
+      if (this.#trailers.length > 0 && raw !== null && raw.length > 0) {
+        response.addTrailers(trailerFields(raw as Buffer[], this.#trailers));
+      }
+      response.end();
+    }
+    this.#settle({ status: response.statusCode });
+  }
+
+  onError(error: Error): void {
+    const response = this.#response;
+    if (this.#settled) return;
+    const cause = causeOf(error);
+    if (this.#gone) {
+      this.#settle({ status: response.headersSent ? response.statusCode : 0, cause: 'client_closed' });
+    } else if (!response.headersSent) {
+      const name = errorFor(error, cause);
+      const status = refuse(this.#message, response, denial(name, REASONS[name]), this.#realm);
+      this.#settle({ status, error: name, cause });
+    } else if (response.writableEnded) {
+      this.#settle({ status: response.statusCode });
+    } else {
+      breakOff(this.#message, response);
+      this.#settle({ status: response.statusCode, cause });
+    }
+  }
+
+  readonly #onClose = (): void => {
+    if (this.#response.writableFinished) return;
+    this.#gone = true;
+    this.#upload?.destroy();
+    if (this.#abort !== undefined) this.#abort(new Ended('client_closed'));
+  };
+
+  readonly #onDrain = (): void => {
+    clearTimeout(this.#stall);
+    this.#resume?.();
+  };
+
+  #settle(result: ExchangeResult): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    clearTimeout(this.#stall);
+    if (this.#upload !== undefined && !this.#upload.complete) {
+      // The upstream answered before it had read the body: what is left of it leads nowhere.
+      this.#upload.destroy();
+      if (!this.#message.destroyed) drain(this.#message);
+    }
+    this.#done({
+      ...result,
+      ...(this.#upstreamStatus === undefined ? {} : { upstreamStatus: this.#upstreamStatus }),
+      ...(this.#upstreamMs === undefined ? {} : { upstreamMs: this.#upstreamMs }),
+    });
+  }
+}
+
+function flushHead(exchange: Exchange): void {
+  exchange.flushHead();
+}
+
+/** Makes an unfinished answer look unfinished: a reset where nothing but the connection's end frames it. */
+function breakOff(message: IncomingMessage, response: ServerResponse): void {
+  const socket = response.socket;
+  if (message.httpVersion === '1.0' && socket !== null && !('encrypted' in socket)) socket.resetAndDestroy();
+  response.destroy();
+}
+
+const REASONS: Readonly<Record<ErrorFor, string>> = {
+  upstream_unreachable: 'no connection to the upstream',
+  upstream_invalid: 'the upstream broke off or broke the protocol',
+  upstream_timeout: 'the upstream took too long',
+  body_too_large: 'the request body is too large',
+  request_timeout: 'the request body stalled',
+  malformed_request: 'the request body is broken',
+  internal: 'the request could not be sent',
+};
+
+type ErrorFor =
+  | 'upstream_unreachable'
+  | 'upstream_invalid'
+  | 'upstream_timeout'
+  | 'body_too_large'
+  | 'request_timeout'
+  | 'malformed_request'
+  | 'internal';
+
+function errorFor(error: Error, cause: string): ErrorFor {
+  if (error instanceof UploadTooLarge) return 'body_too_large';
+  if (error instanceof UploadStalled) return 'request_timeout';
+  if (error instanceof UploadBroken) return 'malformed_request';
+  if (TIMEOUTS.has(cause)) return 'upstream_timeout';
+  return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
+}
+
+const TIMEOUTS = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'ETIMEDOUT',
+]);
+const UNREACHABLE =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;
+
+/** A code or a class's name: messages of libraries may hold addresses or header values. */
+function causeOf(error: Error): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : error.name;
+}

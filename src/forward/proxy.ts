@@ -1,0 +1,131 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { buildConnector, Pool } from 'undici';
+import { denial } from '../errors.js';
+import type { Fields } from '../request/fields.js';
+import type { Peer } from '../request/peer.js';
+import { Exchange, type ExchangeResult } from './exchange.js';
+import { refuse } from './refusal.js';
+import { requestFields } from './request.js';
+import { Upload } from './upload.js';
+import type { Upstream } from './upstream.js';
+
+/** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
+export interface ForwardOptions {
+  readonly connectTimeout: number;
+  /** The longest pause in a body, either way. */
+  readonly idleTimeout: number;
+  /** The longest pause in a client's upload. */
+  readonly uploadIdleTimeout: number;
+  readonly maxBodyBytes: number;
+  /** Host towards the upstream: its own authority, or the client's. */
+  readonly host: 'upstream' | 'preserve';
+  readonly connections: number;
+  /** PEM certificates to trust instead of Node's own. */
+  readonly ca?: string;
+  readonly insecureSkipVerify: boolean;
+  /** The gateway's name in Via. */
+  readonly via: string;
+  readonly realm: string;
+}
+
+/** One allowed request on its way. */
+export interface Passage {
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly fields: Fields;
+  readonly peer: Peer;
+  readonly requestId: string;
+  readonly upstream: Upstream;
+  /** The very path that was matched, with the query. */
+  readonly path: string;
+  /** Milliseconds until the upstream's answer must have begun. */
+  readonly timeout: number;
+}
+
+/** Forwards allowed requests to upstreams. */
+export interface Forwarder {
+  /**
+   * Sends one request and streams the answer back.
+   *
+   * @param done called exactly once
+   */
+  forward(passage: Passage, done: (result: ExchangeResult) => void): void;
+  /** Ends every connection to every upstream. */
+  close(): Promise<void>;
+}
+
+/** An upstream's header fields may not be larger than this. */
+const MAX_ANSWER_HEADER_BYTES = 16_384;
+
+/**
+ * Builds the forwarder: `undici.dispatch` on one pool an upstream. There is no retry, no cache and no redirect on
+ * this path, and certificates are verified unless the settings say `insecureSkipVerify`.
+ */
+export function createForwarder(options: ForwardOptions): Forwarder {
+  const pools = new Map<string, Pool>();
+
+  function poolOf(upstream: Upstream): Pool {
+    let pool = pools.get(upstream.origin);
+    if (pool === undefined) {
+      pool = new Pool(upstream.origin, {
+        connections: options.connections,
+        pipelining: 1,
+        connect: buildConnector({
+          timeout: options.connectTimeout,
+          rejectUnauthorized: !options.insecureSkipVerify,
+          ...(options.ca === undefined ? {} : { ca: options.ca }),
+        }),
+        bodyTimeout: options.idleTimeout,
+        maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
+      });
+      pools.set(upstream.origin, pool);
+    }
+    return pool;
+  }
+
+  return {
+    forward(passage, done) {
+      const { message, response, fields, upstream } = passage;
+      const stop = (error: Parameters<typeof denial>[0], reason: string): void => {
+        done({ status: refuse(message, response, denial(error, reason), options.realm), error });
+      };
+      if (options.maxBodyBytes > 0 && (fields.contentLength ?? 0) > options.maxBodyBytes) {
+        return stop('body_too_large', 'the request body is too large');
+      }
+      const headers = requestFields(fields, {
+        peer: passage.peer,
+        host: options.host === 'preserve' ? (fields.host as string) : upstream.authority,
+        requestId: passage.requestId,
+        via: options.via,
+        version: message.httpVersion,
+      });
+      if (headers === undefined) return stop('loop_detected', 'the request has passed this gateway before');
+
+      const hasBody = fields.chunked || (fields.contentLength ?? 0) > 0;
+      // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
+      if (hasBody && fields.expectsContinue) response.writeContinue();
+      const upload = hasBody
+        ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout)
+        : undefined;
+      const exchange = new Exchange(message, response, upload, options.realm, options.idleTimeout, done);
+      try {
+        poolOf(upstream).dispatch(
+          {
+            method: message.method as 'GET',
+            path: passage.path,
+            headers,
+            body: upload ?? null,
+            headersTimeout: passage.timeout,
+          },
+          exchange,
+        );
+      } catch (error) {
+        // undici's own validation of method, path or fields: what it refuses is not sent.
+        exchange.onError(error as Error);
+      }
+    },
+    async close() {
+      await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+    },
+  };
+}

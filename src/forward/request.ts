@@ -1,0 +1,108 @@
+import type { Fields } from '../request/fields.js';
+import type { Peer } from '../request/peer.js';
+import { HOP_BY_HOP } from './hop.js';
+import { isManaged } from './identity.js';
+
+/** What the gateway states to the upstream about a request it forwards. */
+export interface Statement {
+  readonly peer: Peer;
+  /** The Host field to send. */
+  readonly host: string;
+  readonly requestId: string;
+  /** The gateway's own name in Via. */
+  readonly via: string;
+  /** The version the request came in, such as `1.1`. */
+  readonly version: string;
+}
+
+/** More hops than any honest chain of proxies has. */
+const MAX_HOPS = 32;
+
+/** Header fields towards the upstream, or undefined when the request has gone in a circle. */
+export type UpstreamFields = string[] | undefined;
+
+/**
+ * Builds the header fields that go upstream: name, value, name, value …, in the order they came, without what
+ * belongs to the connection (RFC 9110 §7.6.1), without the client's copies of what the gateway states, and then
+ * with the gateway's own statements, set after the removal so that `Connection: x-forwarded-for` cannot strip them
+ * (CVE-2026-33805).
+ *
+ * @returns undefined when Via shows a loop (RFC 9110 §7.6.3)
+ */
+export function requestFields(fields: Fields, statement: Statement): UpstreamFields {
+  const { raw, names, connection } = fields;
+  const { peer, host, requestId, via, version } = statement;
+  const sent: string[] = ['host', host];
+  let hops = '';
+  let forwardedFor: string | undefined;
+  let forwarded: string | undefined;
+  let proto: string | undefined;
+  let forwardedHost: string | undefined;
+
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as string;
+    const value = raw[i * 2 + 1] as string;
+    switch (name) {
+      case 'host':
+      case 'expect':
+      case 'content-length':
+      case 'x-request-id':
+        continue;
+      case 'via':
+        hops = hops === '' ? value : `${hops}, ${value}`;
+        continue;
+      case 'x-forwarded-for':
+        forwardedFor = forwardedFor === undefined ? value : `${forwardedFor}, ${value}`;
+        continue;
+      case 'forwarded':
+        forwarded = forwarded === undefined ? value : `${forwarded}, ${value}`;
+        continue;
+      case 'x-forwarded-proto':
+        proto = value;
+        continue;
+      case 'x-forwarded-host':
+        forwardedHost = value;
+        continue;
+    }
+    if (HOP_BY_HOP.has(name) || isManaged(name) || connection?.includes(name) === true) continue;
+    sent.push(name, value);
+  }
+
+  if (hops !== '') {
+    const entries = hops.split(',');
+    if (entries.length > MAX_HOPS || entries.some((entry) => entry.trim().split(/[ \t]+/)[1] === via))
+      return undefined;
+  }
+  if (fields.contentLength !== undefined) sent.push('content-length', String(fields.contentLength));
+
+  const scheme = peer.secure ? 'https' : 'http';
+  const asked = fields.host ?? '';
+  const element = `for=${node(peer.address)};host=${quoted(asked)};proto=${scheme}`;
+  const believed = peer.trusted;
+  sent.push(
+    'x-forwarded-for',
+    believed && forwardedFor !== undefined ? `${forwardedFor}, ${peer.address}` : peer.address,
+    'x-forwarded-proto',
+    believed && (proto === 'https' || proto === 'http') ? proto : scheme,
+    'x-forwarded-host',
+    believed && forwardedHost !== undefined ? forwardedHost : asked,
+    'forwarded',
+    believed && forwarded !== undefined ? `${forwarded}, ${element}` : element,
+    'via',
+    hops === '' ? `${version} ${via}` : `${hops}, ${version} ${via}`,
+    'x-request-id',
+    requestId,
+  );
+  return sent;
+}
+
+/** RFC 7239 §6: an IPv6 address is bracketed and quoted. */
+function node(address: string): string {
+  if (address === '') return 'unknown';
+  return address.includes(':') ? `"[${address}]"` : address;
+}
+
+/** RFC 7239 §4: a value that is no token is quoted. */
+function quoted(value: string): string {
+  return /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`;
+}

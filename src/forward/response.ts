@@ -1,0 +1,69 @@
+import { HOP_BY_HOP, NEVER_A_TRAILER } from './hop.js';
+
+/** An upstream's header fields, ready for the client: name, value, name, value … */
+export interface ClientFields {
+  readonly fields: string[];
+  /** Trailer fields the upstream announced and the client may be told of. */
+  readonly trailers: readonly string[];
+}
+
+/** Fields that make no sense without content (RFC 9110 §8.6, §15.4.5). */
+export function bodiless(method: string, status: number): boolean {
+  return method === 'HEAD' || status === 204 || status === 304;
+}
+
+/**
+ * Cleans an upstream's header fields: nothing of its connection crosses the gateway, repeated fields stay repeated
+ * and in order (`Set-Cookie` is never joined, RFC 9110 §5.3).
+ *
+ * @param raw as undici hands them over: name, value, name, value …
+ * @param status the final status; 304 loses its Content-Length, because what it may state is not what follows
+ */
+export function responseFields(raw: readonly Buffer[], status: number): ClientFields {
+  const fields: string[] = [];
+  let listed: string[] | undefined;
+  let announced: string | undefined;
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as Buffer).toString('latin1');
+    const lower = name.toLowerCase();
+    if (HOP_BY_HOP.has(lower)) {
+      const value = (raw[i + 1] as Buffer).toString('latin1');
+      if (lower === 'connection') listed = [...(listed ?? []), ...options(value)];
+      else if (lower === 'trailer') announced = announced === undefined ? value : `${announced},${value}`;
+      continue;
+    }
+    if (lower === 'content-length' && (status === 304 || status === 204)) continue;
+    fields.push(name, (raw[i + 1] as Buffer).toString('latin1'));
+  }
+  const trailers =
+    announced === undefined ? [] : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
+  return { fields: listed === undefined ? fields : without(fields, listed), trailers };
+}
+
+/**
+ * The trailer fields that may follow a body: those that were announced, and never one that frames, routes or
+ * authenticates (RFC 9110 §6.5.1).
+ */
+export function trailerFields(raw: readonly Buffer[], announced: readonly string[]): [string, string][] {
+  const trailers: [string, string][] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as Buffer).toString('latin1');
+    if (announced.includes(name.toLowerCase()))
+      trailers.push([name, (raw[i + 1] as Buffer).toString('latin1')]);
+  }
+  return trailers;
+}
+
+function options(value: string): string[] {
+  return value.split(',').map((option) => option.trim().toLowerCase());
+}
+
+function without(fields: readonly string[], listed: readonly string[]): string[] {
+  if (listed.every((name) => name === 'keep-alive' || name === 'close')) return [...fields];
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (!listed.includes(name.toLowerCase())) kept.push(name, fields[i + 1] as string);
+  }
+  return kept;
+}

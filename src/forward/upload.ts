@@ -1,0 +1,100 @@
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+
+/** The client's body ended before it was whole. */
+export class UploadBroken extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UploadBroken';
+  }
+}
+
+/** The client's body is larger than allowed. */
+export class UploadTooLarge extends Error {
+  constructor() {
+    super('the request body is too large');
+    this.name = 'UploadTooLarge';
+  }
+}
+
+/** The client sent nothing of its body for too long. */
+export class UploadStalled extends Error {
+  constructor() {
+    super('the request body stalled');
+    this.name = 'UploadStalled';
+  }
+}
+
+/**
+ * A request's body on its way upstream: streamed with back-pressure, never parsed, counted where it has a limit.
+ *
+ * It stands between the client's message and undici, because undici destroys the stream it is given when the
+ * upstream answers early, and destroying the client's message would take the answer's connection with it.
+ */
+export class Upload extends Readable {
+  readonly #message: IncomingMessage;
+  readonly #limit: number;
+  readonly #idle: NodeJS.Timeout | undefined;
+  #bytes = 0;
+
+  /**
+   * @param limit bytes, 0 for none
+   * @param idleTimeout milliseconds the client may pause while the upstream waits for it, 0 for ever
+   */
+  constructor(message: IncomingMessage, limit: number, idleTimeout: number) {
+    super({ autoDestroy: true, highWaterMark: 65_536 });
+    this.#message = message;
+    this.#limit = limit;
+    this.#idle =
+      idleTimeout > 0 ? setTimeout(() => this.destroy(new UploadStalled()), idleTimeout) : undefined;
+    message.on('data', this.#onData);
+    message.on('end', this.#onEnd);
+    message.on('close', this.#onClose);
+    message.on('error', this.#onError);
+    message.pause();
+  }
+
+  /** Whether the whole body has arrived from the client. */
+  get complete(): boolean {
+    return this.#message.complete;
+  }
+
+  override _read(): void {
+    // While the upstream does not read, the pause is not the client's.
+    this.#idle?.refresh();
+    this.#message.resume();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearTimeout(this.#idle);
+    const message = this.#message;
+    message.off('data', this.#onData);
+    message.off('end', this.#onEnd);
+    message.off('close', this.#onClose);
+    message.pause();
+    done(error);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#bytes += chunk.length;
+    if (this.#limit > 0 && this.#bytes > this.#limit) {
+      this.destroy(new UploadTooLarge());
+      return;
+    }
+    this.#idle?.refresh();
+    if (!this.push(chunk)) this.#message.pause();
+  };
+
+  readonly #onEnd = (): void => {
+    clearTimeout(this.#idle);
+    this.push(null);
+  };
+
+  readonly #onClose = (): void => {
+    if (!this.#message.complete) this.destroy(new UploadBroken('the client left in the middle of its body'));
+  };
+
+  readonly #onError = (): void => {
+    this.destroy(new UploadBroken('the request body is broken'));
+  };
+}

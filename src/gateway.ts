@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import pino, { type DestinationStream, type Logger } from 'pino';
+import { createAdmin } from './admin/server.js';
+import { createAudit } from './audit.js';
+import { type Clock, systemClock } from './clock.js';
+import type { Listener, ListenerTls, Settings } from './config/settings.js';
+import type { RuleTable } from './decide.js';
+import { createForwarder } from './forward/proxy.js';
+import { AnswerCache } from './introspection/cache.js';
+import { IntrospectionClient } from './introspection/client.js';
+import { createIntrospector } from './introspection/introspector.js';
+import { peerReader } from './request/peer.js';
+import { createGateway, type GatewayTls } from './server.js';
+
+/** A gateway that listens. */
+export interface Gateway {
+  /** `http://host:port` or `https://host:port`, with the port that was really taken. */
+  readonly proxyUrl: string;
+  readonly adminUrl: string;
+  readonly log: Logger;
+  /** Puts another rule set in force; requests in flight finish on the one they started with. */
+  use(table: RuleTable): void;
+  /**
+   * Ends it: readiness goes first, then no new connection is taken, then what is in flight is answered, for as long
+   * as `server.drainTimeout` allows.
+   *
+   * @returns false when the time ran out and requests were cut
+   */
+  close(): Promise<boolean>;
+}
+
+/** What a gateway is started with besides its settings. */
+export interface Surroundings {
+  /** Where log lines go; default: standard output, written in the background. */
+  readonly destination?: DestinationStream;
+  readonly clock?: Clock;
+}
+
+/**
+ * Wires the parts of one process together and starts to listen.
+ *
+ * @param table the first rule set
+ * @throws Error of the system when a port cannot be taken; nothing listens then
+ */
+export async function startGateway(
+  settings: Settings,
+  table: RuleTable,
+  { destination, clock = systemClock }: Surroundings = {},
+): Promise<Gateway> {
+  const { introspection, forward, server, listen } = settings;
+  let rules = table;
+  let draining = false;
+  const log = pino(
+    { level: settings.log.level, base: { name: 'scopegate' } },
+    destination ?? pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 200 }),
+  );
+  const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
+
+  const client = new IntrospectionClient(introspection);
+  const introspector = createIntrospector(
+    client,
+    introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined,
+    introspection,
+    clock,
+    (endpoint, cause) => log.warn({ endpoint: endpoint.url, cause }, 'introspection failed'),
+  );
+  const outbound = {
+    insecureSkipVerify: forward.tls.insecureSkipVerify,
+    ...(forward.tls.ca === undefined ? {} : { ca: readFileSync(forward.tls.ca, 'utf8') }),
+  };
+  if (outbound.insecureSkipVerify)
+    log.warn('forward.tls.insecureSkipVerify is on: upstream certificates are not verified');
+  const forwarder = createForwarder({
+    ...outbound,
+    connectTimeout: forward.connectTimeout,
+    idleTimeout: forward.idleTimeout,
+    uploadIdleTimeout: server.bodyIdleTimeout,
+    maxBodyBytes: forward.maxBodyBytes,
+    host: forward.host,
+    connections: forward.connections,
+    via,
+    realm: settings.realm,
+  });
+  const proxy = await createGateway({
+    rules: () => rules,
+    services: { introspect: introspector.introspect, now: clock.wall },
+    forwarder,
+    peerOf: peerReader(settings.trustedProxies),
+    audit: settings.log.audit ? createAudit(log) : () => {},
+    onCrash: (error) =>
+      log.error(
+        { err: { stack: error instanceof Error ? error.stack : 'no error object' } },
+        'request failed',
+      ),
+    realm: settings.realm,
+    via,
+    host: forward.host,
+    maxHeaderBytes: forward.maxHeaderBytes,
+    maxTargetBytes: forward.maxTargetBytes,
+    headersTimeout: server.headersTimeout,
+    keepAliveTimeout: server.keepAliveTimeout,
+    maxConnections: server.maxConnections,
+    ...(listen.proxy.tls === undefined ? {} : { tls: readTls(listen.proxy.tls) }),
+    ...(forward.webSockets
+      ? {
+          webSockets: {
+            ...outbound,
+            maxAge: forward.webSocketMaxAge,
+            connectTimeout: forward.connectTimeout,
+          },
+        }
+      : {}),
+  });
+  const admin = createAdmin({
+    ready: () =>
+      draining
+        ? { ready: false, status: 'draining', rules: rules.version }
+        : { ready: true, status: 'ok', rules: rules.version },
+  });
+
+  async function endAll(): Promise<void> {
+    await Promise.all([admin.close(), forwarder.close(), client.close()]);
+  }
+  try {
+    await proxy.listen({ host: listen.proxy.host, port: listen.proxy.port });
+    await admin.listen({ host: listen.admin.host, port: listen.admin.port });
+  } catch (error) {
+    await Promise.all([proxy.close(), endAll()]);
+    throw error;
+  }
+
+  let closing: Promise<boolean> | undefined;
+  return {
+    proxyUrl: urlOf(proxy, listen.proxy),
+    adminUrl: urlOf(admin, listen.admin),
+    log,
+    use: (next) => {
+      rules = next;
+    },
+    close() {
+      closing ??= (async () => {
+        draining = true;
+        const drained = await within(server.drainTimeout, proxy.close());
+        if (!drained) proxy.server.closeAllConnections();
+        await endAll();
+        return drained;
+      })();
+      return closing;
+    },
+  };
+}
+
+function readTls(tls: ListenerTls): GatewayTls {
+  return {
+    cert: readFileSync(tls.cert, 'utf8'),
+    key: readFileSync(tls.key, 'utf8'),
+    minVersion: tls.minVersion,
+    ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca, 'utf8') }),
+  };
+}
+
+function urlOf(app: FastifyInstance, listener: Listener): string {
+  const { address, port, family } = app.server.address() as AddressInfo;
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  return `${listener.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
+}
+
+/** Whether a promise settled within a time; the timer keeps nothing alive. */
+async function within(ms: number, work: PromiseLike<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([Promise.resolve(work).then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

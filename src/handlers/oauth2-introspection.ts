@@ -1,0 +1,205 @@
+import { denial } from '../errors.js';
+import type { ActiveAnswer, Endpoint } from '../introspection/answer.js';
+import type { Introspected } from '../introspection/introspector.js';
+import { type Requirements, unmet } from '../introspection/requirements.js';
+import { readToken, type TokenSource } from '../request/token.js';
+import { missingScopes, type ScopeStrategy, scopeStrategies } from './scope.js';
+import {
+  type AccessStrategy,
+  type Attempt,
+  ConfigError,
+  type Handler,
+  type Outcome,
+  type ScopeStrategyName,
+  type Services,
+  type Subject,
+} from './strategy.js';
+
+const strings = { type: 'array', items: { type: 'string', minLength: 1 } } as const;
+
+/** Fields of Oathkeeper's authenticator that are known and not served: refused at load, never ignored. */
+const UNSERVED = ['pre_authorization', 'retry', 'cache', 'prefix', 'preserve_host'] as const;
+
+/**
+ * Oathkeeper's `oauth2_introspection` authenticator: the request's bearer token is introspected at the
+ * authorization server (RFC 7662), and its answer must be active, in its time, from a trusted issuer, meant for the
+ * audience, and carry every required scope. All of it is checked on every request, whether the answer came from the
+ * cache or not (CVE-2021-32701).
+ */
+export const oauth2Introspection: Handler = {
+  name: 'oauth2_introspection',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      required_scope: {
+        ...strings,
+        items: { type: 'string', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$' },
+        description: 'Scopes the token must have, all of them (RFC 6749 §3.3).',
+      },
+      target_audience: { ...strings, description: 'Audiences the token must have, all of them.' },
+      trusted_issuers: { ...strings, description: 'Issuers of which the token must be from one.' },
+      scope_strategy: {
+        enum: ['exact', 'hierarchic', 'wildcard', 'none'],
+        description:
+          'How required scopes are compared; default introspection.scopeStrategy. `none` is for rules without required_scope.',
+      },
+      introspection_url: {
+        type: 'string',
+        pattern: '^https?://[^\\s#@]+$',
+        description: 'Another introspection endpoint than introspection.url.',
+      },
+      introspection_request_headers: {
+        type: 'object',
+        additionalProperties: { type: 'string', pattern: '^[\\t\\x20-\\x7e]*$' },
+        propertyNames: { pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" },
+        description: 'Header fields sent with the introspection call.',
+      },
+      token_from: {
+        type: 'object',
+        additionalProperties: false,
+        minProperties: 1,
+        maxProperties: 1,
+        properties: {
+          header: { type: 'string', minLength: 1 },
+          query_parameter: { type: 'string', minLength: 1 },
+          cookie: { type: 'string', minLength: 1 },
+        },
+        description: 'Where the token stands instead of the Authorization field.',
+      },
+      pre_authorization: { type: 'object' },
+      retry: { type: 'object' },
+      cache: { type: 'object' },
+      prefix: { type: 'string' },
+      preserve_host: { type: 'boolean' },
+    },
+  },
+
+  compile(config, defaults) {
+    for (const field of UNSERVED) {
+      if (field in config) throw new ConfigError([field], `${field} is not implemented in this version`);
+    }
+    const scopes = (config['required_scope'] as string[] | undefined) ?? [];
+    const named =
+      (config['scope_strategy'] as ScopeStrategyName | 'none' | undefined) ?? defaults.scopeStrategy;
+    if (named === 'none' && scopes.length > 0) {
+      throw new ConfigError(['scope_strategy'], 'scope_strategy none would leave required_scope unchecked');
+    }
+    const headers = config['introspection_request_headers'] as Record<string, string> | undefined;
+    const endpoint = endpointOf(
+      config['introspection_url'] as string | undefined,
+      headers,
+      defaults.endpoint,
+    );
+    const requirements: Requirements = {
+      audience: (config['target_audience'] as string[] | undefined) ?? [],
+      issuers: (config['trusted_issuers'] as string[] | undefined) ?? [],
+      leeway: defaults.leeway,
+    };
+    return new Introspection(
+      scopes,
+      named === 'none' ? scopeStrategies.exact : scopeStrategies[named],
+      endpoint,
+      requirements,
+      config['token_from'] as TokenSource | undefined,
+    );
+  },
+};
+
+/**
+ * The rule's own endpoint. The gateway's client credentials and fixed fields go to the server they were configured
+ * for and to no other one.
+ */
+function endpointOf(
+  url: string | undefined,
+  headers: Record<string, string> | undefined,
+  fallback: Endpoint,
+): Endpoint {
+  if (url === undefined && headers === undefined) return fallback;
+  const target = url ?? fallback.url;
+  const own = new URL(target).origin === new URL(fallback.url).origin;
+  return {
+    url: target,
+    headers: { ...(own ? fallback.headers : {}), ...headers },
+    auth: own ? fallback.auth : { method: 'none' },
+  };
+}
+
+class Introspection implements AccessStrategy {
+  readonly handler = 'oauth2_introspection';
+  readonly requiredScopes: readonly string[];
+  readonly #strategy: ScopeStrategy;
+  readonly #endpoint: Endpoint;
+  readonly #requirements: Requirements;
+  readonly #source: TokenSource | undefined;
+
+  constructor(
+    scopes: readonly string[],
+    strategy: ScopeStrategy,
+    endpoint: Endpoint,
+    requirements: Requirements,
+    source: TokenSource | undefined,
+  ) {
+    this.requiredScopes = scopes;
+    this.#strategy = strategy;
+    this.#endpoint = endpoint;
+    this.#requirements = requirements;
+    this.#source = source;
+  }
+
+  authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+    const credential = readToken(attempt.fields, attempt.target.query, this.#source);
+    if (credential.kind === 'none') return { kind: 'pass' };
+    if (credential.kind === 'malformed') {
+      return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
+    }
+    const introspected = services.introspect(this.#endpoint, credential.token);
+    return introspected instanceof Promise
+      ? introspected.then((result) => this.#judge(result, services.now()))
+      : this.#judge(introspected, services.now());
+  }
+
+  #judge(introspected: Introspected, now: number): Outcome {
+    const introspection = introspected.trace;
+    if (!introspected.ok) {
+      const refused = denial(
+        'authorization_server_unavailable',
+        'the authorization server gave no usable answer',
+        {
+          retryAfter: introspected.retryAfter,
+        },
+      );
+      return { kind: 'deny', denial: refused, introspection };
+    }
+    const { answer } = introspected;
+    if (!answer.active) {
+      return { kind: 'deny', denial: this.#invalid('the token is not active'), introspection };
+    }
+    const subject = subjectOf(answer);
+    const problem = unmet(answer, this.#requirements, now);
+    if (problem !== undefined)
+      return { kind: 'deny', denial: this.#invalid(problem), introspection, subject };
+    const missing = missingScopes(answer.scopes, this.requiredScopes, this.#strategy);
+    if (missing.length > 0) {
+      const refused = denial('insufficient_scope', 'the token lacks a required scope', {
+        scopes: this.requiredScopes,
+      });
+      return { kind: 'deny', denial: refused, introspection, subject };
+    }
+    return { kind: 'allow', subject, introspection };
+  }
+
+  #invalid(reason: string) {
+    return denial('invalid_token', reason, { scopes: this.requiredScopes });
+  }
+}
+
+function subjectOf(answer: ActiveAnswer): Subject {
+  return {
+    subject: answer.subject ?? '',
+    scopes: answer.scopes,
+    claims: answer.claims,
+    ...(answer.clientId === undefined ? {} : { clientId: answer.clientId }),
+    ...(answer.expiresAt === undefined ? {} : { expiresAt: answer.expiresAt }),
+  };
+}

@@ -1,0 +1,12 @@
+import type { AccessStrategy, Handler, Outcome } from './strategy.js';
+
+const OPEN: Outcome = { kind: 'allow', subject: { subject: '' } };
+
+/** Handlers that let everyone in take no configuration. */
+export const EMPTY_CONFIG = { type: 'object', properties: {}, additionalProperties: false } as const;
+
+/** A handler under which every request of the rule is allowed, with a credential or without. */
+export function openHandler(name: string): Handler {
+  const strategy: AccessStrategy = { handler: name, requiredScopes: [], authenticate: () => OPEN };
+  return { name, schema: EMPTY_CONFIG, compile: () => strategy };
+}

@@ -1,0 +1,75 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../clock.js';
+import type { Answer } from './answer.js';
+
+/** Limits of the answer cache; times in milliseconds. */
+export interface CacheLimits {
+  readonly ttl: number;
+  readonly negativeTtl: number;
+  readonly maxEntries: number;
+  readonly negativeMaxEntries: number;
+}
+
+interface Entry {
+  readonly answer: Answer;
+  /** Monotonic milliseconds. */
+  readonly until: number;
+}
+
+/**
+ * The authorization server's raw answers, never a decision: what a rule requires is checked against the entry on
+ * every request (CVE-2021-32701).
+ *
+ * An entry lives min(ttl, exp − now) and a hit does not extend it. Inactive answers live in a partition of their
+ * own, so that a flood of random tokens cannot push good ones out. Lifetimes run on the monotonic clock: a wall
+ * clock that steps back revives nothing.
+ */
+export class AnswerCache {
+  readonly #active: LRUCache<string, Entry>;
+  readonly #inactive: LRUCache<string, Entry>;
+  readonly #limits: CacheLimits;
+  readonly #clock: Clock;
+
+  constructor(limits: CacheLimits, clock: Clock) {
+    this.#active = new LRUCache({ max: limits.maxEntries });
+    this.#inactive = new LRUCache({ max: limits.negativeMaxEntries });
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** The answer under a key, if one is there and has not ended. */
+  get(key: string): Answer | undefined {
+    return this.#read(this.#active, key) ?? this.#read(this.#inactive, key);
+  }
+
+  /** Keeps an answer as long as it may live; one that has no life left is not kept. */
+  set(key: string, answer: Answer): void {
+    const now = this.#clock.monotonic();
+    let life = answer.active ? this.#limits.ttl : this.#limits.negativeTtl;
+    if (answer.active && answer.expiresAt !== undefined) {
+      life = Math.min(life, (answer.expiresAt - this.#clock.wall()) * 1000);
+    }
+    this.#active.delete(key);
+    this.#inactive.delete(key);
+    if (life > 0) (answer.active ? this.#active : this.#inactive).set(key, { answer, until: now + life });
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#active.clear();
+    this.#inactive.clear();
+  }
+
+  /** Entries held, ended ones that nobody asked for again included. */
+  get size(): { readonly active: number; readonly inactive: number } {
+    return { active: this.#active.size, inactive: this.#inactive.size };
+  }
+
+  #read(partition: LRUCache<string, Entry>, key: string): Answer | undefined {
+    const entry = partition.get(key);
+    if (entry === undefined) return undefined;
+    if (this.#clock.monotonic() < entry.until) return entry.answer;
+    partition.delete(key);
+    return undefined;
+  }
+}

@@ -1,0 +1,187 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { type Answer, type Endpoint, readAnswer, UnusableAnswer } from './answer.js';
+import { formEncode, proof } from './auth.js';
+
+/** Limits of one introspection call; times in milliseconds, sizes in bytes. */
+export interface CallLimits {
+  /** For everything: waiting, connecting, retries and the whole body. */
+  readonly timeout: number;
+  readonly connectTimeout: number;
+  readonly maxResponseBytes: number;
+  /** Further tries after connection errors. */
+  readonly retries: number;
+  /** Connections to one authorization server. */
+  readonly concurrency: number;
+  /** Refuse answers that are not declared as JSON. */
+  readonly requireContentType: boolean;
+}
+
+/** TLS towards the authorization server. */
+export interface CallTls {
+  /** PEM certificates to trust instead of Node's own. */
+  readonly ca?: string | readonly string[];
+}
+
+/** A call that brought no usable answer; the message is for the log and holds neither token nor body. */
+export class CallFailed extends Error {
+  /** Milliseconds the server asked to wait, 0 when it asked for none. */
+  readonly retryAfter: number;
+  constructor(message: string, retryAfter = 0) {
+    super(message);
+    this.name = 'CallFailed';
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** Makes introspection calls (RFC 7662 §2.1): POST, the token in the form and never in the URL. */
+export class IntrospectionClient {
+  readonly #limits: CallLimits;
+  readonly #agent: Agent;
+
+  constructor(limits: CallLimits, tls: CallTls = {}) {
+    this.#limits = limits;
+    this.#agent = new Agent({
+      // An own connector, because certificates must be verified whatever the environment says.
+      connect: buildConnector({
+        timeout: limits.connectTimeout,
+        rejectUnauthorized: true,
+        ...(tls.ca === undefined ? {} : { ca: tls.ca as string | string[] }),
+      }),
+      connections: limits.concurrency,
+      pipelining: 1,
+      maxResponseSize: limits.maxResponseBytes,
+      maxHeaderSize: 16_384,
+      keepAliveTimeout: 10_000,
+    });
+  }
+
+  /**
+   * Asks one endpoint about one token.
+   *
+   * @param signal the deadline
+   * @throws CallFailed for anything but a usable answer
+   */
+  async call(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#once(endpoint, token, signal);
+      } catch (error) {
+        if (signal.aborted) throw new CallFailed('the introspection call took too long');
+        if (error instanceof CallFailed) throw error;
+        if (!isConnectionError(error) || attempt >= this.#limits.retries)
+          throw new CallFailed(describe(error));
+        await backOff(attempt, signal);
+      }
+    }
+  }
+
+  /** Closes idle connections and ends running calls. */
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #once(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
+    const url = new URL(endpoint.url);
+    const { authorization, form } = proof(endpoint.auth);
+    const response = await this.#agent.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: 'POST',
+      headers: {
+        accept: 'application/json',
+        // A compressed answer would need a bound on what it expands to; there is no need for one.
+        'accept-encoding': 'identity',
+        'content-type': 'application/x-www-form-urlencoded',
+        'user-agent': 'scopegate',
+        ...(authorization === undefined ? {} : { authorization }),
+        ...endpoint.headers,
+      },
+      body: `token=${formEncode(token)}${form}`,
+      signal,
+      headersTimeout: this.#limits.timeout,
+      bodyTimeout: this.#limits.timeout,
+    });
+    return this.#read(response);
+  }
+
+  async #read(response: Dispatcher.ResponseData): Promise<Answer> {
+    const { statusCode, headers, body } = response;
+    if (statusCode !== 200) {
+      body.destroy();
+      body.on('error', () => {});
+      throw new CallFailed(
+        `the authorization server answered ${statusCode}`,
+        retryAfter(headers['retry-after'], statusCode),
+      );
+    }
+    const encoding = headers['content-encoding'];
+    const type = headers['content-type'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      body.on('error', () => {}).destroy();
+      throw new CallFailed('the introspection answer is compressed');
+    }
+    if (this.#limits.requireContentType && !isJson(type)) {
+      body.on('error', () => {}).destroy();
+      throw new CallFailed('the introspection answer is not declared as application/json');
+    }
+    const text = decodeStrictly(await body.bytes());
+    try {
+      return readAnswer(text);
+    } catch (error) {
+      throw error instanceof UnusableAnswer ? new CallFailed(error.message) : error;
+    }
+  }
+}
+
+/** Jitter keeps many gateways from knocking at the same moment. */
+async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
+  await wait(20 * 2 ** attempt * (0.5 + Math.random()), undefined, { signal, ref: true }).catch(() => {
+    throw new CallFailed('the introspection call took too long');
+  });
+}
+
+function isConnectionError(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === 'string' && CONNECTION_ERRORS.has(code);
+}
+
+/** No byte of an answer came: asking again cannot do harm, introspection is safe to repeat. */
+const CONNECTION_ERRORS = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_SOCKET',
+]);
+
+/** A code or a name, never a message: messages of libraries may quote what they choked on. */
+function describe(error: unknown): string {
+  const { code, name } = error as { code?: unknown; name?: unknown };
+  return `the introspection call failed (${typeof code === 'string' ? code : String(name)})`;
+}
+
+function isJson(type: string | string[] | undefined): boolean {
+  return typeof type === 'string' && /^application\/json[ \t]*(?:;|$)/i.test(type);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function decodeStrictly(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new CallFailed('the introspection answer is not UTF-8');
+  }
+}
+
+/** RFC 9110 §10.2.3, for the two statuses that mean "later"; at most five minutes are believed. */
+function retryAfter(value: string | string[] | undefined, status: number): number {
+  if ((status !== 429 && status !== 503) || typeof value !== 'string') return 0;
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), 300_000) : 0;
+}

@@ -1,0 +1,56 @@
+/** Thrown to the caller that finds the queue full. */
+export class QueueFull extends Error {
+  constructor() {
+    super('too many introspection calls are waiting');
+    this.name = 'QueueFull';
+  }
+}
+
+/** Lets a bounded number of calls run at once and a bounded number wait, first come first served. */
+export class Gate {
+  readonly #concurrency: number;
+  readonly #queue: number;
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  /**
+   * @param concurrency calls that may run at once
+   * @param queue calls that may wait
+   */
+  constructor(concurrency: number, queue: number) {
+    this.#concurrency = concurrency;
+    this.#queue = queue;
+  }
+
+  /**
+   * Waits for a place. Every place must be given back with {@link leave}.
+   *
+   * @throws QueueFull at once when nobody may wait any more; the signal's reason when it aborts the wait
+   */
+  async enter(signal: AbortSignal): Promise<void> {
+    if (this.#running < this.#concurrency) {
+      this.#running++;
+      return;
+    }
+    if (this.#waiting.length >= this.#queue) throw new QueueFull();
+    await new Promise<void>((resolve, reject) => {
+      const admitted = () => {
+        signal.removeEventListener('abort', left);
+        resolve();
+      };
+      const left = () => {
+        this.#waiting.splice(this.#waiting.indexOf(admitted), 1);
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', left, { once: true });
+      this.#waiting.push(admitted);
+    });
+  }
+
+  /** Gives a place back; the first who waits gets it. */
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running--;
+    else next();
+  }
+}

@@ -1,0 +1,147 @@
+import { hash } from 'node:crypto';
+import type { Clock } from '../clock.js';
+import type { Answer, Endpoint } from './answer.js';
+import { authIdentity } from './auth.js';
+import { Breaker, type BreakerLimits } from './breaker.js';
+import type { AnswerCache } from './cache.js';
+import { CallFailed, type IntrospectionClient } from './client.js';
+import { Gate, QueueFull } from './gate.js';
+
+/** Limits towards each authorization server; times in milliseconds. */
+export interface IntrospectorLimits {
+  readonly timeout: number;
+  readonly concurrency: number;
+  readonly queue: number;
+  readonly breaker: BreakerLimits;
+}
+
+/** How the introspection of one request went, for the audit line. */
+export interface IntrospectionTrace {
+  readonly from: 'hit' | 'miss' | 'coalesced' | 'failed';
+  /** Milliseconds waited; 0 for a hit. */
+  readonly ms: number;
+}
+
+/** An introspection's result, or why there is none. Trouble is a value: nothing here throws or rejects. */
+export type Introspected =
+  | { readonly ok: true; readonly answer: Answer; readonly trace: IntrospectionTrace }
+  | {
+      readonly ok: false;
+      /** For the log, never for the client. */
+      readonly cause: string;
+      /** Seconds, for `Retry-After`. */
+      readonly retryAfter: number;
+      readonly trace: IntrospectionTrace;
+    };
+
+/** Answers about tokens: from the cache, from a call already in flight, or from the authorization server. */
+export interface Introspector {
+  /** Synchronous on a hit, so that the hot path makes no promise. */
+  introspect(endpoint: Endpoint, token: string): Introspected | Promise<Introspected>;
+}
+
+/** What one flight brings home to everybody who waits for it. */
+type Landing = { readonly answer: Answer } | { readonly cause: string; readonly retryAfter: number };
+
+interface Server {
+  readonly breaker: Breaker;
+  readonly gate: Gate;
+}
+
+/**
+ * Builds the introspector.
+ *
+ * @param cache undefined turns caching off
+ * @param onFailure told of every failed call, for log and metrics; the cause holds no token
+ */
+export function createIntrospector(
+  client: IntrospectionClient,
+  cache: AnswerCache | undefined,
+  limits: IntrospectorLimits,
+  clock: Clock,
+  onFailure: (endpoint: Endpoint, cause: string) => void = () => {},
+): Introspector {
+  const flights = new Map<string, Promise<Landing>>();
+  const servers = new Map<string, Server>();
+  const prefixes = new WeakMap<Endpoint, string>();
+
+  /** SHA-256 over endpoint, credentials' identity and token (CVE-2026-33496): the token itself is kept nowhere. */
+  function keyOf(endpoint: Endpoint, token: string): string {
+    let prefix = prefixes.get(endpoint);
+    if (prefix === undefined) {
+      // JSON delimits the parts: no URL or field value can pretend to be another's end.
+      prefix = JSON.stringify([endpoint.url, authIdentity(endpoint.auth), Object.entries(endpoint.headers)]);
+      prefixes.set(endpoint, prefix);
+    }
+    return hash('sha256', prefix + token, 'base64');
+  }
+
+  function serverOf(endpoint: Endpoint): Server {
+    let server = servers.get(endpoint.url);
+    if (server === undefined) {
+      server = {
+        breaker: new Breaker(limits.breaker, clock),
+        gate: new Gate(limits.concurrency, limits.queue),
+      };
+      servers.set(endpoint.url, server);
+    }
+    return server;
+  }
+
+  async function fly(endpoint: Endpoint, token: string, key: string): Promise<Landing> {
+    const { breaker, gate } = serverOf(endpoint);
+    const closedFor = breaker.admit();
+    if (closedFor > 0) return { cause: 'the circuit breaker is open', retryAfter: closedFor };
+    const deadline = AbortSignal.timeout(limits.timeout);
+    try {
+      await gate.enter(deadline);
+    } catch (error) {
+      // Our own queue says nothing of the server's health.
+      breaker.released();
+      return {
+        cause: error instanceof QueueFull ? error.message : 'waiting for introspection took too long',
+        retryAfter: 1000,
+      };
+    }
+    try {
+      const answer = await client.call(endpoint, token, deadline);
+      breaker.succeeded();
+      cache?.set(key, answer);
+      return { answer };
+    } catch (error) {
+      const failed = error instanceof CallFailed ? error : new CallFailed('the introspection call failed');
+      breaker.failed(failed.retryAfter);
+      onFailure(endpoint, failed.message);
+      return { cause: failed.message, retryAfter: failed.retryAfter };
+    } finally {
+      gate.leave();
+    }
+  }
+
+  return {
+    introspect(endpoint, token) {
+      const key = keyOf(endpoint, token);
+      const cached = cache?.get(key);
+      if (cached !== undefined) return { ok: true, answer: cached, trace: HIT };
+
+      const started = clock.monotonic();
+      const running = flights.get(key);
+      const flight = running ?? fly(endpoint, token, key).finally(() => flights.delete(key));
+      if (running === undefined) flights.set(key, flight);
+      return flight.then((landing): Introspected => {
+        const ms = clock.monotonic() - started;
+        if ('answer' in landing) {
+          return {
+            ok: true,
+            answer: landing.answer,
+            trace: { from: running === undefined ? 'miss' : 'coalesced', ms },
+          };
+        }
+        const retryAfter = Math.max(1, Math.ceil(landing.retryAfter / 1000));
+        return { ok: false, cause: landing.cause, retryAfter, trace: { from: 'failed', ms } };
+      });
+    },
+  };
+}
+
+const HIT = { from: 'hit', ms: 0 } as const;

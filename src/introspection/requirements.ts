@@ -1,0 +1,46 @@
+import type { ActiveAnswer } from './answer.js';
+
+/** What a rule requires of an active answer besides scopes. */
+export interface Requirements {
+  /** Every one must be among the token's audiences. */
+  readonly audience: readonly string[];
+  /** One must be the token's issuer; empty: any. */
+  readonly issuers: readonly string[];
+  /** Tolerated clock skew, in seconds. */
+  readonly leeway: number;
+}
+
+/**
+ * Checks an active answer against a rule's requirements. Called on every request, so that an entry that outlived
+ * `exp` in the cache is refused (RFC 7662 §4).
+ *
+ * @param now seconds since 1970
+ * @returns what is not met, in words for the client; undefined when everything is
+ */
+export function unmet(answer: ActiveAnswer, requirements: Requirements, now: number): string | undefined {
+  const { claims } = answer;
+  // Hydra answers active:true for refresh tokens; old versions name them in token_type.
+  const use = claims['token_use'];
+  if (use !== undefined && use !== 'access_token') return 'the token is not an access token';
+  const type = claims['token_type'];
+  if (type !== undefined && !isBearer(type)) return 'the token is not a bearer token';
+  // A confirmation that nobody verifies must not pass as a plain bearer token (RFC 9449 §7.1, RFC 8705 §3).
+  if (claims['cnf'] !== undefined) return 'the token is bound to a key that cannot be verified here';
+
+  if (answer.expiresAt !== undefined && now >= answer.expiresAt + requirements.leeway)
+    return 'the token has expired';
+  if (answer.notBefore !== undefined && now < answer.notBefore - requirements.leeway)
+    return 'the token is not valid yet';
+  if (requirements.issuers.length > 0 && !requirements.issuers.includes(answer.issuer ?? '')) {
+    return 'the token is from an issuer that is not trusted';
+  }
+  if (!requirements.audience.every((audience) => answer.audience.includes(audience))) {
+    return 'the token is not meant for this audience';
+  }
+  return undefined;
+}
+
+/** RFC 6749 §5.1: case-insensitive. `access_token` is what Hydra v1 put there. */
+function isBearer(type: unknown): boolean {
+  return typeof type === 'string' && (type.toLowerCase() === 'bearer' || type === 'access_token');
+}
