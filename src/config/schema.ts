@@ -123,7 +123,10 @@ export const settingsSchema: SettingSchema = {
         'Domain appended to an APIRule host that has no dot. Absent: such a host is kept as it is.',
       ),
       realm: text('The realm of WWW-Authenticate challenges (RFC 9110 section 11.5).', 'scopegate'),
-      trustedProxies: list('Networks (CIDR) of proxies in front whose Forwarded, X-Forwarded-* and X-Request-Id are believed.', []),
+      trustedProxies: list(
+        'Networks (CIDR) of proxies in front whose Forwarded, X-Forwarded-* and X-Request-Id are believed.',
+        [],
+      ),
       introspection: section(
         'The token introspection of the authorization server (RFC 7662).',
         {

@@ -37,7 +37,7 @@ export function validate(
 function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObject[]): boolean {
   if (error.keyword === 'if') return false;
   if (error.keyword === 'required') {
-    const missing = [String(error.params['missingProperty'])];
+    const missing = [String(error.params.missingProperty)];
     return !unknownKeys(error, all).some((key) => nearest(key, missing) !== undefined);
   }
   if (error.keyword === 'oneOf' || error.keyword === 'anyOf') {
@@ -53,7 +53,7 @@ function unknownKeys(error: ErrorObject, all: readonly ErrorObject[]): string[] 
       ({ keyword, instancePath }) =>
         keyword === 'additionalProperties' && instancePath === error.instancePath,
     )
-    .map(({ params }) => String(params['additionalProperty']));
+    .map(({ params }) => String(params.additionalProperty));
 }
 
 function toFinding(
@@ -67,7 +67,7 @@ function toFinding(
   switch (error.keyword) {
     case 'additionalProperties':
     case 'unevaluatedProperties': {
-      const key = String(error.params['additionalProperty'] ?? error.params['unevaluatedProperty']);
+      const key = String(error.params.additionalProperty ?? error.params.unevaluatedProperty);
       const known = Object.keys(
         (error.parentSchema as { properties?: object } | undefined)?.properties ?? {},
       );
@@ -80,7 +80,7 @@ function toFinding(
       };
     }
     case 'required': {
-      const key = String(error.params['missingProperty']);
+      const key = String(error.params.missingProperty);
       // A key nobody knows is where the missing one should stand, more likely than at the mapping's first line.
       const [unknown] = unknownKeys(error, all);
       return {
@@ -95,21 +95,21 @@ function toFinding(
         ...document.at(path),
         level: 'error',
         code: 'wrong-type',
-        message: `${name} must be ${article(String(error.params['type']))}, not ${article(typeName(error.data))}`,
+        message: `${name} must be ${article(String(error.params.type))}, not ${article(typeName(error.data))}`,
       };
     case 'enum':
       return {
         ...document.at(path),
         level: 'error',
         code: 'invalid-value',
-        message: `${name} must be one of ${(error.params['allowedValues'] as unknown[]).map((v) => JSON.stringify(v)).join(', ')}`,
+        message: `${name} must be one of ${(error.params.allowedValues as unknown[]).map((v) => JSON.stringify(v)).join(', ')}`,
       };
     case 'const':
       return {
         ...document.at(path),
         level: 'error',
         code: 'invalid-value',
-        message: `${name} must be ${JSON.stringify(error.params['allowedValue'])}`,
+        message: `${name} must be ${JSON.stringify(error.params.allowedValue)}`,
       };
     case 'pattern': {
       // A pattern's `title` says in words what the expression says to machines.
@@ -118,7 +118,7 @@ function toFinding(
         ...document.at(path),
         level: 'error',
         code: 'invalid-value',
-        message: `${name} must ${title === undefined ? `match ${String(error.params['pattern'])}` : `be ${title}`}`,
+        message: `${name} must ${title === undefined ? `match ${String(error.params.pattern)}` : `be ${title}`}`,
       };
     }
     default:

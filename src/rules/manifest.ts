@@ -74,9 +74,8 @@ export function apiRules(documents: readonly SourceDocument[]): {
       const settled = settleVersion(document, fields);
       findings.push(...settled.findings);
       if (settled.rule !== undefined) rules.push(settled.rule);
-    } else if (!COMPANIONS.has(String(fields['kind']))) {
-      const what =
-        typeof fields['kind'] === 'string' ? `the kind ${fields['kind']}` : 'a document without a kind';
+    } else if (!COMPANIONS.has(String(fields.kind))) {
+      const what = typeof fields.kind === 'string' ? `the kind ${fields.kind}` : 'a document without a kind';
       findings.push({
         ...document.at('kind' in fields ? ['kind'] : []),
         level: 'warning',
@@ -91,9 +90,9 @@ export function apiRules(documents: readonly SourceDocument[]): {
 /** The elements of a list, of lists in it as well; any other document is its own only element. */
 function items(document: SourceDocument, findings: Finding[]): SourceDocument[] {
   const fields = mapping(document.value);
-  const kind = fields?.['kind'];
+  const kind = fields?.kind;
   if (fields === undefined || (kind !== 'List' && kind !== 'APIRuleList')) return [document];
-  const elements = fields['items'];
+  const elements = fields.items;
   if (!Array.isArray(elements)) {
     const message = `a ${kind} must have the field "items", an array`;
     findings.push({ ...document.at(['items']), level: 'error', code: 'missing-field', message });
@@ -125,15 +124,14 @@ function settleVersion(
   fields: Readonly<Record<string, unknown>>,
 ): { rule?: SourceDocument; findings: Finding[] } {
   const { apiVersion } = fields;
-  const annotations = mapping(mapping(fields['metadata'])?.['annotations']) ?? {};
+  const annotations = mapping(mapping(fields.metadata)?.annotations) ?? {};
   const annotation = annotations[SPEC_ANNOTATION];
   // An APIRule that was migrated keeps the annotation of its former life.
   const original = annotations[VERSION_ANNOTATION] ?? 'v1beta1';
   const annotated = typeof annotation === 'string' && original === 'v1beta1';
 
   if (apiVersion === VERSION) {
-    const empty =
-      fields['spec'] === undefined || Object.keys(mapping(fields['spec']) ?? { spec: 1 }).length === 0;
+    const empty = fields.spec === undefined || Object.keys(mapping(fields.spec) ?? { spec: 1 }).length === 0;
     return empty && annotated
       ? fromAnnotation(document, fields, annotation)
       : { rule: document, findings: [] };

@@ -19,7 +19,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
     rules: [join(file, '..', 'rules')],
     services: { default: 'http://{name}:{port}' },
     realm: 'scopegate',
-    trustedProxies: ['127.0.0.0/8', '::1/128'],
+    trustedProxies: [],
     introspection: {
       url: 'http://hydra:4445/admin/oauth2/introspect',
       scopeStrategy: 'exact',
@@ -90,8 +90,8 @@ matching:
   const { settings, findings } = loadSettings(join(t.testdir({ 's.yaml': sample }), 's.yaml'), {});
   t.same(findings, []);
   t.equal(settings?.introspection.scopeStrategy, 'hierarchic');
-  t.equal(settings?.services['httpbin'], 'http://127.0.0.1:8000');
-  t.equal(settings?.services['default'], 'http://{name}.{namespace}.svc.cluster.local:{port}');
+  t.equal(settings?.services.httpbin, 'http://127.0.0.1:8000');
+  t.equal(settings?.services.default, 'http://{name}.{namespace}.svc.cluster.local:{port}');
   t.end();
 });
 

@@ -10,7 +10,7 @@ import { tutorialManifests } from './tutorial.js';
 /** An APIRule named `name` on its own host. */
 function apiRule(
   name: string,
-  rules = '    - { path: /, methods: [GET], accessStrategies: [{ handler: allow }] }\n',
+  rules = '    - { path: /, methods: [GET], accessStrategies: [{ handler: no_auth }] }\n',
 ): string {
   return `apiVersion: gateway.kyma-project.io/v1beta1
 kind: APIRule
@@ -61,7 +61,7 @@ t.test('a folder stands for its YAML and JSON files, subfolders too, hidden name
       gateway: 'g',
       host: 'json.kyma.local',
       service: { name: 'json', port: 80 },
-      rules: [{ path: '/', methods: ['GET'], accessStrategies: [{ handler: 'allow' }] }],
+      rules: [{ path: '/', methods: ['GET'], accessStrategies: [{ handler: 'no_auth' }] }],
     },
   });
   const folder = t.testdir({
@@ -256,19 +256,23 @@ t.test('other versions and other kinds of Kyma’s group', (t) => {
 t.test('one mistake a file, one line a mistake', (t) => {
   const rule = (text: string) => apiRule('x', text);
   const folder = t.testdir({
-    'a-typo.yaml': rule('    - path: /\n      method: [GET]\n      accessStrategies: [{ handler: allow }]\n'),
-    'b-type.yaml': rule('    - path: /\n      methods: GET\n      accessStrategies: [{ handler: allow }]\n'),
+    'a-typo.yaml': rule(
+      '    - path: /\n      method: [GET]\n      accessStrategies: [{ handler: no_auth }]\n',
+    ),
+    'b-type.yaml': rule(
+      '    - path: /\n      methods: GET\n      accessStrategies: [{ handler: no_auth }]\n',
+    ),
     'c-key.yaml': rule(
-      '    - path: /\n      path: /b\n      methods: [GET]\n      accessStrategies: [{ handler: allow }]\n',
+      '    - path: /\n      path: /b\n      methods: [GET]\n      accessStrategies: [{ handler: no_auth }]\n',
     ),
     'd-handler.yaml': rule(
       '    - path: /\n      methods: [GET]\n      accessStrategies:\n        - handler: oauth2_introspectoin\n',
     ),
     'e-regex.yaml': rule(
-      '    - path: /(\n      methods: [GET]\n      accessStrategies: [{ handler: allow }]\n',
+      '    - path: /(\n      methods: [GET]\n      accessStrategies: [{ handler: no_auth }]\n',
     ),
     'f-duplicate.yaml': rule(
-      '    - path: /a\n      methods: [GET]\n      accessStrategies: [{ handler: allow }]\n    - path: /a\n      methods: [GET]\n      accessStrategies: [{ handler: noop }]\n',
+      '    - path: /a\n      methods: [GET]\n      accessStrategies: [{ handler: no_auth }]\n    - path: /a\n      methods: [GET]\n      accessStrategies: [{ handler: anonymous }]\n',
     ),
   });
   const { table, short, findings } = load(folder);

@@ -1,0 +1,128 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { main } from '../../src/cli.js';
+import { tutorialManifests } from '../rules/tutorial.js';
+import { Recorder } from './io.js';
+
+const SETTINGS = 'rules: [ rules ]\nintrospection: { url: "http://hydra:4445/admin/oauth2/introspect" }\n';
+
+async function check(
+  folder: string,
+  args: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+) {
+  const io = new Recorder(environment);
+  const code = await main(['check', '--config', join(folder, 'settings.yaml'), ...args], io);
+  const lines = io.stdout.replaceAll(`${folder}/`, '').split('\n').slice(0, -1);
+  return { code, lines, stderr: io.stderr };
+}
+
+function rule(rules: string): string {
+  return `apiVersion: gateway.kyma-project.io/v1beta1
+kind: APIRule
+metadata:
+  name: demo
+spec:
+  gateway: kyma-system/kyma-gateway
+  host: demo.kyma.local
+  service: { name: demo, port: 80 }
+  rules:
+${rules}`;
+}
+
+t.test('the tutorial is clean', async (t) => {
+  const [a, b] = tutorialManifests() as [string, string];
+  const folder = t.testdir({ 'settings.yaml': SETTINGS, rules: { 'httpbin.yaml': a, 'function.yaml': b } });
+  const { code, lines, stderr } = await check(folder);
+  t.equal(code, 0);
+  t.same(lines, []);
+  t.equal(stderr, 'check: 3 rules, no findings\n');
+});
+
+t.test('each mistake is one line with its file, line and column, in order', async (t) => {
+  const folder = t.testdir({
+    'settings.yaml': SETTINGS,
+    rules: {
+      'typo.yaml': rule(
+        '    - path: /a\n      methods: [GET]\n      acessStrategies:\n        - handler: no_auth\n',
+      ),
+      'type.yaml': rule(
+        '    - path: /b\n      methods: GET\n      accessStrategies:\n        - handler: no_auth\n',
+      ),
+      'twice.yaml': rule(
+        '    - path: /c\n      methods: [GET]\n      methods: [PUT]\n      accessStrategies:\n        - handler: no_auth\n',
+      ),
+      'handler.yaml': rule(
+        '    - path: /d\n      methods: [GET]\n      accessStrategies:\n        - handler: oauth2_introspecton\n',
+      ),
+      'regex.yaml': rule(
+        '    - path: /e[\n      methods: [GET]\n      accessStrategies:\n        - handler: no_auth\n',
+      ),
+      'same.yaml': rule(
+        '    - path: /f\n      methods: [GET]\n      accessStrategies:\n        - handler: no_auth\n    - path: /f\n      methods: [PUT, GET]\n      accessStrategies:\n        - handler: anonymous\n',
+      ),
+    },
+  });
+  const { code, lines, stderr } = await check(folder);
+  t.equal(code, 1);
+  t.equal(lines.length, 6, lines.join('\n'));
+  t.match(
+    lines[0],
+    /^rules\/handler\.yaml:13:20 error unknown-handler .*did you mean "oauth2_introspection"\?$/,
+  );
+  t.match(lines[1], /^rules\/regex\.yaml:10:13 error bad-pattern /);
+  t.match(lines[2], /^rules\/same\.yaml:14:7 error duplicate-rule .*same\.yaml:10:7/);
+  t.match(lines[3], /^rules\/twice\.yaml:12:7 error duplicate-key /);
+  t.match(lines[4], /^rules\/type\.yaml:11:16 error wrong-type .*must be an array, not a string$/);
+  t.match(lines[5], /^rules\/typo\.yaml:12:7 error unknown-field .*did you mean "accessStrategies"\?$/);
+  t.equal(stderr, 'check: 6 errors\n');
+});
+
+t.test('mistakes in the settings are found the same way', async (t) => {
+  const folder = t.testdir({ 'settings.yaml': `${SETTINGS}matching: { overlap: maybe }\nlog: 5\n` });
+  const { code, lines } = await check(folder);
+  t.equal(code, 1);
+  t.match(
+    lines[0],
+    /^settings\.yaml:3:22 error invalid-value matching\.overlap must be one of "error", "specific"$/,
+  );
+  t.match(lines[1], /^settings\.yaml:4:6 error wrong-type log must be an object, not a number$/);
+});
+
+t.test('mistakes in the environment have the position of their variable', async (t) => {
+  const folder = t.testdir({
+    'settings.yaml': SETTINGS,
+    rules: { 'a.yaml': tutorialManifests()[0] as string },
+  });
+  const { code, lines } = await check(folder, [], { SCOPEGATE_LISTEN_PROXY_PORT: 'http' });
+  t.equal(code, 1);
+  t.same(lines, [
+    'env:SCOPEGATE_LISTEN_PROXY_PORT:1:1 error wrong-type listen.proxy.port must be an integer, not a string',
+  ]);
+});
+
+t.test('warnings fail the check with --strict alone', async (t) => {
+  const folder = t.testdir({
+    'settings.yaml': SETTINGS,
+    rules: { 'a.yaml': `${tutorialManifests()[0]}---\nkind: Riddle\n` },
+  });
+  const lenient = await check(folder);
+  t.equal(lenient.code, 0);
+  t.match(lenient.lines[0], /^rules\/a\.yaml:\d+:7 warning ignored-document /);
+  t.match(lenient.stderr, /1 warning$/m);
+  t.equal((await check(folder, ['--strict'])).code, 1);
+});
+
+t.test('hostile content stays on its line and out of the terminal', async (t) => {
+  const folder = t.testdir({
+    'settings.yaml': SETTINGS,
+    rules: {
+      'a.yaml': rule(
+        '    - "pa\\nth\\e[31m": /a\n      methods: [GET]\n      accessStrategies: [{ handler: "x\\r\\ny" }]\n',
+      ),
+    },
+  });
+  const { lines } = await check(folder);
+  t.ok(lines.length > 0);
+  for (const line of lines) t.match(line, /^rules\/a\.yaml:\d+:\d+ error [a-z-]+ [^\u0000-\u001f\u007f]+$/);
+});
