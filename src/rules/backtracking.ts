@@ -1,0 +1,60 @@
+import { createRequire } from 'node:module';
+import type { AST } from '@eslint-community/regexpp';
+import type { checkSync } from 'recheck';
+import { isProvablyLinear } from './ambiguity.js';
+
+/** How a pattern behaves in a backtracking engine. */
+export type Backtracking =
+  | { readonly verdict: 'linear' }
+  | {
+      readonly verdict: 'super-linear';
+      /** `exponential`, `2nd degree polynomial`. */
+      readonly complexity: string;
+      /** A path that shows it, as a JavaScript expression. */
+      readonly attack: string;
+    }
+  | { readonly verdict: 'unknown'; readonly reason: string };
+
+/** The longest that one pattern is analysed, in milliseconds; what takes longer is refused. */
+const TIMEOUT = 2_000;
+
+/**
+ * Whether matching takes time linear in the length of the path.
+ *
+ * Nearly all patterns people write are proved in microseconds by {@link isProvablyLinear}; the rest goes to `recheck`,
+ * which finds the attack and takes some ten milliseconds a pattern, a second at the worst.
+ *
+ * @param pattern the compiled, anchored pattern
+ * @param syntax the same without its anchors
+ */
+export function backtrackingOf(pattern: RegExp, syntax: AST.Pattern): Backtracking {
+  if (isProvablyLinear(syntax, pattern.ignoreCase)) return { verdict: 'linear' };
+  const result = recheck()(pattern.source, pattern.flags, { timeout: TIMEOUT });
+  switch (result.status) {
+    case 'safe':
+      return { verdict: 'linear' };
+    case 'vulnerable':
+      return {
+        verdict: 'super-linear',
+        complexity: result.complexity.summary,
+        attack: result.attack.pattern,
+      };
+    default:
+      return {
+        verdict: 'unknown',
+        reason: result.error.kind === 'timeout' ? 'the analysis timed out' : 'the analysis failed',
+      };
+  }
+}
+
+let loaded: typeof checkSync | undefined;
+
+/**
+ * The build of `recheck` that runs in this process, without a worker or a child, which the main entry would start.
+ * It is 3 MB of JavaScript, so it is read when the first pattern needs it.
+ */
+function recheck(): typeof checkSync {
+  loaded ??= (createRequire(import.meta.url)('recheck/lib/browser.js') as { checkSync: typeof checkSync })
+    .checkSync;
+  return loaded;
+}

@@ -1,0 +1,15 @@
+/** A Map, or a WeakMap. */
+interface Entries<K, V> {
+  get(key: K): V | undefined;
+  set(key: K, value: V): unknown;
+}
+
+/** The value of a key, made and kept where there is none yet. */
+export function entryOf<K, V>(map: Entries<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}

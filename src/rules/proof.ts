@@ -1,0 +1,212 @@
+import type { Rule } from '../decide.js';
+import type { Finding, Position } from '../document/finding.js';
+import { byPosition } from '../document/finding.js';
+import { entryOf } from './entry.js';
+import { type Related, relate, shapeOfPattern } from './overlap.js';
+import { type Site, type Sites, wildcardsAround } from './sites.js';
+
+/** How overlaps are treated: refused, or settled in favour of the rule that lies inside the other. */
+export type OverlapMode = 'error' | 'specific';
+
+/** What is proved about a set of rules. */
+export interface Proof {
+  readonly findings: Finding[];
+  /** By site and rule: how many rules of the same method hold all that this one holds. The inner rule has more. */
+  readonly depths: ReadonlyMap<Site, ReadonlyMap<Rule, number>>;
+  /** By rule: the ones it may or may not overlap with, where that was accepted unproved. */
+  readonly rivals: ReadonlyMap<Rule, readonly Rule[]>;
+}
+
+/** Nobody reads more, and a set that is wrong throughout would have as many as it has pairs. */
+const MAX_FINDINGS = 1_000;
+
+/**
+ * Compares every two rules that share a host and a method.
+ *
+ * A rule's extent is its hosts times its paths, for each method. Under `error` no two extents may meet. Under
+ * `specific` they may where one lies inside the other, hosts and paths: the inner rule answers there. An exact host
+ * lies inside `*.suffix`; equal paths on a narrower host are inside, too. All else is refused: that the one has the
+ * narrower host and the other the narrower path settles nothing.
+ */
+export function prove(sites: Sites, mode: OverlapMode): Proof {
+  const prover = new Prover(mode);
+  for (const site of sites) {
+    if (!prover.within(site)) break;
+    for (const outer of sites.around(site)) prover.between(site, outer);
+  }
+  return { findings: prover.findings, depths: prover.depths, rivals: prover.rivals };
+}
+
+class Prover {
+  readonly #mode: OverlapMode;
+  readonly findings: Finding[] = [];
+  readonly depths = new Map<Site, Map<Rule, number>>();
+  readonly rivals = new Map<Rule, Rule[]>();
+  /** By pattern: a number, to remember what was proved about two. */
+  readonly #numbers = new Map<RegExp, number>();
+  readonly #related = new Map<number, Related>();
+  readonly #reported = new Map<Rule, Set<Rule>>();
+
+  constructor(mode: OverlapMode) {
+    this.#mode = mode;
+  }
+
+  get #full(): boolean {
+    return this.findings.length >= MAX_FINDINGS;
+  }
+
+  /** @returns false where there are too many findings to go on */
+  within(site: Site): boolean {
+    const order = new Map(site.rules.map((rule, i) => [rule, i]));
+    for (const [rule, at] of order) {
+      const { prefix } = shapeOfPattern(rule.pattern);
+      for (const other of site.beginning(prefix)) {
+        // Two rules that begin alike meet twice.
+        const { length } = shapeOfPattern(other.pattern).prefix;
+        if (length === prefix.length && (order.get(other) as number) <= at) continue;
+        this.#compare(rule, site, other, site);
+        if (this.#full) return false;
+      }
+    }
+    return true;
+  }
+
+  between(inner: Site, outer: Site): void {
+    for (const rule of inner.rules) {
+      for (const other of outer.beginning(shapeOfPattern(rule.pattern).prefix)) {
+        this.#compare(rule, inner, other, outer);
+      }
+    }
+    for (const other of outer.rules) {
+      const { prefix } = shapeOfPattern(other.pattern);
+      for (const rule of inner.beginning(prefix, prefix.length)) this.#compare(rule, inner, other, outer);
+      if (this.#full) return;
+    }
+  }
+
+  /** @param siteOfA the same site as `b`'s, or one whose hosts all belong to `b`'s, too */
+  #compare(a: Rule, siteOfA: Site, b: Rule, siteOfB: Site): void {
+    if (a === b) return;
+    const sameHost = siteOfA === siteOfB;
+    if (sameHost && a.path === b.path && a.pattern.source === b.pattern.source) {
+      this.#report(
+        a,
+        b,
+        'duplicate-rule',
+        (first) => `the same host, method and path as the rule at ${first.source}`,
+      );
+      return;
+    }
+    const related = this.#relate(a.pattern, b.pattern);
+    if (related.relation === 'disjoint') return;
+    if (related.relation === 'undecided') this.#undecided(a, b, related.witness);
+    else if (this.#mode === 'error') this.#overlap(a, b, 'overlap', related.witness);
+    else if (related.relation === 'a-in-b' || (related.relation === 'equal' && !sameHost))
+      this.#deepen(siteOfA, a);
+    else if (related.relation === 'b-in-a' && sameHost) this.#deepen(siteOfB, b);
+    else if (related.relation === 'equal') this.#overlap(a, b, 'overlap-equal', related.witness);
+    else this.#overlap(a, b, 'overlap-partial', related.witness);
+  }
+
+  #relate(a: RegExp, b: RegExp): Related {
+    const key = this.#number(a) * 2 ** 26 + this.#number(b);
+    return entryOf(this.#related, key, () => relate(a, b));
+  }
+
+  #number(pattern: RegExp): number {
+    return entryOf(this.#numbers, pattern, () => this.#numbers.size);
+  }
+
+  #deepen(site: Site, rule: Rule): void {
+    const depths = entryOf(this.depths, site, () => new Map<Rule, number>());
+    depths.set(rule, (depths.get(rule) ?? 0) + 1);
+  }
+
+  #undecided(a: Rule, b: Rule, witness: string | undefined): void {
+    if (witness !== undefined) {
+      if (this.#mode === 'error') this.#overlap(a, b, 'overlap', witness);
+      else {
+        this.#report(a, b, 'overlap-undecided', (first, second) => {
+          const what = `${describe(second)} overlaps with ${describe(first)} of ${first.source}`;
+          return `${what}: both match ${witness}; whether the one lies inside the other cannot be proved`;
+        });
+      }
+      return;
+    }
+    const culprit = [a, b].find((rule) => shapeOfPattern(rule.pattern).undecidable !== undefined);
+    this.#report(
+      a,
+      b,
+      'overlap-undecided',
+      (first, second) => {
+        const what = `whether ${describe(second)} overlaps with ${describe(first)} of ${first.source} cannot be proved`;
+        if (culprit === undefined) return `${what}: their automata are too large`;
+        const why = `${culprit.path} has a ${shapeOfPattern(culprit.pattern).undecidable}`;
+        return `${what}: ${why}; a request that both match is answered by neither`;
+      },
+      culprit === undefined ? 'error' : 'warning',
+    );
+    if (culprit === undefined) return;
+    this.#rival(a, b);
+    this.#rival(b, a);
+  }
+
+  #rival(rule: Rule, other: Rule): void {
+    const rivals = this.rivals.get(rule) ?? [];
+    if (!rivals.includes(other)) this.rivals.set(rule, [...rivals, other]);
+  }
+
+  #overlap(a: Rule, b: Rule, code: string, witness: string | undefined): void {
+    this.#report(a, b, code, (first, second) => {
+      const hosts = sharedHosts(a, b);
+      const where = `${sharedMethods(a, b).join(', ')} ${hosts[0]}${hosts.length > 1 ? ', …' : ''}`;
+      const both = `both match ${witness} (${where})`;
+      const what = `${describe(second)} overlaps with ${describe(first)} of ${first.source}: ${both}`;
+      if (code === 'overlap-equal') return `${what}, and they match the same paths`;
+      if (code === 'overlap-partial') return `${what}, and neither lies inside the other`;
+      return what;
+    });
+  }
+
+  /** Once for a pair, at the one that comes later in the files, whatever order the rules are given in. */
+  #report(
+    a: Rule,
+    b: Rule,
+    code: string,
+    message: (first: Rule, second: Rule) => string,
+    level: Finding['level'] = 'error',
+  ): void {
+    const [first, second] = inOrder(a, b);
+    const reported = entryOf(this.#reported, first, () => new Set<Rule>());
+    if (reported.has(second) || this.#full) return;
+    reported.add(second);
+    this.findings.push({ ...positionOf(second), level, code, message: message(first, second) });
+  }
+}
+
+/** Where a rule was written. */
+export function positionOf({ source }: Rule): Position {
+  const [, file, line, col] = /^(.*):(\d+):(\d+)$/s.exec(source) ?? [undefined, source, '1', '1'];
+  return { file: file as string, line: Number(line), col: Number(col) };
+}
+
+/** Two rules as a reader of the files meets them. */
+export function inOrder(a: Rule, b: Rule): [first: Rule, second: Rule] {
+  const order = byPosition(positionOf(a), positionOf(b)) || (a.id < b.id ? -1 : 1);
+  return order < 0 ? [a, b] : [b, a];
+}
+
+function describe({ id, path }: Rule): string {
+  return `${path} (${id})`;
+}
+
+function sharedMethods(a: Rule, b: Rule): string[] {
+  return a.methods.filter((method) => b.methods.includes(method)).sort();
+}
+
+/** The narrower of each two host patterns that meet. */
+function sharedHosts(a: Rule, b: Rule): string[] {
+  const inside = (x: Rule, y: Rule) =>
+    x.hosts.filter((host) => [host, ...wildcardsAround(host)].some((wider) => y.hosts.includes(wider)));
+  return [...new Set([...inside(a, b), ...inside(b, a)])].sort();
+}

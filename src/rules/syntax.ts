@@ -1,0 +1,260 @@
+import { type AST, RegExpParser } from '@eslint-community/regexpp';
+import { PATH_CHARACTERS } from './alphabet.js';
+
+const parser = new RegExpParser();
+
+/**
+ * Parses a pattern in JavaScript's dialect, without the wrapper of {@link wrap}.
+ *
+ * @throws RegExpSyntaxError with `index`
+ */
+export function parse(source: string): AST.Pattern {
+  return parser.parsePattern(source, 0, source.length, { unicode: false, unicodeSets: false });
+}
+
+/** The regular expression that serves: the whole path must match (`^(?:path)$`). */
+export function wrap(source: string, flags: string): RegExp {
+  return new RegExp(`^(?:${source})$`, flags);
+}
+
+/** What {@link wrap} was given. */
+export function unwrap(pattern: RegExp): string {
+  const { source } = pattern;
+  if (!source.startsWith('^(?:') || !source.endsWith(')$')) {
+    throw new TypeError(`not a path pattern: ${source}`);
+  }
+  return source.slice(4, -2);
+}
+
+/** What can be told about a pattern's paths without an automaton; every bound is sound, none need be tight. */
+export interface Shape {
+  /** Every path begins with it. */
+  readonly prefix: string;
+  /** Every path ends with it. */
+  readonly suffix: string;
+  /** Whether `prefix` is the one path the pattern matches. */
+  readonly literal: boolean;
+  /** The least and the greatest number of characters. */
+  readonly min: number;
+  readonly max: number;
+  /** A path the pattern seems to match, to be tried; undefined where no guess was made. */
+  readonly sample?: string;
+  /** A construct outside the regular fragment, by name: no automaton decides this pattern. */
+  readonly undecidable?: string;
+}
+
+/** Reads a pattern's {@link Shape} off its syntax. */
+export function shapeOf(pattern: AST.Pattern, ignoreCase: boolean): Shape {
+  const { min, max } = lengths(pattern.alternatives);
+  const elements = single(pattern.alternatives);
+  const prefix = edge(elements, ignoreCase, false);
+  const suffix = edge(elements, ignoreCase, true);
+  const undecidable = undecidableIn(pattern.alternatives);
+  const sample = sampleOf(pattern.alternatives, ignoreCase);
+  return {
+    prefix: prefix.text,
+    suffix: suffix.text,
+    literal: prefix.whole && undecidable === undefined,
+    min,
+    max,
+    ...(undecidable === undefined ? {} : { undecidable }),
+    ...(sample === undefined ? {} : { sample }),
+  };
+}
+
+/** The elements of a pattern or group that has no alternatives. */
+function single(alternatives: readonly AST.Alternative[]): readonly AST.Element[] {
+  return alternatives.length === 1 ? (alternatives[0] as AST.Alternative).elements : [];
+}
+
+interface Edge {
+  readonly text: string;
+  /** Whether the text is all there is. */
+  readonly whole: boolean;
+}
+
+/** The literal text at the beginning or at the end. */
+function edge(elements: readonly AST.Element[], ignoreCase: boolean, atEnd: boolean): Edge {
+  let text = '';
+  const grow = (more: string) => {
+    text = atEnd ? more + text : text + more;
+  };
+  for (let i = 0; i < elements.length; i++) {
+    const element = elements[atEnd ? elements.length - 1 - i : i] as AST.Element;
+    if (element.type === 'Character') {
+      const char = String.fromCodePoint(element.value);
+      if (ignoreCase && char.toLowerCase() !== char.toUpperCase()) return { text, whole: false };
+      grow(char);
+    } else if (
+      (element.type === 'Group' || element.type === 'CapturingGroup') &&
+      element.alternatives.length === 1
+    ) {
+      const inner = edge(single(element.alternatives), ignoreCase, atEnd);
+      grow(inner.text);
+      if (!inner.whole) return { text, whole: false };
+    } else if (element.type === 'Quantifier' && element.min > 0) {
+      const inner = edge([element.element], ignoreCase, atEnd);
+      const exact = element.min === element.max && inner.whole;
+      grow(exact ? inner.text.repeat(Math.min(element.min, 256)) : inner.text);
+      if (!exact || element.min > 256) return { text, whole: false };
+    } else if (element.type === 'Assertion') {
+      // It consumes nothing, and can only exclude paths; but then the text is not the whole language.
+      const rest = atEnd ? elements.slice(0, elements.length - 1 - i) : elements.slice(i + 1);
+      grow(edge(rest, ignoreCase, atEnd).text);
+      return { text, whole: false };
+    } else {
+      return { text, whole: false };
+    }
+  }
+  return { text, whole: elements.length > 0 };
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+function lengths(alternatives: readonly AST.Alternative[]): Range {
+  let min = Number.POSITIVE_INFINITY;
+  let max = 0;
+  for (const { elements } of alternatives) {
+    let low = 0;
+    let high = 0;
+    for (const element of elements) {
+      const range = lengthOf(element);
+      low += range.min;
+      high += range.max;
+    }
+    min = Math.min(min, low);
+    max = Math.max(max, high);
+  }
+  return { min, max };
+}
+
+function lengthOf(element: AST.Element): Range {
+  switch (element.type) {
+    case 'Character':
+    case 'CharacterSet':
+    case 'CharacterClass':
+      return { min: 1, max: 1 };
+    case 'Group':
+    case 'CapturingGroup':
+      return lengths(element.alternatives);
+    case 'Quantifier': {
+      const inner = lengthOf(element.element);
+      return {
+        min: inner.min * element.min,
+        max: inner.max === 0 || element.max === 0 ? 0 : inner.max * element.max,
+      };
+    }
+    case 'Backreference':
+      return { min: 0, max: Number.POSITIVE_INFINITY };
+    default:
+      return { min: 0, max: 0 };
+  }
+}
+
+/** The first construct that no finite automaton here decides, by its name in the manuals. */
+function undecidableIn(alternatives: readonly AST.Alternative[]): string | undefined {
+  for (const { elements } of alternatives) {
+    for (const element of elements) {
+      const found = undecidableElement(element);
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
+}
+
+function undecidableElement(element: AST.Element): string | undefined {
+  switch (element.type) {
+    case 'Assertion':
+      if (element.kind === 'lookahead' || element.kind === 'lookbehind') {
+        return `${element.negate ? 'negative ' : ''}${element.kind} ${element.raw}`;
+      }
+      return element.kind === 'word' ? `word boundary ${element.raw}` : undefined;
+    case 'Backreference':
+      return `backreference ${element.raw}`;
+    case 'Group':
+    case 'CapturingGroup':
+      return undecidableIn(element.alternatives);
+    case 'Quantifier':
+      return undecidableElement(element.element);
+    default:
+      return undefined;
+  }
+}
+
+/** The first alternative, the fewest repetitions, the most readable characters. */
+function sampleOf(alternatives: readonly AST.Alternative[], ignoreCase: boolean): string | undefined {
+  let text = '';
+  for (const element of alternatives[0]?.elements ?? []) {
+    const part = sampleOfElement(element, ignoreCase);
+    if (part === undefined || text.length > 1_024) return undefined;
+    text += part;
+  }
+  return text;
+}
+
+function sampleOfElement(element: AST.Element, ignoreCase: boolean): string | undefined {
+  switch (element.type) {
+    case 'Character':
+      return String.fromCodePoint(element.value);
+    case 'CharacterSet':
+    case 'CharacterClass': {
+      const [code] = charactersOf(element, ignoreCase);
+      return code === undefined ? undefined : String.fromCharCode(code);
+    }
+    case 'Group':
+    case 'CapturingGroup':
+      return sampleOf(element.alternatives, ignoreCase);
+    case 'Quantifier': {
+      if (element.min === 0) return '';
+      return sampleOfElement(element.element, ignoreCase)?.repeat(Math.min(element.min, 1_024));
+    }
+    default:
+      return '';
+  }
+}
+
+/** How many positions the pattern has once its counted repetitions are written out. */
+export function sizeOf(alternatives: readonly AST.Alternative[]): number {
+  let size = 1;
+  for (const { elements } of alternatives) {
+    for (const element of elements) size += sizeOfElement(element);
+  }
+  return size;
+}
+
+function sizeOfElement(element: AST.Element): number {
+  switch (element.type) {
+    case 'Group':
+    case 'CapturingGroup':
+      return sizeOf(element.alternatives);
+    case 'Quantifier': {
+      const times = element.max === Number.POSITIVE_INFINITY ? Math.max(1, element.min) : element.max;
+      return Math.max(1, times) * sizeOfElement(element.element);
+    }
+    case 'Assertion':
+      return element.kind === 'lookahead' || element.kind === 'lookbehind' ? sizeOf(element.alternatives) : 1;
+    default:
+      return 1;
+  }
+}
+
+const sets = new Map<string, ReadonlySet<number>>();
+
+/** The path characters one consuming element stands for, as the engine that serves sees it. */
+export function charactersOf(
+  element: AST.Character | AST.CharacterSet | AST.CharacterClass | AST.ExpressionCharacterClass,
+  ignoreCase: boolean,
+): ReadonlySet<number> {
+  const key = `${ignoreCase ? 'i' : ''}/${element.raw}`;
+  let set = sets.get(key);
+  if (set === undefined) {
+    const test = wrap(element.raw, ignoreCase ? 'i' : '');
+    set = new Set(PATH_CHARACTERS.filter((char) => test.test(char)).map((char) => char.charCodeAt(0)));
+    if (sets.size >= 4096) sets.clear();
+    sets.set(key, set);
+  }
+  return set;
+}

@@ -1,0 +1,48 @@
+import type { Rule, RuleTable } from '../decide.js';
+import { byPosition, type Finding } from '../document/finding.js';
+import { kymaTraps } from './kyma.js';
+import { Matcher } from './matcher.js';
+import { matchesNothing } from './overlap.js';
+import { type OverlapMode, positionOf, prove } from './proof.js';
+import { Sites } from './sites.js';
+
+/** A table, where there are no errors; and all that was found on the way, by position. */
+export interface Built {
+  readonly table?: RuleTable;
+  readonly findings: Finding[];
+}
+
+/**
+ * Proves a set of rules and makes the table that serves it.
+ *
+ * @param rules in any order: it changes neither the findings nor any answer
+ * @param options `overlap` as the setting `matching.overlap` has it; `version` is the new table's
+ */
+export function buildTable(
+  rules: readonly Rule[],
+  options: { readonly overlap: OverlapMode; readonly version: number },
+): Built {
+  const sites = new Sites(rules);
+  const proof = prove(sites, options.overlap);
+  const findings = [...proof.findings, ...kymaTraps(rules), ...deadRules(rules)].sort(byPosition);
+  if (findings.some(({ level }) => level === 'error')) return { findings };
+  const matcher = new Matcher(sites, proof);
+  const table: RuleTable = {
+    version: options.version,
+    rules,
+    find: (host, method, path) => matcher.find(host, method, path),
+  };
+  return { table, findings };
+}
+
+/** Rules that no request can reach. */
+function deadRules(rules: readonly Rule[]): Finding[] {
+  return rules
+    .filter(({ pattern }) => matchesNothing(pattern))
+    .map((rule) => ({
+      ...positionOf(rule),
+      level: 'warning',
+      code: 'pattern-matches-nothing',
+      message: `no canonical path matches ${rule.path}: it begins with /, is printable ASCII and holds no query`,
+    }));
+}
