@@ -9,26 +9,26 @@ export interface AuditEntry {
   readonly requestId: string;
   readonly peer: string;
   readonly method: string;
-  readonly host?: string;
+  readonly host: string | undefined;
   /** Canonical; absent where the target was refused. */
-  readonly path?: string;
-  readonly rule?: string;
+  readonly path: string | undefined;
+  readonly rule: string | undefined;
   readonly decision: 'allow' | 'deny';
   /** Why it was denied or failed, in the error table's words. */
-  readonly error?: ErrorName;
-  readonly reason?: string;
-  readonly subject?: string;
-  readonly clientId?: string;
-  readonly introspection?: 'hit' | 'miss' | 'coalesced' | 'failed';
+  readonly error: ErrorName | undefined;
+  readonly reason: string | undefined;
+  readonly subject: string | undefined;
+  readonly clientId: string | undefined;
+  readonly introspection: 'hit' | 'miss' | 'coalesced' | 'failed' | undefined;
   /** Milliseconds. */
-  readonly introspectionMs?: number;
+  readonly introspectionMs: number | undefined;
   /** What the client was told; 0 when it left first. */
   readonly status: number;
-  readonly upstreamStatus?: number;
+  readonly upstreamStatus: number | undefined;
   /** Milliseconds until the upstream's answer began. */
-  readonly upstreamMs?: number;
+  readonly upstreamMs: number | undefined;
   /** A code of what broke, if something did. */
-  readonly cause?: string;
+  readonly cause: string | undefined;
   /** Milliseconds from the request's head to the answer's end. */
   readonly ms: number;
 }

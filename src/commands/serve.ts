@@ -52,13 +52,16 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   log.info({ proxy: proxyUrl, admin: adminUrl, rules: table.rules.length }, 'listening');
 
   return new Promise((resolve) => {
-    closeWithGrace({ delay: settings.server.drainTimeout + 2_000, logger: false, skip: ['SIGHUP'] }, async ({ signal, err }) => {
-      if (err !== undefined) log.fatal({ err: { stack: err.stack } }, 'uncaught error');
-      else log.info({ signal }, 'draining');
-      const drained = await gateway.close();
-      log.info({ drained }, 'ended');
-      log.flush();
-      resolve(err === undefined ? 0 : 1);
-    });
+    closeWithGrace(
+      { delay: settings.server.drainTimeout + 2_000, logger: false, skip: ['SIGHUP'] },
+      async ({ signal, err }) => {
+        if (err !== undefined) log.fatal({ err: { stack: err.stack } }, 'uncaught error');
+        else log.info({ signal }, 'draining');
+        const drained = await gateway.close();
+        log.info({ drained }, 'ended');
+        log.flush();
+        resolve(err === undefined ? 0 : 1);
+      },
+    );
   });
 }

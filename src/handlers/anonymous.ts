@@ -14,7 +14,7 @@ export const anonymous: Handler = {
     additionalProperties: false,
   },
   compile(config) {
-    const subject = typeof config['subject'] === 'string' ? config['subject'] : 'anonymous';
+    const subject = typeof config.subject === 'string' ? config.subject : 'anonymous';
     const allowed = { kind: 'allow', subject: { subject } } as const;
     return {
       handler: 'anonymous',

@@ -79,21 +79,16 @@ export const oauth2Introspection: Handler = {
     for (const field of UNSERVED) {
       if (field in config) throw new ConfigError([field], `${field} is not implemented in this version`);
     }
-    const scopes = (config['required_scope'] as string[] | undefined) ?? [];
-    const named =
-      (config['scope_strategy'] as ScopeStrategyName | 'none' | undefined) ?? defaults.scopeStrategy;
+    const scopes = (config.required_scope as string[] | undefined) ?? [];
+    const named = (config.scope_strategy as ScopeStrategyName | 'none' | undefined) ?? defaults.scopeStrategy;
     if (named === 'none' && scopes.length > 0) {
       throw new ConfigError(['scope_strategy'], 'scope_strategy none would leave required_scope unchecked');
     }
-    const headers = config['introspection_request_headers'] as Record<string, string> | undefined;
-    const endpoint = endpointOf(
-      config['introspection_url'] as string | undefined,
-      headers,
-      defaults.endpoint,
-    );
+    const headers = config.introspection_request_headers as Record<string, string> | undefined;
+    const endpoint = endpointOf(config.introspection_url as string | undefined, headers, defaults.endpoint);
     const requirements: Requirements = {
-      audience: (config['target_audience'] as string[] | undefined) ?? [],
-      issuers: (config['trusted_issuers'] as string[] | undefined) ?? [],
+      audience: (config.target_audience as string[] | undefined) ?? [],
+      issuers: (config.trusted_issuers as string[] | undefined) ?? [],
       leeway: defaults.leeway,
     };
     return new Introspection(
@@ -101,7 +96,7 @@ export const oauth2Introspection: Handler = {
       named === 'none' ? scopeStrategies.exact : scopeStrategies[named],
       endpoint,
       requirements,
-      config['token_from'] as TokenSource | undefined,
+      config.token_from as TokenSource | undefined,
     );
   },
 };

@@ -20,12 +20,12 @@ export interface Requirements {
 export function unmet(answer: ActiveAnswer, requirements: Requirements, now: number): string | undefined {
   const { claims } = answer;
   // Hydra answers active:true for refresh tokens; old versions name them in token_type.
-  const use = claims['token_use'];
+  const use = claims.token_use;
   if (use !== undefined && use !== 'access_token') return 'the token is not an access token';
-  const type = claims['token_type'];
+  const type = claims.token_type;
   if (type !== undefined && !isBearer(type)) return 'the token is not a bearer token';
   // A confirmation that nobody verifies must not pass as a plain bearer token (RFC 9449 §7.1, RFC 8705 §3).
-  if (claims['cnf'] !== undefined) return 'the token is bound to a key that cannot be verified here';
+  if (claims.cnf !== undefined) return 'the token is bound to a key that cannot be verified here';
 
   if (answer.expiresAt !== undefined && now >= answer.expiresAt + requirements.leeway)
     return 'the token has expired';

@@ -1,0 +1,240 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Audit } from './audit.js';
+import { type Allowed, type Decision, type Denied, decide, type RuleTable } from './decide.js';
+import { denial } from './errors.js';
+import type { ExchangeResult } from './forward/exchange.js';
+import type { Forwarder } from './forward/proxy.js';
+import { refuse } from './forward/refusal.js';
+import { requestFields } from './forward/request.js';
+import type { UpgradePassage } from './forward/websocket.js';
+import type { Services } from './handlers/strategy.js';
+import { type Arrival, isWebSocket, readArrival } from './request/arrival.js';
+import type { Peer } from './request/peer.js';
+
+/** What the gate needs of the running gateway. */
+export interface GateOptions {
+  /** The rules in force; asked once a request, so that one request sees one set. */
+  readonly rules: () => RuleTable;
+  readonly services: Services;
+  readonly forwarder: Forwarder;
+  readonly peerOf: (socket: Socket) => Peer;
+  readonly audit: Audit;
+  /** Told of what should never happen. */
+  readonly onCrash: (error: unknown) => void;
+  readonly realm: string;
+  /** The gateway's name in Via. */
+  readonly via: string;
+  /** Host towards the upstream: its own authority, or the client's. */
+  readonly host: 'upstream' | 'preserve';
+  /** Longer request-targets are refused, in bytes. */
+  readonly maxTargetBytes: number;
+  /** Whether WebSocket handshakes are served; where not, an Upgrade is ignored. */
+  readonly upgrades: boolean;
+}
+
+/** Fastify's hook that takes every request through arrival, decision and forward. */
+export type Gate = (request: FastifyRequest, reply: FastifyReply, done: () => void) => void;
+
+/** The gate, and what it has let through for the WebSocket proxy to carry. */
+export interface GateWithUpgrades {
+  readonly gate: Gate;
+  readonly passageOf: (message: IncomingMessage) => UpgradePassage | undefined;
+}
+
+/**
+ * Builds the gate. Every request leaves Fastify here: refused, forwarded, or (a WebSocket handshake that is allowed)
+ * left to the plugin that carries WebSockets.
+ */
+export function createGate(options: GateOptions): GateWithUpgrades {
+  const passages = new WeakMap<IncomingMessage, UpgradePassage>();
+  return {
+    gate: (request, reply, done) => new Visit(options, passages, request, reply, done).enter(),
+    passageOf: (message) => passages.get(message),
+  };
+}
+
+/** One request on its way through the gateway. */
+class Visit {
+  readonly #options: GateOptions;
+  readonly #passages: WeakMap<IncomingMessage, UpgradePassage>;
+  readonly #reply: FastifyReply;
+  readonly #proceed: () => void;
+  readonly #message: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #peer: Peer;
+  readonly #requestId: string;
+  readonly #started = performance.now();
+  #arrival: Arrival | undefined;
+  /** A WebSocket handshake, which Fastify still has to route. */
+  #handshake = false;
+
+  constructor(
+    options: GateOptions,
+    passages: WeakMap<IncomingMessage, UpgradePassage>,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    proceed: () => void,
+  ) {
+    this.#options = options;
+    this.#passages = passages;
+    this.#reply = reply;
+    this.#proceed = proceed;
+    this.#message = request.raw;
+    this.#response = reply.raw;
+    this.#peer = options.peerOf(request.raw.socket);
+    this.#requestId = requestIdOf(request.raw, this.#peer);
+  }
+
+  enter(): void {
+    try {
+      const { maxTargetBytes, rules, services, upgrades } = this.#options;
+      const message = this.#message as IncomingMessage & { originalUrl?: string };
+      const upgrade = upgrades && message.headers.upgrade !== undefined;
+      // Node has left the framing of what follows to whoever takes the upgrade: after this answer it must end.
+      if (upgrade) this.#response.shouldKeepAlive = false;
+      this.#handshake = upgrade && isWebSocket(message);
+      if (!this.#handshake) this.#reply.hijack();
+
+      const arrival = readArrival(message, message.originalUrl ?? '', maxTargetBytes);
+      if ('refused' in arrival) {
+        this.#turnAway(deny(arrival.error, arrival.refused));
+        return;
+      }
+      this.#arrival = arrival;
+      const { fields, target } = arrival;
+      if (upgrade && (fields.chunked || (fields.contentLength ?? 0) > 0)) {
+        this.#turnAway(deny('malformed_request', 'an upgrade request with a body is not served'));
+        return;
+      }
+      const decision = decide(rules(), message.method ?? '', target, fields, services);
+      if (decision instanceof Promise) {
+        decision.then(
+          (settled) => this.#settle(arrival, settled),
+          (error: unknown) => this.#crash(error),
+        );
+      } else {
+        this.#settle(arrival, decision);
+      }
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  #settle(arrival: Arrival, decision: Decision): void {
+    try {
+      if (this.#message.socket.destroyed) {
+        // The client left while its token was introspected: nothing goes upstream any more.
+        this.#report(decision, { status: 0, cause: 'client_closed' });
+      } else if (!decision.allowed) {
+        this.#turnAway(decision);
+      } else if (this.#handshake) {
+        this.#letUpgrade(arrival, decision);
+      } else {
+        this.#letThrough(arrival, decision);
+      }
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  #turnAway(decision: Denied): void {
+    if (this.#handshake) this.#reply.hijack();
+    const status = refuse(this.#message, this.#response, decision.denial, this.#options.realm);
+    this.#report(decision, { status });
+  }
+
+  #letThrough(arrival: Arrival, decision: Allowed): void {
+    this.#options.forwarder.forward(
+      {
+        message: this.#message,
+        response: this.#response,
+        fields: arrival.fields,
+        peer: this.#peer,
+        requestId: this.#requestId,
+        upstream: decision.rule.upstream,
+        path: decision.path + arrival.target.query,
+        timeout: decision.rule.timeout,
+      },
+      (result) => this.#report(decision, result),
+    );
+  }
+
+  /** The audit line tells of the handshake, not of the connection's end. */
+  #letUpgrade(arrival: Arrival, decision: Allowed): void {
+    const { upstream } = decision.rule;
+    const headers = requestFields(arrival.fields, {
+      peer: this.#peer,
+      host: this.#options.host === 'preserve' ? (arrival.fields.host as string) : upstream.authority,
+      requestId: this.#requestId,
+      via: this.#options.via,
+      version: this.#message.httpVersion,
+    });
+    if (headers === undefined) {
+      const looped = deny('loop_detected', 'the request has passed this gateway before');
+      this.#turnAway({ ...looped, rule: decision.rule });
+      return;
+    }
+    const { expiresAt } = decision.subject;
+    this.#passages.set(this.#message, {
+      origin: upstream.origin,
+      headers,
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+    });
+    this.#report(decision, { status: 101 });
+    this.#proceed();
+  }
+
+  /** A fault of our own: never an answer that could be taken for "allowed". */
+  #crash(error: unknown): void {
+    this.#options.onCrash(error);
+    if (!this.#reply.sent) this.#reply.hijack();
+    if (this.#response.headersSent) {
+      this.#response.destroy();
+      return;
+    }
+    const decision = deny('internal', 'the gateway failed');
+    this.#report(decision, {
+      status: refuse(this.#message, this.#response, decision.denial, this.#options.realm),
+    });
+  }
+
+  #report(decision: Decision, result: ExchangeResult): void {
+    const target = this.#arrival?.target;
+    const denied = decision.allowed ? undefined : decision.denial;
+    this.#options.audit({
+      requestId: this.#requestId,
+      peer: this.#peer.address,
+      method: this.#message.method ?? '',
+      host: target?.host,
+      path: decision.allowed ? decision.path : target?.path,
+      rule: decision.rule?.id,
+      decision: decision.allowed ? 'allow' : 'deny',
+      error: denied?.error ?? result.error,
+      reason: denied?.reason,
+      subject: decision.subject?.subject,
+      clientId: decision.subject?.clientId,
+      introspection: decision.introspection?.from,
+      introspectionMs: decision.introspection?.ms,
+      status: result.status,
+      upstreamStatus: result.upstreamStatus,
+      upstreamMs: result.upstreamMs,
+      cause: result.cause,
+      ms: performance.now() - this.#started,
+    });
+  }
+}
+
+function deny(error: Denied['denial']['error'], reason: string): Denied {
+  return { allowed: false, denial: denial(error, reason) };
+}
+
+/** What an identifier of a trusted proxy may look like; anything else is replaced. */
+const REQUEST_ID = /^[A-Za-z0-9._~:+/=-]{1,128}$/;
+
+function requestIdOf(message: IncomingMessage, peer: Peer): string {
+  const given = peer.trusted ? message.headers['x-request-id'] : undefined;
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
