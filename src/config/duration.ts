@@ -3,6 +3,9 @@ export const DURATION_PATTERN = '^(0|[0-9]{1,9}(ms|s|m|h))$';
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
+/** The same without zero: for limits that Node takes to be off when they are 0. */
+export const POSITIVE_DURATION_PATTERN = '^(?=[0-9]*[1-9])[0-9]{1,9}(ms|s|m|h)$';
+
 /** The longest delay a timer of Node takes (2^31 - 1 ms); a longer one fires at once. */
 export const LONGEST_DURATION = 2_147_483_647;
 

@@ -1,4 +1,4 @@
-import { DURATION_PATTERN } from './duration.js';
+import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from './duration.js';
 
 /**
  * The part of JSON Schema (draft-07) that the settings use. Every leaf says in `description` what it does and in
@@ -69,6 +69,15 @@ function duration(description: string, fallback: string): SettingSchema {
   };
 }
 
+/** A limit: 0 would not mean "at once" but "without end" to a timer. */
+function limit(description: string, fallback: string): SettingSchema {
+  return {
+    ...duration(description, fallback),
+    title: 'a duration above zero such as 500ms, 2s, 5m or 1h',
+    pattern: POSITIVE_DURATION_PATTERN,
+  };
+}
+
 function map(description: string, fallback: Readonly<Record<string, string>>): SettingSchema {
   return { description, type: 'object', additionalProperties: { type: 'string' }, default: fallback };
 }
@@ -136,8 +145,8 @@ export const settingsSchema: SettingSchema = {
             ['exact', 'hierarchic', 'wildcard'],
             'exact',
           ),
-          timeout: duration('Longest time for one introspection, retries included.', '2s'),
-          connectTimeout: duration('Longest time to open a connection.', '1s'),
+          timeout: limit('Longest time for one introspection, retries included.', '2s'),
+          connectTimeout: limit('Longest time to open a connection.', '1s'),
           maxResponseBytes: integer('Largest answer read.', 262_144, 1),
           concurrency: integer('Most introspections in flight at once.', 128, 1),
           queue: integer('Most introspections waiting for their turn; one more is refused with 503.', 1024),
@@ -159,8 +168,11 @@ export const settingsSchema: SettingSchema = {
           }),
           cache: section('The cache of introspection answers.', {
             enabled: flag('Keep answers.', true),
-            ttl: duration('Longest life of an active answer; the exp of the token ends it sooner.', '60s'),
-            negativeTtl: duration('Life of an inactive answer.', '5s'),
+            ttl: duration(
+              'Longest life of an active answer; the exp of the token ends it sooner. 0 keeps none.',
+              '60s',
+            ),
+            negativeTtl: duration('Life of an inactive answer. 0 keeps none.', '5s'),
             maxEntries: integer('Most active answers kept.', 100_000, 1),
             negativeMaxEntries: integer('Most inactive answers kept, apart from the active ones.', 10_000, 1),
             shared: section(
@@ -171,7 +183,7 @@ export const settingsSchema: SettingSchema = {
           }),
           breaker: section('Stops asking an authorization server that fails.', {
             failures: integer('Consecutive failures that open the breaker; 0 turns it off.', 5),
-            openFor: duration('Time before an open breaker lets one introspection through.', '5s'),
+            openFor: limit('Time before an open breaker lets one introspection through.', '5s'),
           }),
         },
         ['url'],
@@ -184,12 +196,12 @@ export const settingsSchema: SettingSchema = {
         ),
       }),
       forward: section('How requests are forwarded.', {
-        timeout: duration(
+        timeout: limit(
           'Longest wait for the answer of an upstream to begin, where neither rule nor APIRule says.',
           '180s',
         ),
-        connectTimeout: duration('Longest time to open a connection to an upstream.', '5s'),
-        idleTimeout: duration('Longest time without a byte of a body, either way.', '60s'),
+        connectTimeout: limit('Longest time to open a connection to an upstream.', '5s'),
+        idleTimeout: limit('Longest time without a byte of a body, either way.', '60s'),
         maxBodyBytes: integer('Largest request body; 0 for no limit.', 0, 0, Number.MAX_SAFE_INTEGER),
         maxHeaderBytes: integer('Largest header section of a request.', 16_384, 1024, 1_048_576),
         maxTargetBytes: integer('Longest request target.', 8192, 64, 1_048_576),
@@ -199,7 +211,7 @@ export const settingsSchema: SettingSchema = {
           'upstream',
         ),
         webSockets: flag('Forward WebSocket upgrades.', true),
-        webSocketMaxAge: duration('Longest life of a WebSocket connection.', '1h'),
+        webSocketMaxAge: limit('Longest life of a WebSocket connection.', '1h'),
         via: text(
           'The name of the gateway in Via (RFC 9110 section 7.6.3), by which it knows a loop.',
           'scopegate',
@@ -211,9 +223,9 @@ export const settingsSchema: SettingSchema = {
         }),
       }),
       server: section('Limits on clients.', {
-        headersTimeout: duration('Longest time for the header section of a request to arrive.', '10s'),
-        keepAliveTimeout: duration('Longest time an idle connection stays open.', '65s'),
-        bodyIdleTimeout: duration('Longest time without a byte of a request body.', '30s'),
+        headersTimeout: limit('Longest time for the header section of a request to arrive.', '10s'),
+        keepAliveTimeout: limit('Longest time an idle connection stays open.', '65s'),
+        bodyIdleTimeout: limit('Longest time without a byte of a request body.', '30s'),
         maxConnections: integer('Most connections at once; 0 for no limit.', 0),
         drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
       }),

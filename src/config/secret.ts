@@ -1,19 +1,20 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { inspect } from 'node:util';
 
 const SHOWN = '[secret]';
 
 /** A value that never prints: not in a log, an error, JSON or the debugger's `inspect`. */
 export class Secret {
-  readonly #value: string;
+  readonly #read: () => string;
 
-  constructor(value: string) {
-    this.#value = value;
+  /** @param value the secret, or what reads it at each use */
+  constructor(value: string | (() => string)) {
+    this.#read = typeof value === 'string' ? () => value : value;
   }
 
   /** The value itself; call it only where it is sent. */
   reveal(): string {
-    return this.#value;
+    return this.#read();
   }
 
   toString(): string {
@@ -30,14 +31,38 @@ export class Secret {
 }
 
 /**
- * Reads a secret from a file; the newline that editors and `echo` leave at its end is no part of it.
+ * Takes a secret from a file; the newline that editors and `echo` leave at its end is no part of it. A file that is
+ * replaced later counts from then on, as rotated secrets are; one that became unusable leaves the last value in force.
  *
  * @throws Error when the file cannot be read, is empty, or holds what no header field could carry
  */
 export function readSecret(file: string): Secret {
+  let stamp = stampOf(file);
+  let value = readValue(file);
+  return new Secret(() => {
+    try {
+      const now = stampOf(file);
+      if (now !== stamp) {
+        value = readValue(file);
+        stamp = now;
+      }
+    } catch {
+      // Between the removal of the old file and the arrival of the new one there may be none.
+    }
+    return value;
+  });
+}
+
+/** Changes whenever the file does; cheap enough for every introspection. */
+function stampOf(file: string): string {
+  const { ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+  return `${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+}
+
+function readValue(file: string): string {
   const value = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
   if (value === '') throw new Error('the file is empty');
   if (/[\u0000-\u001f\u007f]/.test(value))
     throw new Error('the file holds control characters or several lines');
-  return new Secret(value);
+  return value;
 }

@@ -6,7 +6,7 @@ import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import type { ScopeStrategyName } from '../handlers/strategy.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
-import { DURATION_PATTERN, parseDuration } from './duration.js';
+import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
 import { type SettingSchema, settingsSchema } from './schema.js';
@@ -162,7 +162,9 @@ function complete(schema: SettingSchema, value: unknown): unknown {
   }
   const settled = value ?? schema.default;
   // An overlong duration becomes NaN here; `durations` reports it.
-  if (schema.pattern === DURATION_PATTERN) return parseDuration(String(settled)) ?? Number.NaN;
+  if (schema.pattern === DURATION_PATTERN || schema.pattern === POSITIVE_DURATION_PATTERN) {
+    return parseDuration(String(settled)) ?? Number.NaN;
+  }
   return settled;
 }
 
@@ -183,7 +185,7 @@ class Loader {
     this.#networks(raw.trustedProxies);
     this.#names(raw);
     this.#endpoint(raw.introspection.url);
-    this.#headers(raw.introspection.headers);
+    this.#headers(raw.introspection.headers, raw.introspection.clientAuth.method);
     const { proxy, admin } = raw.listen;
     if (proxy.port === admin.port && proxy.port !== 0) {
       this.#error(['listen', 'admin', 'port'], 'listen.admin.port must differ from listen.proxy.port');
@@ -263,15 +265,27 @@ class Loader {
     }
   }
 
-  #headers(headers: Readonly<Record<string, string>>): void {
+  #headers(headers: Readonly<Record<string, string>>, method: string): void {
+    const seen = new Set<string>();
     for (const [name, value] of Object.entries(headers)) {
-      if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || /[^\t\x20-\x7e]/.test(value)) {
-        this.#error(
-          ['introspection', 'headers', name],
-          `introspection.headers.${name} is no valid header field`,
-        );
+      const lower = name.toLowerCase();
+      const problem = this.#headerProblem(lower, value, method, seen);
+      if (problem !== undefined) {
+        this.#error(['introspection', 'headers', name], `introspection.headers.${name} ${problem}`);
       }
+      seen.add(lower);
     }
+  }
+
+  #headerProblem(name: string, value: string, method: string, seen: ReadonlySet<string>): string | undefined {
+    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) || /[^\t\x20-\x7e]/.test(value))
+      return 'is no valid header field';
+    if (OWN_FIELDS.has(name)) return 'is a field that the gateway itself must set';
+    if (seen.has(name)) return 'is given twice';
+    if (name === 'authorization' && method !== 'none' && method !== 'post') {
+      return `is at odds with introspection.clientAuth.method ${method}`;
+    }
+    return undefined;
   }
 
   #listener(name: 'proxy' | 'admin', listener: Listener): Listener {
@@ -346,6 +360,22 @@ class Loader {
     return new Secret(inline ?? '');
   }
 }
+
+/** What frames or describes the introspection call; a second opinion would break it. */
+const OWN_FIELDS: ReadonlySet<string> = new Set([
+  'accept-encoding',
+  'connection',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 /** The fields each built method of client authentication takes. */
 const NEEDS: Readonly<Record<string, readonly string[]>> = {

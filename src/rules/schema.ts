@@ -14,8 +14,12 @@ const metadata = {
   additionalProperties: false,
   required: ['name'],
   properties: {
-    name: { type: 'string', minLength: 1 },
-    namespace: { type: 'string', minLength: 1 },
+    name: { type: 'string', title: 'the name of a resource', pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' },
+    namespace: {
+      type: 'string',
+      title: 'the name of a namespace',
+      pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+    },
     annotations: { type: ['object', 'null'], additionalProperties: { type: 'string' } },
     labels: { type: ['object', 'null'], additionalProperties: { type: 'string' } },
     clusterName: {},

@@ -1,3 +1,4 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, inspect } from 'node:util';
 import t from 'tap';
@@ -38,5 +39,20 @@ t.test('is refused where the file holds none, without showing what it holds', (t
       t.notMatch(String(error), 'hunter', name);
     }
   }
+  t.end();
+});
+
+t.test('a file that is replaced counts from then on, and one that is gone leaves the last value', (t) => {
+  const folder = t.testdir({ secret: 'old\n', next: 'new\n', broken: '' });
+  const secret = readSecret(join(folder, 'secret'));
+  t.equal(secret.reveal(), 'old');
+  renameSync(join(folder, 'next'), join(folder, 'secret'));
+  t.equal(secret.reveal(), 'new');
+  rmSync(join(folder, 'secret'));
+  t.equal(secret.reveal(), 'new');
+  renameSync(join(folder, 'broken'), join(folder, 'secret'));
+  t.equal(secret.reveal(), 'new', 'an empty file is no secret');
+  writeFileSync(join(folder, 'secret'), 'newest');
+  t.equal(secret.reveal(), 'newest');
   t.end();
 });

@@ -111,6 +111,7 @@ t.test('every violation has its line and column', (t) => {
     ['no duration', `${MINIMAL}  timeout: 2\n`, '4:12 error wrong-type'],
     ['bad duration', `${MINIMAL}  timeout: 2sec\n`, '4:12 error invalid-value'],
     ['overlong duration', `${MINIMAL}  timeout: 9999h\n`, '4:12 error invalid-value'],
+    ['no limit at all', `${MINIMAL}  timeout: 0s\n`, '4:12 error invalid-value'],
     ['unknown choice', `${MINIMAL}  scopeStrategy: fuzzy\n`, '4:18 error invalid-value'],
     ['missing rules', 'introspection: { url: http://h/ }\n', '1:1 error missing-field'],
     ['empty rules', 'rules: []\nintrospection: { url: http://h/ }\n', '1:8 error invalid-value'],
@@ -127,6 +128,8 @@ t.test('every violation has its line and column', (t) => {
     ['no network', `${MINIMAL}trustedProxies: [ 10.0.0.0/8, 10.0.0.0/33 ]\n`, '4:31 error invalid-value'],
     ['one port for two', `${MINIMAL}listen: { admin: { port: 4455 } }\n`, '4:26 error invalid-value'],
     ['header of two lines', `${MINIMAL}  headers: { x-a: "b\\nc" }\n`, '4:19 error invalid-value'],
+    ['header that frames', `${MINIMAL}  headers: { Content-Length: "5" }\n`, '4:30 error invalid-value'],
+    ['header twice', `${MINIMAL}  headers: { x-a: b, X-A: c }\n`, '4:27 error invalid-value'],
     ['realm with a quotation mark', `${MINIMAL}realm: 'a"b'\n`, '4:8 error invalid-value'],
     [
       'absent certificate',
@@ -157,6 +160,8 @@ t.test('what is not implemented is an error, not ignored', (t) => {
     ['  clientAuth: { method: private_key_jwt }\n', '4:17'],
     ['  clientAuth: { method: client_secret_jwt }\n', '4:17'],
     ['  clientAuth: { method: tls }\n', '4:17'],
+    ['log: { pretty: true }\n', '4:8'],
+    ['listen: { admin: { tls: { cert: cert, key: key } } }\n', '4:20'],
     ['  cache: { shared: { url: "redis://valkey:6379" } }\n', '4:12'],
     [
       `listen: { proxy: { tls: { cert: ${folder}/cert, key: ${folder}/key, clientCa: ${folder}/ca } } }\n`,
@@ -194,6 +199,7 @@ t.test('client authentication that is incomplete or at odds with itself is refus
     ['{ method: basic, clientId: gate, clientSecretFile: absent }', 'unreadable-file'],
     ['{ method: basic, clientId: gate, clientSecret: hunter2, clientSecretFile: secret }', 'invalid-value'],
     ['{ clientId: gate }', 'invalid-value'],
+    ['{ method: bearer, tokenFile: secret }\n  headers: { Authorization: hunter2 }', 'invalid-value'],
     ['{ method: bearer, token: hunter2, clientSecret: hunter2 }', 'invalid-value'],
   ];
   for (const [text, code] of cases) {

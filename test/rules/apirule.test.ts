@@ -313,6 +313,8 @@ t.test('bounds of timeout, port and names', (t) => {
     [VALID.replace('name: httpbin\n    port', 'name: evil.com/x\n    port'), '10:11'],
     [VALID.replace('name: httpbin\n    port', 'name: "a@b"\n    port'), '10:11'],
     [VALID.replace('path: /.*', 'path: ""'), '13:13'],
+    [VALID.replace('namespace: demo', 'namespace: $NAMESPACE'), '5:14'],
+    [VALID.replace('name: httpbin\n  n', 'name: a#b\n  n'), '4:9'],
   ];
   for (const [text, place] of cases) {
     const { findings } = compile(text);
