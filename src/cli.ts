@@ -9,8 +9,11 @@ import { version } from './version.js';
 const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
   serve: { summary: 'run the gateway', load: () => import('./commands/serve.js') },
   check: { summary: 'find what is wrong with settings and rules', load: () => import('./commands/check.js') },
-  explain: { summary: 'say which rule decides a request, and how', load: () => unbuilt('explain') },
-  test: { summary: 'run a table of expected decisions', load: () => unbuilt('test') },
+  explain: {
+    summary: 'say which rule decides a request, and how',
+    load: () => import('./commands/explain.js'),
+  },
+  test: { summary: 'run a table of expected decisions', load: () => import('./commands/test.js') },
   schema: {
     summary: 'print the JSON Schema of the settings file',
     load: () => import('./commands/schema.js'),

@@ -126,7 +126,7 @@ class Introspection implements AccessStrategy {
   readonly #strategy: ScopeStrategy;
   readonly #endpoint: Endpoint;
   readonly #requirements: Requirements;
-  readonly #source: TokenSource | undefined;
+  readonly tokenSource: TokenSource | undefined;
 
   constructor(
     scopes: readonly string[],
@@ -139,11 +139,11 @@ class Introspection implements AccessStrategy {
     this.#strategy = strategy;
     this.#endpoint = endpoint;
     this.#requirements = requirements;
-    this.#source = source;
+    this.tokenSource = source;
   }
 
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
-    const credential = readToken(attempt.fields, attempt.target.query, this.#source);
+    const credential = readToken(attempt.fields, attempt.target.query, this.tokenSource);
     if (credential.kind === 'none') return { kind: 'pass' };
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };

@@ -3,6 +3,7 @@ import type { Endpoint } from '../introspection/answer.js';
 import type { IntrospectionTrace, Introspector } from '../introspection/introspector.js';
 import type { Fields } from '../request/fields.js';
 import type { Target } from '../request/target.js';
+import type { TokenSource } from '../request/token.js';
 
 /** What an access strategy may look at: the request as the decision sees it, already canonical. */
 export interface Attempt {
@@ -48,6 +49,8 @@ export interface AccessStrategy {
   readonly handler: string;
   /** The scopes it requires, for `explain`, `/rules` and challenges. */
   readonly requiredScopes: readonly string[];
+  /** Where it reads its token from, if not from the Authorization field; for `explain`. */
+  readonly tokenSource?: TokenSource | undefined;
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome>;
 }
 

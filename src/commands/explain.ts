@@ -1,0 +1,163 @@
+import { formatFinding } from '../document/finding.js';
+import { type Candidate, type Explanation, explain, type TokenClaims } from '../explain.js';
+import { type Io, readArgs, requireConfig, UsageError } from './command.js';
+import { load } from './load.js';
+
+export const help = `Usage: scopegate explain --config FILE METHOD URL [OPTIONS]
+
+Says which rule decides a request and why the others do not, and what the
+decision would be, by the function that serves. Nothing is sent anywhere.
+
+Options:
+  -c, --config FILE   the settings file (YAML or JSON)
+  --scope "a b"       the request carries an active token with these scopes;
+                      without any token option it carries none
+  --aud A             an audience of the token; may be given more than once
+  --iss URL           the token's issuer
+  --sub S             the token's subject
+  --client-id C       the token's client
+  --json              print JSON
+  -h, --help          print this help
+
+Exit code:
+  0  allowed   1  denied, or bad settings or rules   2  bad usage
+
+Example:
+  scopegate explain --config config/folder.yaml GET https://httpbin.localhost/headers --scope read
+`;
+
+const OPTIONS = {
+  config: { type: 'string', short: 'c' },
+  scope: { type: 'string' },
+  aud: { type: 'string', multiple: true },
+  iss: { type: 'string' },
+  sub: { type: 'string' },
+  'client-id': { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+/** `scopegate explain`: one request's decision, and how it came about. */
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = readArgs(args, OPTIONS, true);
+  const [method, url, ...more] = positionals;
+  const config = requireConfig(values.config);
+  if (method === undefined || url === undefined || more.length > 0)
+    throw new UsageError('METHOD and URL are needed');
+  const { table, findings } = load(config, io.environment);
+  for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
+  if (table === undefined) return 1;
+
+  const { scope, aud, iss, sub } = values;
+  const clientId = values['client-id'];
+  const token = tokenClaims(scope, aud, iss, sub, clientId);
+  let explanation: Explanation;
+  try {
+    explanation = explain(table, { method, url, ...(token === undefined ? {} : { token }) });
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message);
+    throw error;
+  }
+  io.out(
+    values.json
+      ? `${JSON.stringify(toJson(method, url, explanation), null, 2)}\n`
+      : toText(method, url, explanation),
+  );
+  return explanation.decision.allowed ? 0 : 1;
+}
+
+/**
+ * What the options say of the token, or undefined when they say nothing.
+ *
+ * @param scope scopes with spaces between them
+ */
+export function tokenClaims(
+  scope: string | undefined,
+  audience: readonly string[] | undefined,
+  issuer: string | undefined,
+  subject: string | undefined,
+  clientId: string | undefined,
+): TokenClaims | undefined {
+  if ([scope, audience, issuer, subject, clientId].every((option) => option === undefined)) return undefined;
+  return {
+    scopes: (scope ?? '').split(' ').filter((item) => item !== ''),
+    audience: audience ?? [],
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(subject === undefined ? {} : { subject }),
+    ...(clientId === undefined ? {} : { clientId }),
+  };
+}
+
+/** The machine-readable form: stable keys, no value that is not in the rules or the question. */
+function toJson(method: string, url: string, { target, decision, status, candidates }: Explanation): object {
+  return {
+    request: { method, url, host: target?.host, path: target?.path },
+    decision: decision.allowed ? 'allow' : 'deny',
+    status,
+    rule: decision.rule?.id,
+    ...(decision.allowed
+      ? { upstream: `${decision.rule.upstream.origin}${decision.path}` }
+      : { error: decision.denial.error, reason: decision.denial.reason, scopes: decision.denial.scopes }),
+    candidates: candidates.map(({ rule, failed }) => ({
+      rule: rule.id,
+      source: rule.source,
+      hosts: rule.hosts,
+      methods: rule.methods,
+      path: rule.path,
+      strategies: rule.strategies.map(({ handler }) => handler),
+      scopes: scopesOf({ rule }),
+      failed,
+    })),
+  };
+}
+
+const VERDICTS: Readonly<Record<Candidate['failed'], string>> = {
+  host: 'other host',
+  method: 'other method',
+  path: 'other path',
+  overridden: 'a more specific rule decides',
+  decision: 'decides: denied',
+  none: 'decides: allowed',
+};
+
+function toText(method: string, url: string, explanation: Explanation): string {
+  const { target, decision, status, candidates } = explanation;
+  const lines = [`${method} ${url}`];
+  if (target !== undefined) lines.push(`  host ${target.host}, path ${target.path}`);
+  lines.push('');
+  // The rules of other hosts only say that they are there.
+  const near = candidates.filter(({ failed }) => failed !== 'host');
+  const rows = near.map((candidate) => [
+    candidate.rule.id,
+    candidate.rule.methods.join(','),
+    candidate.rule.path,
+    candidate.rule.strategies.map(({ handler }) => handler).join(','),
+    scopesOf(candidate).join(' ') || '-',
+    VERDICTS[candidate.failed],
+    candidate.rule.source,
+  ]);
+  if (rows.length > 0) {
+    lines.push(...columns([['RULE', 'METHODS', 'PATH', 'STRATEGY', 'SCOPES', 'VERDICT', 'SOURCE'], ...rows]));
+  }
+  const far = candidates.length - near.length;
+  if (far > 0) lines.push(`${far} ${far === 1 ? 'rule is' : 'rules are'} for other hosts`);
+  lines.push('');
+  if (decision.allowed) lines.push(`allowed: forwarded to ${decision.rule.upstream.origin}${decision.path}`);
+  else lines.push(`denied: ${status} ${decision.denial.error}: ${decision.denial.reason}`);
+  return `${lines.join('\n')}\n`;
+}
+
+function scopesOf({ rule }: Pick<Candidate, 'rule'>): string[] {
+  return rule.strategies.flatMap(({ requiredScopes }) => requiredScopes);
+}
+
+function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

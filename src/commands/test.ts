@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs';
+import { byPosition, type Finding, formatFinding, type Position } from '../document/finding.js';
+import { validate } from '../document/validate.js';
+import { readDocuments } from '../document/yaml.js';
+import { explain } from '../explain.js';
+import { type Io, readArgs, requireConfig, UsageError } from './command.js';
+import { tokenClaims } from './explain.js';
+import { load } from './load.js';
+
+export const help = `Usage: scopegate test --config FILE CASES.yaml [CASES.yaml…]
+
+Runs a table of expected decisions against settings and rules, for CI. Nothing is
+sent anywhere; the decisions are made by the function that serves.
+
+  cases:
+    - name: readers may read              # optional
+      request: GET https://httpbin.localhost/headers
+      scope: read                         # optional: scopes of an active token;
+                                          # without any token field there is none
+      aud: [ api ]                        # optional, with iss, sub, client_id
+      expect: 200                         # a status (200: allowed), allow or deny
+      rule: default/httpbin#0             # optional: the rule that must decide
+
+Options:
+  -c, --config FILE  the settings file (YAML or JSON)
+  -h, --help         print this help
+
+Exit code:
+  0  every case came out as expected   1  one did not, or a file has errors   2  bad usage
+
+Example:
+  scopegate test --config config/folder.yaml config/cases.yaml
+`;
+
+const text = { type: 'string', minLength: 1 } as const;
+const SCHEMA = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['cases'],
+  properties: {
+    cases: {
+      type: 'array',
+      minItems: 1,
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['request', 'expect'],
+        properties: {
+          name: text,
+          request: { type: 'string', pattern: '^[^ ]+ https?://[^ ]+$' },
+          scope: { type: 'string' },
+          aud: { type: ['string', 'array'], items: text },
+          iss: text,
+          sub: text,
+          client_id: text,
+          expect: { anyOf: [{ type: 'integer', minimum: 200, maximum: 599 }, { enum: ['allow', 'deny'] }] },
+          rule: text,
+        },
+      },
+    },
+  },
+} as const;
+
+interface Case {
+  readonly name?: string;
+  readonly request: string;
+  readonly scope?: string;
+  readonly aud?: string | readonly string[];
+  readonly iss?: string;
+  readonly sub?: string;
+  readonly client_id?: string;
+  readonly expect: number | 'allow' | 'deny';
+  readonly rule?: string;
+}
+
+/** `scopegate test`: expectations about decisions, as a table in a file. */
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = readArgs(args, { config: { type: 'string', short: 'c' } }, true);
+  const config = requireConfig(values.config);
+  if (positionals.length === 0) throw new UsageError('a file of cases is missing');
+  const { table, findings: problems } = load(config, io.environment);
+  const { cases, findings } = readCases(positionals);
+  for (const finding of [...problems, ...findings].sort(byPosition)) io.err(`${formatFinding(finding)}\n`);
+  if (table === undefined || findings.length > 0) return 1;
+
+  let failed = 0;
+  for (const { expected, position } of cases) {
+    const { name, request, scope, aud, iss, sub, client_id, expect } = expected;
+    const [method = '', url = ''] = request.split(' ');
+    const audience = typeof aud === 'string' ? [aud] : aud;
+    const token = tokenClaims(scope, audience, iss, sub, client_id);
+    const { decision, status } = explain(table, { method, url, ...(token === undefined ? {} : { token }) });
+    const outcome = decision.allowed ? 'allow' : 'deny';
+    const wrong: string[] = [];
+    if (expect !== status && expect !== outcome) {
+      wrong.push(
+        `- ${expect}`,
+        `+ ${status} ${decision.allowed ? 'allow' : `deny (${decision.denial.reason})`}`,
+      );
+    }
+    if (expected.rule !== undefined && expected.rule !== decision.rule?.id) {
+      wrong.push(`- rule ${expected.rule}`, `+ rule ${decision.rule?.id ?? 'none'}`);
+    }
+    io.out(
+      `${wrong.length === 0 ? 'ok' : 'not ok'} ${name === undefined ? request : `${name}: ${request}`}\n`,
+    );
+    if (wrong.length === 0) continue;
+    failed++;
+    io.out(
+      `  at ${position.file}:${position.line}:${position.col}\n${wrong.map((line) => `  ${line}\n`).join('')}`,
+    );
+  }
+  io.err(`test: ${cases.length - failed} passed, ${failed} failed\n`);
+  return failed === 0 ? 0 : 1;
+}
+
+function readCases(files: readonly string[]): {
+  cases: { expected: Case; position: Position }[];
+  findings: Finding[];
+} {
+  const cases: { expected: Case; position: Position }[] = [];
+  const findings: Finding[] = [];
+  for (const file of files) {
+    let content: string;
+    try {
+      content = readFileSync(file, 'utf8');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      findings.push({
+        file,
+        line: 1,
+        col: 1,
+        level: 'error',
+        code: 'unreadable-file',
+        message: `cannot be read: ${code}`,
+      });
+      continue;
+    }
+    const read = readDocuments(content, file);
+    findings.push(...read.findings);
+    for (const document of read.documents) {
+      const violations = validate(document, SCHEMA);
+      findings.push(...violations);
+      if (violations.length > 0) continue;
+      const { cases: listed } = document.value as { cases: Case[] };
+      listed.forEach((expected, index) => {
+        cases.push({ expected, position: document.at(['cases', index]) });
+      });
+    }
+  }
+  return { cases, findings };
+}

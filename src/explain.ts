@@ -1,0 +1,131 @@
+import { type Decision, decide, type Rule, type RuleTable } from './decide.js';
+import { denial, ERRORS } from './errors.js';
+import type { Services } from './handlers/strategy.js';
+import type { ActiveAnswer } from './introspection/answer.js';
+import { readFields } from './request/fields.js';
+import { canonicalTarget, type Target } from './request/target.js';
+
+/** A request that nobody sends, with the token it would carry. */
+export interface Question {
+  /** As it would stand in the request line. */
+  readonly method: string;
+  /** `https://host/path?query`, taken literally: nothing is normalised before the gateway does it. */
+  readonly url: string;
+  /** What an introspection of its token would say; undefined for a request without a token. */
+  readonly token?: TokenClaims;
+}
+
+/** The claims of a token that is active and in its time. */
+export interface TokenClaims {
+  readonly scopes?: readonly string[];
+  readonly audience?: readonly string[];
+  readonly issuer?: string;
+  readonly subject?: string;
+  readonly clientId?: string;
+}
+
+/** How far one rule got with a request. */
+export interface Candidate {
+  readonly rule: Rule;
+  /** The first thing that did not fit; `none` where everything did. */
+  readonly failed: 'host' | 'method' | 'path' | 'overridden' | 'decision' | 'none';
+}
+
+/** What the gateway would do with a request, and why. */
+export interface Explanation {
+  /** The canonical target; undefined where it was refused. */
+  readonly target?: Target;
+  readonly decision: Decision;
+  /** What the client would be told; 200 stands for the upstream's own answer. */
+  readonly status: number;
+  /** Every rule, in the order it was loaded. */
+  readonly candidates: readonly Candidate[];
+}
+
+const ABSOLUTE = /^https?:\/\/([^/?#]+)(.*)$/i;
+const TOKEN = 'the-token-in-question';
+
+/**
+ * Says what the gateway would do with a request, by the very function that serves, with no network.
+ *
+ * @throws RangeError when the URL is not an absolute http or https URL
+ */
+export function explain(table: RuleTable, question: Question): Explanation {
+  const { method, url, token } = question;
+  const parts = ABSOLUTE.exec(url);
+  if (parts === null) throw new RangeError(`"${url}" is not an absolute http or https URL`);
+  const authority = parts[1] as string;
+  const rest = parts[2] as string;
+  const target = canonicalTarget(rest.startsWith('/') ? rest : `/${rest}`, authority);
+  if ('refused' in target) {
+    const decision: Decision = { allowed: false, denial: denial('malformed_target', target.refused) };
+    return { decision, status: ERRORS.malformed_target.code, candidates: [] };
+  }
+
+  const rule = table.find(target.host, method, target.path);
+  const placed = token === undefined ? { raw: [], query: target.query } : place(rule, target.query);
+  const fields = readFields(['Host', authority, ...placed.raw], '1.1');
+  if ('refused' in fields) throw new RangeError(fields.refused);
+  const decision = decide(table, method, { ...target, query: placed.query }, fields, answering(token ?? {}));
+  // Nothing here waits: the answer about the token is at hand.
+  if (decision instanceof Promise) throw new TypeError('a decision without a network cannot wait');
+  return {
+    target,
+    decision,
+    status: decision.allowed ? 200 : ERRORS[decision.denial.error].code,
+    candidates: table.rules.map((candidate) => ({
+      rule: candidate,
+      failed: failure(candidate, method, target, rule, decision),
+    })),
+  };
+}
+
+/** Puts the token where the rule reads it. */
+function place(rule: Rule | undefined, query: string): { raw: string[]; query: string } {
+  const source = rule?.strategies.find(({ tokenSource }) => tokenSource !== undefined)?.tokenSource;
+  if (source === undefined) return { raw: ['Authorization', `Bearer ${TOKEN}`], query };
+  if ('cookie' in source) return { raw: ['Cookie', `${source.cookie}=${TOKEN}`], query };
+  if ('query_parameter' in source) {
+    const parameter = `${encodeURIComponent(source.query_parameter)}=${TOKEN}`;
+    return { raw: [], query: query === '' ? `?${parameter}` : `${query}&${parameter}` };
+  }
+  const bearer = source.header.toLowerCase() === 'authorization';
+  return { raw: [source.header, bearer ? `Bearer ${TOKEN}` : TOKEN], query };
+}
+
+function answering(token: TokenClaims): Services {
+  const { scopes = [], audience = [], issuer, subject = 'subject', clientId = 'client' } = token;
+  const answer: ActiveAnswer = {
+    active: true,
+    claims: { sub: subject, client_id: clientId, scope: scopes.join(' '), aud: audience },
+    scopes,
+    audience,
+    subject,
+    clientId,
+    ...(issuer === undefined ? {} : { issuer }),
+  };
+  return {
+    introspect: () => ({ ok: true, answer, trace: { from: 'hit', ms: 0 } }),
+    now: () => Date.now() / 1000,
+  };
+}
+
+function failure(
+  rule: Rule,
+  method: string,
+  { host, path }: Target,
+  found: Rule | undefined,
+  decision: Decision,
+): Candidate['failed'] {
+  if (!rule.hosts.some((pattern) => hostMatches(pattern, host))) return 'host';
+  if (!rule.methods.includes(method)) return 'method';
+  if (!rule.pattern.test(path)) return 'path';
+  if (rule !== found) return 'overridden';
+  return decision.allowed ? 'none' : 'decision';
+}
+
+function hostMatches(pattern: string, host: string): boolean {
+  return pattern.startsWith('*.')
+    ? host.endsWith(pattern.slice(1)) && host.length >= pattern.length
+    : pattern === host;
+}
