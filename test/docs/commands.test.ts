@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import { parseAllDocuments } from 'yaml';
+import { available } from '../require.js';
+import { root } from '../root.js';
+import { type Stack, startStack } from '../stack/stack.js';
+import { type Block, type Page, pages } from './page.js';
+
+// Every shell command that the documentation shows is executed here, in a folder that holds config/ and the files that
+// the page shows (a `yaml` block whose info string is a path). Markers of `sh` blocks:
+//   (none)            must exit with 0
+//   tutorial STATUS   with the tutorial's variables; must answer with this status
+//   clients           with the address of the authorization server's admin port
+//   serve             must start, and end with 0 at SIGTERM
+//   setup             npm commands that .ci/run and other tests run: here they must exist
+//   no-run REASON     needs what no test has: a container engine, a cluster
+
+const MARKERS = /^(|tutorial \d{3}|clients|serve|setup|no-run \S.*)$/;
+const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  scripts: Record<string, string>;
+};
+
+t.test('the commands shown are executed', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.close());
+  for (const page of pages()) {
+    const shown = page.blocks.filter(({ language }) => ['sh', 'shell', 'bash', 'console'].includes(language));
+    if (shown.length === 0) continue;
+    await t.test(page.path, async (t) => {
+      const place = prepare(t, page, stack);
+      for (const block of shown) {
+        const where = `${page.path}:${block.line}`;
+        t.equal(block.language, 'sh', `${where}: shell blocks are marked sh`);
+        if (t.match(block.info, MARKERS, `${where}: a known marker`)) await execute(t, block, where, place);
+      }
+    });
+  }
+});
+
+t.test('the YAML and JSON shown parses', (t) => {
+  for (const { path, blocks } of pages()) {
+    for (const { language, text, line } of blocks) {
+      if (language === 'json') t.doesNotThrow(() => JSON.parse(text) as unknown, `${path}:${line}`);
+      if (language !== 'yaml') continue;
+      const errors = parseAllDocuments(text).flatMap((document) =>
+        'errors' in document ? document.errors : [],
+      );
+      t.same(errors, [], `${path}:${line}`);
+    }
+  }
+  t.end();
+});
+
+/** Where commands are executed. */
+interface Place {
+  readonly folder: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+async function execute(t: Test, { info, text }: Block, where: string, place: Place): Promise<void> {
+  const [marker = '', status] = info.split(' ');
+  switch (marker) {
+    case 'no-run':
+      t.ok(/docker|kubectl/.test(text), `${where}: only what needs an engine or a cluster is not run`);
+      return;
+    case 'setup':
+      for (const command of text.split('\n')) {
+        const [, verb = '', script = ''] = /^npm (ci|link|start|test|run) ?(\S*)$/.exec(command) ?? [];
+        t.ok(
+          ['ci', 'link'].includes(verb) || (verb === 'run' ? script : verb) in scripts,
+          `${where}: ${command}`,
+        );
+      }
+      return;
+    case 'serve':
+      await serve(t, text, where, place);
+      return;
+    case 'tutorial': {
+      if (!available(t, 'curl')) return;
+      const { code, output } = await shell(text, place);
+      t.equal(code, 0, `${where}: ${text}`, { output });
+      t.match(output, new RegExp(`^HTTP/[\\d.]+ ${status}\\b`, 'm'), `${where}: ${status}`);
+      return;
+    }
+    default: {
+      const { code, output } = await shell(text, place);
+      t.equal(code, 0, `${where}: ${text}`, { output });
+    }
+  }
+}
+
+/** Starts a gateway on free ports, waits until it listens, and ends it. */
+async function serve(t: Test, command: string, where: string, place: Place): Promise<void> {
+  const child = start(`exec ${command}`, place, {
+    SCOPEGATE_LISTEN_PROXY_PORT: '0',
+    SCOPEGATE_LISTEN_PROXY_HOST: '127.0.0.1',
+    SCOPEGATE_LISTEN_ADMIN_PORT: '0',
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  const exit = once(child, 'close') as Promise<[number | null, string | null]>;
+  let output = '';
+  const listening = new Promise<boolean>((resolve) => {
+    const take = (chunk: unknown) => {
+      output += String(chunk);
+      if (output.includes('"listening"')) resolve(true);
+    };
+    child.stdout?.on('data', take);
+    child.stderr?.on('data', take);
+    void exit.then(() => resolve(false));
+  });
+  t.ok(await listening, `${where}: it listens`, { output });
+  child.kill('SIGTERM');
+  t.same(await exit, [0, null], `${where}: it ends`, { output });
+}
+
+/** A folder with config/, the page's own files and a `scopegate` on the PATH, and the stack's values as variables. */
+function prepare(t: Test, page: Page, { urls, tokens, credentials, authorizationServer }: Stack): Place {
+  const folder = t.testdir({ bin: {} });
+  cpSync(join(root, 'config'), join(folder, 'config'), { recursive: true });
+  for (const { language, info, text } of page.blocks) {
+    if (language !== 'yaml' || info === '') continue;
+    const path = join(folder, info);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, `${text}\n`);
+  }
+  const program = join(folder, 'bin/scopegate');
+  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'build/src/cli.js')}' "$@"\n`);
+  chmodSync(program, 0o755);
+  const environment = {
+    PATH: [join(folder, 'bin'), process.env.PATH].join(delimiter),
+    HOME: folder,
+    HTTPBIN: urls.httpbin,
+    FUNCTION: urls.function,
+    OAUTH2: urls.oauth2,
+    ACCESS_TOKEN_READ: tokens.read,
+    ACCESS_TOKEN_WRITE: tokens.write,
+    ENCODED_CREDENTIALS: Buffer.from(`${credentials.id}:${credentials.secret}`).toString('base64'),
+    HYDRA_ADMIN: authorizationServer.adminUrl,
+  };
+  return { folder, environment };
+}
+
+async function shell(command: string, place: Place): Promise<{ code: number | null; output: string }> {
+  const child = start(`set -e\n${command}`, place);
+  let output = '';
+  const take = (chunk: unknown) => {
+    output += String(chunk);
+  };
+  child.stdout?.on('data', take);
+  child.stderr?.on('data', take);
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, output };
+}
+
+function start(
+  command: string,
+  { folder, environment }: Place,
+  more: Record<string, string> = {},
+): ChildProcess {
+  return spawn('sh', ['-c', command], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...environment, ...more },
+  });
+}
