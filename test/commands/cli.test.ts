@@ -61,7 +61,6 @@ t.test(
       [['check', '--config', 'x', 'y'], /'y'/],
       [['check', '--strict=5', '--config', 'x'], /strict/],
       [['schema', 'x'], /'x'/],
-      [['explain'], /not implemented yet/],
       [['help', 'frobnicate'], /no command is called/],
     ];
     for (const [argv, message] of cases) {
