@@ -3,16 +3,19 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pino, { type DestinationStream, type Logger } from 'pino';
-import { createAdmin } from './admin/server.js';
+import { createAdmin, type LastReload } from './admin/server.js';
 import { createAudit } from './audit.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Listener, ListenerTls, Settings } from './config/settings.js';
 import type { RuleTable } from './decide.js';
+import { formatFinding } from './document/finding.js';
 import { createForwarder } from './forward/proxy.js';
 import { AnswerCache } from './introspection/cache.js';
 import { IntrospectionClient } from './introspection/client.js';
 import { createIntrospector } from './introspection/introspector.js';
 import { peerReader } from './request/peer.js';
+import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
+import { watchRules } from './rules/watch.js';
 import { createGateway, type GatewayTls } from './server.js';
 
 /** A gateway that listens. */
@@ -21,8 +24,8 @@ export interface Gateway {
   readonly proxyUrl: string;
   readonly adminUrl: string;
   readonly log: Logger;
-  /** Puts another rule set in force; requests in flight finish on the one they started with. */
-  use(table: RuleTable): void;
+  /** Loads the rules again; without `load` in the surroundings the set stays. */
+  reload(): void;
   /**
    * Ends it: readiness goes first, then no new connection is taken, then what is in flight is answered, for as long
    * as `server.drainTimeout` allows.
@@ -37,6 +40,8 @@ export interface Surroundings {
   /** Where log lines go; default: standard output, written in the background. */
   readonly destination?: DestinationStream;
   readonly clock?: Clock;
+  /** Loads and proves the rules anew, for reloads. */
+  readonly load?: ReloadOptions['load'];
 }
 
 /**
@@ -48,7 +53,7 @@ export interface Surroundings {
 export async function startGateway(
   settings: Settings,
   table: RuleTable,
-  { destination, clock = systemClock }: Surroundings = {},
+  { destination, clock = systemClock, load }: Surroundings = {},
 ): Promise<Gateway> {
   const { introspection, forward, server, listen } = settings;
   let rules = table;
@@ -114,12 +119,29 @@ export async function startGateway(
         }
       : {}),
   });
+  const reloader =
+    load === undefined
+      ? undefined
+      : createReloader(table, { paths: settings.rules, load, use, done: told(log), now: clock.wall });
   const admin = createAdmin({
-    ready: () =>
-      draining
-        ? { ready: false, status: 'draining', rules: rules.version }
-        : { ready: true, status: 'ok', rules: rules.version },
+    ready: () => ({
+      ready: !draining,
+      status: draining ? 'draining' : 'ok',
+      rules: {
+        version: rules.version,
+        ...(reloader === undefined ? {} : { lastReload: lastReload(reloader.state) }),
+      },
+    }),
   });
+  const watch =
+    reloader === undefined || !settings.reload.watch
+      ? undefined
+      : watchRules(settings.rules, { settle: SETTLE, poll: settings.reload.poll }, () => reloader.reload());
+
+  /** Puts another rule set in force; requests in flight finish on the one they started with. */
+  function use(next: RuleTable): void {
+    rules = next;
+  }
 
   async function endAll(): Promise<void> {
     await Promise.all([admin.close(), forwarder.close(), client.close()]);
@@ -128,6 +150,7 @@ export async function startGateway(
     await proxy.listen({ host: listen.proxy.host, port: listen.proxy.port });
     await admin.listen({ host: listen.admin.host, port: listen.admin.port });
   } catch (error) {
+    watch?.close();
     await Promise.all([proxy.close(), endAll()]);
     throw error;
   }
@@ -137,12 +160,11 @@ export async function startGateway(
     proxyUrl: urlOf(proxy, listen.proxy),
     adminUrl: urlOf(admin, listen.admin),
     log,
-    use: (next) => {
-      rules = next;
-    },
+    reload: () => void reloader?.reload(),
     close() {
       closing ??= (async () => {
         draining = true;
+        watch?.close();
         const drained = await within(server.drainTimeout, proxy.close());
         if (!drained) proxy.server.closeAllConnections();
         await endAll();
@@ -151,6 +173,23 @@ export async function startGateway(
       return closing;
     },
   };
+}
+
+/** Quiet time in milliseconds after which a change of rule files counts. */
+const SETTLE = 100;
+
+/** Logs how a reload went, each finding on a line of its own. */
+function told(log: Logger): (state: ReloadState) => void {
+  return ({ ok, version, findings }) => {
+    for (const finding of findings) log.warn({ finding: formatFinding(finding) }, 'rules');
+    if (ok) log.info({ version }, 'rules reloaded');
+    else log.error({ version }, 'rules not reloaded: the set from before stays in force');
+  };
+}
+
+function lastReload({ ok, at, findings }: ReloadState): LastReload {
+  const errors = findings.filter(({ level }) => level === 'error').length;
+  return { ok, at: new Date(at * 1000).toISOString(), errors };
 }
 
 function readTls(tls: ListenerTls): GatewayTls {

@@ -12,8 +12,17 @@ export interface Readiness {
   readonly ready: boolean;
   /** `ok`, or what is missing. */
   readonly status: string;
-  /** The version of the rule set in force. */
-  readonly rules: number;
+  /** The rule set in force, and how the last attempt to replace it went. */
+  readonly rules: { readonly version: number; readonly lastReload?: LastReload };
+}
+
+/** An attempt to load the rules again. */
+export interface LastReload {
+  readonly ok: boolean;
+  /** ISO 8601. */
+  readonly at: string;
+  /** Errors that kept the old set in force. */
+  readonly errors: number;
 }
 
 /**

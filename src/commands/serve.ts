@@ -1,8 +1,9 @@
 import closeWithGrace from 'close-with-grace';
 import { formatFinding } from '../document/finding.js';
 import { type Gateway, startGateway } from '../gateway.js';
+import { loadRules } from '../rules/load.js';
 import { type Io, readArgs, requireConfig } from './command.js';
-import { load } from './load.js';
+import { load, loadOptions } from './load.js';
 
 export const help = `Usage: scopegate serve --config FILE
 
@@ -11,7 +12,8 @@ listen.admin. Log lines (JSON) go to standard output, one audit line a decision.
 
 SIGTERM or SIGINT drains: readiness turns false, no new connection is taken,
 requests in flight are answered for up to server.drainTimeout, then it exits.
-A second signal ends it at once.
+A second signal ends it at once. Rule files that change are loaded again, all or
+nothing; SIGHUP does so at once.
 
 Options:
   -c, --config FILE  the settings file (YAML or JSON)
@@ -41,7 +43,9 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 
   let gateway: Gateway;
   try {
-    gateway = await startGateway(settings, table);
+    gateway = await startGateway(settings, table, {
+      load: (version) => loadRules(settings.rules, loadOptions(settings, version)),
+    });
   } catch (error) {
     const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
     if (code === undefined) throw error;
@@ -51,6 +55,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const { log, proxyUrl, adminUrl } = gateway;
   log.info({ proxy: proxyUrl, admin: adminUrl, rules: table.rules.length }, 'listening');
 
+  process.on('SIGHUP', () => gateway.reload());
   return new Promise((resolve) => {
     closeWithGrace(
       { delay: settings.server.drainTimeout + 2_000, logger: false, skip: ['SIGHUP'] },

@@ -229,6 +229,10 @@ export const settingsSchema: SettingSchema = {
         maxConnections: integer('Most connections at once; 0 for no limit.', 0),
         drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
       }),
+      reload: section('Rules are loaded again when their files change, all or nothing; SIGHUP does it at once.', {
+        watch: flag('Notice changes of rule files.', true),
+        poll: duration('How often contents are compared where the file system tells nothing; 0s for never.', '30s'),
+      }),
       log: section('The log on standard output.', {
         level: choice('Least level written.', ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
         audit: flag('Write one line for every decision.', true),

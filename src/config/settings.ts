@@ -30,6 +30,7 @@ export interface Settings {
   readonly matching: { readonly overlap: 'error' | 'specific' };
   readonly forward: ForwardSettings;
   readonly server: ServerSettings;
+  readonly reload: { readonly watch: boolean; readonly poll: number };
   readonly log: { readonly level: LogLevel; readonly audit: boolean; readonly pretty: boolean };
 }
 
