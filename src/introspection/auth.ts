@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto';
+
 /** How the gateway identifies itself to the authorization server's introspection endpoint (RFC 7662 §2.1). */
 export type ClientAuth =
   /** Hydra's admin port asks for none. */
@@ -37,7 +39,14 @@ export function proof(auth: ClientAuth): Proof {
 
 /** Names the credentials without holding them, for the cache key: who asks decides what is answered. */
 export function authIdentity(auth: ClientAuth): string {
-  return 'clientId' in auth ? `${auth.method}:${auth.clientId}` : auth.method;
+  switch (auth.method) {
+    case 'none':
+      return auth.method;
+    case 'bearer':
+      return `${auth.method}:${hash('sha256', auth.token(), 'base64')}`;
+    default:
+      return `${auth.method}:${auth.clientId}`;
+  }
 }
 
 /** `application/x-www-form-urlencoded` serialisation of one value (WHATWG URL §5.2). */

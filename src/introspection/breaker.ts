@@ -2,22 +2,40 @@ import type { Clock } from '../clock.js';
 
 /** When a breaker opens and for how long. */
 export interface BreakerLimits {
-  /** Consecutive failures that open it. */
+  /** Consecutive failures that open it; 0 turns it off. */
   readonly failures: number;
   /** Milliseconds it stays open before one call may probe. */
   readonly openFor: number;
 }
 
+/** One call that a breaker let through; exactly one of these must be called when it is over. */
+export interface Admission {
+  /** The server is there: it answered. */
+  succeeded(): void;
+  /**
+   * It is in trouble.
+   *
+   * @param retryAfter milliseconds the server itself asked for (`Retry-After`); opens the breaker at once
+   */
+  failed(retryAfter?: number): void;
+  /** The call was never made, and says nothing of the server. */
+  released(): void;
+}
+
 /**
  * A circuit breaker: after a row of failures, calls are refused at once for a while, then one probe at a time is let
- * through; its success closes the breaker, its failure opens it again.
+ * through; its success closes the breaker, its failure opens it again. What a call from before the last change of
+ * state brings home counts no more.
  */
 export class Breaker {
   readonly #limits: BreakerLimits;
   readonly #clock: Clock;
   #failures = 0;
-  #openUntil = 0;
+  /** Monotonic milliseconds; undefined while closed. */
+  #openUntil: number | undefined;
   #probing = false;
+  /** Grows with every change of state. */
+  #age = 0;
 
   constructor(limits: BreakerLimits, clock: Clock) {
     this.#limits = limits;
@@ -26,45 +44,51 @@ export class Breaker {
 
   /** For metrics and the log. */
   get state(): 'closed' | 'open' | 'half-open' {
-    if (this.#failures < this.#limits.failures && this.#openUntil === 0) return 'closed';
+    if (this.#openUntil === undefined) return 'closed';
     return this.#clock.monotonic() < this.#openUntil ? 'open' : 'half-open';
   }
 
   /**
-   * Asks for one call. Every 0 must be followed by {@link succeeded}, {@link failed} or {@link released}.
+   * Asks for one call.
    *
-   * @returns 0 when the call may be made, else the milliseconds until it is worth asking again
+   * @returns the admission, or the milliseconds until it is worth asking again
    */
-  admit(): number {
-    if (this.#openUntil === 0) return 0;
-    const wait = this.#openUntil - this.#clock.monotonic();
-    if (wait > 0) return wait;
-    if (this.#probing) return this.#limits.openFor;
-    this.#probing = true;
-    return 0;
+  admit(): Admission | number {
+    if (this.#openUntil !== undefined) {
+      const wait = this.#openUntil - this.#clock.monotonic();
+      if (wait > 0) return wait;
+      if (this.#probing) return this.#limits.openFor;
+      this.#probing = true;
+      this.#age++;
+    }
+    const age = this.#age;
+    return {
+      succeeded: () => {
+        if (age === this.#age) this.#close();
+      },
+      failed: (retryAfter = 0) => {
+        if (age === this.#age) this.#fail(retryAfter);
+      },
+      released: () => {
+        if (age === this.#age) this.#probing = false;
+      },
+    };
   }
 
-  /** The call had an answer that could be used. */
-  succeeded(): void {
+  #close(): void {
     this.#failures = 0;
-    this.#openUntil = 0;
+    if (this.#openUntil === undefined) return;
+    this.#openUntil = undefined;
     this.#probing = false;
+    this.#age++;
   }
 
-  /** The call was never made. */
-  released(): void {
-    this.#probing = false;
-  }
-
-  /**
-   * The call had none.
-   *
-   * @param retryAfter milliseconds the server itself asked for (`Retry-After`); opens the breaker at once
-   */
-  failed(retryAfter = 0): void {
+  #fail(retryAfter: number): void {
+    if (this.#limits.failures === 0) return;
     this.#failures++;
-    this.#probing = false;
-    if (this.#failures < this.#limits.failures && this.#openUntil === 0 && retryAfter === 0) return;
+    if (this.#failures < this.#limits.failures && this.#openUntil === undefined && retryAfter === 0) return;
     this.#openUntil = this.#clock.monotonic() + Math.max(this.#limits.openFor, retryAfter);
+    this.#probing = false;
+    this.#age++;
   }
 }

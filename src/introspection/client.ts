@@ -27,10 +27,16 @@ export interface CallTls {
 export class CallFailed extends Error {
   /** Milliseconds the server asked to wait, 0 when it asked for none. */
   readonly retryAfter: number;
-  constructor(message: string, retryAfter = 0) {
+  /**
+   * Whether the server is well and only this answer is not: whoever sends a token that it chokes on must not open
+   * the circuit breaker for everybody else's.
+   */
+  readonly alive: boolean;
+  constructor(message: string, { retryAfter = 0, alive = false } = {}) {
     super(message);
     this.name = 'CallFailed';
     this.retryAfter = retryAfter;
+    this.alive = alive;
   }
 }
 
@@ -69,8 +75,12 @@ export class IntrospectionClient {
       } catch (error) {
         if (signal.aborted) throw new CallFailed('the introspection call took too long');
         if (error instanceof CallFailed) throw error;
-        if (!isConnectionError(error) || attempt >= this.#limits.retries)
+        if (codeOf(error) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
+          throw unusable('the introspection answer is too large');
+        }
+        if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= this.#limits.retries) {
           throw new CallFailed(describe(error));
+        }
         await backOff(attempt, signal);
       }
     }
@@ -110,26 +120,26 @@ export class IntrospectionClient {
     if (statusCode !== 200) {
       body.destroy();
       body.on('error', () => {});
-      throw new CallFailed(
-        `the authorization server answered ${statusCode}`,
-        retryAfter(headers['retry-after'], statusCode),
-      );
+      throw new CallFailed(`the authorization server answered ${statusCode}`, {
+        retryAfter: retryAfter(headers['retry-after'], statusCode),
+        alive: statusCode === 400,
+      });
     }
     const encoding = headers['content-encoding'];
     const type = headers['content-type'];
     if (encoding !== undefined && encoding !== 'identity') {
       body.on('error', () => {}).destroy();
-      throw new CallFailed('the introspection answer is compressed');
+      throw unusable('the introspection answer is compressed');
     }
     if (this.#limits.requireContentType && !isJson(type)) {
       body.on('error', () => {}).destroy();
-      throw new CallFailed('the introspection answer is not declared as application/json');
+      throw unusable('the introspection answer is not declared as application/json');
     }
     const text = decodeStrictly(await body.bytes());
     try {
       return readAnswer(text);
     } catch (error) {
-      throw error instanceof UnusableAnswer ? new CallFailed(error.message) : error;
+      throw error instanceof UnusableAnswer ? unusable(error.message) : error;
     }
   }
 }
@@ -141,12 +151,16 @@ async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-function isConnectionError(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' && CONNECTION_ERRORS.has(code);
+function unusable(problem: string): CallFailed {
+  return new CallFailed(problem, { alive: true });
 }
 
-/** No byte of an answer came: asking again cannot do harm, introspection is safe to repeat. */
+function codeOf(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : '';
+}
+
+/** The connection broke, perhaps an idle one that the server had closed: introspection is safe to repeat. */
 const CONNECTION_ERRORS = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -161,8 +175,7 @@ const CONNECTION_ERRORS = new Set([
 
 /** A code or a name, never a message: messages of libraries may quote what they choked on. */
 function describe(error: unknown): string {
-  const { code, name } = error as { code?: unknown; name?: unknown };
-  return `the introspection call failed (${typeof code === 'string' ? code : String(name)})`;
+  return `the introspection call failed (${codeOf(error) || String((error as { name?: unknown }).name)})`;
 }
 
 function isJson(type: string | string[] | undefined): boolean {
@@ -175,7 +188,7 @@ function decodeStrictly(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    throw new CallFailed('the introspection answer is not UTF-8');
+    throw unusable('the introspection answer is not UTF-8');
   }
 }
 

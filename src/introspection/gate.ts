@@ -28,6 +28,7 @@ export class Gate {
    * @throws QueueFull at once when nobody may wait any more; the signal's reason when it aborts the wait
    */
   async enter(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     if (this.#running < this.#concurrency) {
       this.#running++;
       return;

@@ -4,7 +4,7 @@ import type { Answer, Endpoint } from './answer.js';
 import { authIdentity } from './auth.js';
 import { Breaker, type BreakerLimits } from './breaker.js';
 import type { AnswerCache } from './cache.js';
-import { CallFailed, type IntrospectionClient } from './client.js';
+import { CallFailed } from './client.js';
 import { Gate, QueueFull } from './gate.js';
 
 /** Limits towards each authorization server; times in milliseconds. */
@@ -13,6 +13,15 @@ export interface IntrospectorLimits {
   readonly concurrency: number;
   readonly queue: number;
   readonly breaker: BreakerLimits;
+}
+
+/** Makes one call; {@link IntrospectionClient} is the one that speaks HTTP. */
+export interface Caller {
+  /**
+   * @param signal the deadline
+   * @throws CallFailed for anything but a usable answer
+   */
+  call(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer>;
 }
 
 /** How the introspection of one request went, for the audit line. */
@@ -55,7 +64,7 @@ interface Server {
  * @param onFailure told of every failed call, for log and metrics; the cause holds no token
  */
 export function createIntrospector(
-  client: IntrospectionClient,
+  client: Caller,
   cache: AnswerCache | undefined,
   limits: IntrospectorLimits,
   clock: Clock,
@@ -90,14 +99,14 @@ export function createIntrospector(
 
   async function fly(endpoint: Endpoint, token: string, key: string): Promise<Landing> {
     const { breaker, gate } = serverOf(endpoint);
-    const closedFor = breaker.admit();
-    if (closedFor > 0) return { cause: 'the circuit breaker is open', retryAfter: closedFor };
+    const admission = breaker.admit();
+    if (typeof admission === 'number') return { cause: 'the circuit breaker is open', retryAfter: admission };
     const deadline = AbortSignal.timeout(limits.timeout);
     try {
       await gate.enter(deadline);
     } catch (error) {
       // Our own queue says nothing of the server's health.
-      breaker.released();
+      admission.released();
       return {
         cause: error instanceof QueueFull ? error.message : 'waiting for introspection took too long',
         retryAfter: 1000,
@@ -105,12 +114,13 @@ export function createIntrospector(
     }
     try {
       const answer = await client.call(endpoint, token, deadline);
-      breaker.succeeded();
+      admission.succeeded();
       cache?.set(key, answer);
       return { answer };
     } catch (error) {
       const failed = error instanceof CallFailed ? error : new CallFailed('the introspection call failed');
-      breaker.failed(failed.retryAfter);
+      if (failed.alive) admission.succeeded();
+      else admission.failed(failed.retryAfter);
       onFailure(endpoint, failed.message);
       return { cause: failed.message, retryAfter: failed.retryAfter };
     } finally {

@@ -1,0 +1,114 @@
+import t from 'tap';
+import type { Answer } from '../../src/introspection/answer.js';
+import { AnswerCache } from '../../src/introspection/cache.js';
+import { fakeClock } from '../clock.js';
+
+const limits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 100, negativeMaxEntries: 10 };
+const active = (more: object = {}): Answer => ({
+  active: true,
+  claims: {},
+  scopes: [],
+  audience: [],
+  ...more,
+});
+const inactive: Answer = { active: false };
+
+t.test('an answer lives min(ttl, exp − now)', async (t) => {
+  for (const [left, life] of [
+    [undefined, 60_000],
+    [3600, 60_000],
+    [30, 30_000],
+    [0.5, 500],
+    [0, 0],
+    [-5, 0],
+    [-Number.MAX_VALUE, 0],
+    [Number.MAX_VALUE, 60_000],
+  ] as const) {
+    const clock = fakeClock();
+    const cache = new AnswerCache(limits, clock);
+    cache.set('k', active(left === undefined ? {} : { expiresAt: clock.wall() + left }));
+    if (life > 0) {
+      clock.advance(life - 1);
+      t.ok(cache.get('k'), `exp in ${left} s: there after ${life - 1} ms`);
+      clock.advance(1);
+    }
+    t.notOk(cache.get('k'), `exp in ${left} s: gone after ${life} ms`);
+  }
+});
+
+t.test('a hit does not extend a life', async (t) => {
+  const clock = fakeClock();
+  const cache = new AnswerCache(limits, clock);
+  cache.set('k', active());
+  for (let passed = 0; passed < 60_000; passed += 1_000) {
+    t.ok(cache.get('k'));
+    clock.advance(1_000);
+  }
+  t.notOk(cache.get('k'));
+});
+
+t.test('a wall clock that steps back revives nothing and prolongs nothing', async (t) => {
+  const clock = fakeClock();
+  const cache = new AnswerCache(limits, clock);
+  cache.set('k', active({ expiresAt: clock.wall() + 30 }));
+  clock.step(-300);
+  clock.advance(29_999);
+  t.ok(cache.get('k'));
+  clock.advance(1);
+  t.notOk(cache.get('k'));
+});
+
+t.test('an inactive answer lives its own short time', async (t) => {
+  const clock = fakeClock();
+  const cache = new AnswerCache(limits, clock);
+  cache.set('k', inactive);
+  clock.advance(4_999);
+  t.same(cache.get('k'), inactive);
+  clock.advance(1);
+  t.notOk(cache.get('k'));
+});
+
+t.test('negativeTtl 0 keeps no inactive answer, ttl 0 no active one', async (t) => {
+  const cache = new AnswerCache({ ...limits, ttl: 0, negativeTtl: 0 }, fakeClock());
+  cache.set('a', active());
+  cache.set('b', inactive);
+  t.same(cache.size, { active: 0, inactive: 0 });
+});
+
+t.test('a flood of inactive answers is bounded and pushes no active one out', async (t) => {
+  const cache = new AnswerCache(limits, fakeClock());
+  for (let i = 0; i < 100; i++) cache.set(`good-${i}`, active());
+  for (let i = 0; i < 100_000; i++) cache.set(`bad-${i}`, inactive);
+  t.same(cache.size, { active: 100, inactive: 10 });
+  for (let i = 0; i < 100; i++) t.ok(cache.get(`good-${i}`));
+});
+
+t.test('active answers are bounded; the least used goes first', async (t) => {
+  const cache = new AnswerCache(limits, fakeClock());
+  for (let i = 0; i < 100; i++) cache.set(`k-${i}`, active());
+  cache.get('k-0');
+  cache.set('one more', active());
+  t.ok(cache.get('k-0'));
+  t.notOk(cache.get('k-1'));
+});
+
+t.test('the newest answer counts, whichever partition the one before was in', async (t) => {
+  const clock = fakeClock();
+  const cache = new AnswerCache(limits, clock);
+  cache.set('k', active());
+  cache.set('k', inactive);
+  t.same(cache.get('k'), inactive);
+  cache.set('k', active());
+  t.equal(cache.get('k')?.active, true);
+  cache.set('k', active({ expiresAt: clock.wall() }));
+  t.notOk(cache.get('k'), 'one without life left takes the place and leaves it empty');
+  t.same(cache.size, { active: 0, inactive: 0 });
+});
+
+t.test('clear forgets both partitions', async (t) => {
+  const cache = new AnswerCache(limits, fakeClock());
+  cache.set('a', active());
+  cache.set('b', inactive);
+  cache.clear();
+  t.same(cache.size, { active: 0, inactive: 0 });
+});
