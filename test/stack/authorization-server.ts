@@ -16,8 +16,8 @@ export interface Settings {
   readonly issuer?: string;
   /** Seconds an access token lives; default 3600. */
   readonly lifetime?: number;
-  /** How a person chooses other ports, as a sentence for the error about a taken one. */
-  readonly how?: string;
+  /** How a person chooses other ports, as sentences for the error about a taken one. */
+  readonly how?: { readonly public: string; readonly admin: string };
 }
 
 /** One introspection as the server saw it. */
@@ -110,7 +110,7 @@ export const faults = {
  */
 export async function start(settings: Settings = {}): Promise<AuthorizationServer> {
   const { host = '127.0.0.1', lifetime = 3600 } = settings;
-  const how = settings.how === undefined ? {} : { how: settings.how };
+  const how = (which: 'public' | 'admin') => (settings.how === undefined ? {} : { how: settings.how[which] });
   const introspections: Introspection[] = [];
   const overrides = new Map<string, Answer>();
   let clients = new Clients();
@@ -126,11 +126,21 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
     route(request, response).catch((error: unknown) => sendFailure(response, error));
   };
   const publicListener = await listen(
-    { what: "the authorization server's public listener", host, port: settings.publicPort ?? 0, ...how },
+    {
+      what: "the authorization server's public listener",
+      host,
+      port: settings.publicPort ?? 0,
+      ...how('public'),
+    },
     servePublic,
   );
   const adminListener = await listen(
-    { what: "the authorization server's admin listener", host, port: settings.adminPort ?? 0, ...how },
+    {
+      what: "the authorization server's admin listener",
+      host,
+      port: settings.adminPort ?? 0,
+      ...how('admin'),
+    },
     serveAdmin,
   ).catch(async (error: unknown) => {
     await publicListener.close();

@@ -106,6 +106,9 @@ function responseHeaders({ response, args }: Exchange): void {
   response.end(text);
 }
 
+/** The statuses that the Python one answers without a type. */
+const PLAIN = new Set([301, 302, 303, 304, 305, 307, 401, 407]);
+
 function status({ request, response, parts }: Exchange): void {
   const code = Number(parts[0]);
   request.resume();
@@ -122,6 +125,7 @@ function status({ request, response, parts }: Exchange): void {
     response.end('\n    -=[ teapot ]=-\n');
     return;
   }
+  if (!PLAIN.has(code)) response.setHeader('Content-Type', 'text/html; charset=utf-8');
   if (code !== 204 && code !== 304) response.setHeader('Content-Length', '0');
   response.writeHead(code).end();
 }

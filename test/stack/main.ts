@@ -1,72 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { parseArgs } from 'node:util';
 import { PortTaken } from './listener.js';
-import { HOSTS, PORTS, type Ports, startStack } from './stack.js';
+import { help, howToChoose, readOptions, UsageError } from './options.js';
+import { HOSTS, startStack } from './stack.js';
 import { tutorial } from './tutorial.js';
-
-/** The option and the variable for each port. */
-const CHOICES: Readonly<
-  Record<keyof Ports, { readonly option: string; readonly variable: string; readonly what: string }>
-> = {
-  gateway: { option: 'port', variable: 'STACK_PORT', what: 'the gateway, TLS' },
-  admin: { option: 'admin-port', variable: 'STACK_ADMIN_PORT', what: "the gateway's admin listener" },
-  hydra: { option: 'hydra-port', variable: 'STACK_HYDRA_PORT', what: 'the authorization server, public' },
-  hydraAdmin: {
-    option: 'hydra-admin-port',
-    variable: 'STACK_HYDRA_ADMIN_PORT',
-    what: 'the authorization server, admin',
-  },
-  httpbin: { option: 'httpbin-port', variable: 'STACK_HTTPBIN_PORT', what: 'the HttpBin' },
-  function: { option: 'function-port', variable: 'STACK_FUNCTION_PORT', what: 'the Function' },
-};
-
-const NAMES = Object.keys(CHOICES) as (keyof Ports)[];
-
-const HELP = `Usage: npm start [-- OPTIONS]
-
-Runs the tutorial on this machine: an authorization server with Hydra's wire interface, an HttpBin, a Function, and
-the gateway over TLS in front of them. Prints the commands to try. Ctrl-C ends everything.
-
-Options (or variables); 0 takes a free port:
-${NAMES.map((name) => {
-  const { option, variable, what } = CHOICES[name];
-  return `  --${`${option} N`.padEnd(20)}${variable.padEnd(24)}${what} (${PORTS[name]})`;
-}).join('\n')}
-  --quiet             do not print the gateway's log
-  -h, --help          print this
-`;
-
-/** Wrong usage, as a sentence. */
-class UsageError extends Error {}
-
-function readOptions(): { ports: Ports; quiet: boolean; help: boolean } {
-  const options = Object.fromEntries(
-    NAMES.map((name) => [CHOICES[name].option, { type: 'string' as const }]),
-  );
-  let values: Record<string, string | boolean | undefined>;
-  try {
-    const all = {
-      ...options,
-      quiet: { type: 'boolean' as const },
-      help: { type: 'boolean' as const, short: 'h' },
-    };
-    values = parseArgs({ options: all }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-  const ports = NAMES.map((name) => {
-    const { option, variable } = CHOICES[name];
-    const text = values[option] ?? process.env[variable] ?? String(PORTS[name]);
-    const port = /^\d{1,5}$/.test(String(text)) ? Number(text) : Number.NaN;
-    if (!(port <= 65_535)) throw new UsageError(`--${option} (or ${variable}) must be a port, not "${text}"`);
-    return [name, port];
-  });
-  return {
-    ports: Object.fromEntries(ports) as Ports,
-    quiet: values.quiet === true,
-    help: values.help === true,
-  };
-}
 
 /** curl finds `*.localhost` on loopback itself since 7.78; an older one is told where they are. */
 function curlOptions(port: number): string {
@@ -81,9 +17,9 @@ function curlOptions(port: number): string {
 }
 
 async function main(): Promise<void> {
-  const { ports, quiet, help } = readOptions();
-  if (help) {
-    process.stdout.write(HELP);
+  const { ports, quiet, help: asked } = readOptions(process.argv.slice(2), process.env);
+  if (asked) {
+    process.stdout.write(help);
     return;
   }
   // A signal during the start is remembered, so that what has started is ended in order.
@@ -103,10 +39,7 @@ async function main(): Promise<void> {
     onLog: (line) => {
       if (printLog) process.stdout.write(`${line}\n`);
     },
-    howToChoose: (port) => {
-      const { option, variable } = CHOICES[port];
-      return `End what listens there, or choose another: npm start -- --${option} N (or ${variable}=N; 0 takes a free port).`;
-    },
+    howToChoose,
   });
   if (!ended) {
     const extra = curlOptions(stack.port);

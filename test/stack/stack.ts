@@ -128,7 +128,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ends.push(() => rmSync(folder, { recursive: true, force: true }));
 
     const authorizationServer = await opened(
-      startAuthorizationServer({ publicPort: ports.hydra, adminPort: ports.hydraAdmin, ...how('hydra') }),
+      startAuthorizationServer({
+        publicPort: ports.hydra,
+        adminPort: ports.hydraAdmin,
+        ...(howToChoose === undefined
+          ? {}
+          : { how: { public: howToChoose('hydra'), admin: howToChoose('hydraAdmin') } }),
+      }),
     );
     const httpbin = await opened(
       flavour === 'node'

@@ -57,6 +57,8 @@ export async function createCore(issuer: string, clients: Clients, lifetime: num
     cookies: { keys: [randomBytes(16).toString('hex')] },
     routes: { token: '/oauth2/token', revocation: '/oauth2/revoke', jwks: '/.well-known/jwks.json' },
     ttl: { ClientCredentials: lifetime },
+    // Hydra's tokens end on the second; oidc-provider would give them a while longer.
+    clockTolerance: 0,
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     features: {
       devInteractions: { enabled: false },

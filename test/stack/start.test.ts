@@ -1,0 +1,28 @@
+import t from 'tap';
+import { request } from 'undici';
+import { FREE, start } from './child.js';
+import { answered, shell } from './shell.js';
+
+t.test(
+  'the printed commands, pasted one by one, are answered as printed; Ctrl-C ends everything',
+  async (t) => {
+    const { child, ready, exit, output } = start(t, FREE);
+    const printed = await ready;
+    const steps = [...printed.matchAll(/^# (.*): (\d{3})\n(curl .*)$/gm)];
+    t.equal(steps.length, 11);
+    for (const [, says, status, command] of steps) {
+      t.equal(answered(await shell(command as string)).status, Number(status), String(says));
+    }
+    t.ok(new Set(steps.map(([, , status]) => status)).size >= 4, '200, 401, 403 and 404 are among them');
+    const admin = /http:\/\/127\.0\.0\.1:\d+\/health\/ready/.exec(printed)?.[0] ?? '';
+    const alive = await request(admin);
+    await alive.body.dump();
+    t.equal(alive.statusCode, 200);
+
+    const clients = /http:\/\/127\.0\.0\.1:\d+\/admin\/clients/.exec(printed)?.[0] ?? '';
+    child.kill('SIGINT');
+    t.equal(await exit, 0);
+    t.match(output().slice(printed.length), '"decision"', 'the log followed');
+    for (const url of [admin, clients]) await t.rejects(request(url), { code: 'ECONNREFUSED' });
+  },
+);

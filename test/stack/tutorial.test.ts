@@ -1,0 +1,70 @@
+import t from 'tap';
+import { request } from 'undici';
+import { pythonHttpbinMissing } from './python-httpbin.js';
+import { answered, shell } from './shell.js';
+import { startStack } from './stack.js';
+import { tutorial } from './tutorial.js';
+
+const missing = await pythonHttpbinMissing();
+
+for (const httpbin of ['node', 'python'] as const) {
+  const skip = httpbin === 'python' && missing !== undefined && missing;
+  t.test(`the tutorial's commands, with the HttpBin in ${httpbin}`, { skip }, async (t) => {
+    const stack = await startStack({ httpbin });
+    t.teardown(() => stack.close());
+    for (const { says, command, status } of tutorial(stack)) {
+      const answer = answered(await shell(command));
+      t.equal(answer.status, status, `${says}: ${status}`);
+      if (status === 401) t.match(answer.head, /^www-authenticate: Bearer realm="[^"]+"\r?$/im);
+      if (status === 403)
+        t.match(answer.head, /^www-authenticate: Bearer .*error="insufficient_scope".*scope="/im);
+      if (status >= 400)
+        t.match(JSON.parse(answer.body), { error: { code: status, message: String, reason: String } });
+    }
+    const posted = tutorial(stack).find(({ command }) => command.includes('/post'))?.command ?? '';
+    t.match(JSON.parse(answered(await shell(posted)).body), { form: { 'test data': '' } });
+    const log = stack.log.join('\n');
+    for (const secret of [stack.tokens.read, stack.tokens.write, stack.credentials.secret])
+      t.notMatch(log, secret);
+  });
+}
+
+t.test('the certificate holds for every host, and not without its authority', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.close());
+  for (const url of [stack.urls.httpbin, stack.urls.function, stack.urls.oauth2]) {
+    const answer = answered(await shell(`curl -si --cacert ${stack.caFile} ${url}/`));
+    t.ok(answer.status >= 200);
+    t.equal((await shell(`curl -si ${url}/`)).code, 60, 'curl: the certificate cannot be verified');
+  }
+  const { statusCode, body } = await request(`${stack.urls.httpbin}/headers`, {
+    dispatcher: stack.dispatcher,
+  });
+  await body.dump();
+  t.equal(statusCode, 401);
+});
+
+t.test('the token endpoint behind the gateway is the one behind it', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.close());
+  const token = await stack.token('read write');
+  const { statusCode, body } = await request(`${stack.urls.httpbin}/headers`, {
+    dispatcher: stack.dispatcher,
+    headers: { authorization: `Bearer ${token}` },
+  });
+  t.equal(statusCode, 200);
+  t.match(await body.json(), { headers: { Host: String } });
+  t.equal(stack.authorizationServer.introspections.filter((each) => each.token === token).length, 1);
+});
+
+t.test('nothing of the stack is left when it is closed', async (t) => {
+  const stack = await startStack();
+  await stack.close();
+  for (const url of [
+    stack.urls.admin,
+    stack.authorizationServer.adminUrl,
+    ...Object.values(stack.urls.upstreams),
+  ]) {
+    await t.rejects(request(url), { code: 'ECONNREFUSED' });
+  }
+});
