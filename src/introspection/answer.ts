@@ -104,12 +104,13 @@ function text(value: unknown, name: string): string | undefined {
   return value;
 }
 
-/** Text or a list of texts; text is split at `separator` where one is given, empty items dropped (RFC 7662 §2.2). */
+/** Text or a list of texts; text is split at `separator` where one is given. Empty items are none (RFC 7662 §2.2). */
 function list(value: unknown, name: string, separator?: string): string[] {
   if (value === undefined || value === null) return [];
-  if (typeof value === 'string') {
-    return separator === undefined ? [value] : value.split(separator).filter((item) => item !== '');
+  const items =
+    typeof value === 'string' ? (separator === undefined ? [value] : value.split(separator)) : value;
+  if (Array.isArray(items) && items.every((item) => typeof item === 'string')) {
+    return items.filter((item) => item !== '');
   }
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value as string[];
   throw new UnusableAnswer(`the introspection answer's "${name}" is neither text nor a list of texts`);
 }
