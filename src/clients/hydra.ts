@@ -1,9 +1,6 @@
 import { request } from 'undici';
 import type { ClientDocument } from './fields.js';
 
-/** A whole answer may take so long, in milliseconds. */
-const TIMEOUT = 10_000;
-
 /** A page of clients is far below this; an answer above it is none of Hydra's. */
 const MOST_BYTES = 16 * 1024 * 1024;
 
@@ -25,14 +22,17 @@ export class HydraError extends Error {
 export class HydraAdmin {
   readonly #collection: URL;
   readonly #headers: Readonly<Record<string, string>>;
+  readonly #timeout: number;
 
   /**
    * @param url Hydra's admin address; a path that ends in `/clients` is the collection itself, any other is what
    *   stands before `/admin/clients`
    * @param forwardedProto sent as `X-Forwarded-Proto`, for a Hydra that expects TLS to end before it
+   * @param timeout milliseconds that a whole answer may take
    */
-  constructor(url: string, forwardedProto?: 'http' | 'https') {
+  constructor(url: string, forwardedProto?: 'http' | 'https', timeout = 10_000) {
     this.#collection = collectionOf(url);
+    this.#timeout = timeout;
     this.#headers = forwardedProto === undefined ? {} : { 'x-forwarded-proto': forwardedProto };
   }
 
@@ -95,7 +95,7 @@ export class HydraAdmin {
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(TIMEOUT),
+        signal: AbortSignal.timeout(this.#timeout),
       });
       const chunks: Buffer[] = [];
       let size = 0;

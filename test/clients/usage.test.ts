@@ -2,19 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { main } from '../../src/cli.js';
+import { Recorder } from '../commands/io.js';
 
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const code = await main(['clients', ...args], {
-    environment: {},
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
+  const io = new Recorder();
+  const code = await main(['clients', ...args], io);
+  return { code, out: io.stdout, err: io.stderr };
 }
 
 t.test('bad usage exits with 2 and says what is wrong', async (t) => {

@@ -16,6 +16,20 @@ function curlOptions(port: number): string {
   return HOSTS.map((host) => `--resolve ${host}:${port}:127.0.0.1`).join(' ');
 }
 
+/**
+ * Calls back when the parent is gone. npm passes SIGTERM to the shell between it and this process, and the shell keeps
+ * it to itself: without this, ending npm would leave everything running.
+ */
+function onOrphaned(orphaned: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    orphaned();
+  }, 500);
+  timer.unref();
+}
+
 async function main(): Promise<void> {
   const { ports, quiet, help: asked } = readOptions(process.argv.slice(2), process.env);
   if (asked) {
@@ -31,6 +45,7 @@ async function main(): Promise<void> {
       resolve();
     };
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+    if (process.env.npm_lifecycle_event !== undefined) onOrphaned(onSignal);
   });
 
   let printLog = false;

@@ -2,13 +2,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Agent, request } from 'undici';
 import type { Clock } from '../../src/clock.js';
 import { run as clients } from '../../src/commands/clients.js';
 import { load } from '../../src/commands/load.js';
 import { formatFinding } from '../../src/document/finding.js';
 import { type Gateway, startGateway } from '../../src/gateway.js';
+import { root } from '../root.js';
 import { type AuthorizationServer, start as startAuthorizationServer } from './authorization-server.js';
 import { makeCertificate } from './certificate.js';
 import { startFunction } from './function.js';
@@ -201,17 +201,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
 }
 
-/** A file of the repository, seen from the folder this one is built to. */
-function repository(path: string): string {
-  return fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-}
-
 async function start(
   options: StackOptions,
   log: string[],
   environment: Record<string, string>,
 ): Promise<Gateway> {
-  const config = options.config ?? repository('config/stack.yaml');
+  const config = options.config ?? join(root, 'config/stack.yaml');
   const { settings, table, findings } = load(config, { ...environment, ...options.environment });
   if (settings === undefined || table === undefined) throw new Error(findings.map(formatFinding).join('\n'));
   const destination = {
@@ -232,7 +227,7 @@ async function start(
 /** Makes the tutorial's OAuth2Client true with the command that a person would use. */
 async function applyClient(adminUrl: string, out: string): Promise<Stack['credentials']> {
   let trouble = '';
-  const args = ['apply', '--admin-url', adminUrl, '--out', out, repository('config/oauth2client.yaml')];
+  const args = ['apply', '--admin-url', adminUrl, '--out', out, join(root, 'config/oauth2client.yaml')];
   const code = await clients(args, {
     environment: {},
     out() {},
