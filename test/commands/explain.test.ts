@@ -1,0 +1,218 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { main } from '../../src/cli.js';
+import { apiRule, rule } from '../gateway.js';
+import { Recorder } from './io.js';
+
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function scopegate(...args: string[]): Promise<Run> {
+  const io = new Recorder();
+  const code = await main(args, io);
+  return { code, out: io.stdout, err: io.stderr };
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'scopegate-explain-'));
+t.teardown(() => rmSync(folder, { recursive: true }));
+
+function write(name: string, text: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+function settings(rules: string, overlap: 'error' | 'specific'): string {
+  return write(
+    `settings-${rules}-${overlap}.yaml`,
+    JSON.stringify({
+      rules: [rules],
+      services: { default: 'http://127.0.0.1:8000' },
+      introspection: { url: 'http://127.0.0.1:9/introspect' },
+      matching: { overlap },
+    }),
+  );
+}
+
+/** The tutorial's HttpBin rules and one that overlaps them, which stands in the file before or after. */
+const read = rule('/.*', ['GET'], 'read');
+const post = rule('/post', ['POST'], 'write');
+const head = rule('/head.*', ['GET'], 'write');
+for (const [name, rules] of Object.entries({ first: [head, read, post], last: [read, post, head] })) {
+  write(`${name}.yaml`, apiRule('httpbin.localhost', rules, 'httpbin'));
+}
+write('tutorial.yaml', apiRule('httpbin.localhost', [read, post], 'httpbin'));
+
+t.test('an overlap is refused with both positions and a shortest witness', async (t) => {
+  for (const name of ['first', 'last']) {
+    const { code, out } = await scopegate('check', '--config', settings(`${name}.yaml`, 'error'));
+    t.equal(code, 1);
+    const line = out.split('\n').find((text) => text.includes(' error ')) ?? '';
+    t.match(line, /\/head\b/, line);
+    t.equal((line.match(/\.yaml:\d+:\d+/g) ?? []).length, 2, 'both positions');
+  }
+});
+
+t.test('with overlap: specific the proved smaller rule decides, in any order', async (t) => {
+  for (const name of ['first', 'last']) {
+    const config = settings(`${name}.yaml`, 'specific');
+    const decide = async (path: string, scope: string): Promise<number> =>
+      (
+        await scopegate(
+          'explain',
+          '--config',
+          config,
+          'GET',
+          `https://httpbin.localhost${path}`,
+          '--scope',
+          scope,
+        )
+      ).code;
+    t.equal(await decide('/headers', 'write'), 0);
+    t.equal(await decide('/headers', 'read'), 1);
+    t.equal(await decide('/get', 'read'), 0);
+    t.equal(await decide('/get', 'write'), 1);
+  }
+});
+
+t.test('explain says for each rule where it fails', async (t) => {
+  const config = settings('first.yaml', 'specific');
+  const url = 'https://httpbin.localhost/headers?token=hidden';
+  const { out, code } = await scopegate(
+    'explain',
+    '--config',
+    config,
+    'GET',
+    url,
+    '--scope',
+    'read',
+    '--json',
+  );
+  t.equal(code, 1);
+  t.match(JSON.parse(out), {
+    request: { method: 'GET', host: 'httpbin.localhost', path: '/headers' },
+    decision: 'deny',
+    status: 403,
+    error: 'insufficient_scope',
+    rule: 'default/httpbin#0',
+    candidates: [
+      { rule: 'default/httpbin#0', failed: 'decision', scopes: ['write'] },
+      { rule: 'default/httpbin#1', failed: 'overridden' },
+      { rule: 'default/httpbin#2', failed: 'method' },
+    ],
+  });
+  const text = (await scopegate('explain', '--config', config, 'GET', url, '--scope', 'write')).out;
+  t.match(text, /default\/httpbin#0 .* decides: allowed/);
+  t.match(text, /default\/httpbin#1 .* a more specific rule decides/);
+  t.match(text, /allowed: forwarded to http:\/\/127\.0\.0\.1:8000\/headers/);
+});
+
+t.test('explain reads a target as literally as the gateway does', async (t) => {
+  const config = settings('tutorial.yaml', 'error');
+  const ask = async (url: string): Promise<string> =>
+    (await scopegate('explain', '--config', config, 'GET', url, '--scope', 'read')).out;
+  t.match(await ask('https://httpbin.localhost/a/../b'), /path \/b\n/);
+  t.match(await ask('https://httpbin.localhost/../b'), /denied: 400 malformed_target/);
+  t.match(await ask('https://httpbin.localhost/a%2fb'), /denied: 400 malformed_target/);
+  t.match(await ask('https://HTTPBIN.localhost:8443?x'), /host httpbin\.localhost, path \//);
+  t.match(await ask('https://other.localhost/get'), /2 rules are for other hosts\n\ndenied: 404/);
+});
+
+t.test('explain without a token is the answer to a request without one', async (t) => {
+  const config = settings('tutorial.yaml', 'error');
+  const { out, code } = await scopegate(
+    'explain',
+    '--config',
+    config,
+    'GET',
+    'https://httpbin.localhost/get',
+  );
+  t.equal(code, 1);
+  t.match(out, /denied: 401 no_token/);
+});
+
+t.test('explain puts the token where the rule reads it', async (t) => {
+  for (const source of [
+    { header: 'X-Token' },
+    { query_parameter: 'tok' },
+    { cookie: 'sid' },
+    { header: 'Authorization' },
+  ]) {
+    const handler = {
+      handler: 'oauth2_introspection',
+      config: { required_scope: ['read'], token_from: source },
+    };
+    const only = { path: '/.*', methods: ['GET'], accessStrategies: [handler] };
+    write('source.yaml', apiRule('h.localhost', [only], 'h'));
+    const config = settings('source.yaml', 'error');
+    t.equal(
+      (await scopegate('explain', '--config', config, 'GET', 'http://h.localhost/', '--scope', 'read')).code,
+      0,
+    );
+    t.equal(
+      (await scopegate('explain', '--config', config, 'GET', 'http://h.localhost/', '--scope', 'x')).code,
+      1,
+    );
+  }
+});
+
+t.test('bad usage is exit 2', async (t) => {
+  const config = settings('tutorial.yaml', 'error');
+  for (const args of [
+    ['explain', 'GET', 'https://h/'],
+    ['explain', '--config', config, 'GET'],
+    ['explain', '--config', config, 'GET', '/no-host'],
+    ['explain', '--config', config, 'GET', 'https://h/', 'more'],
+    ['test', '--config', config],
+  ]) {
+    t.equal((await scopegate(...args)).code, 2, args.join(' '));
+  }
+});
+
+t.test('test runs a table of expectations and shows what differs', async (t) => {
+  const config = settings('tutorial.yaml', 'error');
+  const good = write(
+    'good.yaml',
+    `cases:
+  - { name: readers may read, request: GET https://httpbin.localhost/headers, scope: read, expect: 200, rule: default/httpbin#0 }
+  - { request: GET https://httpbin.localhost/headers, scope: write, expect: 403 }
+  - { request: GET https://httpbin.localhost/headers, expect: 401 }
+  - { request: POST https://httpbin.localhost/post, scope: read write, expect: allow }
+  - { request: POST https://httpbin.localhost/headers, scope: write, expect: 404 }
+  - { request: GET https://httpbin.localhost/%2e%2e/x, expect: deny }
+`,
+  );
+  const passed = await scopegate('test', '--config', config, good);
+  t.match(passed, { code: 0, err: 'test: 6 passed, 0 failed\n' });
+
+  const bad = write(
+    'bad.yaml',
+    `cases:
+  - request: GET https://httpbin.localhost/headers
+    scope: write
+    expect: 200
+  - { request: GET https://httpbin.localhost/get, scope: read, expect: allow, rule: default/httpbin#1 }
+`,
+  );
+  const failed = await scopegate('test', '--config', config, good, bad);
+  t.equal(failed.code, 1);
+  t.equal(failed.err, 'test: 6 passed, 2 failed\n');
+  t.match(
+    failed.out,
+    /not ok GET .*\n {2}at .*bad\.yaml:2:5\n {2}- 200\n {2}\+ 403 deny \(the token lacks a required scope\)/,
+  );
+  t.match(failed.out, / {2}- rule default\/httpbin#1\n {2}\+ rule default\/httpbin#0/);
+});
+
+t.test('a broken file of cases is an error with its position', async (t) => {
+  const config = settings('tutorial.yaml', 'error');
+  const file = write('broken.yaml', 'cases:\n  - request: GET https://h/\n    expects: 200\n');
+  const { code, err } = await scopegate('test', '--config', config, file);
+  t.equal(code, 1);
+  t.match(err, /broken\.yaml:3:5 error unknown-field .*did you mean "expect"/);
+});
