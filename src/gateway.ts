@@ -64,13 +64,17 @@ export async function startGateway(
   );
   const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
 
-  const client = new IntrospectionClient(introspection);
+  const client = new IntrospectionClient(
+    introspection,
+    introspection.tls.ca === undefined ? {} : { ca: readFileSync(introspection.tls.ca, 'utf8') },
+  );
   const introspector = createIntrospector(
     client,
     introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined,
     introspection,
     clock,
-    (endpoint, cause) => log.warn({ endpoint: endpoint.url, cause }, 'introspection failed'),
+    // A query may hold a key.
+    ({ url }, cause) => log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed'),
   );
   const outbound = {
     insecureSkipVerify: forward.tls.insecureSkipVerify,

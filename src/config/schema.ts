@@ -154,6 +154,9 @@ export const settingsSchema: SettingSchema = {
           leeway: duration('Clock skew tolerated on exp, nbf and iat.', '0s'),
           headers: map('Header fields sent with every introspection.', {}),
           requireContentType: flag('Refuse an answer whose Content-Type is not application/json.', true),
+          tls: section('TLS to the authorization server, whose certificate is always verified.', {
+            ca: text("PEM file of the authorities to trust instead of the system's."),
+          }),
           clientAuth: section('How the gateway authenticates at the endpoint.', {
             method: choice(
               'none, basic (client_secret_basic), post (client_secret_post), private_key_jwt, client_secret_jwt, tls (a client certificate) or bearer (a fixed token).',
@@ -229,10 +232,16 @@ export const settingsSchema: SettingSchema = {
         maxConnections: integer('Most connections at once; 0 for no limit.', 0),
         drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
       }),
-      reload: section('Rules are loaded again when their files change, all or nothing; SIGHUP does it at once.', {
-        watch: flag('Notice changes of rule files.', true),
-        poll: duration('How often contents are compared where the file system tells nothing; 0s for never.', '30s'),
-      }),
+      reload: section(
+        'Rules are loaded again when their files change, all or nothing; SIGHUP does it at once.',
+        {
+          watch: flag('Notice changes of rule files.', true),
+          poll: duration(
+            'How often contents are compared where the file system tells nothing; 0s for never.',
+            '30s',
+          ),
+        },
+      ),
       log: section('The log on standard output.', {
         level: choice('Least level written.', ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
         audit: flag('Write one line for every decision.', true),

@@ -63,6 +63,7 @@ export interface IntrospectionSettings {
   readonly leeway: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly requireContentType: boolean;
+  readonly tls: { readonly ca?: string };
   readonly clientAuth: ClientAuth;
   readonly cache: {
     readonly enabled: boolean;
@@ -196,7 +197,11 @@ class Loader {
       file,
       listen: { proxy: this.#listener('proxy', proxy), admin: this.#listener('admin', admin) },
       rules: raw.rules.map((path) => this.#resolve(path)),
-      introspection: { ...raw.introspection, clientAuth: this.#clientAuth(raw.introspection.clientAuth) },
+      introspection: {
+        ...raw.introspection,
+        tls: this.#files(['introspection', 'tls'], raw.introspection.tls, ['ca']),
+        clientAuth: this.#clientAuth(raw.introspection.clientAuth),
+      },
       forward: { ...raw.forward, tls: this.#files(['forward', 'tls'], raw.forward.tls, ['ca']) },
     };
   }
