@@ -15,7 +15,11 @@ export const PATH_CODES: readonly number[] = PATH_CHARACTERS.map((character) => 
 
 const known = new Set(PATH_CODES);
 
-/** Whether a code unit can occur in a path that is matched. */
-export function isPathCode(code: number): boolean {
-  return known.has(code);
+/** Whether a text is a path over this alphabet. */
+export function isPath(text: string): boolean {
+  if (!text.startsWith('/')) return false;
+  for (let i = 0; i < text.length; i++) {
+    if (!known.has(text.charCodeAt(i))) return false;
+  }
+  return true;
 }

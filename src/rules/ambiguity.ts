@@ -19,11 +19,12 @@ const MAX_COPIES = 16;
  *
  * - A repetition with a high count is taken for a loop, which has at least as many runs, since its body cannot be empty.
  * - A loop whose body can be empty is not judged.
- * - `^`, `$` and `\b` can only end runs early, so they are taken for nothing; lookaround and backreferences are not judged.
+ * - `^`, `$` and `\b` can only end runs early, so they are taken for nothing. A lookahead before any loop adds the runs
+ *   of its own, once. Other lookaround and backreferences are not judged.
  * - Where all continuations of a run match whatever comes, up to the end (`.*` at the end of a pattern), the engine
  *   enters them once and never comes back; runs inside are not counted.
  */
-export function isProvablyLinear(pattern: AST.Pattern, ignoreCase: boolean): boolean {
+export function isProvablyLinear(pattern: Pick<AST.Pattern, 'alternatives'>, ignoreCase: boolean): boolean {
   const automaton = new Positions(ignoreCase);
   const whole = automaton.build(pattern.alternatives);
   return whole !== undefined && hasBoundedRuns(automaton, whole);
@@ -48,6 +49,8 @@ class Positions {
   /** By position: where a run may go next. */
   readonly follow: Ways[] = [];
   asserts = false;
+  /** Whether a repetition came before what is being built, or holds it. */
+  #looped = false;
 
   constructor(ignoreCase: boolean) {
     this.#ignoreCase = ignoreCase;
@@ -99,7 +102,9 @@ class Positions {
         return this.build(element.alternatives);
       case 'Assertion':
         this.asserts = true;
-        return element.kind === 'lookahead' || element.kind === 'lookbehind' ? undefined : NOTHING;
+        return element.kind === 'lookbehind' || (element.kind === 'lookahead' && !this.#looksOnce(element))
+          ? undefined
+          : NOTHING;
       case 'Quantifier':
         return this.#repetition(element);
       default:
@@ -107,8 +112,14 @@ class Positions {
     }
   }
 
+  /** Whether a lookahead stands where runs come by at one place of the path only, and is itself linear. */
+  #looksOnce({ alternatives }: AST.LookaheadAssertion): boolean {
+    return !this.#looped && isProvablyLinear({ alternatives }, this.#ignoreCase);
+  }
+
   #repetition({ min, max, element }: AST.Quantifier): Piece | undefined {
     if (max === 0) return NOTHING;
+    this.#looped ||= max > 1;
     const body = this.#element(element);
     if (body === undefined) return undefined;
     const empty = min === 0 ? body.empty + 1 : body.empty;
@@ -142,6 +153,7 @@ function addAll(target: Ways, source: Ways, times: number): void {
 
 function hasBoundedRuns(automaton: Positions, whole: Piece): boolean {
   const { characters, follow } = automaton;
+  if (isDeterministic(automaton, whole)) return true;
   const settled = automaton.asserts ? new Set<number>() : settledPositions(automaton, whole.last);
   const letters = representatives(characters);
   const seen = new Set<string>();
@@ -182,6 +194,22 @@ function hasBoundedRuns(automaton: Positions, whole: Piece): boolean {
     }
   }
   return true;
+}
+
+/** The common case, told apart cheaply: no character ever leads two ways, so there is one run. */
+function isDeterministic({ characters, follow }: Positions, { first }: Piece): boolean {
+  return [first, ...follow].every((ways) => {
+    const taken = new Set<number>();
+    for (const [position, multiplicity] of ways) {
+      if (multiplicity > 1) return false;
+      if (ways.size === 1) return true;
+      for (const code of characters[position] as ReadonlySet<number>) {
+        if (taken.has(code)) return false;
+        taken.add(code);
+      }
+    }
+    return true;
+  });
 }
 
 /** The positions from which every continuation matches: all accept, and all path characters lead to such again. */

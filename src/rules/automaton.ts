@@ -25,6 +25,7 @@ const SLASH = 0x2f;
 const END = 1 as Char;
 const MAX_CHARACTER = 127 as Char;
 
+const NO_CHARACTERS = CharSet.empty(MAX_CHARACTER);
 const PATH_SET = CharSet.fromCharacters(MAX_CHARACTER, PATH_CODES.toSorted((a, b) => a - b) as Char[]);
 const END_SET = CharSet.fromCharacter(MAX_CHARACTER, END);
 
@@ -44,7 +45,8 @@ export function automatonOf(source: string, flags: string): Automaton | undefine
     const nodes = () => new NFA.LimitedNodeFactory(MAX_NODES);
     const nfa = NFA.fromRegex(expression, { maxCharacter: MAX_CHARACTER }, {}, nodes());
     const dfa = DFA.fromFA(nfa, new DFA.LimitedNodeFactory(MAX_NODES));
-    dfa.minimize();
+    // It is worth its time only where pairs of states would get many.
+    if (dfa.countNodes() > 64) dfa.minimize();
     return flatten(dfa);
   } catch (error) {
     if (error instanceof TooManyNodesError) return undefined;
@@ -69,20 +71,26 @@ export function automatonOfLiteral(text: string): Automaton {
   return { columns, width, next, accepting, initial: possible ? 0 : -1 };
 }
 
+const SINGLE_SETS = Array.from({ length: MAX_CHARACTER + 1 }, (_, code) =>
+  PATH_SET.has(code as Char) ? CharSet.fromCharacter(MAX_CHARACTER, code as Char) : NO_CHARACTERS,
+);
+
+function confineSet({ ranges }: CharSet): CharSet {
+  const [first] = ranges;
+  if (first === undefined) return NO_CHARACTERS;
+  if (ranges.length === 1 && first.min === first.max) return SINGLE_SETS[first.min] ?? NO_CHARACTERS;
+  return NO_CHARACTERS.union(
+    ranges
+      .filter(({ min }) => min <= MAX_CHARACTER)
+      .map(({ min, max }) => ({ min, max: Math.min(max, MAX_CHARACTER) as Char })),
+  ).intersect(PATH_SET);
+}
+
 /** Cuts an expression's classes to the characters of paths, and turns `$` into a mark that is consumed. */
 function confine(expression: Expression): void {
   visitAst(expression, {
     onCharacterClassEnter(node) {
-      node.characters = CharSet.empty(MAX_CHARACTER)
-        .union(
-          node.characters.ranges
-            .filter(({ min }) => min <= MAX_CHARACTER)
-            .map(({ min, max }) => ({
-              min,
-              max: Math.min(max, MAX_CHARACTER) as Char,
-            })),
-        )
-        .intersect(PATH_SET);
+      node.characters = confineSet(node.characters);
     },
   });
   visitAst(expression, {

@@ -16,13 +16,13 @@ export type Backtracking =
   | { readonly verdict: 'unknown'; readonly reason: string };
 
 /** The longest that one pattern is analysed, in milliseconds; what takes longer is refused. */
-const TIMEOUT = 2_000;
+const TIMEOUT = 10_000;
 
 /**
  * Whether matching takes time linear in the length of the path.
  *
  * Nearly all patterns people write are proved in microseconds by {@link isProvablyLinear}; the rest goes to `recheck`,
- * which finds the attack and takes some ten milliseconds a pattern, a second at the worst.
+ * which finds the attack; that takes some ten milliseconds a pattern, and a second where it has to search.
  *
  * @param pattern the compiled, anchored pattern
  * @param syntax the same without its anchors

@@ -1,8 +1,8 @@
 import type { Rule } from '../decide.js';
 import { entryOf } from './entry.js';
-import { shapeOfPattern } from './overlap.js';
 import type { Proof } from './proof.js';
 import { type Sites, wildcardsAround } from './sites.js';
+import { shapeOf } from './syntax.js';
 
 const ASTERISK = 0x2a;
 
@@ -89,7 +89,7 @@ class Index {
 
   constructor(entries: readonly Entry[]) {
     for (const entry of entries) {
-      const { literal, prefix } = shapeOfPattern(entry.rule.pattern);
+      const { literal, prefix } = shapeOf(entry.rule.pattern);
       if (literal) this.#literals.set(prefix, entry);
       else entryOf(this.#prefixes, prefix, () => [] as Entry[]).push(entry);
     }

@@ -1,7 +1,7 @@
-import { isPathCode, PATH_CODES } from './alphabet.js';
+import { PATH_CODES } from './alphabet.js';
 import { type Automaton, automatonOf, automatonOfLiteral } from './automaton.js';
 import { entryOf } from './entry.js';
-import { parse, type Shape, shapeOf, unwrap } from './syntax.js';
+import { type Shape, shapeOf, unwrap } from './syntax.js';
 
 /** How the paths of two patterns lie to each other. */
 export type Relation = 'disjoint' | 'a-in-b' | 'b-in-a' | 'equal' | 'partial' | 'undecided';
@@ -57,16 +57,8 @@ export function exampleOf(pattern: RegExp): string | undefined {
 
 /** Whether it is proved that the pattern matches no path at all. */
 export function matchesNothing(pattern: RegExp): boolean {
-  const { sample } = proofOf(pattern).shape;
-  if (sample?.startsWith('/') && isPath(sample) && pattern.test(sample)) return false;
-  return proofOf(pattern).automaton?.initial === -1;
-}
-
-function isPath(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    if (!isPathCode(text.charCodeAt(i))) return false;
-  }
-  return true;
+  const proof = proofOf(pattern);
+  return proof.shape.sample === undefined && proof.automaton?.initial === -1;
 }
 
 /** What is known of one pattern; an automaton is built when a proof first needs it. */
@@ -77,7 +69,7 @@ class Proof {
 
   constructor(pattern: RegExp) {
     this.#pattern = pattern;
-    this.shape = shapeOf(parse(unwrap(pattern)), pattern.ignoreCase);
+    this.shape = shapeOf(pattern);
   }
 
   /** Undefined where the pattern is outside the fragment, or its automaton too large. */
@@ -99,14 +91,13 @@ function proofOf(pattern: RegExp): Proof {
   return entryOf(proofs, pattern, () => new Proof(pattern));
 }
 
-/** What is known about a pattern's paths from its syntax alone. */
-export function shapeOfPattern(pattern: RegExp): Shape {
-  return proofOf(pattern).shape;
-}
-
-/** Whether two patterns differ in how all their paths begin, end, or how long they are. */
-function areApart(a: Shape, b: Shape): boolean {
+/** Whether two patterns differ in how all their paths begin or end, in a segment, or in how long they are. */
+export function areApart(a: Shape, b: Shape): boolean {
   return (
+    a.segments.some((segment, i) => {
+      const other = b.segments[i];
+      return segment !== undefined && other !== undefined && segment !== other;
+    }) ||
     !(a.prefix.startsWith(b.prefix) || b.prefix.startsWith(a.prefix)) ||
     !(a.suffix.endsWith(b.suffix) || b.suffix.endsWith(a.suffix)) ||
     a.max < b.min ||

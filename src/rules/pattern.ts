@@ -87,7 +87,7 @@ function compile(source: string): Result {
   try {
     pattern = wrap(bare, flags);
     // The engine compiles on first use, and only then finds that an expression is too large for it.
-    pattern.test('/');
+    shapeOf(pattern, syntax);
   } catch (error) {
     return fail('bad-pattern', `${error instanceof Error ? error.message : error}`);
   }
@@ -105,7 +105,7 @@ function compile(source: string): Result {
       `cannot be shown to match in linear time (${behaviour.reason}): ${source}`,
     );
   }
-  const { undecidable } = shapeOf(syntax, pattern.ignoreCase);
+  const { undecidable } = shapeOf(pattern);
   return { ok: true, pattern, source, decided: undecidable === undefined, undecidable };
 }
 

@@ -2,8 +2,9 @@ import type { Rule } from '../decide.js';
 import type { Finding, Position } from '../document/finding.js';
 import { byPosition } from '../document/finding.js';
 import { entryOf } from './entry.js';
-import { type Related, relate, shapeOfPattern } from './overlap.js';
+import { areApart, type Related, relate } from './overlap.js';
 import { type Site, type Sites, wildcardsAround } from './sites.js';
+import { shapeOf } from './syntax.js';
 
 /** How overlaps are treated: refused, or settled in favour of the rule that lies inside the other. */
 export type OverlapMode = 'error' | 'specific';
@@ -59,10 +60,10 @@ class Prover {
   within(site: Site): boolean {
     const order = new Map(site.rules.map((rule, i) => [rule, i]));
     for (const [rule, at] of order) {
-      const { prefix } = shapeOfPattern(rule.pattern);
+      const { prefix } = shapeOf(rule.pattern);
       for (const other of site.beginning(prefix)) {
         // Two rules that begin alike meet twice.
-        const { length } = shapeOfPattern(other.pattern).prefix;
+        const { length } = shapeOf(other.pattern).prefix;
         if (length === prefix.length && (order.get(other) as number) <= at) continue;
         this.#compare(rule, site, other, site);
         if (this.#full) return false;
@@ -73,12 +74,12 @@ class Prover {
 
   between(inner: Site, outer: Site): void {
     for (const rule of inner.rules) {
-      for (const other of outer.beginning(shapeOfPattern(rule.pattern).prefix)) {
+      for (const other of outer.beginning(shapeOf(rule.pattern).prefix)) {
         this.#compare(rule, inner, other, outer);
       }
     }
     for (const other of outer.rules) {
-      const { prefix } = shapeOfPattern(other.pattern);
+      const { prefix } = shapeOf(other.pattern);
       for (const rule of inner.beginning(prefix, prefix.length)) this.#compare(rule, inner, other, outer);
       if (this.#full) return;
     }
@@ -97,6 +98,8 @@ class Prover {
       );
       return;
     }
+    // Not remembered: nearly all pairs are told apart here, and in less time than it takes to look them up.
+    if (areApart(shapeOf(a.pattern), shapeOf(b.pattern))) return;
     const related = this.#relate(a.pattern, b.pattern);
     if (related.relation === 'disjoint') return;
     if (related.relation === 'undecided') this.#undecided(a, b, related.witness);
@@ -133,7 +136,7 @@ class Prover {
       }
       return;
     }
-    const culprit = [a, b].find((rule) => shapeOfPattern(rule.pattern).undecidable !== undefined);
+    const culprit = [a, b].find((rule) => shapeOf(rule.pattern).undecidable !== undefined);
     this.#report(
       a,
       b,
@@ -141,7 +144,7 @@ class Prover {
       (first, second) => {
         const what = `whether ${describe(second)} overlaps with ${describe(first)} of ${first.source} cannot be proved`;
         if (culprit === undefined) return `${what}: their automata are too large`;
-        const why = `${culprit.path} has a ${shapeOfPattern(culprit.pattern).undecidable}`;
+        const why = `${culprit.path} has a ${shapeOf(culprit.pattern).undecidable}`;
         return `${what}: ${why}; a request that both match is answered by neither`;
       },
       culprit === undefined ? 'error' : 'warning',

@@ -1,6 +1,6 @@
 import type { Rule } from '../decide.js';
 import { entryOf } from './entry.js';
-import { shapeOfPattern } from './overlap.js';
+import { shapeOf } from './syntax.js';
 
 /** The rules of one host pattern and one method, findable by how their paths begin. */
 export class Site {
@@ -17,7 +17,7 @@ export class Site {
 
   add(rule: Rule): void {
     this.rules.push(rule);
-    const { prefix } = shapeOfPattern(rule.pattern);
+    const { prefix } = shapeOf(rule.pattern);
     const same = this.#byPrefix.get(prefix);
     if (same !== undefined) same.push(rule);
     else {

@@ -1,5 +1,6 @@
 import { type AST, RegExpParser } from '@eslint-community/regexpp';
-import { PATH_CHARACTERS } from './alphabet.js';
+import { isPath, PATH_CHARACTERS } from './alphabet.js';
+import { entryOf } from './entry.js';
 
 const parser = new RegExpParser();
 
@@ -32,19 +33,36 @@ export interface Shape {
   readonly prefix: string;
   /** Every path ends with it. */
   readonly suffix: string;
+  /**
+   * The first segments, between slashes, as far as it is known where they end; undefined for one that is not literal.
+   * `/[a-z]+/orders(/.*)?` has an unknown one and `orders`.
+   */
+  readonly segments: readonly (string | undefined)[];
   /** Whether `prefix` is the one path the pattern matches. */
   readonly literal: boolean;
   /** The least and the greatest number of characters. */
   readonly min: number;
   readonly max: number;
-  /** A path the pattern seems to match, to be tried; undefined where no guess was made. */
+  /** A path that the pattern matches; undefined where the first guess did not. */
   readonly sample?: string;
   /** A construct outside the regular fragment, by name: no automaton decides this pattern. */
   readonly undecidable?: string;
 }
 
-/** Reads a pattern's {@link Shape} off its syntax. */
-export function shapeOf(pattern: AST.Pattern, ignoreCase: boolean): Shape {
+const shapes = new WeakMap<RegExp, Shape>();
+
+/**
+ * Reads a pattern's {@link Shape} off its syntax.
+ *
+ * @param pattern as {@link wrap} made it
+ * @param syntax what it was made of, where that has been parsed already
+ */
+export function shapeOf(pattern: RegExp, syntax?: AST.Pattern): Shape {
+  return entryOf(shapes, pattern, () => readShape(pattern, syntax ?? parse(unwrap(pattern))));
+}
+
+function readShape(expression: RegExp, pattern: AST.Pattern): Shape {
+  const { ignoreCase } = expression;
   const { min, max } = lengths(pattern.alternatives);
   const elements = single(pattern.alternatives);
   const prefix = edge(elements, ignoreCase, false);
@@ -54,11 +72,12 @@ export function shapeOf(pattern: AST.Pattern, ignoreCase: boolean): Shape {
   return {
     prefix: prefix.text,
     suffix: suffix.text,
+    segments: segmentsOf(elements, ignoreCase),
     literal: prefix.whole && undecidable === undefined,
     min,
     max,
     ...(undecidable === undefined ? {} : { undecidable }),
-    ...(sample === undefined ? {} : { sample }),
+    ...(sample !== undefined && isPath(sample) && expression.test(sample) ? { sample } : {}),
   };
 }
 
@@ -107,6 +126,76 @@ function edge(elements: readonly AST.Element[], ignoreCase: boolean, atEnd: bool
     }
   }
   return { text, whole: elements.length > 0 };
+}
+
+function segmentsOf(elements: readonly AST.Element[], ignoreCase: boolean): (string | undefined)[] {
+  const segments: (string | undefined)[] = [];
+  let current: string | undefined = '';
+  let begun = false;
+  for (const [i, element] of elements.entries()) {
+    if (element.type === 'Character' && element.value === SLASH) {
+      // Before the first slash there is nothing, or it is no path.
+      if (begun) segments.push(current);
+      begun = true;
+      current = '';
+      continue;
+    }
+    if (element.type === 'Character') {
+      const char = String.fromCodePoint(element.value);
+      const known: boolean =
+        current !== undefined && !(ignoreCase && char.toLowerCase() !== char.toUpperCase());
+      current = known ? current + char : undefined;
+      continue;
+    }
+    if (canHoldSlash(element, ignoreCase)) {
+      // `(/.*)?` at the end of a pattern ends the segment, if only by the path's end.
+      if (i === elements.length - 1 && begins(element, SLASH)) segments.push(current);
+      return segments;
+    }
+    if (element.type !== 'Assertion') current = undefined;
+  }
+  return begun ? [...segments, current] : [];
+}
+
+const SLASH = 0x2f;
+
+function canHoldSlash(element: AST.Element, ignoreCase: boolean): boolean {
+  switch (element.type) {
+    case 'Character':
+    case 'CharacterSet':
+    case 'CharacterClass':
+      return charactersOf(element, ignoreCase).has(SLASH);
+    case 'Group':
+    case 'CapturingGroup':
+      return element.alternatives.some((one) =>
+        one.elements.some((inner) => canHoldSlash(inner, ignoreCase)),
+      );
+    case 'Quantifier':
+      return canHoldSlash(element.element, ignoreCase);
+    case 'Assertion':
+      return false;
+    default:
+      return true;
+  }
+}
+
+/** Whether all that an element matches, but for the empty string, begins with one character. */
+function begins(element: AST.Element, code: number): boolean {
+  switch (element.type) {
+    case 'Character':
+      return element.value === code;
+    case 'Group':
+    case 'CapturingGroup':
+      return element.alternatives.every(({ elements }) => {
+        const [first] = elements;
+        if (first === undefined) return true;
+        return begins(first, code) && (elements.length === 1 || lengthOf(first).min > 0);
+      });
+    case 'Quantifier':
+      return begins(element.element, code);
+    default:
+      return false;
+  }
 }
 
 interface Range {

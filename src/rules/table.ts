@@ -1,9 +1,9 @@
-import type { Rule, RuleTable } from '../decide.js';
+import type { ProofSummary, Rule, RuleTable } from '../decide.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import { kymaTraps } from './kyma.js';
 import { Matcher } from './matcher.js';
 import { matchesNothing } from './overlap.js';
-import { type OverlapMode, positionOf, prove } from './proof.js';
+import { type OverlapMode, type Proof, positionOf, prove } from './proof.js';
 import { Sites } from './sites.js';
 
 /** A table, where there are no errors; and all that was found on the way, by position. */
@@ -24,15 +24,29 @@ export function buildTable(
 ): Built {
   const sites = new Sites(rules);
   const proof = prove(sites, options.overlap);
-  const findings = [...proof.findings, ...kymaTraps(rules), ...deadRules(rules)].sort(byPosition);
+  const findings = [...proof.findings, ...kymaTraps(rules), ...deadRules(rules)].sort(inReadingOrder);
   if (findings.some(({ level }) => level === 'error')) return { findings };
   const matcher = new Matcher(sites, proof);
   const table: RuleTable = {
     version: options.version,
     rules,
+    proof: summary(proof),
     find: (host, method, path) => matcher.find(host, method, path),
   };
   return { table, findings };
+}
+
+function summary({ depths, rivals }: Proof): ProofSummary {
+  const specific = new Set([...depths.values()].flatMap((inner) => [...inner.keys()].map(({ id }) => id)));
+  const unproved = [...rivals].flatMap(([{ id }, others]) =>
+    others.filter((other) => id < other.id).map((other): [string, string] => [id, other.id]),
+  );
+  return { specific: [...specific].sort(), unproved: unproved.sort() };
+}
+
+/** By position, and then by what they say: findings in one place must not show in which order the rules came. */
+function inReadingOrder(a: Finding, b: Finding): number {
+  return byPosition(a, b) || (`${a.code} ${a.message}` < `${b.code} ${b.message}` ? -1 : 1);
 }
 
 /** Rules that no request can reach. */
