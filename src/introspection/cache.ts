@@ -29,10 +29,14 @@ export class AnswerCache {
   readonly #inactive: LRUCache<string, Entry>;
   readonly #limits: CacheLimits;
   readonly #clock: Clock;
+  #evictions = 0;
 
   constructor(limits: CacheLimits, clock: Clock) {
-    this.#active = new LRUCache({ max: limits.maxEntries });
-    this.#inactive = new LRUCache({ max: limits.negativeMaxEntries });
+    const dispose = (_entry: Entry, _key: string, reason: LRUCache.DisposeReason): void => {
+      if (reason === 'evict') this.#evictions++;
+    };
+    this.#active = new LRUCache({ max: limits.maxEntries, dispose });
+    this.#inactive = new LRUCache({ max: limits.negativeMaxEntries, dispose });
     this.#limits = limits;
     this.#clock = clock;
   }
@@ -52,6 +56,17 @@ export class AnswerCache {
     this.#active.delete(key);
     this.#inactive.delete(key);
     if (life > 0) (answer.active ? this.#active : this.#inactive).set(key, { answer, until: now + life });
+  }
+
+  /** Forgets the answer under one key. @returns whether there was one */
+  delete(key: string): boolean {
+    const active = this.#active.delete(key);
+    return this.#inactive.delete(key) || active;
+  }
+
+  /** Entries that others pushed out before they ended, since the start. */
+  get evictions(): number {
+    return this.#evictions;
   }
 
   /** Forgets everything. */
