@@ -1,11 +1,3 @@
-/** Thrown to the caller that finds the queue full. */
-export class QueueFull extends Error {
-  constructor() {
-    super('too many introspection calls are waiting');
-    this.name = 'QueueFull';
-  }
-}
-
 /** Lets a bounded number of calls run at once and a bounded number wait, first come first served. */
 export class Gate {
   readonly #concurrency: number;
@@ -22,10 +14,20 @@ export class Gate {
     this.#queue = queue;
   }
 
+  /** Whether nobody may even wait. Asked first, because a flood must be cheap to turn away. */
+  get full(): boolean {
+    return this.#running >= this.#concurrency && this.#waiting.length >= this.#queue;
+  }
+
+  /** Calls that run and calls that wait, for metrics. */
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#running, waiting: this.#waiting.length };
+  }
+
   /**
-   * Waits for a place. Every place must be given back with {@link leave}.
+   * Waits for a place, also where the gate is {@link full}. Every place must be given back with {@link leave}.
    *
-   * @throws QueueFull at once when nobody may wait any more; the signal's reason when it aborts the wait
+   * @throws the signal's reason when it aborts the wait
    */
   async enter(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
@@ -33,7 +35,6 @@ export class Gate {
       this.#running++;
       return;
     }
-    if (this.#waiting.length >= this.#queue) throw new QueueFull();
     await new Promise<void>((resolve, reject) => {
       const admitted = () => {
         signal.removeEventListener('abort', left);

@@ -5,7 +5,7 @@ import { authIdentity } from './auth.js';
 import { Breaker, type BreakerLimits } from './breaker.js';
 import type { AnswerCache } from './cache.js';
 import { CallFailed } from './client.js';
-import { Gate, QueueFull } from './gate.js';
+import { Gate } from './gate.js';
 
 /** Limits towards each authorization server; times in milliseconds. */
 export interface IntrospectorLimits {
@@ -49,6 +49,29 @@ export interface Introspector {
   introspect(endpoint: Endpoint, token: string): Introspected | Promise<Introspected>;
 }
 
+/** One authorization server as metrics and the admin page show it. */
+export interface ServerState {
+  readonly url: string;
+  readonly breaker: Breaker['state'];
+  /** Calls in flight. */
+  readonly running: number;
+  /** Requests that wait to be allowed to call. */
+  readonly waiting: number;
+}
+
+/** An introspector that can be looked at, and told to forget. */
+export interface LocalIntrospector extends Introspector {
+  /** The authorization servers that were asked so far. */
+  servers(): ServerState[];
+  /**
+   * Forgets what is known of one token, whichever of the endpoints was asked about it, or of all. Calls in flight
+   * were asked before that: what they bring is told to those who wait for it, and not kept.
+   *
+   * @returns how many answers were forgotten
+   */
+  forget(token?: string): number;
+}
+
 /** What one flight brings home to everybody who waits for it. */
 type Landing = { readonly answer: Answer } | { readonly cause: string; readonly retryAfter: number };
 
@@ -69,10 +92,14 @@ export function createIntrospector(
   limits: IntrospectorLimits,
   clock: Clock,
   onFailure: (endpoint: Endpoint, cause: string) => void = () => {},
-): Introspector {
+): LocalIntrospector {
   const flights = new Map<string, Promise<Landing>>();
   const servers = new Map<string, Server>();
   const prefixes = new WeakMap<Endpoint, string>();
+  /** Every prefix a key was made with; as many as rule sets name endpoints. */
+  const allPrefixes = new Set<string>();
+  /** Grows when something is forgotten. */
+  let epoch = 0;
 
   /** SHA-256 over endpoint, credentials' identity and token (CVE-2026-33496): the token itself is kept nowhere. */
   function keyOf(endpoint: Endpoint, token: string): string {
@@ -81,6 +108,7 @@ export function createIntrospector(
       // JSON delimits the parts: no URL or field value can pretend to be another's end.
       prefix = JSON.stringify([endpoint.url, authIdentity(endpoint.auth), Object.entries(endpoint.headers)]);
       prefixes.set(endpoint, prefix);
+      allPrefixes.add(prefix);
     }
     return hash('sha256', prefix + token, 'base64');
   }
@@ -99,23 +127,23 @@ export function createIntrospector(
 
   async function fly(endpoint: Endpoint, token: string, key: string): Promise<Landing> {
     const { breaker, gate } = serverOf(endpoint);
+    const born = epoch;
+    // Our own queue says nothing of the server's health.
+    if (gate.full) return { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
     const admission = breaker.admit();
     if (typeof admission === 'number') return { cause: 'the circuit breaker is open', retryAfter: admission };
-    const deadline = AbortSignal.timeout(limits.timeout);
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), limits.timeout);
     try {
-      await gate.enter(deadline);
-    } catch (error) {
-      // Our own queue says nothing of the server's health.
+      await gate.enter(deadline.signal);
+    } catch {
       admission.released();
-      return {
-        cause: error instanceof QueueFull ? error.message : 'waiting for introspection took too long',
-        retryAfter: 1000,
-      };
+      return { cause: 'waiting for introspection took too long', retryAfter: 1000 };
     }
     try {
-      const answer = await client.call(endpoint, token, deadline);
+      const answer = await client.call(endpoint, token, deadline.signal);
       admission.succeeded();
-      cache?.set(key, answer);
+      if (born === epoch) cache?.set(key, answer);
       return { answer };
     } catch (error) {
       const failed = error instanceof CallFailed ? error : new CallFailed('the introspection call failed');
@@ -124,6 +152,7 @@ export function createIntrospector(
       onFailure(endpoint, failed.message);
       return { cause: failed.message, retryAfter: failed.retryAfter };
     } finally {
+      clearTimeout(timer);
       gate.leave();
     }
   }
@@ -136,8 +165,15 @@ export function createIntrospector(
 
       const started = clock.monotonic();
       const running = flights.get(key);
-      const flight = running ?? fly(endpoint, token, key).finally(() => flights.delete(key));
-      if (running === undefined) flights.set(key, flight);
+      const flight = running ?? fly(endpoint, token, key);
+      if (running === undefined) {
+        flights.set(key, flight);
+        const land = () => {
+          // Another one may have set off since: what this one was asked is forgotten.
+          if (flights.get(key) === flight) flights.delete(key);
+        };
+        flight.then(land, land);
+      }
       return flight.then((landing): Introspected => {
         const ms = clock.monotonic() - started;
         if ('answer' in landing) {
@@ -150,6 +186,26 @@ export function createIntrospector(
         const retryAfter = Math.max(1, Math.ceil(landing.retryAfter / 1000));
         return { ok: false, cause: landing.cause, retryAfter, trace: { from: 'failed', ms } };
       });
+    },
+
+    servers: () =>
+      [...servers].map(([url, { breaker, gate }]) => ({ url, breaker: breaker.state, ...gate.load })),
+
+    forget(token) {
+      epoch++;
+      if (token === undefined) {
+        const held = cache?.size ?? { active: 0, inactive: 0 };
+        cache?.clear();
+        flights.clear();
+        return held.active + held.inactive;
+      }
+      let forgotten = 0;
+      for (const prefix of allPrefixes) {
+        const key = hash('sha256', prefix + token, 'base64');
+        if (cache?.delete(key) === true) forgotten++;
+        flights.delete(key);
+      }
+      return forgotten;
     },
   };
 }

@@ -7,7 +7,7 @@ import { startTestGateway, type TestGateway } from '../gateway.js';
 const start = (t: Test, introspection: object): Promise<TestGateway> =>
   startTestGateway(t, { settings: { introspection } });
 
-t.test('23: 10,000 distinct bad tokens: calls bounded, good tokens still served', async (t) => {
+t.test('23: 2,000 distinct bad tokens: calls bounded, good tokens still served', async (t) => {
   const gate = await start(t, { timeout: '5s', concurrency: 8, queue: 32 });
   t.equal((await ask(gate, '/x', { token: 'good-read' })).status, 200);
   let running = 0;
@@ -22,13 +22,13 @@ t.test('23: 10,000 distinct bad tokens: calls bounded, good tokens still served'
   const statuses = new Map<number, number>();
   let next = 0;
   const flood = async (): Promise<void> => {
-    while (next < 10_000) {
+    while (next < 2_000) {
       const { status } = await ask(gate, '/x', { token: `bad-${next++}` });
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
     }
   };
   const good = async (): Promise<void> => {
-    while (next < 10_000) {
+    while (next < 2_000) {
       const { status } = await ask(gate, '/x', { token: 'good-read' });
       if (status !== 200) t.fail(`a cached good token got ${status}`);
     }
@@ -55,17 +55,15 @@ t.test(
     gate.endpoint.gate = new Promise<void>((resolve) => {
       open = resolve;
     });
-    const leaving = new AbortController();
+    const leaving = Array.from({ length: 21 }, () => new AbortController());
     // The very first request leaves: the one whose introspection the others share.
-    const first = ask(gate, '/x', { token: 'good-read', signal: leaving.signal });
+    const first = ask(gate, '/x', { token: 'good-read', signal: (leaving[0] as AbortController).signal });
     await until(() => gate.endpoint.asked.length === 1);
     const others = Array.from({ length: 1000 }, () => ask(gate, '/x', { token: 'good-read' }));
-    const more = Array.from({ length: 20 }, () =>
-      ask(gate, '/x', { token: 'good-read', signal: leaving.signal }),
-    );
+    const more = leaving.slice(1).map(({ signal }) => ask(gate, '/x', { token: 'good-read', signal }));
     const gone = Promise.allSettled([first, ...more]);
     await until(() => waiting() >= 1021);
-    leaving.abort();
+    for (const client of leaving) client.abort();
     t.ok((await gone).every(({ status }) => status === 'rejected'));
     await until(() => waiting() <= 1000);
     open();

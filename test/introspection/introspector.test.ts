@@ -11,7 +11,7 @@ import {
 import { fakeClock } from '../clock.js';
 
 const cacheLimits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 1000, negativeMaxEntries: 100 };
-const limits = { timeout: 60_000, concurrency: 4, queue: 4, breaker: { failures: 3, openFor: 5_000 } };
+const limits = { timeout: 3_000, concurrency: 4, queue: 4, breaker: { failures: 3, openFor: 5_000 } };
 const endpoint: Endpoint = { url: 'http://as.example/introspect', headers: {}, auth: { method: 'none' } };
 const active: Answer = { active: true, claims: {}, scopes: ['read'], audience: [] };
 
@@ -208,6 +208,27 @@ t.test('law 5: concurrency and queue are bounded; what does not fit fails at onc
 });
 const answered = new Set<unknown>();
 
+t.test('law 5: 100,000 random tokens: calls and memory bounded, cached good tokens still hit', async (t) => {
+  const { calls, cache, introspector } = setUp();
+  const warm = ask(introspector, 'good');
+  await settled();
+  last(calls).answer(active);
+  await warm;
+  let told = 0;
+  for (let i = 0; i < 100_000; i++) {
+    void introspector.introspect(endpoint, `random-${i}`);
+    if (i % 100 !== 0) continue;
+    const before = calls.length;
+    t.match(introspector.introspect(endpoint, 'good'), { trace: { from: 'hit' } });
+    await settled();
+    if (calls.length - told > 4) t.fail(`${calls.length - told} calls at once`);
+    for (; told < before; told++) (calls[told] as Call).answer({ active: false });
+    await settled();
+  }
+  t.ok(cache.size.inactive <= 100);
+  t.equal(cache.size.active, 1);
+});
+
 t.test('law 5: a slow server’s queue does not hold up another server', async (t) => {
   const { calls, introspector } = setUp();
   for (let i = 0; i < 10; i++) void ask(introspector, `t${i}`);
@@ -221,10 +242,7 @@ t.test('law 5: a slow server’s queue does not hold up another server', async (
 t.test('law 5: the deadline covers the wait in the queue', async (t) => {
   const { calls, introspector } = setUp({ timeout: 30, concurrency: 1 });
   void ask(introspector, 'first');
-  // The deadline alone keeps no process alive; the gateway's listeners do.
-  const alive = setTimeout(() => {}, 10_000);
   const second = await ask(introspector, 'second');
-  clearTimeout(alive);
   t.match(second, { ok: false, cause: 'waiting for introspection took too long' });
   t.equal(calls.length, 1);
 });
