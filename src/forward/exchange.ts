@@ -19,6 +19,9 @@ export interface ExchangeResult {
   readonly cause?: string;
 }
 
+/** The cause of an answer that did not begin in time because no connection was free. */
+const QUEUE_TIMEOUT = 'queue_timeout';
+
 /** More interim responses than any honest upstream sends. */
 const MAX_INTERIM = 16;
 
@@ -50,7 +53,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #abort: ((error: Error) => void) | undefined;
   #resume: (() => void) | undefined;
-  #stall: NodeJS.Timeout | undefined;
+  /** For whatever is being waited for: a free connection, then a client that does not read. */
+  #timer: NodeJS.Timeout | undefined;
   #trailers: readonly string[] = [];
   #interim = 0;
   #upstreamStatus: number | undefined;
@@ -81,9 +85,17 @@ export class Exchange implements Dispatcher.DispatchHandler {
     response.on('close', this.#onClose);
   }
 
+  /** Bounds the wait for a free connection to the upstream, in milliseconds: undici's own timeout begins after it. */
+  queue(timeout: number): void {
+    if (this.#abort !== undefined || this.#settled || this.#gone) return;
+    this.#timer = setTimeout(() => this.onError(new Ended(QUEUE_TIMEOUT)), timeout);
+  }
+
   onConnect(abort: (error?: Error) => void): void {
-    if (this.#gone) abort(new Ended('client_closed'));
-    else this.#abort = abort;
+    clearTimeout(this.#timer);
+    // To throw ends this request; to abort would end the idle connection it was given as well.
+    if (this.#gone || this.#settled) throw new Ended('client_closed');
+    this.#abort = abort;
   }
 
   onUpgrade(): void {
@@ -111,8 +123,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
       fields.push('trailer', trailers.join(', '));
     }
     response.writeHead(status, fields);
-    if (status === 304 && !response.writableEnded) {
-      // undici holds a Content-Length that 304 may carry against the missing body and would call it broken.
+    if (status === 304 || status === 204) {
+      // undici holds a Content-Length against the body that cannot follow it, and would call the answer broken.
       response.end();
       return true;
     }
@@ -132,7 +144,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#response.writableEnded || this.#response.write(chunk)) return true;
     this.#response.once('drain', this.#onDrain);
     if (this.#stallTimeout > 0) {
-      this.#stall = setTimeout(() => this.#abort?.(new Ended('client_stalled')), this.#stallTimeout);
+      this.#timer = setTimeout(() => this.#abort?.(new Ended('client_stalled')), this.#stallTimeout);
     }
     return false;
   }
@@ -145,12 +157,19 @@ export class Exchange implements Dispatcher.DispatchHandler {
       }
       response.end();
     }
+    if (this.#upload !== undefined) {
+      // The upstream may have answered before it had read the body: what is left of it leads nowhere.
+      this.#upload.destroy();
+      drain(this.#message);
+    }
     this.#settle({ status: response.statusCode });
   }
 
   onError(error: Error): void {
-    const response = this.#response;
     if (this.#settled) return;
+    const response = this.#response;
+    // Before the refusal, which reads what is left of the body by itself.
+    this.#upload?.destroy();
     const cause = causeOf(error);
     if (this.#gone) {
       this.#settle({ status: response.headersSent ? response.statusCode : 0, cause: 'client_closed' });
@@ -170,23 +189,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#response.writableFinished) return;
     this.#gone = true;
     this.#upload?.destroy();
-    if (this.#abort !== undefined) this.#abort(new Ended('client_closed'));
+    this.#abort?.(new Ended('client_closed'));
   };
 
   readonly #onDrain = (): void => {
-    clearTimeout(this.#stall);
+    clearTimeout(this.#timer);
     this.#resume?.();
   };
 
   #settle(result: ExchangeResult): void {
     if (this.#settled) return;
     this.#settled = true;
-    clearTimeout(this.#stall);
-    if (this.#upload !== undefined && !this.#upload.complete) {
-      // The upstream answered before it had read the body: what is left of it leads nowhere.
-      this.#upload.destroy();
-      if (!this.#message.destroyed) drain(this.#message);
-    }
+    clearTimeout(this.#timer);
     this.#done({
       ...result,
       ...(this.#upstreamStatus === undefined ? {} : { upstreamStatus: this.#upstreamStatus }),
@@ -238,6 +252,7 @@ const TIMEOUTS = new Set([
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
   'ETIMEDOUT',
+  QUEUE_TIMEOUT,
 ]);
 const UNREACHABLE =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;

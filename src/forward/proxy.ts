@@ -70,11 +70,13 @@ export function createForwarder(options: ForwardOptions): Forwarder {
       pool = new Pool(upstream.origin, {
         connections: options.connections,
         pipelining: 1,
-        connect: buildConnector({
-          timeout: options.connectTimeout,
-          rejectUnauthorized: !options.insecureSkipVerify,
-          ...(options.ca === undefined ? {} : { ca: options.ca }),
-        }),
+        connect: withPlainResets(
+          buildConnector({
+            timeout: options.connectTimeout,
+            rejectUnauthorized: !options.insecureSkipVerify,
+            ...(options.ca === undefined ? {} : { ca: options.ca }),
+          }),
+        ),
         bodyTimeout: options.idleTimeout,
         maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
       });
@@ -109,7 +111,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         : undefined;
       const exchange = new Exchange(message, response, upload, options.realm, options.idleTimeout, done);
       try {
-        poolOf(upstream).dispatch(
+        const free = poolOf(upstream).dispatch(
           {
             method: message.method as 'GET',
             path: passage.path,
@@ -119,6 +121,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
           },
           exchange,
         );
+        if (!free) exchange.queue(passage.timeout);
       } catch (error) {
         // undici's own validation of method, path or fields: what it refuses is not sent.
         exchange.onError(error as Error);
@@ -128,4 +131,18 @@ export function createForwarder(options: ForwardOptions): Forwarder {
       await Promise.all([...pools.values()].map((pool) => pool.destroy()));
     },
   };
+}
+
+/**
+ * undici takes ECONNRESET for the end of an answer that nothing but the connection's end frames. A reset is no such
+ * end (RFC 9112 §8), and under another code it stays an error.
+ */
+function withPlainResets(connect: buildConnector.connector): buildConnector.connector {
+  return (where, done) =>
+    connect(where, (...result) => {
+      result[1]?.on('error', (error: Error & { code?: string }) => {
+        if (error.code === 'ECONNRESET') error.code = 'UPSTREAM_RESET';
+      });
+      done(...result);
+    });
 }

@@ -1,13 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { challenge, type Denial, ERRORS, type ErrorRow, errorBody } from '../errors.js';
 
-/** How long a client may go on sending a body that nobody reads, in milliseconds, and how much of it. */
+/** How long a client may take to end a body that nobody wants, in milliseconds, and how much of it is read. */
 const DRAIN_TIME = 5_000;
 const DRAIN_BYTES = 1_048_576;
 
 /**
  * Answers a request with a row of the error table. The answer is complete before the client's body is: what is left
- * of the body is read and thrown away within a bound, and never parsed as a request (RFC 9112 §9.3, §9.6).
+ * of the body is read and thrown away within a bound, and never parsed as a request (RFC 9112 §9.3). Where the
+ * connection closes, it closes after that: closed over unread bytes it would be reset, and the answer be lost with it
+ * (RFC 9112 §9.6).
  *
  * @param realm for the challenge
  * @returns the status sent
@@ -29,26 +31,47 @@ export function refuse(
   if (authenticate !== undefined) fields['www-authenticate'] = authenticate;
   if (refused.retryAfter !== undefined) fields['retry-after'] = refused.retryAfter;
   // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
-  if ((row.close === true || message.headers.expect !== undefined) && message.httpVersionMajor === 1) {
-    fields['connection'] = 'close';
-  }
+  const waits = message.headers.expect !== undefined;
+  if ((row.close === true || waits) && message.httpVersionMajor === 1) fields.connection = 'close';
   response.writeHead(row.code, fields);
-  response.end(message.method === 'HEAD' ? undefined : body);
-  drain(message);
+  const text = message.method === 'HEAD' ? '' : body;
+  if (row.close === true && !waits && hasBody(message)) {
+    response.write(text);
+    drain(message, () => response.end());
+  } else {
+    response.end(text);
+    drain(message);
+  }
   return row.code;
 }
 
-/** Reads and forgets the rest of a body that nobody wants any more, within a bound. */
-export function drain(message: IncomingMessage): void {
-  if (message.complete || message.destroyed) return;
-  let bytes = 0;
-  const giveUp = () => message.destroy();
-  const timer = setTimeout(giveUp, DRAIN_TIME);
+/** Whether a body follows the request's head (RFC 9112 §6.3). */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
+}
+
+/**
+ * Reads and forgets the rest of a body that nobody wants any more, within a bound of size and time; then the
+ * connection ends.
+ *
+ * @param done called when the body or the connection has ended
+ */
+export function drain(message: IncomingMessage, done?: () => void): void {
+  if (message.readableEnded || message.destroyed) {
+    done?.();
+    return;
+  }
+  let left = DRAIN_BYTES;
+  const timer = setTimeout(() => message.destroy(), DRAIN_TIME);
   message.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > DRAIN_BYTES) giveUp();
+    left -= chunk.length;
+    // Ended now, the connection would be reset before the client has read its answer.
+    if (left < 0) message.pause();
   });
   message.on('error', () => {});
-  message.once('close', () => clearTimeout(timer));
-  message.once('end', () => clearTimeout(timer));
+  message.once('close', () => {
+    clearTimeout(timer);
+    done?.();
+  });
+  message.resume();
 }

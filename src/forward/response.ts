@@ -23,6 +23,7 @@ export function responseFields(raw: readonly Buffer[], status: number): ClientFi
   const fields: string[] = [];
   let listed: string[] | undefined;
   let announced: string | undefined;
+  let chunked = true;
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as Buffer).toString('latin1');
     const lower = name.toLowerCase();
@@ -32,11 +33,17 @@ export function responseFields(raw: readonly Buffer[], status: number): ClientFi
       else if (lower === 'trailer') announced = announced === undefined ? value : `${announced},${value}`;
       continue;
     }
-    if (lower === 'content-length' && (status === 304 || status === 204)) continue;
+    if (lower === 'content-length') {
+      if (status === 304 || status === 204) continue;
+      chunked = false;
+    }
     fields.push(name, (raw[i + 1] as Buffer).toString('latin1'));
   }
+  // Without chunks there is no place for trailers, and Node throws where they are announced all the same.
   const trailers =
-    announced === undefined ? [] : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
+    announced === undefined || !chunked
+      ? NO_TRAILERS
+      : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
   return { fields: listed === undefined ? fields : without(fields, listed), trailers };
 }
 
@@ -53,6 +60,8 @@ export function trailerFields(raw: readonly Buffer[], announced: readonly string
   }
   return trailers;
 }
+
+const NO_TRAILERS: readonly string[] = [];
 
 function options(value: string): string[] {
   return value.split(',').map((option) => option.trim().toLowerCase());

@@ -45,8 +45,7 @@ export class Upload extends Readable {
     super({ autoDestroy: true, highWaterMark: 65_536 });
     this.#message = message;
     this.#limit = limit;
-    this.#idle =
-      idleTimeout > 0 ? setTimeout(() => this.destroy(new UploadStalled()), idleTimeout) : undefined;
+    this.#idle = idleTimeout > 0 ? setTimeout(this.#onIdle, idleTimeout) : undefined;
     message.on('data', this.#onData);
     message.on('end', this.#onEnd);
     message.on('close', this.#onClose);
@@ -54,13 +53,7 @@ export class Upload extends Readable {
     message.pause();
   }
 
-  /** Whether the whole body has arrived from the client. */
-  get complete(): boolean {
-    return this.#message.complete;
-  }
-
   override _read(): void {
-    // While the upstream does not read, the pause is not the client's.
     this.#idle?.refresh();
     this.#message.resume();
   }
@@ -83,6 +76,12 @@ export class Upload extends Readable {
     }
     this.#idle?.refresh();
     if (!this.push(chunk)) this.#message.pause();
+  };
+
+  readonly #onIdle = (): void => {
+    // While the upstream does not read, the pause is not the client's.
+    if (this.#message.isPaused()) this.#idle?.refresh();
+    else this.destroy(new UploadStalled());
   };
 
   readonly #onEnd = (): void => {
