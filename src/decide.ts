@@ -1,7 +1,10 @@
+import type { CorsPolicy } from './cors.js';
 import { type Denial, denial } from './errors.js';
+import type { Mutations, Removal } from './forward/changes.js';
 import type { Upstream } from './forward/upstream.js';
 import type { AccessStrategy, Attempt, Outcome, Services, Subject } from './handlers/strategy.js';
 import type { IntrospectionTrace } from './introspection/introspector.js';
+import { type MutatorChain, mutate } from './mutators/chain.js';
 import type { Fields } from './request/fields.js';
 import { MARK, readings, type Target } from './request/target.js';
 
@@ -33,6 +36,10 @@ export interface Rule {
   readonly pattern: RegExp;
   /** In order; the first responsible one decides. */
   readonly strategies: readonly AccessStrategy[];
+  /** Undefined where it has no mutators. */
+  readonly mutators?: MutatorChain;
+  /** Undefined where pages of other origins are the upstream's own affair. */
+  readonly cors?: CorsPolicy;
   readonly upstream: Upstream;
   /** The longest wait for the upstream's answer to begin, in milliseconds. */
   readonly timeout: number;
@@ -70,6 +77,8 @@ export interface Denied {
   /** Whom the refused token was for, if it was understood. */
   readonly subject?: Subject;
   readonly introspection?: IntrospectionTrace;
+  /** What the rule's mutators made of the request; undefined where it has none, or nothing is forwarded. */
+  readonly mutations?: Mutations;
 }
 
 /**
@@ -149,34 +158,70 @@ function attempt(
   for (let i = from; i < rule.strategies.length; i++) {
     const outcome = (rule.strategies[i] as AccessStrategy).authenticate(request, services);
     if (outcome instanceof Promise) {
-      return outcome.then(
-        (settled) => conclude(settled, rule, path) ?? attempt(rule, path, request, services, i + 1),
+      return outcome.then((settled) =>
+        settled.kind === 'pass'
+          ? attempt(rule, path, request, services, i + 1, settled.denial ?? passed)
+          : conclude(settled, rule, path, request, services),
       );
     }
-    const decision = conclude(outcome, rule, path);
-    if (decision !== undefined) return decision;
+    if (outcome.kind !== 'pass') return conclude(outcome, rule, path, request, services);
+    passed = outcome.denial ?? passed;
   }
+  passed?: Denial,
   const scopes = rule.strategies.flatMap((strategy) => strategy.requiredScopes);
   return {
     allowed: false,
     rule,
-    denial: denial('no_token', 'the request carries no bearer token', { scopes }),
+    denial: passed ?? denial('no_token', 'the request carries no bearer token', { scopes }),
   };
 }
 
-function conclude(outcome: Outcome, rule: Rule, path: string): Decision | undefined {
-  switch (outcome.kind) {
-    case 'pass':
-      return undefined;
-    case 'allow': {
-      const { subject, introspection } = outcome;
-      return introspection === undefined
-        ? { allowed: true, rule, path, subject }
-        : { allowed: true, rule, path, subject, introspection };
-    }
-    case 'deny': {
-      const { kind: _, ...rest } = outcome;
-      return { allowed: false, rule, ...rest };
-    }
+function conclude(
+  outcome: Exclude<Outcome, { kind: 'pass' }>,
+  rule: Rule,
+  path: string,
+  request: Attempt,
+  services: Services,
+): Decision | Promise<Decision> {
+  if (outcome.kind === 'deny') {
+    const { kind: _, ...rest } = outcome;
+    return { allowed: false, rule, ...rest };
   }
 }
+  const { subject, introspection } = outcome;
+  const allowed: Allowed =
+    introspection === undefined
+      ? { allowed: true, rule, path, subject }
+      : { allowed: true, rule, path, subject, introspection };
+  if (rule.mutators === undefined || services.forwards === false) return allowed;
+  return change(allowed, rule.mutators, request, services);
+}
+
+/** Sends an allowed request through its rule's mutators; what they cannot do, the upstream must not miss. */
+function change(
+  allowed: Allowed,
+  mutators: MutatorChain,
+  { method, target, fields }: Attempt,
+  services: Services,
+): Decision | Promise<Decision> {
+  const { rule, path, subject, introspection } = allowed;
+  const match = {
+    method,
+    host: target.host,
+    path,
+    query: target.query,
+    rawHeaders: fields.raw,
+    pattern: rule.pattern,
+  };
+  const settle = (mutations: Mutations | Denial): Decision =>
+    'error' in mutations
+      ? {
+          allowed: false,
+          rule,
+          denial: mutations,
+          subject,
+          ...(introspection === undefined ? {} : { introspection }),
+        }
+      : { ...allowed, mutations };
+  const mutated = mutate(mutators, subject.subject, subject.claims ?? {}, match, services);
+  return mutated instanceof Promise ? mutated.then(settle) : settle(mutated);

@@ -43,7 +43,8 @@ export interface Explanation {
 }
 
 const ABSOLUTE = /^https?:\/\/([^/?#]+)(.*)$/i;
-const TOKEN = 'the-token-in-question';
+/** Of the form of a JWT, so that the handler `jwt` takes it for one. */
+const TOKEN = 'the.token.in-question';
 
 /**
  * Says what the gateway would do with a request, by the very function that serves, with no network.
@@ -106,6 +107,17 @@ function answering(token: TokenClaims): Services {
   };
   return {
     introspect: () => ({ ok: true, answer, trace: { from: 'hit', ms: 0 } }),
+    verify: () => ({ ok: true, claims: { ...answer.claims, ...(issuer === undefined ? {} : { iss: issuer }) } }),
+    call: ({ purpose }) => ({
+      ok: true,
+      status: 200,
+      body: JSON.stringify(
+        purpose === 'token'
+          ? { access_token: TOKEN, token_type: 'bearer', scope: scopes.join(' ') }
+          : { subject, sub: subject, identity: { id: subject }, extra: answer.claims },
+      ),
+    }),
+    forwards: false,
     now: () => Date.now() / 1000,
   };
 }

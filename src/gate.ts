@@ -3,14 +3,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Audit } from './audit.js';
+import { corsFields, type FieldList } from './cors.js';
 import { type Allowed, type Decision, type Denied, decide, type RuleTable } from './decide.js';
 import { denial } from './errors.js';
 import type { ExchangeResult } from './forward/exchange.js';
 import type { Forwarder } from './forward/proxy.js';
-import { refuse } from './forward/refusal.js';
+import { drain, refuse } from './forward/refusal.js';
 import { requestFields } from './forward/request.js';
 import type { UpgradePassage } from './forward/websocket.js';
 import type { Services } from './handlers/strategy.js';
+import { type Preflight, preflight } from './preflight.js';
 import { type Arrival, isWebSocket, readArrival } from './request/arrival.js';
 import type { Peer } from './request/peer.js';
 
@@ -68,6 +70,7 @@ class Visit {
   readonly #requestId: string;
   readonly #started = performance.now();
   #arrival: Arrival | undefined;
+  #table: RuleTable | undefined;
   /** A WebSocket handshake, which Fastify still has to route. */
   #handshake = false;
 
@@ -109,7 +112,14 @@ class Visit {
         this.#turnAway(deny('malformed_request', 'an upgrade request with a body is not served'));
         return;
       }
-      const decision = decide(rules(), message.method ?? '', target, fields, services);
+      const table = rules();
+      this.#table = table;
+      const asked = preflight(table, message.method, target, fields);
+      if (asked !== undefined) {
+        this.#answerPreflight(arrival, asked);
+        return;
+      }
+      const decision = decide(table, message.method ?? '', target, fields, services);
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(arrival, settled),
@@ -140,9 +150,25 @@ class Visit {
     }
   }
 
+  #answerPreflight({ target }: Arrival, { rule, fields }: Preflight): void {
+    if (this.#handshake) this.#reply.hijack();
+    this.#response.writeHead(204, [...fields]);
+    this.#response.end();
+    drain(this.#message);
+    this.#report({ allowed: true, rule, path: target.path, subject: { subject: '' } }, { status: 204 });
+  }
+
+  /** What a page of another origin may see of the answer; undefined where the rule has no policy. */
+  #cors({ rule }: Decision): FieldList | undefined {
+    const arrival = this.#arrival;
+    if (rule?.cors === undefined || arrival === undefined) return undefined;
+    return corsFields(rule.cors, arrival.fields);
+  }
+
   #turnAway(decision: Denied): void {
     if (this.#handshake) this.#reply.hijack();
-    const status = refuse(this.#message, this.#response, decision.denial, this.#options.realm);
+    const { realm } = this.#options;
+    const status = refuse(this.#message, this.#response, decision.denial, realm, this.#cors(decision));
     this.#report(decision, { status });
   }
 
@@ -157,6 +183,9 @@ class Visit {
         upstream: decision.rule.upstream,
         path: decision.path + arrival.target.query,
         timeout: decision.rule.timeout,
+        statements: this.#table?.statements,
+        mutations: decision.mutations,
+        cors: this.#cors(decision),
       },
       (result) => this.#report(decision, result),
     );
@@ -171,6 +200,8 @@ class Visit {
       requestId: this.#requestId,
       via: this.#options.via,
       version: this.#message.httpVersion,
+      statements: this.#table?.statements,
+      mutations: decision.mutations,
     });
     if (headers === undefined) {
       const looped = deny('loop_detected', 'the request has passed this gateway before');

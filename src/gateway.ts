@@ -13,6 +13,7 @@ import { createForwarder } from './forward/proxy.js';
 import { AnswerCache } from './introspection/cache.js';
 import { IntrospectionClient } from './introspection/client.js';
 import { createIntrospector } from './introspection/introspector.js';
+import { createRemote } from './remote/create.js';
 import { peerReader } from './request/peer.js';
 import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
 import { watchRules } from './rules/watch.js';
@@ -82,6 +83,16 @@ export async function startGateway(
   };
   if (outbound.insecureSkipVerify)
     log.warn('forward.tls.insecureSkipVerify is on: upstream certificates are not verified');
+  const remote = createRemote(
+    {
+      timeout: introspection.timeout,
+      connectTimeout: introspection.connectTimeout,
+      maxResponseBytes: MAX_REMOTE_BYTES,
+      ...(introspection.tls.ca === undefined ? {} : { ca: readFileSync(introspection.tls.ca, 'utf8') }),
+    },
+    clock,
+    (url, cause) => log.warn({ url, cause }, 'call failed'),
+  );
   const forwarder = createForwarder({
     ...outbound,
     connectTimeout: forward.connectTimeout,
@@ -95,7 +106,7 @@ export async function startGateway(
   });
   const proxy = await createGateway({
     rules: () => rules,
-    services: { introspect: introspector.introspect, now: clock.wall },
+    services: { introspect: introspector.introspect, ...remote, now: clock.wall },
     forwarder,
     peerOf: peerReader(settings.trustedProxies),
     audit: settings.log.audit ? createAudit(log) : () => {},
@@ -148,7 +159,7 @@ export async function startGateway(
   }
 
   async function endAll(): Promise<void> {
-    await Promise.all([admin.close(), forwarder.close(), client.close()]);
+    await Promise.all([admin.close(), forwarder.close(), client.close(), remote.close()]);
   }
   try {
     await proxy.listen({ host: listen.proxy.host, port: listen.proxy.port });
@@ -178,6 +189,9 @@ export async function startGateway(
     },
   };
 }
+
+/** The largest key set or session that is read, in bytes. */
+const MAX_REMOTE_BYTES = 1_048_576;
 
 /** Quiet time in milliseconds after which a change of rule files counts. */
 const SETTLE = 100;

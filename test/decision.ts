@@ -2,6 +2,7 @@ import type { Rule, RuleTable } from '../src/decide.js';
 import type { AccessStrategy, Services } from '../src/handlers/strategy.js';
 import { type Fields, readFields } from '../src/request/fields.js';
 import { canonicalTarget, type Target } from '../src/request/target.js';
+import { noRemote } from './remote.js';
 
 /** A rule for GET and POST on one path of `gate.example`. */
 export function ruleOf(path: string, strategies: readonly AccessStrategy[]): Rule {
@@ -49,5 +50,6 @@ export const noServices: Services = {
   introspect: () => {
     throw new Error('nobody was to be asked');
   },
+  ...noRemote,
   now: () => 1_790_000_000,
 };

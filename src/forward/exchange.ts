@@ -48,6 +48,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #upload: Upload | undefined;
   readonly #realm: string;
   readonly #stallTimeout: number;
+  readonly #cors: readonly string[] | undefined;
   readonly #done: (result: ExchangeResult) => void;
   readonly #started = performance.now();
 
@@ -66,6 +67,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /**
    * @param upload the request's body, if it has one
    * @param stallTimeout milliseconds a client may leave the answer unread, 0 for ever
+   * @param cors the answer's CORS fields, in place of the upstream's
    * @param done called exactly once, when the exchange is over
    */
   constructor(
@@ -74,6 +76,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     upload: Upload | undefined,
     realm: string,
     stallTimeout: number,
+    cors: readonly string[] | undefined,
     done: (result: ExchangeResult) => void,
   ) {
     this.#message = message;
@@ -81,6 +84,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#upload = upload;
     this.#realm = realm;
     this.#stallTimeout = stallTimeout;
+    this.#cors = cors;
     this.#done = done;
     response.on('close', this.#onClose);
   }
@@ -113,7 +117,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#upstreamMs = performance.now() - this.#started;
     this.#resume = resume;
     const response = this.#response;
-    const { fields, trailers } = responseFields(raw, status);
+    const { fields, trailers } = responseFields(raw, status, this.#cors);
     if (
       trailers.length > 0 &&
       this.#message.httpVersion === '1.1' &&
@@ -175,7 +179,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#settle({ status: response.headersSent ? response.statusCode : 0, cause: 'client_closed' });
     } else if (!response.headersSent) {
       const name = errorFor(error, cause);
-      const status = refuse(this.#message, response, denial(name, REASONS[name]), this.#realm);
+      const status = refuse(this.#message, response, denial(name, REASONS[name]), this.#realm, this.#cors);
       this.#settle({ status, error: name, cause });
     } else if (response.writableEnded) {
       this.#settle({ status: response.statusCode });

@@ -12,6 +12,7 @@ const DRAIN_BYTES = 1_048_576;
  * (RFC 9112 §9.6).
  *
  * @param realm for the challenge
+ * @param cors further fields: name, value, name, value …
  * @returns the status sent
  */
 export function refuse(
@@ -19,6 +20,7 @@ export function refuse(
   response: ServerResponse,
   refused: Denial,
   realm: string,
+  cors: readonly string[] = [],
 ): number {
   const row: ErrorRow = ERRORS[refused.error];
   const body = errorBody(refused);
@@ -33,6 +35,7 @@ export function refuse(
   // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
   const waits = message.headers.expect !== undefined;
   if ((row.close === true || waits) && message.httpVersionMajor === 1) fields.connection = 'close';
+  for (let i = 0; i + 1 < cors.length; i += 2) fields[cors[i] as string] = cors[i + 1] as string;
   response.writeHead(row.code, fields);
   const text = message.method === 'HEAD' ? '' : body;
   if (row.close === true && !waits && hasBody(message)) {

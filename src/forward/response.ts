@@ -18,8 +18,13 @@ export function bodiless(method: string, status: number): boolean {
  *
  * @param raw as undici hands them over: name, value, name, value …
  * @param status the final status; 304 loses its Content-Length, because what it may state is not what follows
+ * @param cors the gateway's own CORS fields, which replace the upstream's; undefined leaves those alone
  */
-export function responseFields(raw: readonly Buffer[], status: number): ClientFields {
+export function responseFields(
+  raw: readonly Buffer[],
+  status: number,
+  cors?: readonly string[],
+): ClientFields {
   const fields: string[] = [];
   let listed: string[] | undefined;
   let announced: string | undefined;
@@ -33,6 +38,7 @@ export function responseFields(raw: readonly Buffer[], status: number): ClientFi
       else if (lower === 'trailer') announced = announced === undefined ? value : `${announced},${value}`;
       continue;
     }
+    if (cors !== undefined && lower.startsWith(CORS_PREFIX)) continue;
     if (lower === 'content-length') {
       if (status === 304 || status === 204) continue;
       chunked = false;
@@ -44,7 +50,9 @@ export function responseFields(raw: readonly Buffer[], status: number): ClientFi
     announced === undefined || !chunked
       ? NO_TRAILERS
       : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
-  return { fields: listed === undefined ? fields : without(fields, listed), trailers };
+  const kept = listed === undefined ? fields : without(fields, listed);
+  if (cors !== undefined) kept.push(...cors);
+  return { fields: kept, trailers };
 }
 
 /**
@@ -60,6 +68,9 @@ export function trailerFields(raw: readonly Buffer[], announced: readonly string
   }
   return trailers;
 }
+
+/** Every field by which an answer speaks of CORS begins so. */
+const CORS_PREFIX = 'access-control-';
 
 const NO_TRAILERS: readonly string[] = [];
 

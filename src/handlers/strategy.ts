@@ -1,6 +1,7 @@
 import type { Denial } from '../errors.js';
 import type { Endpoint } from '../introspection/answer.js';
 import type { IntrospectionTrace, Introspector } from '../introspection/introspector.js';
+import type { Remote } from '../remote/remote.js';
 import type { Fields } from '../request/fields.js';
 import type { Target } from '../request/target.js';
 import type { TokenSource } from '../request/token.js';
@@ -34,13 +35,20 @@ export type Outcome =
       readonly introspection?: IntrospectionTrace;
       readonly subject?: Subject;
     }
-  /** This strategy sees no credential it is responsible for: the rule's next one decides. */
-  | { readonly kind: 'pass' };
+  /**
+   * This strategy sees no credential it is responsible for: the rule's next one decides, and where there is none, the
+   * denial is what the client is told (default: that the request carries no token).
+   */
+  | { readonly kind: 'pass'; readonly denial?: Denial };
+
+export { ConfigError } from '../document/config-error.js';
 
 /** What a strategy needs from the running gateway. `explain` and `test` pass their own, without a network. */
-export interface Services extends Introspector {
+export interface Services extends Introspector, Remote {
   /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */
   now(): number;
+  /** False where the decision is all that is wanted: mutators are then left out. */
+  readonly forwards?: false;
 }
 
 /** One compiled access strategy of one rule. */
@@ -76,14 +84,4 @@ export interface Handler {
    * @throws ConfigError when a value fits the schema but cannot work
    */
   compile(config: Readonly<Record<string, unknown>>, defaults: HandlerDefaults): AccessStrategy;
-}
-
-/** A rule's `config` value that cannot work, with the path of the offending field inside `config`. */
-export class ConfigError extends Error {
-  readonly path: readonly (string | number)[];
-  constructor(path: readonly (string | number)[], message: string) {
-    super(message);
-    this.name = 'ConfigError';
-    this.path = path;
-  }
 }

@@ -3,7 +3,7 @@ import { nearest } from '../document/nearest.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import { type AccessStrategy, ConfigError, type HandlerDefaults } from '../handlers/strategy.js';
-import { handlers, unservedHandlers } from '../handlers/table.js';
+import { handlers } from '../handlers/table.js';
 
 /** A handler as a rule names it. */
 export interface HandlerEntry {
@@ -35,7 +35,7 @@ export function compileAccess(
     const path = [...base, index];
     const handler = handlers.get(entry.handler);
     if (handler === undefined) {
-      findings.push(unserved(document, [...path, 'handler'], entry.handler));
+      findings.push(unknown(document, [...path, 'handler'], entry.handler));
       return;
     }
     const config = entry.config ?? {};
@@ -55,15 +55,10 @@ export function compileAccess(
   return { strategies, findings };
 }
 
-function unserved(document: SourceDocument, path: Path, name: string): Finding {
-  const place = document.at(path);
-  if (unservedHandlers.has(name)) {
-    const message = `${path.join('.')}: the handler ${name} is not implemented yet`;
-    return { ...place, level: 'error', code: 'not-implemented', message };
-  }
-  const hint = nearest(name, [...handlers.keys(), ...unservedHandlers]);
+function unknown(document: SourceDocument, path: Path, name: string): Finding {
+  const hint = nearest(name, handlers.keys());
   const message = `${path.join('.')}: no handler is called "${name}"${hint === undefined ? '' : `; did you mean "${hint}"?`}`;
-  return { ...place, level: 'error', code: 'unknown-handler', message };
+  return { ...document.at(path), level: 'error', code: 'unknown-handler', message };
 }
 
 /** Kyma's rules of combination, one finding a rule: what its controller refuses, no one should get past it here. */
@@ -72,7 +67,7 @@ function combination(document: SourceDocument, base: Path, entries: readonly Han
   const names = entries.map(({ handler }) => handler);
   const exclusive = names.findIndex((name) => EXCLUSIVE.has(name));
   const open = names.findIndex((name) => OPEN.has(name));
-  const guarded = names.some((name) => !OPEN.has(name) && (handlers.has(name) || unservedHandlers.has(name)));
+  const guarded = names.some((name) => !OPEN.has(name) && handlers.has(name));
   const index = exclusive >= 0 ? exclusive : guarded ? open : -1;
   if (index < 0) return [];
   const path = [...base, index, 'handler'];

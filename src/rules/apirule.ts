@@ -1,3 +1,4 @@
+import type { CorsPolicy } from '../cors.js';
 import type { PathAllowances, Rule } from '../decide.js';
 import type { Finding } from '../document/finding.js';
 import { nearest } from '../document/nearest.js';
@@ -6,7 +7,9 @@ import type { Path, SourceDocument } from '../document/yaml.js';
 import type { Upstream } from '../forward/upstream.js';
 import type { HandlerDefaults } from '../handlers/strategy.js';
 import { compileAccess, type HandlerEntry } from './access.js';
+import { type CorsEntry, compileCors } from './cors.js';
 import { readRuleHost } from './host.js';
+import { compileMutators } from './mutators.js';
 import { compilePattern } from './pattern.js';
 import { apiRuleSchema, ruleSchema, specSchema } from './schema.js';
 import { resolveService, type ServiceTemplates } from './service.js';
@@ -32,7 +35,7 @@ interface Spec {
   readonly host: string;
   readonly service?: Service;
   readonly timeout?: number;
-  readonly corsPolicy?: object | null;
+  readonly corsPolicy?: CorsEntry | null;
   readonly rules: readonly unknown[];
 }
 
@@ -61,9 +64,6 @@ const REFUSED_METHODS: Readonly<Record<string, string>> = {
   TRACE: "it sends the request's own header fields back, credentials included",
 };
 
-/** Kyma's mutators that change requests; `noop` alone changes nothing. */
-const UNSERVED_MUTATORS: readonly string[] = ['header', 'cookie', 'id_token', 'hydrator'];
-
 /**
  * Turns one APIRule document (`gateway.kyma-project.io/v1beta1`) into compiled rules.
  *
@@ -91,7 +91,7 @@ export function compileApiRule(
 }
 
 /** What of a rule does not depend on the APIRule around it. */
-type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'allows'>;
+type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutators' | 'allows'>;
 
 class Compiler {
   readonly #document: SourceDocument;
@@ -124,7 +124,7 @@ class Compiler {
       if (entry === undefined) return [];
       const parts = this.parts(entry, index);
       const upstream = upstreams[index];
-      if (parts === undefined || upstream === undefined || !cors || 'problem' in host) return [];
+      if (parts === undefined || upstream === undefined || 'problem' in host) return [];
       const seconds = entry.timeout ?? spec.timeout;
       const { file, line, col } = this.#document.at(['spec', 'rules', index]);
       return [
@@ -134,6 +134,7 @@ class Compiler {
           hosts: [host.host],
           ...parts,
           upstream,
+          ...(cors === undefined ? {} : { cors }),
           timeout: seconds === undefined ? this.#defaults.timeout : seconds * 1000,
         },
       ];
@@ -144,7 +145,8 @@ class Compiler {
     const base: Path = ['spec', 'rules', index];
     const before = this.#findings.length;
     this.#methods(entry.methods, [...base, 'methods']);
-    this.#mutators(entry.mutators ?? [], [...base, 'mutators']);
+    const changed = compileMutators(this.#document, [...base, 'mutators'], entry.mutators ?? []);
+    this.#findings.push(...changed.findings);
     const access = [...base, 'accessStrategies'];
     const { strategies, findings } = compileAccess(
       this.#document,
@@ -162,6 +164,7 @@ class Compiler {
       path: entry.path,
       pattern: compiled.pattern,
       strategies,
+      ...(changed.mutators === undefined ? {} : { mutators: changed.mutators }),
       allows: {
         encodedSlash: options.encodedSlash === 'keep',
         encodedPercent: options.encodedPercent === 'keep',
@@ -176,13 +179,11 @@ class Compiler {
     this.#findings.push({ ...this.#document.at(path), level: 'error', code, message });
   }
 
-  /** Whether the spec is free of a policy that would not be kept. */
-  #cors(spec: Spec): boolean {
-    if (spec.corsPolicy === undefined || spec.corsPolicy === null) return true;
-    const path = ['spec', 'corsPolicy'];
-    const message = 'spec.corsPolicy is not implemented yet';
-    this.#findings.push({ ...this.#document.keyAt(path), level: 'error', code: 'not-implemented', message });
-    return false;
+  #cors({ corsPolicy }: Spec): CorsPolicy | undefined {
+    if (corsPolicy === undefined || corsPolicy === null) return undefined;
+    const { policy, findings } = compileCors(this.#document, ['spec', 'corsPolicy'], corsPolicy);
+    this.#findings.push(...findings);
+    return policy;
   }
 
   #methods(methods: readonly string[], base: Path): void {
@@ -196,21 +197,6 @@ class Compiler {
         const more =
           hint === undefined ? `; it must be one of ${[...METHODS].join(', ')}` : `; did you mean ${hint}?`;
         this.#error(path, 'invalid-method', `no method is called "${method}"${more}`);
-      }
-    });
-  }
-
-  #mutators(mutators: readonly HandlerEntry[], base: Path): void {
-    mutators.forEach(({ handler, config }, index) => {
-      const path = [...base, index, 'handler'];
-      if (UNSERVED_MUTATORS.includes(handler)) {
-        this.#error(path, 'not-implemented', `the mutator ${handler} is not implemented yet`);
-      } else if (handler !== 'noop') {
-        const hint = nearest(handler, ['noop', ...UNSERVED_MUTATORS]);
-        const more = hint === undefined ? '' : `; did you mean "${hint}"?`;
-        this.#error(path, 'unknown-mutator', `no mutator is called "${handler}"${more}`);
-      } else if (Object.keys(config ?? {}).length > 0) {
-        this.#error([...base, index, 'config'], 'invalid-value', 'the mutator noop takes no config');
       }
     });
   }

@@ -1,5 +1,6 @@
 import type { ProofSummary, Rule, RuleTable } from '../decide.js';
 import { byPosition, type Finding } from '../document/finding.js';
+import { statements } from '../mutators/chain.js';
 import { kymaTraps } from './kyma.js';
 import { Matcher } from './matcher.js';
 import { matchesNothing } from './overlap.js';
@@ -27,9 +28,11 @@ export function buildTable(
   const findings = [...proof.findings, ...kymaTraps(rules), ...deadRules(rules)].sort(inReadingOrder);
   if (findings.some(({ level }) => level === 'error')) return { findings };
   const matcher = new Matcher(sites, proof);
+  const stated = statements(rules.map(({ mutators }) => mutators));
   const table: RuleTable = {
     version: options.version,
     rules,
+    ...(stated === undefined ? {} : { statements: stated }),
     proof: summary(proof),
     find: (host, method, path) => matcher.find(host, method, path),
   };

@@ -10,6 +10,7 @@ import { ask } from '../ask.js';
 import { type FakeClock, fakeClock } from '../clock.js';
 import { arrival, ruleOf, tableOf } from '../decision.js';
 import { apiRule, startTestGateway } from '../gateway.js';
+import { noRemote } from '../remote.js';
 import { type SpecifiedAnswer, type SpecifiedRule, verdict } from '../specification.js';
 
 const START = 1_790_000_000;
@@ -196,5 +197,5 @@ function servicesOf(clock: FakeClock, answers: readonly SpecifiedAnswer[]) {
     { timeout: 1_000, concurrency: 10, queue: 10, breaker: { failures: 0, openFor: 1 } },
     clock,
   );
-  return { introspect, now: clock.wall };
+  return { introspect, ...noRemote, now: clock.wall };
 }

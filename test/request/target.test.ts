@@ -6,6 +6,7 @@ import { canonicalPath, canonicalTarget, MARK, readings, type Target } from '../
 import { startTestGateway } from '../gateway.js';
 import { vectors } from '../vectors.js';
 import { sendRaw } from '../wire.js';
+import { noRemote } from '../remote.js';
 
 interface Case {
   readonly id: string;
@@ -204,6 +205,7 @@ t.test(
       introspect: () => {
         throw new Error('nobody asks');
       },
+      ...noRemote,
       now: () => 0,
     };
     fc.assert(

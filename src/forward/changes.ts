@@ -1,0 +1,61 @@
+/** Header fields and cookies of a client that do not go upstream. */
+export interface Removal {
+  /** Lower case, with hyphens for underscores. */
+  readonly headers: ReadonlySet<string>;
+  /** As {@link cookieKey} makes them. */
+  readonly cookies: ReadonlySet<string>;
+}
+
+/** What the mutators of a rule made of one request. */
+export interface Mutations {
+  /** The client's copies of what the rule's mutators may set: they go, set anew or not. */
+  readonly replaced: Removal;
+  /** Checked: every value can stand in a header field. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly cookies: readonly (readonly [name: string, value: string])[];
+}
+
+/**
+ * A cookie's name as the most liberal server reads it: percent-decoded, without regard to case, and with PHP's
+ * underscores for dots, blanks and brackets.
+ */
+export function cookieKey(name: string): string {
+  let decoded = name.trim();
+  try {
+    decoded = decodeURIComponent(decoded);
+  } catch {
+    // No escape after all.
+  }
+  return decoded.toLowerCase().replace(/[. [\]]/g, '_');
+}
+
+/**
+ * Takes cookies out of a Cookie field. Old servers take a comma for a semicolon and a quoted value for a whole: a
+ * pair in which anything could be taken for such a cookie goes as a whole.
+ *
+ * @param keys as {@link cookieKey} makes them
+ */
+export function withoutCookies(field: string, keys: ReadonlySet<string>): string {
+  return field
+    .split(';')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== '' && !pair.split(',').some((piece) => keys.has(nameOf(piece))))
+    .join('; ');
+}
+
+function nameOf(piece: string): string {
+  return cookieKey((piece.split('=', 1)[0] as string).replace(/^[\s"$]+/, ''));
+}
+
+/** The Cookie field to send; empty for none. */
+export function cookieField(
+  sent: string,
+  removals: readonly (Removal | undefined)[],
+  set: Mutations['cookies'],
+): string {
+  let kept = sent;
+  for (const removal of removals) {
+    if (removal !== undefined && removal.cookies.size > 0) kept = withoutCookies(kept, removal.cookies);
+  }
+  return [kept, ...set.map(([name, value]) => `${name}=${value}`)].filter((part) => part !== '').join('; ');
+}

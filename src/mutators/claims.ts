@@ -1,0 +1,51 @@
+import type { Session } from './session.js';
+import { type Expression, parseTemplate, printed, TemplateError, toJson } from './template.js';
+
+/** A template of a JSON object, each value in its place. */
+export type ClaimsTemplate = readonly (string | { readonly value: Expression; readonly quoted: boolean })[];
+
+/**
+ * Parses a template whose outcome is a JSON object, and finds out where each value stands: inside a text it is
+ * escaped, elsewhere it is written as JSON. So no value, whatever quotation marks it holds, can add a claim; a plain
+ * text template would let it.
+ *
+ * @throws TemplateError when it is not served, or no JSON object comes out of it
+ */
+export function parseClaims(text: string): ClaimsTemplate {
+  let inText = false;
+  const template = parseTemplate(text).parts.map((part) => {
+    if (typeof part !== 'string') return { value: part, quoted: inText };
+    for (let i = 0; i < part.length; i++) {
+      if (inText && part[i] === '\\') i++;
+      else if (part[i] === '"') inText = !inText;
+    }
+    return part;
+  });
+  const sample = template.map((part) => (typeof part === 'string' ? part : part.quoted ? '' : '0')).join('');
+  if (parseObject(sample) === undefined) throw new TemplateError('no JSON object comes out of the template');
+  return template;
+}
+
+/** The claims for one session. */
+export function renderClaims(template: ClaimsTemplate, session: Session): Record<string, unknown> {
+  const text = template
+    .map((part) => {
+      if (typeof part === 'string') return part;
+      const value = part.value.evaluate(session);
+      if (!part.quoted) return toJson(value);
+      return JSON.stringify(part.value.json ? toJson(value) : printed(value)).slice(1, -1);
+    })
+    .join('');
+  return parseObject(text) ?? {};
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,38 @@
+import { ConfigError } from '../document/config-error.js';
+import { type Denial, denial } from '../errors.js';
+import type { Session } from './session.js';
+import { parseTemplate, renderText, type Template, TemplateError } from './template.js';
+
+/** A name and the template of its value. */
+export type Entry = readonly [name: string, template: Template];
+
+/**
+ * Parses the templates of a mapping.
+ *
+ * @param at the mapping's name in the `config`
+ * @throws ConfigError for a template that is not served
+ */
+export function templates(at: string, values: Readonly<Record<string, string>>): Entry[] {
+  return Object.entries(values).map(([name, text]) => {
+    try {
+      return [name, parseTemplate(text)] as const;
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
+      throw new ConfigError([at, name], error.message);
+    }
+  });
+}
+
+/**
+ * Writes a value out, or undefined where it could not stand in a header field (RFC 9110 §5.5): control characters
+ * would end the field and begin another one, what is outside of Latin-1 has no octet.
+ */
+export function fieldValue(template: Template, session: Session): string | undefined {
+  const value = renderText(template, session);
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value) ? value : undefined;
+}
+
+/** The refusal of a request whose value cannot be sent: without it the upstream would take somebody for nobody. */
+export function unsendable(what: string): Denial {
+  return denial('internal', `the ${what} holds a character that cannot be sent`);
+}

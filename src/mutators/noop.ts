@@ -1,0 +1,8 @@
+import type { MutatorKind } from './mutator.js';
+
+/** Oathkeeper's `noop` mutator: nothing is changed. */
+export const noop: MutatorKind = {
+  name: 'noop',
+  schema: { type: 'object', additionalProperties: false, properties: {} },
+  compile: () => undefined,
+};

@@ -1,0 +1,87 @@
+import { createPrivateKey, createPublicKey, hash, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { PublicKey } from './mutator.js';
+
+/** The private key that signs, and all public keys by which its tokens may be verified. */
+export interface SigningKey {
+  readonly key: KeyObject;
+  readonly kid: string;
+  /** JWS algorithm (RFC 7518 §3.1). */
+  readonly algorithm: string;
+  readonly published: readonly PublicKey[];
+}
+
+/** A key file that cannot be used; the message holds nothing of its content. */
+export class KeyError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'KeyError';
+  }
+}
+
+const CURVES: Readonly<Record<string, string>> = {
+  'P-256': 'ES256',
+  'P-384': 'ES384',
+  'P-521': 'ES512',
+  Ed25519: 'EdDSA',
+};
+/** The fewest bits of an RSA key that may sign (RFC 7518 §3.3). */
+const RSA_BITS = 2048;
+const ALGORITHMS: Readonly<Record<string, RegExp>> = { RSA: /^[RP]S(256|384|512)$/, EC: /^ES/, OKP: /^Ed/ };
+
+/**
+ * Reads a JWK Set with private keys: the first one signs, all of them are published, so that a key can be replaced
+ * while tokens of the old one are about.
+ *
+ * @param url a file URL
+ * @throws KeyError when it holds no private key that can sign
+ */
+export function readSigningKey(url: string): SigningKey {
+  let set: unknown;
+  try {
+    set = JSON.parse(readFileSync(fileURLToPath(url), 'utf8'));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new KeyError(
+      code === undefined ? 'the key file is not JSON' : `the key file cannot be read: ${code}`,
+    );
+  }
+  const list = (set as { keys?: unknown } | null)?.keys;
+  if (!Array.isArray(list))
+    throw new KeyError('the key file must be a JWK Set: an object with the list "keys"');
+  const keys = list.filter(isSigner).map(readKey);
+  const [first] = keys;
+  if (first === undefined) throw new KeyError('the key file holds no private RSA, EC or OKP key');
+  return { ...first, published: keys.map(({ published }) => published) };
+}
+
+function isSigner(jwk: unknown): jwk is JsonWebKey & { kid?: string; alg?: string } {
+  if (typeof jwk !== 'object' || jwk === null) return false;
+  const { kty, d, use = 'sig' } = jwk as Readonly<Record<string, unknown>>;
+  return typeof kty === 'string' && kty in ALGORITHMS && typeof d === 'string' && use === 'sig';
+}
+
+function readKey(jwk: JsonWebKey & { kid?: string; alg?: string }) {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey({ key: jwk, format: 'jwk' });
+  } catch {
+    throw new KeyError('a key of the key file is malformed');
+  }
+  const algorithm = jwk.alg ?? (jwk.kty === 'RSA' ? 'RS256' : CURVES[String(jwk.crv)]);
+  if (algorithm === undefined || ALGORITHMS[String(jwk.kty)]?.test(algorithm) !== true) {
+    throw new KeyError('a key of the key file names an algorithm that does not fit it');
+  }
+  if ((key.asymmetricKeyDetails?.modulusLength ?? RSA_BITS) < RSA_BITS) {
+    throw new KeyError(`an RSA key must have ${RSA_BITS} bits or more`);
+  }
+  const open = createPublicKey(key).export({ format: 'jwk' });
+  const kid = jwk.kid ?? thumbprint(open);
+  return { key, kid, algorithm, published: { ...open, kid, alg: algorithm, use: 'sig' } };
+}
+
+/** RFC 7638 §3: the required members in the order of their names. */
+function thumbprint({ crv, e, kty, n, x, y }: JsonWebKey): string {
+  return hash('sha256', JSON.stringify({ crv, e, kty, n, x, y }), 'base64url');
+}

@@ -1,0 +1,11 @@
+import type { Remote } from '../src/remote/remote.js';
+
+/** What handlers call over the network, in tests where nobody may be called. */
+export const noRemote: Remote = {
+  call: () => {
+    throw new Error('nobody was to be called');
+  },
+  verify: () => {
+    throw new Error('no token was to be verified');
+  },
+};
