@@ -1,0 +1,60 @@
+/**
+ * A child process: an upstream with a small JSON answer, and an authorization server that takes a while. Prints its
+ * ports, and on each line of standard input the number of introspections since the last one.
+ *
+ *     node build/bench/backend.js [delay in ms]
+ */
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createInterface } from 'node:readline';
+
+const delay = Number(process.argv[2] ?? 0);
+const body = JSON.stringify({ url: '/get', args: {}, origin: '127.0.0.1', ok: true });
+let introspections = 0;
+
+async function listen(listener: RequestListener): Promise<number> {
+  const server = createServer({ keepAliveTimeout: 60_000 }, listener);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+const upstream = await listen((_message, response) => {
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length });
+  response.end(body);
+});
+
+const authorization = await listen((message, response) => {
+  message.resume();
+  message.on('end', () => {
+    introspections++;
+    // Shaped as Hydra answers.
+    const now = Math.floor(Date.now() / 1000);
+    const answer = JSON.stringify({
+      active: true,
+      scope: 'read write',
+      client_id: 'c1',
+      sub: 'c1',
+      exp: now + 3600,
+      iat: now,
+      nbf: now,
+      aud: [],
+      iss: 'http://127.0.0.1:4444',
+      token_type: 'Bearer',
+      token_use: 'access_token',
+    });
+    const send = (): void => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length });
+      response.end(answer);
+    };
+    if (delay > 0) setTimeout(send, delay);
+    else send();
+  });
+});
+
+process.stdout.write(`${JSON.stringify({ upstream, authorization })}\n`);
+createInterface({ input: process.stdin }).on('line', () => {
+  process.stdout.write(`${introspections}\n`);
+  introspections = 0;
+});

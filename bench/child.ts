@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { createInterface, type Interface } from 'node:readline';
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** A child process with a line protocol on its standard streams. */
+export interface Child {
+  readonly pid: number;
+  /** Writes a line, unless it is undefined, and waits for the next one. */
+  ask(line?: string): Promise<string>;
+  stop(): Promise<void>;
+}
+
+const pins = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
+
+/**
+ * Starts a process, on one core where `taskset` exists.
+ *
+ * @param core 0 for what is measured, 1 for what measures
+ */
+export function start(
+  core: 0 | 1,
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Child {
+  const [program, parameters] = pins
+    ? ['taskset', ['-c', String(core), command, ...args]]
+    : [command, [...args]];
+  const child: ChildProcess = spawn(program as string, parameters as string[], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  const lines: Interface | undefined =
+    child.stdout === null ? undefined : createInterface({ input: child.stdout });
+  const waiting: ((line: string) => void)[] = [];
+  const arrived: string[] = [];
+  lines?.on('line', (line) => {
+    const next = waiting.shift();
+    if (next === undefined) {
+      // Nobody asked: a log line. One is kept, for whoever asks for the first.
+      if (arrived.length === 0) arrived.push(line);
+    } else next(line);
+  });
+  return {
+    pid: child.pid as number,
+    ask(line) {
+      if (line !== undefined) {
+        arrived.length = 0;
+        child.stdin?.write(`${line}\n`);
+      }
+      const early = arrived.shift();
+      return early === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(early);
+    },
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGTERM');
+      const ended = once(child, 'exit');
+      const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
+      await ended;
+      clearTimeout(late);
+    },
+  };
+}
+
+/** Waits until something listens on a loopback port. */
+export async function listening(port: number): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    const socket = connect(port, '127.0.0.1');
+    const up = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (up) return;
+    await wait(50);
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}

@@ -1,0 +1,49 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { start } from '../child.js';
+import type { Contender } from '../contender.js';
+
+/** The tutorial's rules, the audit line and the metrics on. */
+const RULES = `apiVersion: gateway.kyma-project.io/v1beta1
+kind: APIRule
+metadata: { name: httpbin, namespace: default }
+spec:
+  gateway: kyma-system/kyma-gateway
+  host: gate.example
+  service: { name: httpbin, port: 8000 }
+  rules:
+    - path: /.*
+      methods: ["GET"]
+      accessStrategies:
+        - handler: oauth2_introspection
+          config: { required_scope: ["read"] }
+    - path: /post
+      methods: ["POST"]
+      accessStrategies:
+        - handler: oauth2_introspection
+          config: { required_scope: ["write"] }
+`;
+
+/** scopegate complete: rules, decision, audit line, metrics. */
+export const scopegate: Contender = {
+  name: 'scopegate',
+  introspects: true,
+  missing: () => undefined,
+  start({ folder, port, upstreamPort, introspectionUrl, profile }) {
+    writeFileSync(join(folder, 'rules.yaml'), RULES);
+    const settings = join(folder, 'settings.yaml');
+    writeFileSync(
+      settings,
+      JSON.stringify({
+        listen: { proxy: { host: '127.0.0.1', port }, admin: { host: '127.0.0.1', port: 0 } },
+        rules: ['./rules.yaml'],
+        services: { httpbin: `http://127.0.0.1:${upstreamPort}` },
+        introspection: { url: introspectionUrl },
+      }),
+    );
+    const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+    const flags = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile];
+    return start(0, process.execPath, [...flags, cli, 'serve', '--config', settings]);
+  },
+};

@@ -1,0 +1,211 @@
+/**
+ * `npm run bench`: scopegate beside its peers, interleaved in one run, in four situations. Prints medians with their
+ * spread and ratios, writes build/bench/results.json and build/bench/results.svg.
+ *
+ *     npm run bench -- [--rounds 5] [--seconds 4] [--only hit,miss] [--contenders scopegate,nginx] [--profile DIR]
+ */
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { chart } from './chart.js';
+import { type Child, listening, start } from './child.js';
+import type { Contender } from './contender.js';
+import { oauth2, openidc } from './contenders/apache.js';
+import { httpProxy } from './contenders/http-proxy.js';
+import { nginx, njs } from './contenders/nginx.js';
+import { scopegate } from './contenders/scopegate.js';
+import type { Harvest, Order } from './load.js';
+import { type Results, type Sample, table, toJson } from './report.js';
+import { usageOf } from './usage.js';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+    only: { type: 'string', default: 'hit,miss,burst,down' },
+    contenders: { type: 'string' },
+    profile: { type: 'string' },
+  },
+});
+const rounds = Number(values.rounds);
+const seconds = Number(values.seconds);
+const situations = values.only.split(',');
+const wanted = values.contenders?.split(',');
+
+const all: readonly Contender[] = [scopegate, httpProxy, nginx, njs, openidc, oauth2];
+const contenders = all.filter((contender) => {
+  if (wanted !== undefined && !wanted.includes(contender.name)) return false;
+  const reason = contender.missing();
+  if (reason !== undefined) console.log(`without ${contender.name}: ${reason}`);
+  return reason === undefined;
+});
+
+/** As long as Hydra's opaque tokens. */
+const TOKEN = `ory_at_${'a'.repeat(43)}.${'b'.repeat(43)}`;
+const CONNECTIONS = 64;
+/** The authorization server of a miss takes its time, in milliseconds. */
+const DELAY = 2;
+
+interface Running {
+  readonly contender: Contender;
+  readonly child: Child;
+  readonly port: number;
+}
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'scopegate-bench-'));
+const results: Results = new Map();
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Everything that runs during one situation. */
+async function stage(
+  situation: string,
+  field: readonly Contender[],
+  delay: number,
+): Promise<{
+  backend: Child;
+  load: Child;
+  running: Running[];
+  authorizationPort: number;
+  end(): Promise<void>;
+}> {
+  const backend = start(1, process.execPath, [here('backend.js'), String(delay)]);
+  const ports = JSON.parse(await backend.ask()) as { upstream: number; authorization: number };
+  const load = start(1, process.execPath, [here('load.js')]);
+  const running: Running[] = [];
+  for (const contender of field) {
+    const own = join(folder, situation, contender.name.replaceAll(' ', '-'));
+    mkdirSync(own, { recursive: true });
+    const port = await freePort();
+    const child = contender.start({
+      folder: own,
+      port,
+      upstreamPort: ports.upstream,
+      introspectionUrl: `http://127.0.0.1:${ports.authorization}/introspect`,
+      ...(values.profile === undefined ? {} : { profile: values.profile }),
+    });
+    await listening(port);
+    running.push({ contender, child, port });
+  }
+  return {
+    backend,
+    load,
+    running,
+    authorizationPort: ports.authorization,
+    async end() {
+      for (const { child } of running) await child.stop();
+      await load.stop();
+      await backend.stop();
+    },
+  };
+}
+
+async function measure(
+  { child, port }: Running,
+  load: Child,
+  backend: Child,
+  order: Omit<Order, 'port' | 'path'>,
+): Promise<Sample> {
+  await backend.ask('count');
+  const before = usageOf(child.pid);
+  const harvest = JSON.parse(await load.ask(JSON.stringify({ ...order, port, path: '/get' }))) as Harvest;
+  const after = usageOf(child.pid);
+  return {
+    cpu: (after.cpu - before.cpu) / harvest.requests,
+    rate: harvest.requests / harvest.seconds,
+    p50: harvest.p50,
+    p99: harvest.p99,
+    rss: after.rss / 2 ** 20,
+    introspections: Number(await backend.ask('count')),
+    requests: harvest.requests,
+    statuses: harvest.statuses,
+  };
+}
+
+/** Warms every contender up, then measures all of them in turn, round by round. */
+async function compare(
+  situation: string,
+  field: readonly Contender[],
+  delay: number,
+  order: (round: number) => Omit<Order, 'port' | 'path'>,
+): Promise<void> {
+  const { backend, load, running, end } = await stage(situation, field, delay);
+  const samples = new Map<string, Sample[]>(running.map(({ contender }) => [contender.name, []]));
+  results.set(situation, samples);
+  try {
+    for (const one of running) await measure(one, load, backend, order(-1));
+    for (let round = 0; round < rounds; round++) {
+      for (const one of running) {
+        const sample = await measure(one, load, backend, order(round));
+        samples.get(one.contender.name)?.push(sample);
+        console.log(
+          `${situation} ${round + 1}/${rounds} ${one.contender.name}: ${sample.cpu.toFixed(1)} µs, ${sample.rate.toFixed(0)} req/s, ${JSON.stringify(sample.statuses)}`,
+        );
+      }
+    }
+  } finally {
+    await end();
+  }
+}
+
+const introspecting = contenders.filter(({ introspects }) => introspects);
+try {
+  if (situations.includes('hit')) {
+    await compare('cached hit', contenders, 0, () => ({
+      connections: CONNECTIONS,
+      duration: seconds,
+      token: TOKEN,
+    }));
+  }
+  if (situations.includes('miss')) {
+    await compare('miss', introspecting, DELAY, () => ({ connections: CONNECTIONS, duration: seconds }));
+  }
+  if (situations.includes('burst')) {
+    await compare('burst on one new token', introspecting, DELAY, (round) => ({
+      connections: 200,
+      duration: 30,
+      requests: 200,
+      token: `ory_at_burst${round + 1}${'c'.repeat(60)}`,
+    }));
+  }
+  if (situations.includes('down')) {
+    const field = introspecting.filter(({ name }) => name === 'scopegate');
+    // The authorization server is gone from the start: the backend is told to hang up on nobody, nothing listens.
+    await compare('authorization server down, breaker open', field.map(withoutServer), 0, () => ({
+      connections: CONNECTIONS,
+      duration: seconds,
+    }));
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** The same contender, pointed at a port where nobody listens. */
+function withoutServer(contender: Contender): Contender {
+  return {
+    ...contender,
+    start: (surroundings) =>
+      contender.start({ ...surroundings, introspectionUrl: 'http://127.0.0.1:1/introspect' }),
+  };
+}
+
+console.log(table(results, 'scopegate'));
+mkdirSync(here('.'), { recursive: true });
+writeFileSync(
+  here('results.json'),
+  JSON.stringify({ node: process.version, rounds, seconds, results: toJson(results) }, null, 2),
+);
+writeFileSync(here('results.svg'), chart(results));
+console.log(`\nwritten: ${here('results.json')}, ${here('results.svg')}`);

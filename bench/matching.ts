@@ -1,0 +1,108 @@
+/**
+ * What it costs to find a request's rule: with 10 rules and with 10,000 on 100 hosts, by the table that serves and by
+ * one lazily built automaton a host. All variants take turns in one run, in an order that changes; the medians count.
+ *
+ *     node --expose-gc build/bench/matching.js [rounds]
+ */
+import type { Rule } from '../src/decide.js';
+import { entryOf } from '../src/rules/entry.js';
+import { buildTable } from '../src/rules/table.js';
+import { Combined } from './combined.js';
+import { type Request, ruleset, SHAPES } from './rulesets.js';
+
+const ROUNDS = Number(process.argv[2] ?? 61);
+const REQUESTS = 10_000;
+
+type Find = (host: string, path: string) => Rule | undefined;
+
+interface Variant {
+  readonly name: string;
+  readonly find: Find;
+  readonly requests: readonly Request[];
+  readonly times: number[];
+}
+
+for (const shape of Object.keys(SHAPES)) {
+  const few = ruleset(shape, 10, 1);
+  const many = ruleset(shape, 10_000, 100);
+  const variants: Variant[] = [];
+  for (const [size, set] of [
+    ['10', few],
+    ['10,000', many],
+  ] as const) {
+    const table = tableOf(set.rules);
+    const combined = combinedOf(set.rules);
+    // The same few requests again and again, as a gateway has its busy routes; and all routes in turn.
+    const hot = repeat(set.requests.slice(0, 10));
+    const every = repeat(shuffle(set.requests));
+    variants.push({ name: `table,     ${size} rules, 10 routes busy`, find: table, requests: hot, times: [] });
+    variants.push({ name: `automaton, ${size} rules, 10 routes busy`, find: combined, requests: hot, times: [] });
+    if (set === few) continue;
+    variants.push({ name: `table,     ${size} rules, all routes busy`, find: table, requests: every, times: [] });
+    variants.push({ name: `automaton, ${size} rules, all routes busy`, find: combined, requests: every, times: [] });
+  }
+  for (const { find, requests } of variants) time(find, requests);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (let i = 0; i < variants.length; i++) {
+      const { find, requests, times } = variants[(i + round) % variants.length] as Variant;
+      times.push(time(find, requests));
+    }
+  }
+  console.log(`${shape}: nanoseconds a request, median of ${ROUNDS} rounds (with 10 rules: 1.00)`);
+  const base = median(variants[0]?.times ?? []);
+  for (const { name, times } of variants) {
+    console.log(`  ${name.padEnd(44)} ${median(times).toFixed(0).padStart(6)}  ${(median(times) / base).toFixed(2)}`);
+  }
+}
+
+function tableOf(rules: readonly Rule[]): Find {
+  const { table, findings } = buildTable(rules, { overlap: 'error', version: 1 });
+  if (table === undefined) throw new Error(findings[0]?.message);
+  return (host, path) => table.find(host, 'GET', path);
+}
+
+function combinedOf(rules: readonly Rule[]): Find {
+  const before = memory();
+  const byHost = new Map<string, Rule[]>();
+  for (const rule of rules) entryOf(byHost, rule.hosts[0] as string, () => [] as Rule[]).push(rule);
+  const hosts = new Map([...byHost].map(([host, own]) => [host, new Combined(own, 10_000)]));
+  console.log(`  automata of ${rules.length} rules: ${((memory() - before) / 2 ** 20).toFixed(1)} MiB before the first request`);
+  return (host, path) => hosts.get(host)?.find(path);
+}
+
+function memory(): number {
+  globalThis.gc?.();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+/** Requests as they come off a connection: every path a string of its own, not one that was hashed before. */
+function repeat(requests: readonly Request[]): Request[] {
+  return Array.from({ length: REQUESTS }, (_, i) => requests[i % requests.length] as Request);
+}
+
+function shuffle<T>(items: readonly T[]): T[] {
+  let seed = 42;
+  const random = () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return seed / 2 ** 31;
+  };
+  return items.map((item) => [random(), item] as const).sort((a, b) => a[0] - b[0]).map(([, item]) => item);
+}
+
+function time(find: Find, requests: readonly Request[]): number {
+  const paths = requests.map(({ path }) => Buffer.from(path, 'latin1').toString('latin1'));
+  const hosts = requests.map(({ host }) => Buffer.from(host, 'latin1').toString('latin1'));
+  let found = 0;
+  const start = process.hrtime.bigint();
+  for (let i = 0; i < paths.length; i++) {
+    if (find(hosts[i] as string, paths[i] as string) !== undefined) found++;
+  }
+  const taken = Number(process.hrtime.bigint() - start);
+  if (found !== requests.length) throw new Error(`${found} of ${requests.length} requests found a rule`);
+  return taken / requests.length;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}

@@ -1,0 +1,83 @@
+/** One measurement of one contender in one situation. */
+export interface Sample {
+  /** User and system time of the contender's process tree, in microseconds a request. */
+  readonly cpu: number;
+  /** Requests a second. */
+  readonly rate: number;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Resident memory in MiB after the round. */
+  readonly rss: number;
+  /** Introspections the authorization server saw. */
+  readonly introspections: number;
+  readonly requests: number;
+  readonly statuses: Readonly<Record<string, number>>;
+}
+
+/** Situation → contender → samples, in the order they were measured. */
+export type Results = Map<string, Map<string, Sample[]>>;
+
+/** The middle value. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+/** A table a situation: medians, spread, and the ratio of each contender's CPU to the reference's. */
+export function table(results: Results, reference: string): string {
+  const lines: string[] = [];
+  for (const [situation, contenders] of results) {
+    lines.push(
+      '',
+      situation,
+      row(
+        'contender',
+        'CPU µs/req',
+        'min–max',
+        'ratio',
+        'req/s',
+        'p50 ms',
+        'p99 ms',
+        'RSS MiB',
+        'introsp.',
+        'statuses',
+      ),
+    );
+    const base = median((contenders.get(reference) ?? []).map(({ cpu }) => cpu));
+    for (const [name, samples] of contenders) {
+      const cpu = samples.map((sample) => sample.cpu);
+      const of = (key: 'rate' | 'p50' | 'p99' | 'rss'): number =>
+        median(samples.map((sample) => sample[key]));
+      const statuses = new Set(samples.flatMap((sample) => Object.keys(sample.statuses)));
+      lines.push(
+        row(
+          name,
+          median(cpu).toFixed(1),
+          `${Math.min(...cpu).toFixed(0)}–${Math.max(...cpu).toFixed(0)}`,
+          // What scopegate costs for each unit that the contender costs.
+          (base / median(cpu)).toFixed(2),
+          of('rate').toFixed(0),
+          of('p50').toFixed(2),
+          of('p99').toFixed(2),
+          of('rss').toFixed(0),
+          String(median(samples.map(({ introspections }) => introspections))),
+          [...statuses].join(','),
+        ),
+      );
+    }
+  }
+  lines.push('', `ratio: CPU of ${reference} divided by the contender's; below 1 ${reference} costs less`);
+  return lines.join('\n');
+}
+
+function row(name: string, ...cells: readonly string[]): string {
+  return `  ${name.padEnd(20)}${cells.map((cell) => cell.padStart(11)).join('')}`;
+}
+
+/** The same as plain data, for a file. */
+export function toJson(results: Results): object {
+  return Object.fromEntries(
+    [...results].map(([situation, contenders]) => [situation, Object.fromEntries(contenders)]),
+  );
+}

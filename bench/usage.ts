@@ -1,0 +1,40 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** What a process and its descendants have used so far. */
+export interface Usage {
+  /** User and system time in microseconds. */
+  readonly cpu: number;
+  /** Resident memory in bytes, shared pages counted once a process. */
+  readonly rss: number;
+}
+
+/** Linux counts time in hundredths of a second. */
+const TICK = 10_000;
+
+/** Reads the usage of a process tree from /proc; processes that have ended are not in it. */
+export function usageOf(root: number): Usage {
+  const processes = new Map<number, { parent: number; cpu: number; rss: number }>();
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
+      // The command's name stands in parentheses and may hold anything.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      const cpu = (Number(fields[11]) + Number(fields[12])) * TICK;
+      processes.set(Number(entry), { parent: Number(fields[1]), cpu, rss: Number(fields[21]) * 4096 });
+    } catch {
+      // Ended between the listing and the reading.
+    }
+  }
+  let cpu = 0;
+  let rss = 0;
+  const tree = [root];
+  for (const pid of tree) {
+    const process = processes.get(pid);
+    if (process === undefined) continue;
+    cpu += process.cpu;
+    rss += process.rss;
+    for (const [child, { parent }] of processes) if (parent === pid) tree.push(child);
+  }
+  return { cpu, rss };
+}
