@@ -28,14 +28,14 @@ t.test('a requirement that is there lets the test go on', (t) => {
 
 t.test('a missing one skips the test, or fails it where it is required', (t) => {
   const env = { ...process.env, PATH: t.testdir({}) };
-  t.intercept(process, 'env', { value: { ...env, SCOPEGATE_REQUIRE: '' } });
+  t.intercept(process, 'env', { value: { ...env, TEST_REQUIRE: '' } });
   const skipped = fakeTest();
   t.equal(available(skipped as unknown as Test, 'docker'), false);
   t.same(skipped.seen, ['skip: docker is not installed']);
 
-  t.intercept(process, 'env', { value: { ...env, SCOPEGATE_REQUIRE: 'nginx, docker' } });
+  t.intercept(process, 'env', { value: { ...env, TEST_REQUIRE: 'nginx, docker' } });
   const failed = fakeTest();
   t.equal(available(failed as unknown as Test, 'docker'), false);
-  t.same(failed.seen, ['fail: docker is required by SCOPEGATE_REQUIRE and is not installed']);
+  t.same(failed.seen, ['fail: docker is required by TEST_REQUIRE and is not installed']);
   t.end();
 });

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import type { Test } from 'tap';
 
 /**
- * What a machine may lack, and how to see whether it is there. The names are those of `SCOPEGATE_REQUIRE`.
+ * What a machine may lack, and how to see whether it is there. The names are those of `TEST_REQUIRE`.
  */
 const PROBES = {
   curl: () => onPath('curl'),
@@ -19,7 +19,7 @@ export type Requirement = keyof typeof PROBES;
 
 /**
  * Whether a test that needs something from outside npm can run here. Where it cannot, the test is skipped with the
- * reason; where `SCOPEGATE_REQUIRE` (a comma-separated list) names it, the test fails instead: a check that is meant to
+ * reason; where `TEST_REQUIRE` (a comma-separated list) names it, the test fails instead: a check that is meant to
  * run must not pass by not running.
  *
  * @param t the test that needs it: it is skipped or failed
@@ -27,13 +27,13 @@ export type Requirement = keyof typeof PROBES;
  */
 export function available(t: Pick<Test, 'fail' | 'pass'>, name: Requirement): boolean {
   if (PROBES[name]()) return true;
-  if (required().includes(name)) t.fail(`${name} is required by SCOPEGATE_REQUIRE and is not installed`);
+  if (required().includes(name)) t.fail(`${name} is required by TEST_REQUIRE and is not installed`);
   else t.pass(`needs ${name}`, { skip: `${name} is not installed` });
   return false;
 }
 
 function required(): string[] {
-  return (process.env.SCOPEGATE_REQUIRE ?? '').split(',').map((name) => name.trim());
+  return (process.env.TEST_REQUIRE ?? '').split(',').map((name) => name.trim());
 }
 
 /** Debian keeps servers in sbin, which a user's PATH need not hold. */

@@ -40,10 +40,10 @@ export const shortPaths: readonly string[] = (() => {
 })();
 
 /**
- * How often a law is tried: a few thousand times among the other tests, as often as `SCOPEGATE_SLOW` says in the
+ * How often a law is tried: a few thousand times among the other tests, as often as `TEST_SLOW` says in the
  * slow check.
  */
 export function runs(usual: number): number {
-  const slow = Number(process.env.SCOPEGATE_SLOW ?? 0);
+  const slow = Number(process.env.TEST_SLOW ?? 0);
   return slow > 0 ? Math.max(20_000, slow) : usual;
 }
