@@ -108,6 +108,8 @@ function interpret(
   switch (schema.type) {
     case 'integer':
       return { value: /^-?[0-9]{1,16}$/.test(text) ? Number(text) : text, findings: [] };
+    case 'number':
+      return { value: /^[0-9]{1,9}(\.[0-9]{1,9})?$/.test(text) ? Number(text) : text, findings: [] };
     case 'boolean':
       return { value: text === 'true' ? true : text === 'false' ? false : text, findings: [] };
     case 'array':

@@ -9,7 +9,7 @@ export interface SettingSchema {
   readonly $id?: string;
   readonly title?: string;
   readonly description: string;
-  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
   readonly default?: unknown;
   readonly properties?: Readonly<Record<string, SettingSchema>>;
   readonly required?: readonly string[];
@@ -49,6 +49,10 @@ function text(description: string, fallback?: string): SettingSchema {
 
 function integer(description: string, fallback: number, minimum = 0, maximum = 2_147_483_647): SettingSchema {
   return { description, type: 'integer', minimum, maximum, default: fallback };
+}
+
+function share(description: string, fallback: number): SettingSchema {
+  return { description, type: 'number', minimum: 0, maximum: 1, default: fallback };
 }
 
 function flag(description: string, fallback: boolean): SettingSchema {
@@ -225,6 +229,30 @@ export const settingsSchema: SettingSchema = {
           insecureSkipVerify: flag('Do not verify the certificates of upstreams. Insecure.', false),
         }),
       }),
+      decisions: section(
+        'Forward-auth: what proxies ask at the admin port, whether to let a request through. Only the peers of trustedProxies are answered; where it is empty, those of the loopback interface.',
+        {
+          prefix: text('The path of the questions.', '/decisions'),
+          describedBy: choice(
+            'How a question describes its request. forwarded: X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Uri (Traefik, Caddy). original: X-Original-Method with X-Original-URL, or with X-Original-URI and a host (nginx). request: by its own method and Host, and the path behind the prefix (Envoy, Istio). any: by one of these ways, and with 400 where it is more than one.',
+            ['any', 'forwarded', 'original', 'request'],
+            'any',
+          ),
+          identity: map(
+            'Header fields of the answer 200 that tell the proxy whom the request acts for, by the claim they hold: sub, scope, client_id, or any other of the token.',
+            { 'X-User': 'sub', 'X-Subject': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
+          ),
+        },
+      ),
+      admin: section('Who may see and do what at the admin port.', {
+        hosts: list(
+          'Host names, besides IP addresses and localhost, under which the page, the rules and the purge of the cache are reached: other names are refused, for a page of another site must not read them through a browser.',
+          [],
+        ),
+        tokenFile: text(
+          'File that holds the bearer token for POST /cache/purge. Absent: only peers of the loopback interface may purge.',
+        ),
+      }),
       server: section('Limits on clients.', {
         headersTimeout: limit('Longest time for the header section of a request to arrive.', '10s'),
         keepAliveTimeout: limit('Longest time an idle connection stays open.', '65s'),
@@ -245,6 +273,10 @@ export const settingsSchema: SettingSchema = {
       log: section('The log on standard output.', {
         level: choice('Least level written.', ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
         audit: flag('Write one line for every decision.', true),
+        sampleAllowed: share(
+          'Share of the allowed requests without trouble that get a line. All others always do.',
+          1,
+        ),
         pretty: flag('Write lines for people instead of JSON.', false),
       }),
     },

@@ -31,7 +31,24 @@ export interface Settings {
   readonly forward: ForwardSettings;
   readonly server: ServerSettings;
   readonly reload: { readonly watch: boolean; readonly poll: number };
-  readonly log: { readonly level: LogLevel; readonly audit: boolean; readonly pretty: boolean };
+  readonly decisions: DecisionsSettings;
+  readonly admin: { readonly hosts: readonly string[]; readonly token?: Secret };
+  readonly log: LogSettings;
+}
+
+/** How proxies ask for decisions. */
+export interface DecisionsSettings {
+  readonly prefix: string;
+  readonly describedBy: 'any' | 'forwarded' | 'original' | 'request';
+  readonly identity: Readonly<Record<string, string>>;
+}
+
+/** What is logged, and how. */
+export interface LogSettings {
+  readonly level: LogLevel;
+  readonly audit: boolean;
+  readonly sampleAllowed: number;
+  readonly pretty: boolean;
 }
 
 /** One address to listen on. */
@@ -135,7 +152,8 @@ export function loadSettings(
   return findings.some(({ level }) => level === 'error') ? { findings } : { settings, findings };
 }
 
-type RawSettings = Omit<Settings, 'file' | 'introspection'> & {
+type RawSettings = Omit<Settings, 'file' | 'introspection' | 'admin'> & {
+  readonly admin: { readonly hosts: readonly string[]; readonly tokenFile?: string };
   readonly introspection: Omit<IntrospectionSettings, 'clientAuth'> & { readonly clientAuth: RawClientAuth };
 };
 
@@ -186,6 +204,7 @@ class Loader {
     this.#services(raw.services);
     this.#networks(raw.trustedProxies);
     this.#names(raw);
+    this.#decisions(raw.decisions);
     this.#endpoint(raw.introspection.url);
     this.#headers(raw.introspection.headers, raw.introspection.clientAuth.method);
     const { proxy, admin } = raw.listen;
@@ -202,6 +221,7 @@ class Loader {
         tls: this.#files(['introspection', 'tls'], raw.introspection.tls, ['ca']),
         clientAuth: this.#clientAuth(raw.introspection.clientAuth),
       },
+      admin: this.#admin(raw.admin),
       forward: { ...raw.forward, tls: this.#files(['forward', 'tls'], raw.forward.tls, ['ca']) },
     };
   }
@@ -255,6 +275,43 @@ class Loader {
     if (raw.domain !== undefined && !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(raw.domain)) {
       this.#error(['domain'], 'domain must be a domain name');
     }
+  }
+
+  #decisions({ prefix, identity }: DecisionsSettings): void {
+    if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(prefix) || /\/\.\.?(?:\/|$)/.test(prefix)) {
+      this.#error(['decisions', 'prefix'], 'decisions.prefix must be a path such as /decisions');
+    } else if (ADMIN_PATHS.some((path) => `${prefix}/`.startsWith(`${path}/`))) {
+      this.#error(
+        ['decisions', 'prefix'],
+        `decisions.prefix must leave ${ADMIN_PATHS.join(', ')} to the admin port`,
+      );
+    }
+    const seen = new Set<string>();
+    for (const name of Object.keys(identity)) {
+      const lower = name.toLowerCase();
+      const problem = !/^[!#$%&'*+.^`|~0-9a-z-]+$/.test(lower)
+        ? 'is no name of a header field that every upstream understands'
+        : ANSWER_FIELDS.has(lower)
+          ? 'is a field with a meaning of its own'
+          : seen.has(lower)
+            ? 'is given twice'
+            : undefined;
+      if (problem !== undefined) {
+        this.#error(['decisions', 'identity', name], `decisions.identity.${name} ${problem}`);
+      }
+      seen.add(lower);
+    }
+  }
+
+  #admin({ hosts, tokenFile }: RawSettings['admin']): Settings['admin'] {
+    hosts.forEach((host, index) => {
+      if (!/^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/i.test(host)) {
+        this.#error(['admin', 'hosts', index], `admin.hosts.${index} must be a host name without a port`);
+      }
+    });
+    return tokenFile === undefined
+      ? { hosts }
+      : { hosts, token: this.#secret(['admin'], 'token', undefined, tokenFile) };
   }
 
   #endpoint(url: string): void {
@@ -366,6 +423,28 @@ class Loader {
     return new Secret(inline ?? '');
   }
 }
+
+/** What the admin port answers itself. */
+const ADMIN_PATHS = ['/health', '/metrics', '/rules', '/status', '/explain', '/cache', '/version'] as const;
+
+/** What frames the answer to a question, or says to the proxy what it does not mean. */
+const ANSWER_FIELDS: ReadonlySet<string> = new Set([
+  'cache-control',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'date',
+  'keep-alive',
+  'location',
+  'proxy-authenticate',
+  'retry-after',
+  'set-cookie',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'www-authenticate',
+]);
 
 /** What frames or describes the introspection call; a second opinion would break it. */
 const OWN_FIELDS: ReadonlySet<string> = new Set([

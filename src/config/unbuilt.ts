@@ -13,7 +13,6 @@ const UNBUILT: readonly { readonly path: Path; readonly values?: readonly unknow
     values: ['private_key_jwt', 'client_secret_jwt', 'tls'],
   },
   { path: ['introspection', 'cache', 'shared'] },
-  { path: ['log', 'pretty'], values: [true] },
 ];
 
 /** One finding for each setting in use that is not implemented. */

@@ -66,6 +66,7 @@ t.test('every leaf has a description, and a default unless it is optional or req
     'rules',
     'domain',
     'introspection.url',
+    'introspection.tls.ca',
     'introspection.clientAuth.clientId',
     'introspection.clientAuth.clientSecret',
     'introspection.clientAuth.clientSecretFile',
@@ -73,6 +74,7 @@ t.test('every leaf has a description, and a default unless it is optional or req
     'introspection.clientAuth.tokenFile',
     'introspection.cache.shared.url',
     'forward.tls.ca',
+    'admin.tokenFile',
   ]);
   t.end();
 });

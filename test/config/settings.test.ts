@@ -32,6 +32,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       leeway: 0,
       headers: {},
       requireContentType: true,
+      tls: {},
       clientAuth: { method: 'none' },
       cache: {
         enabled: true,
@@ -64,7 +65,14 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       maxConnections: 0,
       drainTimeout: 30_000,
     },
-    log: { level: 'info', audit: true, pretty: false },
+    reload: { watch: true, poll: 30_000 },
+    decisions: {
+      prefix: '/decisions',
+      describedBy: 'any',
+      identity: { 'X-User': 'sub', 'X-Subject': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
+    },
+    admin: { hosts: [] },
+    log: { level: 'info', audit: true, sampleAllowed: 1, pretty: false },
   });
   t.end();
 });
@@ -160,7 +168,6 @@ t.test('what is not implemented is an error, not ignored', (t) => {
     ['  clientAuth: { method: private_key_jwt }\n', '4:17'],
     ['  clientAuth: { method: client_secret_jwt }\n', '4:17'],
     ['  clientAuth: { method: tls }\n', '4:17'],
-    ['log: { pretty: true }\n', '4:8'],
     ['listen: { admin: { tls: { cert: cert, key: key } } }\n', '4:20'],
     ['  cache: { shared: { url: "redis://valkey:6379" } }\n', '4:12'],
     [
