@@ -81,6 +81,33 @@ export function explain(table: RuleTable, question: Question): Explanation {
   };
 }
 
+/** The machine-readable form: stable keys, no value that is not in the rules or the question. */
+export function explanationJson(
+  method: string,
+  url: string,
+  { target, decision, status, candidates }: Explanation,
+): object {
+  return {
+    request: { method, url, host: target?.host, path: target?.path },
+    decision: decision.allowed ? 'allow' : 'deny',
+    status,
+    rule: decision.rule?.id,
+    ...(decision.allowed
+      ? { upstream: `${decision.rule.upstream.origin}${decision.path}` }
+      : { error: decision.denial.error, reason: decision.denial.reason, scopes: decision.denial.scopes }),
+    candidates: candidates.map(({ rule, failed }) => ({
+      rule: rule.id,
+      source: rule.source,
+      hosts: rule.hosts,
+      methods: rule.methods,
+      path: rule.path,
+      strategies: rule.strategies.map(({ handler }) => handler),
+      scopes: rule.strategies.flatMap(({ requiredScopes }) => requiredScopes),
+      failed,
+    })),
+  };
+}
+
 /** Puts the token where the rule reads it. */
 function place(rule: Rule | undefined, query: string): { raw: string[]; query: string } {
   const source = rule?.strategies.find(({ tokenSource }) => tokenSource !== undefined)?.tokenSource;

@@ -1,5 +1,5 @@
 import { formatFinding } from '../document/finding.js';
-import { type Candidate, type Explanation, explain, type TokenClaims } from '../explain.js';
+import { type Candidate, type Explanation, explain, explanationJson, type TokenClaims } from '../explain.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { load } from './load.js';
 
@@ -59,7 +59,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   }
   io.out(
     values.json
-      ? `${JSON.stringify(toJson(method, url, explanation), null, 2)}\n`
+      ? `${JSON.stringify(explanationJson(method, url, explanation), null, 2)}\n`
       : toText(method, url, explanation),
   );
   return explanation.decision.allowed ? 0 : 1;
@@ -84,29 +84,6 @@ export function tokenClaims(
     ...(issuer === undefined ? {} : { issuer }),
     ...(subject === undefined ? {} : { subject }),
     ...(clientId === undefined ? {} : { clientId }),
-  };
-}
-
-/** The machine-readable form: stable keys, no value that is not in the rules or the question. */
-function toJson(method: string, url: string, { target, decision, status, candidates }: Explanation): object {
-  return {
-    request: { method, url, host: target?.host, path: target?.path },
-    decision: decision.allowed ? 'allow' : 'deny',
-    status,
-    rule: decision.rule?.id,
-    ...(decision.allowed
-      ? { upstream: `${decision.rule.upstream.origin}${decision.path}` }
-      : { error: decision.denial.error, reason: decision.denial.reason, scopes: decision.denial.scopes }),
-    candidates: candidates.map(({ rule, failed }) => ({
-      rule: rule.id,
-      source: rule.source,
-      hosts: rule.hosts,
-      methods: rule.methods,
-      path: rule.path,
-      strategies: rule.strategies.map(({ handler }) => handler),
-      scopes: scopesOf({ rule }),
-      failed,
-    })),
   };
 }
 
