@@ -46,11 +46,22 @@ export interface Rule {
   readonly allows: PathAllowances;
 }
 
+/** What was proved about a set of rules, for people. */
+export interface ProofSummary {
+  /** Rules that lie inside others, and answer there in their place. */
+  readonly specific: readonly string[];
+  /** Pairs of which nothing could be proved and that were accepted; a request that both match is answered by neither. */
+  readonly unproved: readonly (readonly [string, string])[];
+}
+
 /** A compiled, proven set of rules. Order never decides: at most one rule answers for a request. */
 export interface RuleTable {
   /** Grows with every set that is put in place. */
   readonly version: number;
   readonly rules: readonly Rule[];
+  readonly proof?: ProofSummary;
+  /** What the mutators of all rules write, which no client may; undefined where there are none. */
+  readonly statements?: Removal;
   /** The one rule for a host (lower-case, no port), an exact method and a canonical path. */
   find(host: string, method: string, path: string): Rule | undefined;
 }

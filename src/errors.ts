@@ -65,6 +65,11 @@ export const ERRORS = {
     message: 'The request header fields are larger than this gateway accepts',
     close: true,
   },
+  untrusted_peer: {
+    code: 403,
+    status: 'Forbidden',
+    message: 'Only a trusted proxy may ask for decisions',
+  },
   no_rule: {
     code: 404,
     status: 'Not Found',
