@@ -4,8 +4,12 @@ import type { ErrorName } from './errors.js';
 /** The audit line's schema version, in every line; grows when a field changes its meaning or goes. */
 export const AUDIT_VERSION = 1;
 
+/** Where a request came in: to be forwarded, or as a proxy's question about one (`/decisions`). */
+export type Entrance = 'proxy' | 'decisions';
+
 /** What one request leaves behind in the log. No token, no query string, no header value. */
 export interface AuditEntry {
+  readonly entrance: Entrance;
   readonly requestId: string;
   readonly peer: string;
   readonly method: string;
@@ -22,6 +26,8 @@ export interface AuditEntry {
   readonly introspection: 'hit' | 'miss' | 'coalesced' | 'failed' | undefined;
   /** Milliseconds. */
   readonly introspectionMs: number | undefined;
+  /** Milliseconds from the request's head to the decision. */
+  readonly decisionMs: number;
   /** What the client was told; 0 when it left first. */
   readonly status: number;
   readonly upstreamStatus: number | undefined;
@@ -33,19 +39,33 @@ export interface AuditEntry {
   readonly ms: number;
 }
 
-/** Writes one line a decision. */
+/** Told of every request once it is over. */
 export type Audit = (entry: AuditEntry) => void;
 
+/** Which requests get a line. */
+export interface AuditOptions {
+  /** The share of requests that were allowed and went well, 0 to 1; all others always get theirs. */
+  readonly sampleAllowed: number;
+  /** At least 0, less than 1; for tests. */
+  readonly random?: () => number;
+}
+
 /**
- * Builds the audit log on a pino logger.
+ * Builds the audit log on a pino logger: one line a decision.
  *
  * @param logger its destination decides about buffering
  */
-export function createAudit(logger: Logger): Audit {
+export function createAudit(logger: Logger, options: AuditOptions): Audit {
+  const { sampleAllowed: share, random = Math.random } = options;
+  // Counting lines must be able to scale up what was left out.
+  const sampled = share < 1 ? share : undefined;
   return (entry) => {
+    const routine = entry.decision === 'allow' && entry.error === undefined && entry.cause === undefined;
+    if (routine && sampled !== undefined && random() >= sampled) return;
     logger.info(
       {
         audit: AUDIT_VERSION,
+        entrance: entry.entrance,
         request_id: entry.requestId,
         peer: entry.peer,
         method: entry.method,
@@ -59,11 +79,13 @@ export function createAudit(logger: Logger): Audit {
         client_id: entry.clientId,
         introspection: entry.introspection,
         introspection_ms: rounded(entry.introspectionMs),
+        decision_ms: rounded(entry.decisionMs),
         status: entry.status,
         upstream_status: entry.upstreamStatus,
         upstream_ms: rounded(entry.upstreamMs),
         cause: entry.cause,
         ms: rounded(entry.ms),
+        sampled: routine ? sampled : undefined,
       },
       'decision',
     );
@@ -74,3 +96,97 @@ export function createAudit(logger: Logger): Audit {
 function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms * 1000) / 1000;
 }
+
+/** One field of the audit line, for the reference. */
+export interface AuditField {
+  readonly type: 'string' | 'integer' | 'number';
+  /** Whether every line has it. */
+  readonly always?: true;
+  /** The values it may have, where they are few. */
+  readonly values?: readonly (string | number)[];
+  readonly meaning: string;
+}
+
+/** The audit line's schema: every field it may have, in the order it has them. */
+export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
+  level: { type: 'integer', always: true, values: [30], meaning: 'The level of pino: 30 is `info`.' },
+  time: { type: 'integer', always: true, meaning: 'When the line was written, in milliseconds since 1970.' },
+  name: { type: 'string', always: true, values: ['scopegate'], meaning: 'The program.' },
+  audit: { type: 'integer', always: true, values: [AUDIT_VERSION], meaning: 'The version of this schema.' },
+  entrance: {
+    type: 'string',
+    always: true,
+    values: ['proxy', 'decisions'],
+    meaning: 'Where the request came in: to be forwarded, or as a question of a proxy (forward-auth).',
+  },
+  request_id: {
+    type: 'string',
+    always: true,
+    meaning:
+      'The identifier of the request: the X-Request-Id of a trusted peer, or a new one; the upstream gets the same.',
+  },
+  peer: {
+    type: 'string',
+    always: true,
+    meaning: 'The address at the other end of the connection, whatever X-Forwarded-For says.',
+  },
+  method: {
+    type: 'string',
+    always: true,
+    meaning: 'The method; with forward-auth that of the original request.',
+  },
+  host: { type: 'string', meaning: 'The host, in lower case and without port; absent where it was refused.' },
+  path: {
+    type: 'string',
+    meaning: 'The canonical path, without the query; absent where it was refused.',
+  },
+  rule: {
+    type: 'string',
+    meaning: '`namespace/name#index` of the rule that decided; absent where none matched.',
+  },
+  decision: { type: 'string', always: true, values: ['allow', 'deny'], meaning: 'The decision.' },
+  error: {
+    type: 'string',
+    meaning: 'The error of the table that the client was answered with; absent where all went well.',
+  },
+  reason: { type: 'string', meaning: 'Why the request was denied, as the client was told.' },
+  subject: {
+    type: 'string',
+    meaning:
+      'The `sub` of the token, as the authorization server says it; empty for a request without a token.',
+  },
+  client_id: { type: 'string', meaning: 'The `client_id` of the token.' },
+  introspection: {
+    type: 'string',
+    values: ['hit', 'miss', 'coalesced', 'failed'],
+    meaning:
+      'Where the answer about the token came from: the cache, a call, a call that another request had begun, or nowhere.',
+  },
+  introspection_ms: { type: 'number', meaning: 'Milliseconds waited for that answer.' },
+  decision_ms: {
+    type: 'number',
+    always: true,
+    meaning: 'Milliseconds from the head of the request to the decision.',
+  },
+  status: {
+    type: 'integer',
+    always: true,
+    meaning: 'The status the client got; 101 for a WebSocket; 0 for a client that left before it was told.',
+  },
+  upstream_status: { type: 'integer', meaning: 'The status the upstream answered with.' },
+  upstream_ms: { type: 'number', meaning: 'Milliseconds until the answer of the upstream began.' },
+  cause: {
+    type: 'string',
+    meaning: 'A code of what broke, such as `ECONNREFUSED`, `UND_ERR_HEADERS_TIMEOUT` or `client_closed`.',
+  },
+  ms: {
+    type: 'number',
+    always: true,
+    meaning: 'Milliseconds from the head of the request to the end of the answer.',
+  },
+  sampled: {
+    type: 'number',
+    meaning: 'The share of such requests that get a line, where `log.sampleAllowed` is below 1.',
+  },
+  msg: { type: 'string', always: true, values: ['decision'], meaning: 'What kind of line this is.' },
+};

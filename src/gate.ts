@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -14,6 +13,7 @@ import type { UpgradePassage } from './forward/websocket.js';
 import type { Services } from './handlers/strategy.js';
 import { type Preflight, preflight } from './preflight.js';
 import { type Arrival, isWebSocket, readArrival } from './request/arrival.js';
+import { requestIdOf } from './request/identifier.js';
 import type { Peer } from './request/peer.js';
 
 /** What the gate needs of the running gateway. */
@@ -23,6 +23,8 @@ export interface GateOptions {
   readonly services: Services;
   readonly forwarder: Forwarder;
   readonly peerOf: (socket: Socket) => Peer;
+  /** Told of every request that enters, and of every one that is over. */
+  readonly entered: () => void;
   readonly audit: Audit;
   /** Told of what should never happen. */
   readonly onCrash: (error: unknown) => void;
@@ -69,6 +71,8 @@ class Visit {
   readonly #peer: Peer;
   readonly #requestId: string;
   readonly #started = performance.now();
+  #decided: number | undefined;
+  #reported = false;
   #arrival: Arrival | undefined;
   #table: RuleTable | undefined;
   /** A WebSocket handshake, which Fastify still has to route. */
@@ -92,6 +96,7 @@ class Visit {
   }
 
   enter(): void {
+    this.#options.entered();
     try {
       const { maxTargetBytes, rules, services, upgrades } = this.#options;
       const message = this.#message as IncomingMessage & { originalUrl?: string };
@@ -134,6 +139,7 @@ class Visit {
   }
 
   #settle(arrival: Arrival, decision: Decision): void {
+    this.#decided = performance.now();
     try {
       if (this.#message.socket.destroyed) {
         // The client left while its token was introspected: nothing goes upstream any more.
@@ -222,20 +228,26 @@ class Visit {
   #crash(error: unknown): void {
     this.#options.onCrash(error);
     if (!this.#reply.sent) this.#reply.hijack();
+    const decision = deny('internal', 'the gateway failed');
     if (this.#response.headersSent) {
       this.#response.destroy();
+      this.#report(decision, { status: this.#response.statusCode });
       return;
     }
-    const decision = deny('internal', 'the gateway failed');
     this.#report(decision, {
       status: refuse(this.#message, this.#response, decision.denial, this.#options.realm),
     });
   }
 
   #report(decision: Decision, result: ExchangeResult): void {
+    // A fault after the end must not count one request twice.
+    if (this.#reported) return;
+    this.#reported = true;
+    const now = performance.now();
     const target = this.#arrival?.target;
     const denied = decision.allowed ? undefined : decision.denial;
     this.#options.audit({
+      entrance: 'proxy',
       requestId: this.#requestId,
       peer: this.#peer.address,
       method: this.#message.method ?? '',
@@ -249,23 +261,16 @@ class Visit {
       clientId: decision.subject?.clientId,
       introspection: decision.introspection?.from,
       introspectionMs: decision.introspection?.ms,
+      decisionMs: (this.#decided ?? now) - this.#started,
       status: result.status,
       upstreamStatus: result.upstreamStatus,
       upstreamMs: result.upstreamMs,
       cause: result.cause,
-      ms: performance.now() - this.#started,
+      ms: now - this.#started,
     });
   }
 }
 
 function deny(error: Denied['denial']['error'], reason: string): Denied {
   return { allowed: false, denial: denial(error, reason) };
-}
-
-/** What an identifier of a trusted proxy may look like; anything else is replaced. */
-const REQUEST_ID = /^[A-Za-z0-9._~:+/=-]{1,128}$/;
-
-function requestIdOf(message: IncomingMessage, peer: Peer): string {
-  const given = peer.trusted ? message.headers['x-request-id'] : undefined;
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }

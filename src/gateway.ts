@@ -3,17 +3,24 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pino, { type DestinationStream, type Logger } from 'pino';
+import { createRecent } from './admin/recent.js';
 import { createAdmin, type LastReload } from './admin/server.js';
-import { createAudit } from './audit.js';
+import { type AuditEntry, createAudit } from './audit.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Listener, ListenerTls, Settings } from './config/settings.js';
 import type { RuleTable } from './decide.js';
+import { createDecisions } from './decisions/endpoint.js';
 import { formatFinding } from './document/finding.js';
+import { explain, explanationJson } from './explain.js';
 import { createForwarder } from './forward/proxy.js';
 import { AnswerCache } from './introspection/cache.js';
 import { IntrospectionClient } from './introspection/client.js';
 import { createIntrospector } from './introspection/introspector.js';
 import { createRemote } from './remote/create.js';
+import { openSink } from './log.js';
+import { createMetrics } from './metrics.js';
+import { rulesJson, statusJson } from './overview.js';
+import { prettyLog } from './pretty.js';
 import { peerReader } from './request/peer.js';
 import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
 import { watchRules } from './rules/watch.js';
@@ -59,9 +66,11 @@ export async function startGateway(
   const { introspection, forward, server, listen } = settings;
   let rules = table;
   let draining = false;
+  const sink = destination === undefined ? openSink() : undefined;
+  const lines = (destination ?? sink) as DestinationStream;
   const log = pino(
     { level: settings.log.level, base: { name: 'scopegate' } },
-    destination ?? pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 200 }),
+    settings.log.pretty ? prettyLog(lines) : lines,
   );
   const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
 
@@ -69,14 +78,27 @@ export async function startGateway(
     introspection,
     introspection.tls.ca === undefined ? {} : { ca: readFileSync(introspection.tls.ca, 'utf8') },
   );
-  const introspector = createIntrospector(
-    client,
-    introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined,
-    introspection,
-    clock,
+  const cache = introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined;
+  const introspector = createIntrospector(client, cache, introspection, clock, ({ url }, cause) => {
+    metrics.introspectionFailed();
     // A query may hold a key.
-    ({ url }, cause) => log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed'),
-  );
+    log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed');
+  });
+  const metrics = createMetrics({
+    rules: () => rules,
+    ready: () => !draining,
+    cache: () => ({ ...(cache?.size ?? { active: 0, inactive: 0 }), evictions: cache?.evictions ?? 0 }),
+    servers: introspector.servers,
+    droppedLines: () => sink?.dropped ?? 0,
+  });
+  const started = new Date(clock.wall() * 1000).toISOString();
+  const recent = createRecent(RECENT, () => clock.wall() * 1000);
+  const write = settings.log.audit ? createAudit(log, settings.log) : () => {};
+  function audit(entry: AuditEntry): void {
+    metrics.record(entry);
+    recent.add(entry);
+    write(entry);
+  }
   const outbound = {
     insecureSkipVerify: forward.tls.insecureSkipVerify,
     ...(forward.tls.ca === undefined ? {} : { ca: readFileSync(forward.tls.ca, 'utf8') }),
@@ -104,22 +126,26 @@ export async function startGateway(
     via,
     realm: settings.realm,
   });
-  const proxy = await createGateway({
+  const common = {
     rules: () => rules,
     services: { introspect: introspector.introspect, ...remote, now: clock.wall },
-    forwarder,
-    peerOf: peerReader(settings.trustedProxies),
-    audit: settings.log.audit ? createAudit(log) : () => {},
-    onCrash: (error) =>
+    entered: metrics.entered,
+    audit,
+    onCrash: (error: unknown) =>
       log.error(
         { err: { stack: error instanceof Error ? error.stack : 'no error object' } },
         'request failed',
       ),
     realm: settings.realm,
+    maxTargetBytes: forward.maxTargetBytes,
+  };
+  const proxy = await createGateway({
+    ...common,
+    forwarder,
+    peerOf: peerReader(settings.trustedProxies),
     via,
     host: forward.host,
     maxHeaderBytes: forward.maxHeaderBytes,
-    maxTargetBytes: forward.maxTargetBytes,
     headersTimeout: server.headersTimeout,
     keepAliveTimeout: server.keepAliveTimeout,
     maxConnections: server.maxConnections,
@@ -137,16 +163,63 @@ export async function startGateway(
   const reloader =
     load === undefined
       ? undefined
-      : createReloader(table, { paths: settings.rules, load, use, done: told(log), now: clock.wall });
+      : createReloader(table, {
+          paths: settings.rules,
+          load,
+          use,
+          done: (state) => {
+            metrics.reloaded(state.ok, state.at);
+            tell(log, state);
+          },
+          now: clock.wall,
+        });
+  const reloaded = () => (reloader === undefined ? undefined : lastReload(reloader.state));
+  const status = () => (draining ? 'draining' : 'ok');
+  const isLocal = peerReader(LOOPBACK);
+  const decisions = createDecisions({
+    ...common,
+    ...settings.decisions,
+    peerOf: peerReader(settings.trustedProxies.length === 0 ? LOOPBACK : settings.trustedProxies),
+  });
   const admin = createAdmin({
-    ready: () => ({
-      ready: !draining,
-      status: draining ? 'draining' : 'ok',
-      rules: {
-        version: rules.version,
-        ...(reloader === undefined ? {} : { lastReload: lastReload(reloader.state) }),
-      },
-    }),
+    ready: () => {
+      const last = reloaded();
+      return {
+        ready: !draining,
+        status: status(),
+        rules: { version: rules.version, ...(last === undefined ? {} : { lastReload: last }) },
+      };
+    },
+    decisions,
+    metrics,
+    rules: () => rulesJson(rules, settings.matching.overlap, reloaded()),
+    status: (seq) =>
+      statusJson({
+        started,
+        ready: status(),
+        table: rules,
+        inFlight: metrics.inFlight,
+        counts: metrics.counts(),
+        cache: cache && {
+          ...cache.size,
+          evictions: cache.evictions,
+          maxEntries: introspection.cache.maxEntries,
+          negativeMaxEntries: introspection.cache.negativeMaxEntries,
+        },
+        servers: introspector.servers(),
+        recent: recent.after(seq),
+      }),
+    explain: ({ method, url, ...token }) => {
+      const question = Object.keys(token).length === 0 ? { method, url } : { method, url, token };
+      return explanationJson(method, url, explain(rules, question));
+    },
+    purge: (token) => introspector.forget(token),
+    access: {
+      ...settings.admin,
+      isLocal: (socket) => isLocal(socket).trusted,
+    },
+    // A question carries its client's fields, and the target a second time.
+    maxHeaderBytes: forward.maxHeaderBytes + forward.maxTargetBytes + QUESTION_BYTES,
   });
   const watch =
     reloader === undefined || !settings.reload.watch
@@ -196,13 +269,17 @@ const MAX_REMOTE_BYTES = 1_048_576;
 /** Quiet time in milliseconds after which a change of rule files counts. */
 const SETTLE = 100;
 
+/** Decisions of each kind that the admin page shows. */
+const RECENT = 200;
+/** What a proxy adds to its client's header fields when it asks for a decision, in bytes. */
+const QUESTION_BYTES = 4_096;
+const LOOPBACK = ['127.0.0.0/8', '::1'];
+
 /** Logs how a reload went, each finding on a line of its own. */
-function told(log: Logger): (state: ReloadState) => void {
-  return ({ ok, version, findings }) => {
-    for (const finding of findings) log.warn({ finding: formatFinding(finding) }, 'rules');
-    if (ok) log.info({ version }, 'rules reloaded');
-    else log.error({ version }, 'rules not reloaded: the set from before stays in force');
-  };
+function tell(log: Logger, { ok, version, findings }: ReloadState): void {
+  for (const finding of findings) log.warn({ finding: formatFinding(finding) }, 'rules');
+  if (ok) log.info({ version }, 'rules reloaded');
+  else log.error({ version }, 'rules not reloaded: the set from before stays in force');
 }
 
 function lastReload({ ok, at, findings }: ReloadState): LastReload {

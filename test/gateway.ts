@@ -23,6 +23,9 @@ export interface TestGateway {
   /** The proxy listener's base URL and port. */
   readonly url: string;
   readonly port: number;
+  /** The admin listener's. */
+  readonly adminUrl: string;
+  readonly adminPort: number;
   readonly endpoint: IntrospectionEndpoint;
   readonly upstream: Upstream;
   /** Every log line so far, parsed. */
@@ -114,6 +117,8 @@ export async function startTestGateway(t: Scope, options: TestGatewayOptions = {
     settings,
     url: gateway.proxyUrl,
     port: Number(new URL(gateway.proxyUrl).port),
+    adminUrl: gateway.adminUrl,
+    adminPort: Number(new URL(gateway.adminUrl).port),
     endpoint,
     upstream,
     log,

@@ -1,10 +1,42 @@
-import fastify, { type FastifyInstance } from 'fastify';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { version } from '../version.js';
+import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
+import { readPage } from './page.js';
 
-/** What the admin port tells. */
+/** What the admin port tells and does. */
 export interface AdminOptions {
   /** Whether requests are served: a valid rule set is in force and no shutdown has begun. */
   readonly ready: () => Readiness;
+  /** Forward-auth; it is asked with the request-target as it came. */
+  readonly decisions: {
+    owns(rawTarget: string): boolean;
+    answer(message: IncomingMessage, response: ServerResponse, rawTarget: string): void;
+  };
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** The rules in force, as JSON has them. */
+  readonly rules: () => object;
+  /** What changes all the time. @param seq decisions after this number */
+  readonly status: (seq: number) => object;
+  /** What would become of a request. @throws RangeError where the question makes no sense */
+  readonly explain: (question: ExplainQuestion) => object;
+  /** Forgets the answers about one token, or all. @returns how many */
+  readonly purge: (token?: string) => number;
+  readonly access: AccessOptions;
+  /** Questions of proxies carry their clients' header fields; in bytes. */
+  readonly maxHeaderBytes: number;
+}
+
+/** A request to explain, as `POST /explain` has it. */
+export interface ExplainQuestion {
+  readonly method: string;
+  readonly url: string;
+  /** What its token holds; a request without a token where all are absent. */
+  readonly scopes?: readonly string[];
+  readonly audience?: readonly string[];
+  readonly issuer?: string;
+  readonly subject?: string;
+  readonly clientId?: string;
 }
 
 /** The answer of `/health/ready`. */
@@ -25,14 +57,51 @@ export interface LastReload {
   readonly errors: number;
 }
 
+/** Largest body of a request, in bytes. */
+const BODY_LIMIT = 65_536;
+/** Longest time for a request to arrive, in milliseconds. */
+const REQUEST_TIMEOUT = 30_000;
+
 /**
  * Builds the admin listener. It is a server of its own: nothing of it can be reached on the proxy port.
  */
 export function createAdmin(options: AdminOptions): FastifyInstance {
-  const app = fastify({ logger: false, forceCloseConnections: true, return503OnClosing: false });
-  app.addHook('onSend', async (_request, reply) => {
-    reply.header('cache-control', 'no-store');
+  const { decisions, metrics } = options;
+  const access = createAccess(options.access);
+  const app = fastify({
+    logger: false,
+    forceCloseConnections: true,
+    return503OnClosing: false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT,
+    http: { maxHeaderSize: options.maxHeaderBytes },
+    // The router sees nothing of a question: its path is another server's.
+    rewriteUrl: (message: IncomingMessage) => (decisions.owns(message.url ?? '') ? '/' : (message.url ?? '')),
+  } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
+  app.removeContentTypeParser('text/plain');
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const message = request.raw as IncomingMessage & { originalUrl?: string };
+    const target = message.originalUrl ?? message.url ?? '';
+    if (decisions.owns(target)) {
+      reply.hijack();
+      decisions.answer(message, reply.raw, target);
+      return;
+    }
+    done();
   });
+  app.addHook('onSend', async (_request, reply) => {
+    reply.headers({
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'cross-origin-resource-policy': 'same-origin',
+    });
+    if (!reply.hasHeader('content-security-policy')) {
+      reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+    }
+  });
+
   app.get('/health/alive', async () => ({ status: 'ok' }));
   app.get('/health/ready', async (_request, reply) => {
     const readiness = options.ready();
@@ -40,10 +109,124 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     return { status: readiness.status, rules: readiness.rules };
   });
   app.get('/version', async () => ({ version }));
+  app.get('/metrics', async (_request, reply) => {
+    reply.type(metrics.contentType);
+    return metrics.text();
+  });
+
+  const readable = { onRequest: reading(access) };
+  const page = readPage();
+  app.get('/', readable, async (_request, reply) => {
+    reply.type('text/html; charset=utf-8').header('content-security-policy', page.policy);
+    return page.html;
+  });
+  app.get('/rules', readable, async () => options.rules());
+  app.get('/status', readable, async (request) => options.status(sequence(request)));
+  app.post('/explain', readable, async (request) => {
+    try {
+      return options.explain(readQuestion(request.body));
+    } catch (error) {
+      if (error instanceof RangeError) throw invalid(error.message);
+      throw error;
+    }
+  });
+  app.post(
+    '/cache/purge',
+    {
+      onRequest: [
+        reading(access),
+        (request, reply, done) => {
+          const refusal = access.write(request.raw.socket, request.headers.authorization);
+          if (refusal === undefined) return done();
+          if (refusal.code === 401) reply.header('www-authenticate', 'Bearer realm="scopegate admin"');
+          turnAway(reply, refusal);
+        },
+      ],
+    },
+    async (request) => ({ purged: options.purge(purgedToken(request.body)) }),
+  );
+
   app.setNotFoundHandler((_request, reply) => {
-    reply
-      .code(404)
-      .send({ error: { code: 404, status: 'Not Found', message: 'The admin port has no such page' } });
+    turnAway(reply, { code: 404, message: 'The admin port has no such page' });
+  });
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+    const code = error.statusCode ?? 500;
+    const known = code >= 400 && code < 500;
+    turnAway(reply, { code: known ? code : 500, message: known ? error.message : 'The admin port failed' });
   });
   return app;
+}
+
+function reading(access: Access) {
+  return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+    const refusal = access.read(request.headers.host);
+    if (refusal === undefined) done();
+    else turnAway(reply, refusal);
+  };
+}
+
+const PHRASES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  500: 'Internal Server Error',
+};
+
+function turnAway(
+  reply: FastifyReply,
+  { code, message }: AccessRefusal | { code: number; message: string },
+): void {
+  reply.code(code).send({ error: { code, status: PHRASES[code] ?? 'Error', message } });
+}
+
+function invalid(message: string): Error {
+  return Object.assign(new Error(message), { statusCode: 400 });
+}
+
+function sequence(request: FastifyRequest): number {
+  const { after = '0' } = request.query as { after?: unknown };
+  if (typeof after !== 'string' || !/^[0-9]{1,15}$/.test(after)) throw invalid('after must be a number');
+  return Number(after);
+}
+
+/** The token to forget, or undefined for all. A body is needed: no other site's form can send JSON. */
+function purgedToken(body: unknown): string | undefined {
+  const { token, all, ...more } = object(body);
+  if (Object.keys(more).length === 0) {
+    if (typeof token === 'string' && token !== '' && all === undefined) return token;
+    if (token === undefined && all === true) return undefined;
+  }
+  throw invalid('The body must be {"all":true} or {"token":"…"}');
+}
+
+const LISTS = ['scopes', 'audience'] as const;
+const TEXTS = ['issuer', 'subject', 'clientId'] as const;
+
+function readQuestion(body: unknown): ExplainQuestion {
+  const given = object(body);
+  const known = new Set<string>(['method', 'url', ...LISTS, ...TEXTS]);
+  for (const name of Object.keys(given))
+    if (!known.has(name)) throw invalid(`${name} is no field of a question`);
+  const { method, url } = given;
+  if (typeof method !== 'string' || typeof url !== 'string') throw invalid('method and url are needed');
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method)) throw invalid('method must be a token');
+  for (const name of LISTS) {
+    const value = given[name];
+    const fits = Array.isArray(value) && value.every((item) => typeof item === 'string');
+    if (value !== undefined && !fits) throw invalid(`${name} must be a list of texts`);
+  }
+  for (const name of TEXTS) {
+    if (given[name] !== undefined && typeof given[name] !== 'string') throw invalid(`${name} must be a text`);
+  }
+  return given as unknown as ExplainQuestion;
+}
+
+function object(body: unknown): Record<string, unknown> {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw invalid('The body must be a JSON object');
+  }
+  return body as Record<string, unknown>;
 }

@@ -1,0 +1,189 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Audit } from '../audit.js';
+import { type Allowed, type Decision, type Denied, decide, type RuleTable } from '../decide.js';
+import { denial } from '../errors.js';
+import { drain, refuse } from '../forward/refusal.js';
+import type { Services } from '../handlers/strategy.js';
+import { readFields } from '../request/fields.js';
+import { requestIdOf } from '../request/identifier.js';
+import type { Peer } from '../request/peer.js';
+import { type Described, type DescriptionRefusal, type Form, readDescribed } from './described.js';
+import { type IdentityFields, identityFields } from './identity.js';
+
+/** What the endpoint needs of the running gateway. */
+export interface DecisionsOptions {
+  /** The rules in force; asked once a question. */
+  readonly rules: () => RuleTable;
+  readonly services: Services;
+  /** Who asks; only trusted peers are answered. */
+  readonly peerOf: (socket: Socket) => Peer;
+  /** Told of every question, and of every one that is answered. */
+  readonly entered: () => void;
+  readonly audit: Audit;
+  /** Told of what should never happen. */
+  readonly onCrash: (error: unknown) => void;
+  readonly realm: string;
+  /** Longer targets are refused, in bytes. */
+  readonly maxTargetBytes: number;
+  /** The path questions come to, such as `/decisions`: begins with `/`, does not end with it. */
+  readonly prefix: string;
+  readonly describedBy: Form | 'any';
+  readonly identity: IdentityFields;
+}
+
+/** Answers proxies that ask whether to let a request through (forward-auth). */
+export interface Decisions {
+  /** Whether a raw request-target is a question. */
+  owns(rawTarget: string): boolean;
+  /** Answers one: 200 with the identity, or what the proxy's client is to be told. */
+  answer(message: IncomingMessage, response: ServerResponse, rawTarget: string): void;
+}
+
+/**
+ * Builds the endpoint. It decides by the very function that the proxy decides by, about the request that a trusted
+ * peer describes; the credentials are those the question itself carries.
+ */
+export function createDecisions(options: DecisionsOptions): Decisions {
+  const { prefix } = options;
+  return {
+    owns: (rawTarget) =>
+      rawTarget.startsWith(prefix) &&
+      (rawTarget.length === prefix.length || '/?'.includes(rawTarget.charAt(prefix.length))),
+    answer: (message, response, rawTarget) =>
+      new Answering(options, message, response).decide(rawTarget.slice(prefix.length)),
+  };
+}
+
+/** One question on its way. */
+class Answering {
+  readonly #options: DecisionsOptions;
+  readonly #message: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #peer: Peer;
+  readonly #requestId: string;
+  readonly #started = performance.now();
+  #decided: number | undefined;
+  #described: Described | undefined;
+  #reported = false;
+
+  constructor(options: DecisionsOptions, message: IncomingMessage, response: ServerResponse) {
+    this.#options = options;
+    this.#message = message;
+    this.#response = response;
+    this.#peer = options.peerOf(message.socket);
+    this.#requestId = requestIdOf(message, this.#peer);
+  }
+
+  decide(rest: string): void {
+    const { entered, rules, services } = this.#options;
+    entered();
+    try {
+      const described = this.#read(rest);
+      if ('refused' in described) {
+        this.#settle({ allowed: false, denial: denial(described.error, described.refused) });
+        return;
+      }
+      this.#described = described;
+      const decision = decide(rules(), described.method, described.target, described.fields, services);
+      if (decision instanceof Promise) {
+        decision.then(
+          (settled) => this.#settle(settled),
+          (error: unknown) => this.#crash(error),
+        );
+      } else {
+        this.#settle(decision);
+      }
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  #read(rest: string): Described | DescriptionRefusal {
+    if (!this.#peer.trusted) {
+      return { error: 'untrusted_peer', refused: 'the peer is none of trustedProxies' };
+    }
+    const { describedBy, maxTargetBytes } = this.#options;
+    const fields = readFields(this.#message.rawHeaders, this.#message.httpVersion);
+    if ('refused' in fields) return fields;
+    return readDescribed({ method: this.#message.method ?? '', rest, fields }, describedBy, maxTargetBytes);
+  }
+
+  #settle(decision: Decision): void {
+    this.#decided ??= performance.now();
+    try {
+      if (this.#message.socket.destroyed) this.#report(decision, 0, 'client_closed');
+      else if (decision.allowed) this.#letThrough(decision);
+      else this.#refuse(decision);
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  #letThrough(decision: Allowed): void {
+    this.#response.writeHead(200, [
+      'content-length',
+      '0',
+      'cache-control',
+      'no-store',
+      ...this.#identity(decision),
+    ]);
+    this.#response.end();
+    drain(this.#message);
+    this.#report(decision, 200);
+  }
+
+  /** Whom the request acts for; what the rule's mutators say of it stands in place of the same field of ours. */
+  #identity({ subject, mutations }: Allowed): string[] {
+    const stated = (mutations?.headers ?? []).flat();
+    const names = new Set((mutations?.headers ?? []).map(([name]) => name.toLowerCase()));
+    const own = Object.entries(this.#options.identity).filter(([name]) => !names.has(name.toLowerCase()));
+    return [...identityFields(subject, Object.fromEntries(own)), ...stated];
+  }
+
+  #refuse(decision: Denied): void {
+    this.#report(decision, refuse(this.#message, this.#response, decision.denial, this.#options.realm));
+  }
+
+  /** A fault of our own: never an answer that could be taken for "allowed". */
+  #crash(error: unknown): void {
+    this.#options.onCrash(error);
+    const decision: Denied = { allowed: false, denial: denial('internal', 'the gateway failed') };
+    if (this.#response.headersSent) {
+      this.#response.destroy();
+      this.#report(decision, this.#response.statusCode);
+    } else {
+      this.#refuse(decision);
+    }
+  }
+
+  #report(decision: Decision, status: number, cause?: string): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    const now = performance.now();
+    const denied = decision.allowed ? undefined : decision.denial;
+    const { method = this.#message.method ?? '', target } = this.#described ?? {};
+    this.#options.audit({
+      entrance: 'decisions',
+      requestId: this.#requestId,
+      peer: this.#peer.address,
+      method,
+      host: target?.host,
+      path: decision.allowed ? decision.path : target?.path,
+      rule: decision.rule?.id,
+      decision: decision.allowed ? 'allow' : 'deny',
+      error: denied?.error,
+      reason: denied?.reason,
+      subject: decision.subject?.subject,
+      clientId: decision.subject?.clientId,
+      introspection: decision.introspection?.from,
+      introspectionMs: decision.introspection?.ms,
+      decisionMs: (this.#decided ?? now) - this.#started,
+      status,
+      upstreamStatus: undefined,
+      upstreamMs: undefined,
+      cause,
+      ms: now - this.#started,
+    });
+  }
+}
