@@ -3,10 +3,9 @@ import { buildConnector, Pool } from 'undici';
 import { denial } from '../errors.js';
 import type { Fields } from '../request/fields.js';
 import type { Peer } from '../request/peer.js';
-import type { Mutations, Removal } from './changes.js';
 import { Exchange, type ExchangeResult } from './exchange.js';
-import { refuse } from './refusal.js';
-import { requestFields } from './request.js';
+import { drain, refuse } from './refusal.js';
+import { forwardsLeft, requestFields } from './request.js';
 import { Upload } from './upload.js';
 import type { Upstream } from './upstream.js';
 
@@ -41,12 +40,6 @@ export interface Passage {
   readonly path: string;
   /** Milliseconds until the upstream's answer must have begun. */
   readonly timeout: number;
-  /** What mutators write on any rule: the client's copies never pass. */
-  readonly statements?: Removal | undefined;
-  /** What the mutators of this request's rule made of it. */
-  readonly mutations?: Mutations | undefined;
-  /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
-  readonly cors?: readonly string[] | undefined;
 }
 
 /** Forwards allowed requests to upstreams. */
@@ -94,12 +87,19 @@ export function createForwarder(options: ForwardOptions): Forwarder {
 
   return {
     forward(passage, done) {
-      const { message, response, fields, upstream, cors } = passage;
+      const { message, response, fields, upstream } = passage;
       const stop = (error: Parameters<typeof denial>[0], reason: string): void => {
-        done({ status: refuse(message, response, denial(error, reason), options.realm, cors), error });
+        done({ status: refuse(message, response, denial(error, reason), options.realm), error });
       };
       if (options.maxBodyBytes > 0 && (fields.contentLength ?? 0) > options.maxBodyBytes) {
         return stop('body_too_large', 'the request body is too large');
+      }
+      const left = forwardsLeft(message.method, fields);
+      if (left === 0) {
+        // The gateway is the final recipient, and has nothing to say.
+        response.writeHead(204).end();
+        drain(message);
+        return done({ status: 204 });
       }
       const headers = requestFields(fields, {
         peer: passage.peer,
@@ -107,8 +107,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         requestId: passage.requestId,
         via: options.via,
         version: message.httpVersion,
-        statements: passage.statements,
-        mutations: passage.mutations,
+        maxForwards: left === undefined ? undefined : left - 1,
       });
       if (headers === undefined) return stop('loop_detected', 'the request has passed this gateway before');
 
@@ -118,7 +117,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
       const upload = hasBody
         ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout)
         : undefined;
-      const exchange = new Exchange(message, response, upload, options.realm, options.idleTimeout, cors, done);
+      const exchange = new Exchange(message, response, upload, options.realm, options.idleTimeout, done);
       try {
         const free = poolOf(upstream).dispatch(
           {

@@ -1,6 +1,5 @@
-import type { Fields } from '../request/fields.js';
+import { type Fields, singleField } from '../request/fields.js';
 import type { Peer } from '../request/peer.js';
-import { cookieField, type Mutations, type Removal } from './changes.js';
 import { HOP_BY_HOP } from './hop.js';
 import { isManaged } from './identity.js';
 
@@ -14,10 +13,8 @@ export interface Statement {
   readonly via: string;
   /** The version the request came in, such as `1.1`. */
   readonly version: string;
-  /** What mutators write on any rule: the client's copies never pass. */
-  readonly statements?: Removal | undefined;
-  /** What the mutators of this request's rule made of it. */
-  readonly mutations?: Mutations | undefined;
+  /** What Max-Forwards has left after this hop, where the method makes it count (RFC 9110 §7.6.2). */
+  readonly maxForwards?: number | undefined;
 }
 
 /** More hops than any honest chain of proxies has. */
@@ -36,9 +33,7 @@ export type UpstreamFields = string[] | undefined;
  */
 export function requestFields(fields: Fields, statement: Statement): UpstreamFields {
   const { raw, names, connection } = fields;
-  const { peer, host, requestId, via, version, statements, mutations } = statement;
-  const cookies = cookiesOf(statements, mutations);
-  let cookie = '';
+  const { peer, host, requestId, via, version, maxForwards } = statement;
   const sent: string[] = ['host', host];
   let hops = '';
   let forwardedFor: string | undefined;
@@ -50,6 +45,9 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     const name = names[i] as string;
     const value = raw[i * 2 + 1] as string;
     switch (name) {
+      case 'max-forwards':
+        sent.push(name, maxForwards === undefined ? value : String(maxForwards));
+        continue;
       case 'host':
       case 'expect':
       case 'content-length':
@@ -72,18 +70,8 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
         continue;
     }
     if (HOP_BY_HOP.has(name) || isManaged(name) || connection?.includes(name) === true) continue;
-    if (statements?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true) continue;
-    if (cookies && name === 'cookie') {
-      cookie = cookie === '' ? value : `${cookie}; ${value}`;
-      continue;
-    }
     sent.push(name, value);
   }
-  if (cookies) {
-    cookie = cookieField(cookie, [statements, mutations?.replaced], mutations?.cookies ?? []);
-    if (cookie !== '') sent.push('cookie', cookie);
-  }
-  for (const [name, value] of mutations?.headers ?? []) sent.push(name, value);
 
   if (hops !== '') {
     const entries = hops.split(',');
@@ -113,9 +101,14 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
   return sent;
 }
 
-/** Whether any mutator has to do with cookies; where none has, they go as they came. */
-function cookiesOf(statements: Removal | undefined, mutations: Mutations | undefined): boolean {
-  return (statements?.cookies.size ?? 0) + (mutations?.replaced.cookies.size ?? 0) > 0;
+/**
+ * How often an OPTIONS may still be forwarded (RFC 9110 §7.6.2); undefined where the request does not say so once and
+ * in digits. Other methods pass the field on as it is.
+ */
+export function forwardsLeft(method: string | undefined, fields: Fields): number | undefined {
+  if (method !== 'OPTIONS') return undefined;
+  const value = singleField(fields, 'max-forwards');
+  return typeof value === 'string' && /^[0-9]{1,9}$/.test(value) ? Number(value) : undefined;
 }
 
 /** RFC 7239 §6: an IPv6 address is bracketed and quoted. */
