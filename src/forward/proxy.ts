@@ -3,6 +3,7 @@ import { buildConnector, Pool } from 'undici';
 import { denial } from '../errors.js';
 import type { Fields } from '../request/fields.js';
 import type { Peer } from '../request/peer.js';
+import type { Mutations, Removal } from './changes.js';
 import { Exchange, type ExchangeResult } from './exchange.js';
 import { drain, refuse } from './refusal.js';
 import { forwardsLeft, requestFields } from './request.js';
@@ -40,6 +41,12 @@ export interface Passage {
   readonly path: string;
   /** Milliseconds until the upstream's answer must have begun. */
   readonly timeout: number;
+  /** What mutators write on any rule: the client's copies never pass. */
+  readonly statements?: Removal | undefined;
+  /** What the mutators of this request's rule made of it. */
+  readonly mutations?: Mutations | undefined;
+  /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
+  readonly cors?: readonly string[] | undefined;
 }
 
 /** Forwards allowed requests to upstreams. */
@@ -87,9 +94,9 @@ export function createForwarder(options: ForwardOptions): Forwarder {
 
   return {
     forward(passage, done) {
-      const { message, response, fields, upstream } = passage;
+      const { message, response, fields, upstream, cors } = passage;
       const stop = (error: Parameters<typeof denial>[0], reason: string): void => {
-        done({ status: refuse(message, response, denial(error, reason), options.realm), error });
+        done({ status: refuse(message, response, denial(error, reason), options.realm, cors), error });
       };
       if (options.maxBodyBytes > 0 && (fields.contentLength ?? 0) > options.maxBodyBytes) {
         return stop('body_too_large', 'the request body is too large');
@@ -107,6 +114,8 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         requestId: passage.requestId,
         via: options.via,
         version: message.httpVersion,
+        statements: passage.statements,
+        mutations: passage.mutations,
         maxForwards: left === undefined ? undefined : left - 1,
       });
       if (headers === undefined) return stop('loop_detected', 'the request has passed this gateway before');
@@ -117,7 +126,15 @@ export function createForwarder(options: ForwardOptions): Forwarder {
       const upload = hasBody
         ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout)
         : undefined;
-      const exchange = new Exchange(message, response, upload, options.realm, options.idleTimeout, done);
+      const exchange = new Exchange(
+        message,
+        response,
+        upload,
+        options.realm,
+        options.idleTimeout,
+        cors,
+        done,
+      );
       try {
         const free = poolOf(upstream).dispatch(
           {

@@ -1,5 +1,6 @@
 import { type Fields, singleField } from '../request/fields.js';
 import type { Peer } from '../request/peer.js';
+import { cookieField, type Mutations, type Removal } from './changes.js';
 import { HOP_BY_HOP } from './hop.js';
 import { isManaged } from './identity.js';
 
@@ -13,6 +14,10 @@ export interface Statement {
   readonly via: string;
   /** The version the request came in, such as `1.1`. */
   readonly version: string;
+  /** What mutators write on any rule: the client's copies never pass. */
+  readonly statements?: Removal | undefined;
+  /** What the mutators of this request's rule made of it. */
+  readonly mutations?: Mutations | undefined;
   /** What Max-Forwards has left after this hop, where the method makes it count (RFC 9110 §7.6.2). */
   readonly maxForwards?: number | undefined;
 }
@@ -33,7 +38,9 @@ export type UpstreamFields = string[] | undefined;
  */
 export function requestFields(fields: Fields, statement: Statement): UpstreamFields {
   const { raw, names, connection } = fields;
-  const { peer, host, requestId, via, version, maxForwards } = statement;
+  const { peer, host, requestId, via, version, maxForwards, statements, mutations } = statement;
+  const cookies = cookiesOf(statements, mutations);
+  let cookie = '';
   const sent: string[] = ['host', host];
   let hops = '';
   let forwardedFor: string | undefined;
@@ -70,8 +77,18 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
         continue;
     }
     if (HOP_BY_HOP.has(name) || isManaged(name) || connection?.includes(name) === true) continue;
+    if (statements?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true) continue;
+    if (cookies && name === 'cookie') {
+      cookie = cookie === '' ? value : `${cookie}; ${value}`;
+      continue;
+    }
     sent.push(name, value);
   }
+  if (cookies) {
+    cookie = cookieField(cookie, [statements, mutations?.replaced], mutations?.cookies ?? []);
+    if (cookie !== '') sent.push('cookie', cookie);
+  }
+  for (const [name, value] of mutations?.headers ?? []) sent.push(name, value);
 
   if (hops !== '') {
     const entries = hops.split(',');
@@ -99,6 +116,11 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     requestId,
   );
   return sent;
+}
+
+/** Whether any mutator has to do with cookies; where none has, they go as they came. */
+function cookiesOf(statements: Removal | undefined, mutations: Mutations | undefined): boolean {
+  return (statements?.cookies.size ?? 0) + (mutations?.replaced.cookies.size ?? 0) > 0;
 }
 
 /**
