@@ -7,6 +7,7 @@ import type { IntrospectionTrace } from './introspection/introspector.js';
 import { type MutatorChain, mutate } from './mutators/chain.js';
 import type { Fields } from './request/fields.js';
 import { MARK, readings, type Target } from './request/target.js';
+import { withoutParameter } from './request/token.js';
 
 /** What a rule's path may contain beyond the strict default (docs/paths.md); every one is off unless the rule says so. */
 export interface PathAllowances {
@@ -75,8 +76,15 @@ export interface Allowed {
   readonly rule: Rule;
   /** The path to send: the very one that was matched. */
   readonly path: string;
+  /**
+   * The query to send, where it is not the one that came: a token was taken out of it. The answer is then private
+   * (RFC 6750 §2.3).
+   */
+  readonly query?: string;
   readonly subject: Subject;
   readonly introspection?: IntrospectionTrace;
+  /** What the rule's mutators made of the request; undefined where it has none, or nothing is forwarded. */
+  readonly mutations?: Mutations;
 }
 
 /** The request is refused, with a row of the error table. */
@@ -88,8 +96,6 @@ export interface Denied {
   /** Whom the refused token was for, if it was understood. */
   readonly subject?: Subject;
   readonly introspection?: IntrospectionTrace;
-  /** What the rule's mutators made of the request; undefined where it has none, or nothing is forwarded. */
-  readonly mutations?: Mutations;
 }
 
 /**
@@ -165,6 +171,7 @@ function attempt(
   request: Attempt,
   services: Services,
   from: number,
+  passed?: Denial,
 ): Decision | Promise<Decision> {
   for (let i = from; i < rule.strategies.length; i++) {
     const outcome = (rule.strategies[i] as AccessStrategy).authenticate(request, services);
@@ -172,13 +179,12 @@ function attempt(
       return outcome.then((settled) =>
         settled.kind === 'pass'
           ? attempt(rule, path, request, services, i + 1, settled.denial ?? passed)
-          : conclude(settled, rule, path, request, services),
+          : conclude(settled, rule, i, path, request, services),
       );
     }
-    if (outcome.kind !== 'pass') return conclude(outcome, rule, path, request, services);
+    if (outcome.kind !== 'pass') return conclude(outcome, rule, i, path, request, services);
     passed = outcome.denial ?? passed;
   }
-  passed?: Denial,
   const scopes = rule.strategies.flatMap((strategy) => strategy.requiredScopes);
   return {
     allowed: false,
@@ -187,9 +193,11 @@ function attempt(
   };
 }
 
+/** @param decider the index of the strategy whose outcome it is */
 function conclude(
   outcome: Exclude<Outcome, { kind: 'pass' }>,
   rule: Rule,
+  decider: number,
   path: string,
   request: Attempt,
   services: Services,
@@ -198,12 +206,15 @@ function conclude(
     const { kind: _, ...rest } = outcome;
     return { allowed: false, rule, ...rest };
   }
-}
   const { subject, introspection } = outcome;
-  const allowed: Allowed =
+  let allowed: Allowed =
     introspection === undefined
       ? { allowed: true, rule, path, subject }
       : { allowed: true, rule, path, subject, introspection };
+  const source = rule.strategies[decider]?.tokenSource;
+  if (source !== undefined && 'query_parameter' in source) {
+    allowed = { ...allowed, query: withoutParameter(request.target.query, source.query_parameter) };
+  }
   if (rule.mutators === undefined || services.forwards === false) return allowed;
   return change(allowed, rule.mutators, request, services);
 }
@@ -220,7 +231,7 @@ function change(
     method,
     host: target.host,
     path,
-    query: target.query,
+    query: allowed.query ?? target.query,
     rawHeaders: fields.raw,
     pattern: rule.pattern,
   };
@@ -236,3 +247,4 @@ function change(
       : { ...allowed, mutations };
   const mutated = mutate(mutators, subject.subject, subject.claims ?? {}, match, services);
   return mutated instanceof Promise ? mutated.then(settle) : settle(mutated);
+}

@@ -187,7 +187,8 @@ class Visit {
         peer: this.#peer,
         requestId: this.#requestId,
         upstream: decision.rule.upstream,
-        path: decision.path + arrival.target.query,
+        path: decision.path + (decision.query ?? arrival.target.query),
+        isPrivate: decision.query !== undefined,
         timeout: decision.rule.timeout,
         statements: this.#table?.statements,
         mutations: decision.mutations,
@@ -220,6 +221,8 @@ class Visit {
       headers,
       ...(expiresAt === undefined ? {} : { expiresAt }),
     });
+    // The plugin takes the query from the message.
+    if (decision.query !== undefined) this.#message.url = decision.path + decision.query;
     this.#report(decision, { status: 101 });
     this.#proceed();
   }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { denial, type ErrorName } from '../errors.js';
 import { drain, refuse } from './refusal.js';
-import { bodiless, responseFields, trailerFields } from './response.js';
+import { bodiless, type Overlay, responseFields, trailerFields } from './response.js';
 import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './upload.js';
 
 /** How one exchange with an upstream ended. */
@@ -48,7 +48,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #upload: Upload | undefined;
   readonly #realm: string;
   readonly #stallTimeout: number;
-  readonly #cors: readonly string[] | undefined;
+  readonly #overlay: Overlay;
   readonly #done: (result: ExchangeResult) => void;
   readonly #started = performance.now();
 
@@ -67,7 +67,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /**
    * @param upload the request's body, if it has one
    * @param stallTimeout milliseconds a client may leave the answer unread, 0 for ever
-   * @param cors the answer's CORS fields, in place of the upstream's
+   * @param overlay what the gateway itself has to say in the answer
    * @param done called exactly once, when the exchange is over
    */
   constructor(
@@ -76,7 +76,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     upload: Upload | undefined,
     realm: string,
     stallTimeout: number,
-    cors: readonly string[] | undefined,
+    overlay: Overlay,
     done: (result: ExchangeResult) => void,
   ) {
     this.#message = message;
@@ -84,7 +84,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#upload = upload;
     this.#realm = realm;
     this.#stallTimeout = stallTimeout;
-    this.#cors = cors;
+    this.#overlay = overlay;
     this.#done = done;
     response.on('close', this.#onClose);
   }
@@ -117,7 +117,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#upstreamMs = performance.now() - this.#started;
     this.#resume = resume;
     const response = this.#response;
-    const { fields, trailers } = responseFields(raw, status, this.#cors);
+    const { fields, trailers } = responseFields(raw, status, this.#overlay);
     if (
       trailers.length > 0 &&
       this.#message.httpVersion === '1.1' &&
@@ -179,7 +179,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#settle({ status: response.headersSent ? response.statusCode : 0, cause: 'client_closed' });
     } else if (!response.headersSent) {
       const name = errorFor(error, cause);
-      const status = refuse(this.#message, response, denial(name, REASONS[name]), this.#realm, this.#cors);
+      const status = refuse(
+        this.#message,
+        response,
+        denial(name, REASONS[name]),
+        this.#realm,
+        this.#overlay.cors,
+      );
       this.#settle({ status, error: name, cause });
     } else if (response.writableEnded) {
       this.#settle({ status: response.statusCode });

@@ -47,6 +47,8 @@ export interface Passage {
   readonly mutations?: Mutations | undefined;
   /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
   readonly cors?: readonly string[] | undefined;
+  /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
+  readonly isPrivate?: boolean;
 }
 
 /** Forwards allowed requests to upstreams. */
@@ -132,7 +134,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         upload,
         options.realm,
         options.idleTimeout,
-        cors,
+        passage,
         done,
       );
       try {

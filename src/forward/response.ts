@@ -7,6 +7,14 @@ export interface ClientFields {
   readonly trailers: readonly string[];
 }
 
+/** What the gateway itself has to say in an upstream's answer. */
+export interface Overlay {
+  /** Its own CORS fields, which replace the upstream's; undefined leaves those alone. */
+  readonly cors?: readonly string[] | undefined;
+  /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
+  readonly isPrivate?: boolean;
+}
+
 /** Fields that make no sense without content (RFC 9110 §8.6, §15.4.5). */
 export function bodiless(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304;
@@ -18,17 +26,17 @@ export function bodiless(method: string, status: number): boolean {
  *
  * @param raw as undici hands them over: name, value, name, value …
  * @param status the final status; 304 loses its Content-Length, because what it may state is not what follows
- * @param cors the gateway's own CORS fields, which replace the upstream's; undefined leaves those alone
  */
 export function responseFields(
   raw: readonly Buffer[],
   status: number,
-  cors?: readonly string[],
+  { cors, isPrivate = false }: Overlay = {},
 ): ClientFields {
   const fields: string[] = [];
   let listed: string[] | undefined;
   let announced: string | undefined;
   let chunked = true;
+  let stored = true;
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as Buffer).toString('latin1');
     const lower = name.toLowerCase();
@@ -39,6 +47,10 @@ export function responseFields(
       continue;
     }
     if (cors !== undefined && lower.startsWith(CORS_PREFIX)) continue;
+    if (isPrivate && lower === 'cache-control') {
+      if (/no-store/i.test((raw[i + 1] as Buffer).toString('latin1'))) stored = false;
+      continue;
+    }
     if (lower === 'content-length') {
       if (status === 304 || status === 204) continue;
       chunked = false;
@@ -52,6 +64,7 @@ export function responseFields(
       : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
   const kept = listed === undefined ? fields : without(fields, listed);
   if (cors !== undefined) kept.push(...cors);
+  if (isPrivate) kept.push('cache-control', stored ? 'private' : 'private, no-store');
   return { fields: kept, trailers };
 }
 

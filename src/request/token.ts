@@ -79,8 +79,24 @@ function checked(token: string): Credential {
 
 function mentions(query: string, name: string): boolean {
   // The cheap test first: a parameter of that name has either the name or an escape in it.
-  if (query === '' || !(query.includes(name) || query.includes('%'))) return false;
+  if (query === '' || !(query.includes(name) || /[%+]/.test(query))) return false;
   return new URLSearchParams(query).has(name);
+}
+
+/**
+ * A query without one parameter, byte by byte as it was otherwise.
+ *
+ * @param query with its `?`, or empty
+ * @param name as it is when decoded
+ */
+export function withoutParameter(query: string, name: string): string {
+  if (!mentions(query, name)) return query;
+  // The `&` keeps a `?` at the start of a name from being taken for the query's own.
+  const kept = query
+    .slice(1)
+    .split('&')
+    .filter((pair) => !new URLSearchParams(`&${pair}`).has(name));
+  return kept.length === 0 ? '' : `?${kept.join('&')}`;
 }
 
 /** RFC 6265 §4.2.1: `name=value` pairs; a quoted value keeps its quotes off. */
