@@ -13,7 +13,6 @@ export const cookie: MutatorKind = {
     properties: {
       cookies: {
         type: 'object',
-        propertyNames: { pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" },
         additionalProperties: { type: 'string' },
       },
     },

@@ -6,6 +6,8 @@ import { parseTemplate, renderText, type Template, TemplateError } from './templ
 /** A name and the template of its value. */
 export type Entry = readonly [name: string, template: Template];
 
+const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+
 /**
  * Parses the templates of a mapping.
  *
@@ -14,6 +16,7 @@ export type Entry = readonly [name: string, template: Template];
  */
 export function templates(at: string, values: Readonly<Record<string, string>>): Entry[] {
   return Object.entries(values).map(([name, text]) => {
+    if (!TOKEN.test(name)) throw new ConfigError([at, name], `"${name}" is no name (RFC 9110 section 5.6.2)`);
     try {
       return [name, parseTemplate(text)] as const;
     } catch (error) {

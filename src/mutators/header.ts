@@ -16,7 +16,6 @@ export const header: MutatorKind = {
     properties: {
       headers: {
         type: 'object',
-        propertyNames: { pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" },
         additionalProperties: { type: 'string' },
       },
     },

@@ -122,7 +122,7 @@ function parseAction(action: string): Expression {
 
 function unserved(action: string): string {
   const [word = ''] = action.split(/\s/, 1);
-  const what = /^[A-Za-z]+$/.test(word) ? `the function or keyword "${word}"` : `"{{ ${action} }}"`;
+  const what = /^[A-Za-z]\w*$/.test(word) ? `the function or keyword "${word}"` : `"{{ ${action} }}"`;
   return `${what} is not served in templates: ${FORMS}`;
 }
 

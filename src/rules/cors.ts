@@ -73,6 +73,27 @@ export function compileCors(
   if (Number.isNaN(maxAge))
     error([...base, 'maxAge'], 'invalid-value', 'must be a duration such as 10m or 1h30m');
   const any = exact.has('*');
+  if (any && entry.allowCredentials === true) {
+    const problem = 'with allowCredentials, "*" would let every page act as its visitor; name the origins';
+    error([...base, 'allowCredentials'], 'invalid-value', problem);
+  }
+  const warn = (index: number, problem: string): void => {
+    const path = [...base, 'allowOrigins', index];
+    const message = `${path.join('.')}: ${problem}`;
+    findings.push({ ...document.at(path), level: 'warning', code: 'cors-open-origin', message });
+  };
+  (entry.allowOrigins ?? []).forEach(({ prefix, regex }, index) => {
+    if (prefix !== undefined && /^[^:]*(:\/\/[^:/]*)?$/.test(prefix)) {
+      warn(
+        index,
+        `${prefix} is also the beginning of names that belong to others, such as ${prefix}.example`,
+      );
+    }
+    // Nobody can own this one, so an expression that takes it takes any.
+    if (regex !== undefined && patterns.some((pattern) => pattern.test('https://anybody.invalid'))) {
+      warn(index, 'takes any origin');
+    }
+  });
   return {
     policy: {
       answers: true,
