@@ -7,10 +7,14 @@ import type { Test } from 'tap';
  * What a machine may lack, and how to see whether it is there. The names are those of `TEST_REQUIRE`.
  */
 const PROBES = {
+  caddy: () => onPath('caddy'),
+  chromium: () => onPath('chromium'),
   curl: () => onPath('curl'),
   docker: () => runs('docker', ['compose', 'version']) || onPath('docker-compose'),
+  haproxy: () => onPath('haproxy'),
   httpbin: () => onPath('gunicorn') && runs('/usr/bin/python3', ['-c', 'import httpbin']),
   nginx: () => onPath('nginx'),
+  promtool: () => onPath('promtool'),
   redis: () => onPath('redis-server'),
 } as const satisfies Record<string, () => boolean>;
 

@@ -240,7 +240,7 @@ export const settingsSchema: SettingSchema = {
           ),
           identity: map(
             'Header fields of the answer 200 that tell the proxy whom the request acts for, by the claim they hold: sub, scope, client_id, or any other of the token.',
-            { 'X-User': 'sub', 'X-Subject': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
+            { 'X-User': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
           ),
         },
       ),

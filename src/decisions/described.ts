@@ -29,7 +29,7 @@ export interface DescriptionRefusal {
 /** A proxy's question as it arrived. */
 export interface Question {
   readonly method: string;
-  /** What follows the prefix in the raw request-target; empty for the prefix alone. */
+  /** What follows the prefix in the raw request-target. Without a path it says nothing: Caddy leaves the query there. */
   readonly rest: string;
   readonly fields: Fields;
 }
@@ -85,7 +85,7 @@ function formOf({ rest, fields }: Question): Form | DescriptionRefusal {
   const forms: Form[] = [];
   if (FORWARDED.some((name) => fields.names.includes(name))) forms.push('forwarded');
   if (ORIGINAL.some((name) => fields.names.includes(name))) forms.push('original');
-  if (rest !== '') forms.push('request');
+  if (rest.startsWith('/')) forms.push('request');
   const [form] = forms;
   if (form === undefined) return malformed('no request is described');
   return forms.length === 1 ? form : malformed('a request is described in more than one way');
@@ -95,7 +95,7 @@ type Reader = (question: Question, alone: boolean) => Parts | DescriptionRefusal
 
 const READERS: Readonly<Record<Form, Reader>> = {
   forwarded({ rest, fields }) {
-    if (rest !== '') return malformed('a request is described in more than one way');
+    if (rest.startsWith('/')) return malformed('a request is described in more than one way');
     const method = single(fields, 'X-Forwarded-Method');
     const authority = single(fields, 'X-Forwarded-Host');
     const uri = single(fields, 'X-Forwarded-Uri');
@@ -104,7 +104,7 @@ const READERS: Readonly<Record<Form, Reader>> = {
   },
 
   original({ rest, fields }) {
-    if (rest !== '') return malformed('a request is described in more than one way');
+    if (rest.startsWith('/')) return malformed('a request is described in more than one way');
     const method = single(fields, 'X-Original-Method');
     const url = optional(fields, 'X-Original-URL');
     const uri = optional(fields, 'X-Original-URI');

@@ -69,7 +69,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
     decisions: {
       prefix: '/decisions',
       describedBy: 'any',
-      identity: { 'X-User': 'sub', 'X-Subject': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
+      identity: { 'X-User': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
     },
     admin: { hosts: [] },
     log: { level: 'info', audit: true, sampleAllowed: 1, pretty: false },

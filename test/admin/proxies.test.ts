@@ -1,0 +1,218 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { ask } from '../ask.js';
+import { pages } from '../docs/page.js';
+import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
+import { available, type Requirement } from '../require.js';
+import { freePort } from '../stack/port.js';
+import { sendRaw } from '../wire.js';
+
+// Each proxy runs with the configuration that docs/forward-auth.md shows, on ports of the test's own.
+
+/** What a page's block becomes on this machine. */
+interface Place {
+  readonly folder: string;
+  readonly port: number;
+  readonly gate: TestGateway;
+}
+
+interface Proxy {
+  readonly requirement: Requirement;
+  /** Writes what the proxy needs and says how it is started. */
+  readonly command: (place: Place) => [program: string, ...parameters: string[]];
+}
+
+const page = pages().find(({ path }) => path === 'docs/forward-auth.md');
+
+/** The page's one block of a language, with this machine's addresses. */
+function shown(language: string, { port, gate }: Place): string {
+  const [block, ...more] = page?.blocks.filter((each) => each.language === language) ?? [];
+  if (block === undefined || more.length > 0) throw new Error(`the page must show one block of ${language}`);
+  return block.text
+    .replaceAll('http://:8080', `http://:${port}`)
+    .replaceAll('127.0.0.1:8080', `127.0.0.1:${port}`)
+    .replaceAll('127.0.0.1:4456', `127.0.0.1:${gate.adminPort}`)
+    .replaceAll('127.0.0.1:8000', `127.0.0.1:${gate.upstream.port}`);
+}
+
+const PROXIES: Readonly<Record<string, Proxy>> = {
+  nginx: {
+    requirement: 'nginx',
+    command(place) {
+      const { folder } = place;
+      const config = `daemon off; pid ${folder}/pid; error_log ${folder}/error.log; worker_processes 1;
+        ${process.getuid?.() === 0 ? 'user root;' : ''}
+        events { worker_connections 128; }
+        http {
+          access_log off; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
+          fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
+          ${shown('nginx', place)}
+        }`;
+      writeFileSync(join(folder, 'nginx.conf'), config);
+      return ['nginx', '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')];
+    },
+  },
+  Caddy: {
+    requirement: 'caddy',
+    command(place) {
+      const file = join(place.folder, 'Caddyfile');
+      writeFileSync(file, `{\n\tadmin off\n}\n${shown('caddyfile', place)}\n`);
+      return ['caddy', 'run', '--config', file, '--adapter', 'caddyfile'];
+    },
+  },
+  HAProxy: {
+    requirement: 'haproxy',
+    command(place) {
+      const file = join(place.folder, 'haproxy.cfg');
+      writeFileSync(file, `${shown('haproxy', place)}\n`);
+      writeFileSync(join(place.folder, 'scopegate.lua'), `${shown('lua', place)}\n`);
+      return ['haproxy', '-db', '-f', file];
+    },
+  },
+};
+
+const RULES = apiRule('gate.example', [
+  rule('/.*', ['GET'], 'read'),
+  rule('/post', ['POST'], 'write'),
+  { path: '/open', methods: ['GET'], accessStrategies: [{ handler: 'allow' }] },
+]);
+
+for (const [name, proxy] of Object.entries(PROXIES)) {
+  t.test(`forward-auth through a real ${name}`, async (t) => {
+    if (!available(t, proxy.requirement)) return;
+    const gate = await startTestGateway(t, { rules: RULES });
+    const url = await startProxy(t, proxy, gate);
+    const via = { url };
+    const received = () => gate.upstream.received.at(-1);
+
+    const table: [says: string, path: string, question: Parameters<typeof ask>[2], status: number][] = [
+      ['GET with the scope "read"', '/headers', { token: 'good-read' }, 200],
+      [
+        'POST with the scope "write"',
+        '/post',
+        { method: 'POST', token: 'good-write', body: 'test data' },
+        200,
+      ],
+      ['no token', '/headers', {}, 401],
+      ['a token that is not active', '/headers', { token: 'unknown' }, 401],
+      ['a GET needs "read"', '/headers', { token: 'good-write' }, 403],
+      ['a POST needs "write"', '/post', { method: 'POST', token: 'good-read', body: 'x' }, 403],
+      ['no rule for the method', '/headers', { method: 'POST', token: 'good-write', body: 'x' }, 404],
+      ['no rule for the host', '/headers', { host: 'other.example', token: 'good-read' }, 404],
+      ['an escaped slash', '/a%2Fb', { token: 'good-read' }, 400],
+    ];
+    for (const [says, path, question, status] of table) {
+      const before = gate.upstream.received.length;
+      const answer = await ask(via, path, question);
+      t.equal(answer.status, status, says);
+      t.equal(gate.upstream.received.length - before, status === 200 ? 1 : 0, `${says}: forwarded or not`);
+      if (status === 401) t.match(answer.headers['www-authenticate'], /^Bearer realm="scopegate"/, says);
+    }
+    t.equal(gate.log.filter(({ entrance }) => entrance === 'proxy').length, 0, 'the proxy forwards itself');
+
+    const posted = await ask(via, '/post?a=b%20c', {
+      method: 'POST',
+      token: 'good-write',
+      body: 'test data',
+    });
+    t.equal(posted.status, 200, posted.text);
+    t.equal(received()?.body.toString(), 'test data', 'the body reaches the upstream');
+    t.equal(received()?.url, '/post?a=b%20c');
+
+    t.comment('identity is told, and cannot be claimed');
+    const forged = { 'x-user': 'root', 'x-scope': 'admin', 'x-client-id': 'c-root' };
+    await ask(via, '/headers', { token: 'good-read', headers: forged });
+    t.match(received()?.headers, { 'x-user': 'reader', 'x-scope': 'read', 'x-client-id': 'c-read' });
+    await ask(via, '/open', { headers: forged });
+    t.equal(received()?.url, '/open');
+    for (const field of Object.keys(forged))
+      t.equal(received()?.headers[field] ?? '', '', `${field} of a client`);
+
+    t.comment('a client cannot describe another request than its own');
+    for (const headers of [
+      { 'x-forwarded-uri': '/open', 'x-forwarded-method': 'GET', 'x-forwarded-host': 'gate.example' },
+      { 'x-original-uri': '/open', 'x-original-method': 'GET' },
+      { 'x-original-url': 'http://gate.example/open', 'x-original-host': 'gate.example' },
+      { 'x-forwarded-method': 'GET' },
+    ]) {
+      const before = gate.upstream.received.length;
+      const { status } = await ask(via, '/headers', { headers });
+      t.ok(status === 401 || status === 400, `${Object.keys(headers).join(', ')}: ${status}`);
+      const post = await ask(via, '/post', { method: 'POST', body: 'x', token: 'good-read', headers });
+      t.ok(post.status === 403 || post.status === 400, `${Object.keys(headers).join(', ')}: ${post.status}`);
+      t.equal(gate.upstream.received.length, before);
+    }
+
+    t.comment('more than one token');
+    const twice = `GET /headers HTTP/1.1\r\nHost: gate.example\r\nAuthorization: Bearer good-read\r\nAuthorization: Bearer good-admin\r\nConnection: close\r\n\r\n`;
+    const { answers } = await sendRaw(Number(new URL(url).port), twice);
+    t.not(answers[0]?.status, 200);
+
+    t.comment('the authorization server is down');
+    gate.endpoint.fault = (_message, response) => response.writeHead(500).end();
+    t.equal((await ask(via, '/headers', { token: 'fresh' })).status, 503);
+
+    t.comment('the gateway is gone');
+    await gate.gateway.close();
+    const before = gate.upstream.received.length;
+    t.ok((await ask(via, '/headers', { token: 'good-read' })).status >= 500);
+    t.equal(gate.upstream.received.length, before, 'nothing is forwarded');
+  });
+}
+
+async function startProxy(t: Test, proxy: Proxy, gate: TestGateway): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'scopegate-proxy-'));
+  const port = await freePort();
+  const [program, ...parameters] = proxy.command({ folder, port, gate });
+  const child = spawn(program, parameters, {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH: [process.env.PATH, '/usr/sbin', '/usr/local/sbin'].join(delimiter),
+      HOME: folder,
+      XDG_DATA_HOME: folder,
+      XDG_CONFIG_HOME: folder,
+    },
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => {
+      output += String(chunk);
+    });
+  }
+  t.teardown(async () => {
+    await end(child);
+    rmSync(folder, { recursive: true });
+  });
+  for (let tries = 0; !(await accepts(port)); tries++) {
+    if (tries > 200 || child.exitCode !== null) throw new Error(`${program} does not listen: ${output}`);
+    await wait(50);
+  }
+  return `http://127.0.0.1:${port}`;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 2_000);
+  await ended;
+  clearTimeout(timer);
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
