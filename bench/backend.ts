@@ -5,27 +5,31 @@
  *     node build/bench/backend.js [delay in ms]
  */
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
+import { makeCertificate } from '../test/stack/certificate.js';
 
 const delay = Number(process.argv[2] ?? 0);
 const body = JSON.stringify({ url: '/get', args: {}, origin: '127.0.0.1', ok: true });
 let introspections = 0;
 
-async function listen(listener: RequestListener): Promise<number> {
-  const server = createServer({ keepAliveTimeout: 60_000 }, listener);
+async function listen(server: Server): Promise<number> {
+  server.keepAliveTimeout = 60_000;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
 }
 
-const upstream = await listen((_message, response) => {
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length });
-  response.end(body);
-});
+const upstream = await listen(
+  createServer((_message, response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length });
+    response.end(body);
+  }),
+);
 
-const authorization = await listen((message, response) => {
+const introspect: RequestListener = (message, response) => {
   message.resume();
   message.on('end', () => {
     introspections++;
@@ -51,9 +55,13 @@ const authorization = await listen((message, response) => {
     if (delay > 0) setTimeout(send, delay);
     else send();
   });
-});
+};
+const authorization = await listen(createServer(introspect));
+// For the contender that takes no other.
+const { cert, key } = await makeCertificate(['127.0.0.1']);
+const secure = await listen(createSecureServer({ cert, key }, introspect));
 
-process.stdout.write(`${JSON.stringify({ upstream, authorization })}\n`);
+process.stdout.write(`${JSON.stringify({ upstream, authorization, secure })}\n`);
 createInterface({ input: process.stdin }).on('line', () => {
   process.stdout.write(`${introspections}\n`);
   introspections = 0;

@@ -66,7 +66,7 @@ export function start(
 
 /** Waits until something listens on a loopback port. */
 export async function listening(port: number): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 300; tries++) {
     const socket = connect(port, '127.0.0.1');
     const up = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));

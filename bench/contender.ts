@@ -9,6 +9,8 @@ export interface Surroundings {
   readonly upstreamPort: number;
   /** `http://127.0.0.1:…/introspect` */
   readonly introspectionUrl: string;
+  /** The same over TLS, with a certificate of no known authority. */
+  readonly secureIntrospectionUrl: string;
   /** Writes a profile of a Node contender there. */
   readonly profile?: string;
 }

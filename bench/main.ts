@@ -47,6 +47,8 @@ const contenders = all.filter((contender) => {
 /** As long as Hydra's opaque tokens. */
 const TOKEN = `ory_at_${'a'.repeat(43)}.${'b'.repeat(43)}`;
 const CONNECTIONS = 64;
+/** Rounds that do not count. */
+const WARM_UP = 2;
 /** The authorization server of a miss takes its time, in milliseconds. */
 const DELAY = 2;
 
@@ -70,46 +72,49 @@ async function freePort(): Promise<number> {
 }
 
 /** Everything that runs during one situation. */
-async function stage(
+interface Stage {
+  readonly backend: Child;
+  readonly load: Child;
+  readonly running: readonly Running[];
+}
+
+/** Starts the backend, the load and the contenders, and ends them all whatever happens. */
+async function staged(
   situation: string,
   field: readonly Contender[],
   delay: number,
-): Promise<{
-  backend: Child;
-  load: Child;
-  running: Running[];
-  authorizationPort: number;
-  end(): Promise<void>;
-}> {
-  const backend = start(1, process.execPath, [here('backend.js'), String(delay)]);
-  const ports = JSON.parse(await backend.ask()) as { upstream: number; authorization: number };
-  const load = start(1, process.execPath, [here('load.js')]);
-  const running: Running[] = [];
-  for (const contender of field) {
-    const own = join(folder, situation, contender.name.replaceAll(' ', '-'));
-    mkdirSync(own, { recursive: true });
-    const port = await freePort();
-    const child = contender.start({
-      folder: own,
-      port,
-      upstreamPort: ports.upstream,
-      introspectionUrl: `http://127.0.0.1:${ports.authorization}/introspect`,
-      ...(values.profile === undefined ? {} : { profile: values.profile }),
-    });
-    await listening(port);
-    running.push({ contender, child, port });
-  }
-  return {
-    backend,
-    load,
-    running,
-    authorizationPort: ports.authorization,
-    async end() {
-      for (const { child } of running) await child.stop();
-      await load.stop();
-      await backend.stop();
-    },
+  work: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  const children: Child[] = [];
+  const born = (child: Child): Child => {
+    children.push(child);
+    return child;
   };
+  try {
+    const backend = born(start(1, process.execPath, [here('backend.js'), String(delay)]));
+    const ports = JSON.parse(await backend.ask()) as Record<'upstream' | 'authorization' | 'secure', number>;
+    const load = born(start(1, process.execPath, [here('load.js')]));
+    const running: Running[] = [];
+    for (const contender of field) {
+      const own = join(folder, situation, contender.name).replaceAll(' ', '-');
+      mkdirSync(own, { recursive: true });
+      const port = await freePort();
+      const surroundings = {
+        folder: own,
+        port,
+        upstreamPort: ports.upstream,
+        introspectionUrl: `http://127.0.0.1:${ports.authorization}/introspect`,
+        secureIntrospectionUrl: `https://127.0.0.1:${ports.secure}/introspect`,
+        ...(values.profile === undefined ? {} : { profile: values.profile }),
+      };
+      const child = born(contender.start(surroundings));
+      await listening(port);
+      running.push({ contender, child, port });
+    }
+    await work({ backend, load, running });
+  } finally {
+    for (const child of children.reverse()) await child.stop();
+  }
 }
 
 async function measure(
@@ -141,23 +146,24 @@ async function compare(
   delay: number,
   order: (round: number) => Omit<Order, 'port' | 'path'>,
 ): Promise<void> {
-  const { backend, load, running, end } = await stage(situation, field, delay);
-  const samples = new Map<string, Sample[]>(running.map(({ contender }) => [contender.name, []]));
-  results.set(situation, samples);
-  try {
-    for (const one of running) await measure(one, load, backend, order(-1));
+  await staged(situation, field, delay, async ({ backend, load, running }) => {
+    const samples = new Map<string, Sample[]>(running.map(({ contender }) => [contender.name, []]));
+    results.set(situation, samples);
+    // Compilers of the Node contenders take their time; nobody is measured cold.
+    for (let warm = 0; warm < WARM_UP; warm++) {
+      for (const one of running) await measure(one, load, backend, order(-1 - warm));
+    }
     for (let round = 0; round < rounds; round++) {
       for (const one of running) {
         const sample = await measure(one, load, backend, order(round));
         samples.get(one.contender.name)?.push(sample);
+        const { cpu, rate, statuses } = sample;
         console.log(
-          `${situation} ${round + 1}/${rounds} ${one.contender.name}: ${sample.cpu.toFixed(1)} µs, ${sample.rate.toFixed(0)} req/s, ${JSON.stringify(sample.statuses)}`,
+          `${situation} ${round + 1}/${rounds} ${one.contender.name}: ${cpu.toFixed(1)} µs, ${rate.toFixed(0)} req/s, ${JSON.stringify(statuses)}`,
         );
       }
     }
-  } finally {
-    await end();
-  }
+  });
 }
 
 const introspecting = contenders.filter(({ introspects }) => introspects);
@@ -177,12 +183,11 @@ try {
       connections: 200,
       duration: 30,
       requests: 200,
-      token: `ory_at_burst${round + 1}${'c'.repeat(60)}`,
+      token: `ory_at_burst${round + WARM_UP}${'c'.repeat(60)}`,
     }));
   }
   if (situations.includes('down')) {
     const field = introspecting.filter(({ name }) => name === 'scopegate');
-    // The authorization server is gone from the start: the backend is told to hang up on nobody, nothing listens.
     await compare('authorization server down, breaker open', field.map(withoutServer), 0, () => ({
       connections: CONNECTIONS,
       duration: seconds,

@@ -42,6 +42,8 @@ Mutex file:${folder}/run
 DefaultRuntimeDir ${folder}/run
 ErrorLog ${folder}/error.log
 LogLevel crit
+User www-data
+Group www-data
 ServerName gate.example
 Listen 127.0.0.1:${port}
 ${load}
@@ -68,18 +70,19 @@ export const openidc = contender(
   'apache openidc',
   'mod_auth_openidc.so',
   'auth_openidc_module',
-  ({ introspectionUrl }) => `
+  ({ secureIntrospectionUrl }) => `
 OIDCCryptoPassphrase bench-only-passphrase
 OIDCCacheType shm
 OIDCCacheShmMax 20000
-OIDCOAuthIntrospectionEndpoint ${introspectionUrl}
+OIDCOAuthIntrospectionEndpoint ${secureIntrospectionUrl}
+OIDCOAuthSSLValidateServer Off
 OIDCOAuthIntrospectionEndpointMethod POST
 OIDCOAuthClientID bench
 OIDCOAuthClientSecret bench-only-secret
 OIDCOAuthRemoteUserClaim sub
 <Location />
   AuthType oauth20
-  Require claim scope:read
+  Require claim scope~read
 </Location>`,
 );
 
@@ -92,6 +95,6 @@ export const oauth2 = contender(
 <Location />
   AuthType oauth2
   OAuth2TokenVerify introspect ${introspectionUrl} introspect.auth=client_secret_basic&client_id=bench&client_secret=bench-only-secret&verify.iat=skip
-  Require oauth2_claim scope:read
+  Require oauth2_claim scope~read
 </Location>`,
 );

@@ -20,6 +20,7 @@ function absent(...files: string[]): string | undefined {
 function config(folder: string, upstreamPort: number, http: string, server: string, modules = ''): string {
   return `${modules}
 daemon off;
+user root;
 worker_processes 1;
 pid ${folder}/nginx.pid;
 error_log stderr crit;
@@ -72,12 +73,12 @@ function introspect(r) {
   const token = (r.headersIn.Authorization || '').slice(7);
   if (token === '') { r.return(401); return; }
   r.subrequest('/_send', 'token=' + token, function (reply) {
-    if (reply.status !== 200) { r.return(401); return; }
+    if (reply.status !== 200) { r.error('status ' + reply.status); r.return(401); return; }
     try {
       const answer = JSON.parse(reply.responseText);
       if (answer.active !== true) { r.return(403); return; }
       r.return(answer.scope.split(' ').includes('read') ? 204 : 403);
-    } catch (e) { r.return(401); }
+    } catch (e) { r.error(String(e)); r.return(401); }
   });
 }
 `,
@@ -94,7 +95,6 @@ function introspect(r) {
       internal;
       proxy_method POST;
       proxy_set_header Content-Type "application/x-www-form-urlencoded";
-      proxy_set_header Content-Length "";
       proxy_set_body "token=$arg_token";
       proxy_pass http://as${pathname};
       proxy_cache tokens;
