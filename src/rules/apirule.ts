@@ -1,18 +1,21 @@
-import type { CorsPolicy } from '../cors.js';
-import type { PathAllowances, Rule } from '../decide.js';
+import { type CorsPolicy, NO_CORS } from '../cors.js';
+import type { Rule } from '../decide.js';
 import type { Finding } from '../document/finding.js';
 import { nearest } from '../document/nearest.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import type { Upstream } from '../forward/upstream.js';
 import type { HandlerDefaults } from '../handlers/strategy.js';
-import { compileAccess, type HandlerEntry } from './access.js';
-import { type CorsEntry, compileCors } from './cors.js';
+import { compileAccess } from './access.js';
+import { compileCors } from './cors.js';
+import { kymaExclusions } from './exclusion.js';
 import { readRuleHost } from './host.js';
+import type { Dialect, RuleEntry, Service, Spec } from './model.js';
 import { compileMutators } from './mutators.js';
 import { compilePattern } from './pattern.js';
-import { apiRuleSchema, ruleSchema, specSchema } from './schema.js';
 import { resolveService, type ServiceTemplates } from './service.js';
+import { v1beta1 } from './v1beta1.js';
+import { LATER_VERSIONS, v2 } from './v2.js';
 
 /** What the gateway's settings say that an APIRule does not. */
 export interface RuleDefaults {
@@ -25,38 +28,6 @@ export interface RuleDefaults {
   readonly handlers: HandlerDefaults;
 }
 
-/** An APIRule as its schema has it. */
-interface ApiRule {
-  readonly metadata: { readonly name: string; readonly namespace?: string };
-  readonly spec: Spec;
-}
-
-interface Spec {
-  readonly host: string;
-  readonly service?: Service;
-  readonly timeout?: number;
-  readonly corsPolicy?: CorsEntry | null;
-  readonly rules: readonly unknown[];
-}
-
-interface Service {
-  readonly name: string;
-  readonly namespace?: string;
-  readonly port: number;
-}
-
-interface RuleEntry {
-  readonly path: string;
-  readonly methods: readonly string[];
-  readonly service?: Service;
-  readonly timeout?: number;
-  readonly accessStrategies: readonly HandlerEntry[];
-  readonly mutators?: readonly HandlerEntry[] | null;
-  readonly scopegate?: Readonly<Partial<Record<keyof PathAllowances, 'refuse' | 'keep'>>> & {
-    readonly undecidedPattern?: 'refuse' | 'accept';
-  };
-}
-
 /** Kyma's list, without the two that no reverse proxy may forward. */
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const REFUSED_METHODS: Readonly<Record<string, string>> = {
@@ -65,7 +36,7 @@ const REFUSED_METHODS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Turns one APIRule document (`gateway.kyma-project.io/v1beta1`) into compiled rules.
+ * Turns one APIRule document, of v1beta1 or a later version, into compiled rules.
  *
  * @returns the rules that compiled, and everything that is wrong with the document and the other ones
  */
@@ -73,21 +44,31 @@ export function compileApiRule(
   document: SourceDocument,
   defaults: RuleDefaults,
 ): { rules: Rule[]; findings: Finding[] } {
-  const outer = validate(document, apiRuleSchema);
-  const spec = (document.value as { spec?: unknown }).spec;
+  const { apiVersion, spec } = document.value as { apiVersion?: unknown; spec?: unknown };
+  const later = LATER_VERSIONS.includes(apiVersion as string);
+  const dialect = later ? v2 : v1beta1;
+  const outer = validate(document, dialect.documentSchema);
   // Without a spec, the document's own finding has said so.
-  const inner = spec === undefined ? [] : validate(document, specSchema, ['spec'], spec);
+  const inner = spec === undefined ? [] : validate(document, dialect.specSchema, ['spec'], spec);
   const findings = [...outer, ...inner];
-  const list = (spec as Partial<Spec> | undefined | null)?.rules;
+  const list = (spec as { rules?: unknown } | undefined | null)?.rules;
   if (!Array.isArray(list)) return { rules: [], findings };
 
-  const compiler = new Compiler(document, defaults, findings);
+  const compiler = new Compiler(document, dialect, defaults, findings);
   const entries = list.map((value, index) => compiler.entry(value, index));
   if (outer.length + inner.length > 0) {
     for (const [index, entry] of entries.entries()) if (entry !== undefined) compiler.parts(entry, index);
     return { rules: [], findings };
   }
-  return { rules: compiler.rules(document.value as ApiRule, entries), findings };
+  const { metadata } = document.value as { metadata: Metadata };
+  const rules = compiler.rules(metadata, dialect.spec(spec), entries);
+  if (later) findings.push(...kymaExclusions(rules));
+  return { rules, findings };
+}
+
+interface Metadata {
+  readonly name: string;
+  readonly namespace?: string;
 }
 
 /** What of a rule does not depend on the APIRule around it. */
@@ -95,43 +76,46 @@ type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutator
 
 class Compiler {
   readonly #document: SourceDocument;
+  /** Where the places of v1beta1 are. */
+  readonly #places: SourceDocument;
+  readonly #dialect: Dialect;
   readonly #defaults: RuleDefaults;
   readonly #findings: Finding[];
 
-  constructor(document: SourceDocument, defaults: RuleDefaults, findings: Finding[]) {
+  constructor(document: SourceDocument, dialect: Dialect, defaults: RuleDefaults, findings: Finding[]) {
     this.#document = document;
+    this.#places = dialect.places(document);
+    this.#dialect = dialect;
     this.#defaults = defaults;
     this.#findings = findings;
   }
 
   /** The element of `spec.rules`, or undefined after its findings. */
   entry(value: unknown, index: number): RuleEntry | undefined {
-    const violations = validate(this.#document, ruleSchema, ['spec', 'rules', index], value);
+    const at: Path = ['spec', 'rules', index];
+    const violations = validate(this.#document, this.#dialect.ruleSchema, at, value);
     this.#findings.push(...violations);
-    return violations.length === 0 ? (value as RuleEntry) : undefined;
+    return violations.length > 0 ? undefined : this.#dialect.entry(value, at, this.#document, this.#findings);
   }
 
-  rules(apiRule: ApiRule, entries: readonly (RuleEntry | undefined)[]): Rule[] {
-    const { metadata, spec } = apiRule;
+  rules(metadata: Metadata, spec: Spec, entries: readonly (RuleEntry | undefined)[]): Rule[] {
     const namespace = metadata.namespace ?? 'default';
     const cors = this.#cors(spec);
-    const host = readRuleHost(spec.host, this.#defaults.domain);
-    if ('problem' in host) this.#error(['spec', 'host'], 'invalid-value', host.problem);
-
+    const hosts = this.#hosts(spec);
     const upstreams = this.#upstreams(spec, namespace, entries);
 
     return entries.flatMap((entry, index): Rule[] => {
       if (entry === undefined) return [];
       const parts = this.parts(entry, index);
       const upstream = upstreams[index];
-      if (parts === undefined || upstream === undefined || 'problem' in host) return [];
+      if (parts === undefined || upstream === undefined || hosts.length < spec.hosts.length) return [];
       const seconds = entry.timeout ?? spec.timeout;
       const { file, line, col } = this.#document.at(['spec', 'rules', index]);
       return [
         {
           id: `${namespace}/${metadata.name}#${index}`,
           source: `${file}:${line}:${col}`,
-          hosts: [host.host],
+          hosts,
           ...parts,
           upstream,
           ...(cors === undefined ? {} : { cors }),
@@ -145,23 +129,23 @@ class Compiler {
     const base: Path = ['spec', 'rules', index];
     const before = this.#findings.length;
     this.#methods(entry.methods, [...base, 'methods']);
-    const changed = compileMutators(this.#document, [...base, 'mutators'], entry.mutators ?? []);
-    this.#findings.push(...changed.findings);
+    const changed = compileMutators(this.#places, [...base, 'mutators'], entry.mutators ?? []);
+    this.#found(changed.findings);
     const access = [...base, 'accessStrategies'];
     const { strategies, findings } = compileAccess(
-      this.#document,
+      this.#places,
       access,
       entry.accessStrategies,
       this.#defaults.handlers,
     );
-    this.#findings.push(...findings);
+    this.#found(findings);
     const options = entry.scopegate ?? {};
     const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' });
     if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message);
     if (!compiled.ok || this.#findings.length > before) return undefined;
     return {
       methods: entry.methods,
-      path: entry.path,
+      path: entry.shown ?? entry.path,
       pattern: compiled.pattern,
       strategies,
       ...(changed.mutators === undefined ? {} : { mutators: changed.mutators }),
@@ -179,8 +163,26 @@ class Compiler {
     this.#findings.push({ ...this.#document.at(path), level: 'error', code, message });
   }
 
+  #found(findings: readonly Finding[]): void {
+    for (const finding of findings) {
+      this.#findings.push({ ...finding, message: this.#dialect.words(finding.message) });
+    }
+  }
+
+  #hosts({ hosts }: Spec): string[] {
+    const found: string[] = [];
+    for (const { text, path } of hosts) {
+      const host = readRuleHost(text, this.#defaults.domain);
+      if ('problem' in host) this.#error(path, 'invalid-value', host.problem);
+      else if (found.includes(host.host)) this.#error(path, 'invalid-value', `${host.host} is listed twice`);
+      else found.push(host.host);
+    }
+    return found;
+  }
+
   #cors({ corsPolicy }: Spec): CorsPolicy | undefined {
-    if (corsPolicy === undefined || corsPolicy === null) return undefined;
+    if (corsPolicy === undefined || corsPolicy === null)
+      return this.#dialect.removesCors ? NO_CORS : undefined;
     const { policy, findings } = compileCors(this.#document, ['spec', 'corsPolicy'], corsPolicy);
     this.#findings.push(...findings);
     return policy;

@@ -2,7 +2,7 @@ import type { Finding } from '../document/finding.js';
 import { type Path, readDocuments, type SourceDocument } from '../document/yaml.js';
 import { GROUP, VERSION } from './schema.js';
 
-/** Where Kyma keeps the spec of an APIRule that it shows in a later version. */
+/** Where Kyma keeps the spec of an APIRule of v1beta1 that it shows in a later version. */
 const SPEC_ANNOTATION = `${GROUP}/v1beta1-spec`;
 const VERSION_ANNOTATION = `${GROUP}/original-version`;
 
@@ -137,11 +137,7 @@ function settleVersion(
       : { rule: document, findings: [] };
   }
   if (apiVersion === `${GROUP}/v2` || apiVersion === `${GROUP}/v2alpha1`) {
-    if (annotated) return fromAnnotation(document, fields, annotation);
-    const message = `an APIRule ${apiVersion} without the annotation ${SPEC_ANNOTATION} is not implemented yet`;
-    return {
-      findings: [{ ...document.at(['apiVersion']), level: 'error', code: 'not-implemented', message }],
-    };
+    return annotated ? fromAnnotation(document, fields, annotation) : { rule: document, findings: [] };
   }
   if (apiVersion === `${GROUP}/v1alpha1`) {
     const message = `${apiVersion} is not read; write it as ${VERSION} (service.host becomes host)`;

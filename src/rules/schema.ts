@@ -3,7 +3,7 @@
 /** The group of Kyma's resources. */
 export const GROUP = 'gateway.kyma-project.io';
 
-/** The one version whose spec is read here. */
+/** The version that everything else is read into. */
 export const VERSION = `${GROUP}/v1beta1`;
 
 const strings = { type: 'array', items: { type: 'string' } } as const;
@@ -74,25 +74,32 @@ const service = {
 /** Seconds, as Kyma bounds them. */
 const timeout = { type: 'integer', minimum: 1, maximum: 3900 } as const;
 
-const corsPolicy = {
-  type: ['object', 'null'],
-  additionalProperties: false,
-  properties: {
-    allowHeaders: strings,
-    allowMethods: strings,
-    allowOrigins: {
-      type: 'array',
-      items: {
-        type: 'object',
-        additionalProperties: false,
-        properties: { exact: { type: 'string' }, prefix: { type: 'string' }, regex: { type: 'string' } },
+/**
+ * A `corsPolicy`.
+ *
+ * @param maxAge how it says how long an answer may be remembered
+ */
+export function corsSchema<T extends object>(maxAge: T) {
+  return {
+    type: ['object', 'null'],
+    additionalProperties: false,
+    properties: {
+      allowHeaders: strings,
+      allowMethods: strings,
+      allowOrigins: {
+        type: 'array',
+        items: {
+          type: 'object',
+          additionalProperties: false,
+          properties: { exact: { type: 'string' }, prefix: { type: 'string' }, regex: { type: 'string' } },
+        },
       },
+      allowCredentials: { type: 'boolean' },
+      exposeHeaders: strings,
+      maxAge,
     },
-    allowCredentials: { type: 'boolean' },
-    exposeHeaders: strings,
-    maxAge: { type: 'string' },
-  },
-} as const;
+  } as const;
+}
 
 /** The spec around its rules. */
 export const specSchema = {
@@ -104,7 +111,7 @@ export const specSchema = {
     host: { type: 'string', minLength: 1 },
     service,
     timeout,
-    corsPolicy,
+    corsPolicy: corsSchema({ type: 'string' } as const),
     rules: { type: 'array', minItems: 1 },
   },
 } as const;

@@ -1,0 +1,43 @@
+/** Kyma's own pattern of a path in v2: literal segments, `{*}` and `{**}` as whole segments, or `/*` alone. */
+const PATH = /^(?:(?:\/(?:[A-Za-z0-9\-._~!$&'()+,;=:@]|%[0-9a-fA-F]{2})*|\/\{\*{1,2}\})+|\/\*)$/;
+
+/**
+ * Turns the path of an APIRule v2 into the expression that matches the same canonical paths. `{*}` is exactly one
+ * segment; `{**}` is one segment or more inside a path, and anything, nothing included, at its end; `/*` is `/{**}`.
+ *
+ * @returns the expression, or why the path is none
+ */
+export function pathPattern(path: string): { source: string } | { problem: string } {
+  if (!PATH.test(path)) {
+    return {
+      problem: `"${path}" is no path of v2: literal segments, {*} and {**} as whole segments, or /* alone; no expression`,
+    };
+  }
+  if (path === '/*') return { source: '/.*' };
+  const segments = path.slice(1).split('/');
+  const operators = segments.filter(isOperator);
+  if (operators.slice(0, -1).includes('{**}')) {
+    return { problem: '{**} must be the last operator of the path' };
+  }
+  const last = segments.length - 1;
+  const parts = segments.map((segment, index) => {
+    if (segment === '{*}') return '[^/]+';
+    if (segment === '{**}') return index === last ? '.*' : '[^/]+(?:/[^/]+)*';
+    return literal(segment);
+  });
+  return { source: `/${parts.join('/')}` };
+}
+
+function isOperator(segment: string): boolean {
+  return segment === '{*}' || segment === '{**}';
+}
+
+/** As a canonical path has it: unreserved characters bare, other escapes in upper case (RFC 3986 §6.2.2). */
+function literal(segment: string): string {
+  return segment
+    .replace(/%[0-9a-f]{2}/gi, (escaped) => {
+      const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16));
+      return /[A-Za-z0-9\-._~]/.test(character) ? character : escaped.toUpperCase();
+    })
+    .replace(/[.$()+]/g, '\\$&');
+}
