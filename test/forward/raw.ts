@@ -44,8 +44,11 @@ export async function startRawUpstream(
     socket.on('data', (chunk) => {
       pending = Buffer.concat([pending, chunk]);
       const end = pending.indexOf('\r\n\r\n');
-      // A body that goes on is the business of whoever answers.
-      if (end === -1 || !/^[A-Z]+ \/\S* HTTP\/1\.1\r\n/.test(pending.toString('latin1'))) return;
+      if (end === -1 || !/^[A-Z]+ \/\S* HTTP\/1\.1\r\n/.test(pending.toString('latin1', 0, 10_000))) {
+        // A body that goes on is the business of whoever answers.
+        if (pending.length > 100_000) pending = Buffer.alloc(0);
+        return;
+      }
       const head = pending.toString('latin1', 0, end + 4);
       const rest = pending.subarray(end + 4);
       pending = Buffer.alloc(0);
