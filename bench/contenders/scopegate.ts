@@ -44,6 +44,6 @@ export const scopegate: Contender = {
     );
     const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
     const flags = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile];
-    return start(0, process.execPath, [...flags, cli, 'serve', '--config', settings]);
+    return start(0, process.execPath, [...flags, cli, 'serve', '--config', settings], join(folder, 'log'));
   },
 };
