@@ -1,14 +1,13 @@
 import type { Rule } from '../decide.js';
-import { entryOf } from './entry.js';
 import type { Proof } from './proof.js';
 import { type Sites, wildcardsAround } from './sites.js';
-import { shapeOf } from './syntax.js';
+import { Tree } from './tree.js';
 
 const ASTERISK = 0x2a;
 
 /**
- * Finds the rule of a request: by host, method, and the literal beginning of the path; then each rule that is left is
- * tried, the innermost first.
+ * Finds the rule of a request: by host, method, and the path's segments; then each rule that is left is tried, the
+ * innermost first.
  */
 export class Matcher {
   readonly #hosts = new Map<string, Host>();
@@ -19,13 +18,13 @@ export class Matcher {
   constructor(sites: Sites, { depths, rivals }: Pick<Proof, 'depths' | 'rivals'>) {
     this.#rivals = rivals;
     for (const [host, methods] of sites.hosts) {
-      const indexes = new Map<string, Index>();
+      const trees = new Map<string, Tree>();
       for (const [method, site] of methods) {
         const depth = depths.get(site);
         const entries = site.rules.map((rule) => ({ rule, depth: depth?.get(rule) ?? 0 }));
-        indexes.set(method, new Index(entries));
+        trees.set(method, new Tree(entries));
       }
-      this.#hosts.set(host, { indexes, around: [] });
+      this.#hosts.set(host, { trees, around: [] });
       this.#wild ||= host.startsWith('*.');
     }
     if (!this.#wild) return;
@@ -37,10 +36,10 @@ export class Matcher {
     // No request's host is a pattern, but a pattern's name is a key here.
     if (name.charCodeAt(0) === ASTERISK) return undefined;
     const host = this.#hosts.get(name);
-    let found = host?.indexes.get(method)?.find(path);
+    let found = host?.trees.get(method)?.find(path);
     if (this.#wild) {
       for (const outer of host?.around ?? this.#around(name)) {
-        const other = outer.indexes.get(method)?.find(path);
+        const other = outer.trees.get(method)?.find(path);
         if (other !== undefined && (found === undefined || other.depth > found.depth)) found = other;
       }
     }
@@ -69,52 +68,7 @@ export class Matcher {
 }
 
 interface Host {
-  readonly indexes: ReadonlyMap<string, Index>;
+  readonly trees: ReadonlyMap<string, Tree>;
   /** The wildcards that hold this host. */
   readonly around: Host[];
-}
-
-interface Entry {
-  readonly rule: Rule;
-  readonly depth: number;
-}
-
-/** The rules of one host pattern and method. */
-class Index {
-  readonly #literals = new Map<string, Entry>();
-  /** By literal beginning, the innermost rules first. */
-  readonly #prefixes = new Map<string, Entry[]>();
-  /** The lengths of the literal beginnings, the longest first. */
-  readonly #lengths: number[];
-
-  constructor(entries: readonly Entry[]) {
-    for (const entry of entries) {
-      const { literal, prefix } = shapeOf(entry.rule.pattern);
-      if (literal) this.#literals.set(prefix, entry);
-      else entryOf(this.#prefixes, prefix, () => [] as Entry[]).push(entry);
-    }
-    for (const same of this.#prefixes.values()) same.sort((a, b) => b.depth - a.depth);
-    this.#lengths = [...new Set([...this.#prefixes.keys()].map(({ length }) => length))].sort(
-      (a, b) => b - a,
-    );
-  }
-
-  find(path: string): Entry | undefined {
-    // A literal rule lies inside every other that matches its path.
-    const literal = this.#literals.get(path);
-    if (literal !== undefined) return literal;
-    let found: Entry | undefined;
-    for (const length of this.#lengths) {
-      if (length > path.length) continue;
-      const candidates = this.#prefixes.get(path.slice(0, length));
-      if (candidates === undefined) continue;
-      for (const candidate of candidates) {
-        if (found !== undefined && candidate.depth <= found.depth) break;
-        if (!candidate.rule.pattern.test(path)) continue;
-        found = candidate;
-        break;
-      }
-    }
-    return found;
-  }
 }

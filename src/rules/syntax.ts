@@ -38,6 +38,10 @@ export interface Shape {
    * `/[a-z]+/orders(/.*)?` has an unknown one and `orders`.
    */
   readonly segments: readonly (string | undefined)[];
+  /** Whether these are all there are. */
+  readonly complete: boolean;
+  /** What the segment after them begins with; empty where they are all, or nothing is known. */
+  readonly residue: string;
   /** Whether `prefix` is the one path the pattern matches. */
   readonly literal: boolean;
   /** The least and the greatest number of characters. */
@@ -72,7 +76,7 @@ function readShape(expression: RegExp, pattern: AST.Pattern): Shape {
   return {
     prefix: prefix.text,
     suffix: suffix.text,
-    segments: segmentsOf(elements, ignoreCase),
+    ...segmentsOf(elements, ignoreCase),
     literal: prefix.whole && undecidable === undefined,
     min,
     max,
@@ -128,33 +132,36 @@ function edge(elements: readonly AST.Element[], ignoreCase: boolean, atEnd: bool
   return { text, whole: elements.length > 0 };
 }
 
-function segmentsOf(elements: readonly AST.Element[], ignoreCase: boolean): (string | undefined)[] {
+function segmentsOf(
+  elements: readonly AST.Element[],
+  ignoreCase: boolean,
+): Pick<Shape, 'segments' | 'complete' | 'residue'> {
   const segments: (string | undefined)[] = [];
-  let current: string | undefined = '';
+  /** What is read of the segment, and whether more of it came that is not literal. */
+  let text = '';
+  let literal = true;
   let begun = false;
   for (const [i, element] of elements.entries()) {
     if (element.type === 'Character' && element.value === SLASH) {
       // Before the first slash there is nothing, or it is no path.
-      if (begun) segments.push(current);
+      if (begun) segments.push(literal ? text : undefined);
       begun = true;
-      current = '';
-      continue;
-    }
-    if (element.type === 'Character') {
+      text = '';
+      literal = true;
+    } else if (element.type === 'Character') {
       const char = String.fromCodePoint(element.value);
-      const known: boolean =
-        current !== undefined && !(ignoreCase && char.toLowerCase() !== char.toUpperCase());
-      current = known ? current + char : undefined;
-      continue;
-    }
-    if (canHoldSlash(element, ignoreCase)) {
+      if (ignoreCase && char.toLowerCase() !== char.toUpperCase()) literal = false;
+      if (literal) text += char;
+    } else if (canHoldSlash(element, ignoreCase)) {
       // `(/.*)?` at the end of a pattern ends the segment, if only by the path's end.
-      if (i === elements.length - 1 && begins(element, SLASH)) segments.push(current);
-      return segments;
-    }
-    if (element.type !== 'Assertion') current = undefined;
+      const ends = begun && i === elements.length - 1 && begins(element, SLASH);
+      if (ends) segments.push(literal ? text : undefined);
+      return { segments, complete: false, residue: ends || !begun ? '' : text };
+    } else if (element.type !== 'Assertion') literal = false;
   }
-  return begun ? [...segments, current] : [];
+  if (!begun) return { segments, complete: false, residue: '' };
+  segments.push(literal ? text : undefined);
+  return { segments, complete: true, residue: '' };
 }
 
 const SLASH = 0x2f;
