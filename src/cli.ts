@@ -18,17 +18,15 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Prom
     summary: 'print the JSON Schema of the settings file',
     load: () => import('./commands/schema.js'),
   },
-  convert: { summary: 'turn Oathkeeper access rules into APIRules', load: () => unbuilt('convert') },
+  convert: {
+    summary: 'turn Oathkeeper access rules into APIRules',
+    load: () => import('./commands/convert.js'),
+  },
   clients: {
     summary: "make OAuth2Client manifests true at Hydra's admin port",
     load: () => import('./commands/clients.js'),
   },
 };
-
-/** Stands in for a command until its file is there. */
-async function unbuilt(name: string): Promise<Command> {
-  throw new UsageError(`the command ${name} is not implemented yet`);
-}
 
 const HELP = `Usage: scopegate COMMAND [OPTIONS]
 
