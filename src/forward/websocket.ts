@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import httpProxy from '@fastify/http-proxy';
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { Agent } from 'undici';
-import type { WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 
 /** What the decision leaves for an upgrade that may go on. */
 export interface UpgradePassage {
@@ -30,6 +30,8 @@ export interface WebSocketOptions {
 
 /** RFC 6455 §7.4.1: 1008, the connection goes against the policy; here: its credential or its time has ended. */
 const POLICY_VIOLATION = 1008;
+/** RFC 6455 §7.4.1: 1011, the server cannot go on. */
+const INTERNAL_ERROR = 1011;
 /** The longest delay a Node timer takes. */
 const MAX_DELAY = 2_147_483_647;
 /** The largest message either way; a larger one closes the connection with 1009. */
@@ -38,6 +40,8 @@ const MAX_MESSAGE_BYTES = 16_777_216;
 const HIGH_WATER = 1_048_576;
 /** How often a slow reader is looked at again, in milliseconds. */
 const LOOK_AGAIN = 20;
+/** How long a peer may take to answer a close before its connection is cut, in milliseconds. */
+const CLOSE_TIMEOUT = 5_000;
 
 /** What the handshake itself sets, or each hop negotiates for itself (RFC 6455 §4.1): the client's copies stay behind. */
 const HANDSHAKE = new Set([
@@ -48,6 +52,16 @@ const HANDSHAKE = new Set([
   'sec-websocket-protocol',
   'sec-websocket-version',
 ]);
+
+/**
+ * The client's side of a connection. The plugin closes it with a library's own words about the upstream: they hold
+ * addresses, and may be longer than a close frame (RFC 6455 §5.5), at which `ws` throws.
+ */
+class ClientSocket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, code === INTERNAL_ERROR && typeof reason === 'string' ? 'the upstream failed' : reason);
+  }
+}
 
 /**
  * Registers @fastify/http-proxy for what it does well: carrying WebSockets. Whether an upgrade reaches it at all is
@@ -77,12 +91,18 @@ export async function registerWebSockets(app: FastifyInstance, options: WebSocke
     undici: unused,
     retryMethods: [],
     replyOptions: { getUpstream: (request: FastifyRequest) => passageOf(request).origin },
-    wsServerOptions: { maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false },
+    wsServerOptions: {
+      WebSocket: ClientSocket,
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+      closeTimeout: CLOSE_TIMEOUT,
+    },
     wsClientOptions: {
       rejectUnauthorized: !options.insecureSkipVerify,
       ...(options.ca === undefined ? {} : { ca: options.ca }),
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
+      closeTimeout: CLOSE_TIMEOUT,
       handshakeTimeout: options.connectTimeout,
       followRedirects: false,
       rewriteRequestHeaders: (_: unknown, request: FastifyRequest) =>
@@ -90,9 +110,12 @@ export async function registerWebSockets(app: FastifyInstance, options: WebSocke
     },
     wsHooks: {
       onConnect(_: unknown, source: WebSocket, target: WebSocket) {
-        limitLife(source, passages, options);
-        // The peer must not learn of it later than its own next message.
-        target.once('close', () => source.resume());
+        if (source.readyState !== source.OPEN) {
+          // The client has left meanwhile, and the plugin ends only what is open by then.
+          target.terminate();
+          return;
+        }
+        limitLife(source, target, passages, options);
       },
       onIncomingMessage: (_: unknown, source: WebSocket, target: WebSocket) => holdBack(source, target),
       onOutgoingMessage: (_: unknown, source: WebSocket, target: WebSocket) => holdBack(target, source),
@@ -100,9 +123,13 @@ export async function registerWebSockets(app: FastifyInstance, options: WebSocke
   });
 }
 
-/** Closes the connection when its credential ends or its time is up; nothing re-checks it in between. */
+/**
+ * Closes both sides when the credential ends or the time is up; nothing re-checks it in between. Both at once: a client
+ * that does not answer the close must not go on talking to the upstream.
+ */
 function limitLife(
   source: WebSocket,
+  target: WebSocket,
   passages: WeakMap<Socket, UpgradePassage>,
   options: WebSocketOptions,
 ): void {
@@ -114,20 +141,29 @@ function limitLife(
   const life = Math.min(untilExpiry, options.maxAge > 0 ? options.maxAge : Infinity);
   if (life > MAX_DELAY) return;
   const reason = untilExpiry <= life ? 'token expired' : 'maximum age';
-  const timer = setTimeout(() => source.close(POLICY_VIOLATION, reason), Math.max(life, 0));
+  const end = (): void => {
+    source.close(POLICY_VIOLATION, reason);
+    target.close(POLICY_VIOLATION, reason);
+  };
+  const timer = setTimeout(end, Math.max(life, 0));
   source.once('close', () => clearTimeout(timer));
 }
 
 /** Back-pressure, which the plugin leaves out: a reader that is slow makes the writer wait instead of our memory grow. */
 function holdBack(from: WebSocket, to: WebSocket): void {
-  if (to.bufferedAmount < HIGH_WATER || from.isPaused) return;
+  if (from.isPaused || !isFull(to, HIGH_WATER)) return;
   from.pause();
   const look = (): void => {
-    if (from.readyState !== from.OPEN) return;
-    if (to.readyState !== to.OPEN || to.bufferedAmount < HIGH_WATER / 2) from.resume();
-    else setTimeout(look, LOOK_AGAIN);
+    if (from.readyState === from.OPEN && isFull(to, HIGH_WATER / 2)) setTimeout(look, LOOK_AGAIN);
+    // A side that closes must be read as well, or it never hears the other one's close.
+    else from.resume();
   };
   setTimeout(look, LOOK_AGAIN);
+}
+
+/** Whether what is sent now would wait in memory: for the upstream to accept, or for a slow reader. */
+function isFull(to: WebSocket, limit: number): boolean {
+  return to.readyState === to.CONNECTING || (to.readyState === to.OPEN && to.bufferedAmount >= limit);
 }
 
 function handshakeFields(flat: readonly string[]): Record<string, string | string[]> {
