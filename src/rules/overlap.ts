@@ -46,6 +46,21 @@ export function relate(a: RegExp, b: RegExp): Related {
 }
 
 /**
+ * Whether a pattern lies inside another that holds all paths with some beginning (`/.*`), and the other holds more. True
+ * is a proof, false is nothing. It holds for patterns that no automaton decides, too.
+ */
+export function isPlainlyInside(inner: RegExp, outer: RegExp): boolean {
+  const shape = shapeOf(inner);
+  const { prefix, catchAll } = shapeOf(outer);
+  return (
+    catchAll &&
+    shape.sample !== undefined &&
+    shape.prefix.startsWith(prefix) &&
+    [prefix, `${prefix}~!`, `${prefix}a/~!`].some((path) => path.startsWith('/') && !inner.test(path))
+  );
+}
+
+/**
  * A shortest path that the pattern matches.
  *
  * @returns undefined where it matches none, or where that is not decided

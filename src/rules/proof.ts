@@ -2,8 +2,8 @@ import type { Rule } from '../decide.js';
 import type { Finding, Position } from '../document/finding.js';
 import { byPosition } from '../document/finding.js';
 import { entryOf } from './entry.js';
-import { areApart, type Related, relate } from './overlap.js';
-import { type Site, type Sites, wildcardsAround } from './sites.js';
+import { areApart, isPlainlyInside, type Related, relate } from './overlap.js';
+import { Neighbours, type Site, type Sites, wildcardsAround } from './sites.js';
 import { shapeOf } from './syntax.js';
 
 /** How overlaps are treated: refused, or settled in favour of the rule that lies inside the other. */
@@ -32,8 +32,11 @@ const MAX_FINDINGS = 1_000;
 export function prove(sites: Sites, mode: OverlapMode): Proof {
   const prover = new Prover(mode);
   for (const site of sites) {
-    if (!prover.within(site)) break;
-    for (const outer of sites.around(site)) prover.between(site, outer);
+    const neighbours = prover.within(site);
+    if (neighbours === undefined) break;
+    for (const outer of sites.around(site)) {
+      if (!prover.between(neighbours, site, outer)) break;
+    }
   }
   return { findings: prover.findings, depths: prover.depths, rivals: prover.rivals };
 }
@@ -56,33 +59,24 @@ class Prover {
     return this.findings.length >= MAX_FINDINGS;
   }
 
-  /** @returns false where there are too many findings to go on */
-  within(site: Site): boolean {
-    const order = new Map(site.rules.map((rule, i) => [rule, i]));
-    for (const [rule, at] of order) {
-      const { prefix } = shapeOf(rule.pattern);
-      for (const other of site.beginning(prefix)) {
-        // Two rules that begin alike meet twice.
-        const { length } = shapeOf(other.pattern).prefix;
-        if (length === prefix.length && (order.get(other) as number) <= at) continue;
-        this.#compare(rule, site, other, site);
-        if (this.#full) return false;
-      }
+  /** @returns the site's rules, to compare those of other sites with; undefined where there are too many findings */
+  within(site: Site): Neighbours | undefined {
+    const neighbours = new Neighbours();
+    for (const rule of site.rules) {
+      for (const other of neighbours.of(rule)) this.#compare(rule, site, other, site);
+      if (this.#full) return undefined;
+      neighbours.add(rule);
     }
-    return true;
+    return neighbours;
   }
 
-  between(inner: Site, outer: Site): void {
-    for (const rule of inner.rules) {
-      for (const other of outer.beginning(shapeOf(rule.pattern).prefix)) {
-        this.#compare(rule, inner, other, outer);
-      }
-    }
+  /** @returns false where there are too many findings to go on */
+  between(neighbours: Neighbours, inner: Site, outer: Site): boolean {
     for (const other of outer.rules) {
-      const { prefix } = shapeOf(other.pattern);
-      for (const rule of inner.beginning(prefix, prefix.length)) this.#compare(rule, inner, other, outer);
-      if (this.#full) return;
+      for (const rule of neighbours.of(other)) this.#compare(rule, inner, other, outer);
+      if (this.#full) return false;
     }
+    return true;
   }
 
   /** @param siteOfA the same site as `b`'s, or one whose hosts all belong to `b`'s, too */
@@ -100,6 +94,15 @@ class Prover {
     }
     // Not remembered: nearly all pairs are told apart here, and in less time than it takes to look them up.
     if (areApart(shapeOf(a.pattern), shapeOf(b.pattern))) return;
+    // Beside a catch-all a rule needs no automaton.
+    if (this.#mode === 'specific' && isPlainlyInside(a.pattern, b.pattern)) {
+      this.#deepen(siteOfA, a);
+      return;
+    }
+    if (this.#mode === 'specific' && sameHost && isPlainlyInside(b.pattern, a.pattern)) {
+      this.#deepen(siteOfB, b);
+      return;
+    }
     const related = this.#relate(a.pattern, b.pattern);
     if (related.relation === 'disjoint') return;
     if (related.relation === 'undecided') this.#undecided(a, b, related.witness);

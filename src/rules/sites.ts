@@ -2,42 +2,15 @@ import type { Rule } from '../decide.js';
 import { entryOf } from './entry.js';
 import { shapeOf } from './syntax.js';
 
-/** The rules of one host pattern and one method, findable by how their paths begin. */
+/** The rules of one host pattern and one method. */
 export class Site {
   readonly host: string;
   readonly method: string;
   readonly rules: Rule[] = [];
-  readonly #byPrefix = new Map<string, Rule[]>();
-  #lengths: number[] = [];
 
   constructor(host: string, method: string) {
     this.host = host;
     this.method = method;
-  }
-
-  add(rule: Rule): void {
-    this.rules.push(rule);
-    const { prefix } = shapeOf(rule.pattern);
-    const same = this.#byPrefix.get(prefix);
-    if (same !== undefined) same.push(rule);
-    else {
-      this.#byPrefix.set(prefix, [rule]);
-      if (!this.#lengths.includes(prefix.length))
-        this.#lengths = [...this.#lengths, prefix.length].sort((a, b) => a - b);
-    }
-  }
-
-  /**
-   * The rules whose literal beginning is a beginning of `text`: all others' paths begin differently.
-   *
-   * @param below only those whose literal beginning is shorter than this, in characters
-   */
-  *beginning(text: string, below: number = Number.POSITIVE_INFINITY): Generator<Rule> {
-    for (const length of this.#lengths) {
-      if (length > text.length || length >= below) return;
-      const rules = this.#byPrefix.get(text.slice(0, length));
-      if (rules !== undefined) yield* rules;
-    }
   }
 }
 
@@ -48,7 +21,7 @@ export class Sites {
   constructor(rules: readonly Rule[]) {
     for (const rule of rules) {
       for (const host of ownHosts(rule.hosts)) {
-        for (const method of new Set(rule.methods)) this.#site(host, method).add(rule);
+        for (const method of new Set(rule.methods)) this.#site(host, method).rules.push(rule);
       }
     }
   }
@@ -91,4 +64,50 @@ function ownHosts(hosts: readonly string[]): string[] {
   return [...distinct].filter(
     (host) => ![...wildcardsAround(host)].some((wildcard) => distinct.has(wildcard)),
   );
+}
+
+/** Rules by the segments of their paths, to find those that may have a path in common with another. */
+export class Neighbours {
+  readonly #root: Place = { here: [] };
+
+  add(rule: Rule): void {
+    let place = this.#root;
+    for (const segment of shapeOf(rule.pattern).segments) {
+      if (segment === undefined) {
+        place.other ??= { here: [] };
+        place = place.other;
+      } else {
+        place.literals ??= new Map();
+        place = entryOf(place.literals, segment, () => ({ here: [] }));
+      }
+    }
+    place.here.push(rule);
+  }
+
+  /** All rules but those that differ from this one in a literal segment. */
+  of(rule: Rule): Rule[] {
+    const found: Rule[] = [];
+    collect(this.#root, shapeOf(rule.pattern).segments, 0, found);
+    return found;
+  }
+}
+
+/** What is known to begin with the same segments. */
+interface Place {
+  /** The rules of which no more segments are known. */
+  readonly here: Rule[];
+  literals?: Map<string, Place>;
+  other?: Place;
+}
+
+function collect(place: Place, segments: readonly (string | undefined)[], at: number, found: Rule[]): void {
+  for (const rule of place.here) found.push(rule);
+  const segment = segments[at];
+  if (segment === undefined) {
+    for (const next of place.literals?.values() ?? []) collect(next, segments, at + 1, found);
+  } else {
+    const next = place.literals?.get(segment);
+    if (next !== undefined) collect(next, segments, at + 1, found);
+  }
+  if (place.other !== undefined) collect(place.other, segments, at + 1, found);
 }

@@ -42,6 +42,8 @@ export interface Shape {
   readonly complete: boolean;
   /** What the segment after them begins with; empty where they are all, or nothing is known. */
   readonly residue: string;
+  /** Whether the pattern matches every path that begins with `prefix`; false is nothing. */
+  readonly catchAll: boolean;
   /** Whether `prefix` is the one path the pattern matches. */
   readonly literal: boolean;
   /** The least and the greatest number of characters. */
@@ -78,6 +80,7 @@ function readShape(expression: RegExp, pattern: AST.Pattern): Shape {
     suffix: suffix.text,
     ...segmentsOf(elements, ignoreCase),
     literal: prefix.whole && undecidable === undefined,
+    catchAll: isCatchAll(elements, ignoreCase),
     min,
     max,
     ...(undecidable === undefined ? {} : { undecidable }),
@@ -94,6 +97,20 @@ interface Edge {
   readonly text: string;
   /** Whether the text is all there is. */
   readonly whole: boolean;
+}
+
+/** Characters, and then `.*`. */
+function isCatchAll(elements: readonly AST.Element[], ignoreCase: boolean): boolean {
+  const last = elements.at(-1);
+  return (
+    !ignoreCase &&
+    last?.type === 'Quantifier' &&
+    last.min === 0 &&
+    last.max === Number.POSITIVE_INFINITY &&
+    last.element.type === 'CharacterSet' &&
+    last.element.kind === 'any' &&
+    elements.slice(0, -1).every(({ type }) => type === 'Character')
+  );
 }
 
 /** The literal text at the beginning or at the end. */

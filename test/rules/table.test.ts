@@ -138,6 +138,17 @@ t.test('what cannot be decided is a warning, and a request that both match is an
   t.end();
 });
 
+t.test('beside a catch-all even what cannot be decided has its place', (t) => {
+  const rules = [rule({ path: '/.*' }), rule({ path: '/(?!admin).*x' })];
+  for (const order of permutations(rules)) {
+    const { table, findings } = buildTable(order, { overlap: 'specific', version: 1 });
+    t.same(findings, []);
+    t.equal(table?.find('httpbin.kyma.local', 'GET', '/yx'), rules[1]);
+    t.equal(table?.find('httpbin.kyma.local', 'GET', '/adminx'), rules[0]);
+  }
+  t.end();
+});
+
 t.test("Kyma's traps are warnings", (t) => {
   const allow = rule({
     id: 'demo/a#0',
