@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance } from 'fastify';
+import { prepareDrain } from './drain.js';
 import { denial, errorBody } from './errors.js';
 import { registerWebSockets, type WebSocketOptions } from './forward/websocket.js';
 import { createGate, type GateOptions } from './gate.js';
@@ -87,6 +88,11 @@ export async function createGateway(options: GatewayOptions): Promise<FastifyIns
   const { server } = app;
   server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
   server.headersTimeout = options.headersTimeout;
+  const drain = prepareDrain(server);
+  app.addHook('preClose', async () => {
+    const end = drain();
+    server.once('close', end);
+  });
   // `Expect: 100-continue` is answered after the decision, not by Node before it.
   server.on('checkContinue', (message, response) => server.emit('request', message, response));
   server.on('checkExpectation', (message, response) => server.emit('request', message, response));

@@ -64,7 +64,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
         else log.info({ signal }, 'draining');
         const drained = await gateway.close();
         log.info({ drained }, 'ended');
-        log.flush();
+        await new Promise<void>((flushed) => log.flush(() => flushed()));
         resolve(err === undefined ? 0 : 1);
       },
     );
