@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Command, type Io, UsageError } from './commands/command.js';
+import { traceOf } from './crash.js';
 import { nearest } from './document/nearest.js';
 import { version } from './version.js';
 
@@ -111,8 +112,8 @@ if (isMain()) {
   };
   // The code alone is set, so that what is still buffered for a pipe gets written.
   process.exitCode = await main(process.argv.slice(2), io).catch((error: unknown) => {
-    // The stack alone: other properties of an error may hold what a request or a file said.
-    io.err(`scopegate: ${error instanceof Error ? error.stack : 'failed'}\n`);
+    const { name, code, stack } = traceOf(error);
+    io.err(`scopegate: failed: ${code ?? name}\n${stack}\n`);
     return 1;
   });
 }

@@ -8,6 +8,7 @@ import { createAdmin, type LastReload } from './admin/server.js';
 import { type AuditEntry, createAudit } from './audit.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Listener, ListenerTls, Settings } from './config/settings.js';
+import { traceOf } from './crash.js';
 import type { RuleTable } from './decide.js';
 import { createDecisions } from './decisions/endpoint.js';
 import { formatFinding } from './document/finding.js';
@@ -16,11 +17,11 @@ import { createForwarder } from './forward/proxy.js';
 import { AnswerCache } from './introspection/cache.js';
 import { IntrospectionClient } from './introspection/client.js';
 import { createIntrospector } from './introspection/introspector.js';
-import { createRemote } from './remote/create.js';
 import { openSink } from './log.js';
 import { createMetrics } from './metrics.js';
 import { rulesJson, statusJson } from './overview.js';
 import { prettyLog } from './pretty.js';
+import { createRemote } from './remote/create.js';
 import { peerReader } from './request/peer.js';
 import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
 import { watchRules } from './rules/watch.js';
@@ -131,11 +132,7 @@ export async function startGateway(
     services: { introspect: introspector.introspect, ...remote, now: clock.wall },
     entered: metrics.entered,
     audit,
-    onCrash: (error: unknown) =>
-      log.error(
-        { err: { stack: error instanceof Error ? error.stack : 'no error object' } },
-        'request failed',
-      ),
+    onCrash: (error: unknown) => log.error({ err: traceOf(error) }, 'request failed'),
     realm: settings.realm,
     maxTargetBytes: forward.maxTargetBytes,
   };

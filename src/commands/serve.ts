@@ -1,4 +1,5 @@
 import closeWithGrace from 'close-with-grace';
+import { traceOf } from '../crash.js';
 import { formatFinding } from '../document/finding.js';
 import { type Gateway, startGateway } from '../gateway.js';
 import { loadRules } from '../rules/load.js';
@@ -60,7 +61,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     closeWithGrace(
       { delay: settings.server.drainTimeout + 2_000, logger: false, skip: ['SIGHUP'] },
       async ({ signal, err }) => {
-        if (err !== undefined) log.fatal({ err: { stack: err.stack } }, 'uncaught error');
+        if (err !== undefined) log.fatal({ err: traceOf(err) }, 'uncaught error');
         else log.info({ signal }, 'draining');
         const drained = await gateway.close();
         log.info({ drained }, 'ended');

@@ -1,0 +1,32 @@
+/** What the log says of a fault: where it happened, and of what kind. */
+export interface Trace {
+  /** The class's name. */
+  readonly name: string;
+  /** Node's and the libraries' own code, where there is one. */
+  readonly code?: string;
+  /** The places in the code, innermost first. */
+  readonly stack: string;
+}
+
+/**
+ * Describes a fault without its message: messages quote what they choked on, and that may be a token or a secret.
+ *
+ * @param error whatever was thrown
+ */
+export function traceOf(error: unknown): Trace {
+  if (!(error instanceof Error)) return { name: typeof error, stack: '' };
+  const { code } = error as { code?: unknown };
+  // The stack begins with the message, which may have lines of its own.
+  const head = `${error.name}: ${error.message}`;
+  const stack = error.stack ?? '';
+  const at = stack.startsWith(head) ? head.length : 0;
+  const frames = stack
+    .slice(at)
+    .split('\n')
+    .filter((line) => /^ {4}at .*(?::\d+:\d+\)?|\(<anonymous>\)|\(native\))$/.test(line));
+  return {
+    name: error.name,
+    ...(typeof code === 'string' ? { code } : {}),
+    stack: frames.map((line) => line.trim()).join('\n'),
+  };
+}
