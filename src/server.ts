@@ -71,6 +71,15 @@ export async function createGateway(options: GatewayOptions): Promise<FastifyIns
       .send(errorBody(denial('no_rule', 'no rule for this request')));
   });
   app.setErrorHandler((error, _request, reply) => {
+    // Methods of RTSP, which Node's parser knows and Fastify does not: they alone are not routed to the gate.
+    if ((error as { statusCode?: number }).statusCode === 404) {
+      reply
+        .code(400)
+        .header('connection', 'close')
+        .type('application/json')
+        .send(errorBody(denial('malformed_request', 'the protocol is not HTTP')));
+      return;
+    }
     options.onCrash(error);
     if (!reply.sent)
       reply
@@ -88,6 +97,8 @@ export async function createGateway(options: GatewayOptions): Promise<FastifyIns
   const { server } = app;
   server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
   server.headersTimeout = options.headersTimeout;
+  // Node would drop the fields beyond its limit unseen, a second Host among them; the gate counts them instead.
+  server.maxHeadersCount = 0;
   const drain = prepareDrain(server);
   app.addHook('preClose', async () => {
     const end = drain();

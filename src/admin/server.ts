@@ -78,6 +78,8 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     // The router sees nothing of a question: its path is another server's.
     rewriteUrl: (message: IncomingMessage) => (decisions.owns(message.url ?? '') ? '/' : (message.url ?? '')),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
+  // What Node would drop unseen beyond its limit, the gate counts and refuses.
+  app.server.maxHeadersCount = 0;
   app.removeContentTypeParser('text/plain');
 
   app.addHook('onRequest', (request, reply, done) => {

@@ -22,6 +22,19 @@ export interface Statement {
   readonly maxForwards?: number | undefined;
 }
 
+/**
+ * Fields for the upstream that Connection may not name (RFC 9110 §7.6.1): a client, or a proxy before it, must not
+ * take from the upstream what the decision rests on or what says how the body is to be read.
+ */
+const END_TO_END: ReadonlySet<string> = new Set([
+  'authorization',
+  'cache-control',
+  'content-encoding',
+  'content-range',
+  'content-type',
+  'cookie',
+]);
+
 /** More hops than any honest chain of proxies has. */
 const MAX_HOPS = 32;
 
@@ -76,7 +89,8 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
         forwardedHost = value;
         continue;
     }
-    if (HOP_BY_HOP.has(name) || isManaged(name) || connection?.includes(name) === true) continue;
+    if (HOP_BY_HOP.has(name) || isManaged(name)) continue;
+    if (connection?.includes(name) === true && !END_TO_END.has(name)) continue;
     if (statements?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true) continue;
     if (cookies && name === 'cookie') {
       cookie = cookie === '' ? value : `${cookie}; ${value}`;

@@ -27,8 +27,8 @@ export function readArrival(
   maxTargetBytes: number,
 ): Arrival | ArrivalRefusal {
   const { httpVersion: version, method } = message;
-  // Node's parser lets HTTP/0.9 and a textual HTTP/2.0 through.
-  if (version !== '1.1' && version !== '1.0' && message.httpVersionMajor !== 2) {
+  // Node's parser lets HTTP/0.9 and a textual HTTP/2.0 through; only a message of real HTTP/2 has a stream.
+  if (version !== '1.1' && version !== '1.0' && !(version === '2.0' && 'stream' in message)) {
     return { error: 'malformed_request', refused: 'the HTTP version is not served' };
   }
   // RFC 9110 §9.3.8: TRACE would echo credentials; §9.3.6: CONNECT would open a tunnel.

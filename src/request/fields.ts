@@ -21,7 +21,7 @@ export interface Fields {
 /** Why the fields are refused; `error` is the row of the error table. */
 export interface FieldsRefusal {
   readonly refused: string;
-  readonly error: 'malformed_request' | 'expectation_failed';
+  readonly error: 'malformed_request' | 'expectation_failed' | 'headers_too_large';
 }
 
 /**
@@ -39,6 +39,12 @@ const INIMITABLE = new Set([
   'upgrade',
 ]);
 
+/**
+ * More fields than any honest request has. Node's own limit must be off (`maxHeadersCount` 0), because it drops what
+ * is beyond it and serves the rest; and a Node upstream, which drops beyond 1000, must see all that the gateway adds.
+ */
+const MAX_FIELDS = 500;
+
 const OWS = /^[ \t]+|[ \t]+$/g;
 
 /**
@@ -49,6 +55,9 @@ const OWS = /^[ \t]+|[ \t]+$/g;
  * @param version the request's HTTP version, such as `1.1`
  */
 export function readFields(raw: readonly string[], version: string): Fields | FieldsRefusal {
+  if (raw.length > MAX_FIELDS * 2) {
+    return { refused: 'the request has too many header fields', error: 'headers_too_large' };
+  }
   const names: string[] = [];
   let host: string | undefined;
   let authorization: string | undefined;
