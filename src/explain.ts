@@ -134,7 +134,10 @@ function answering(token: TokenClaims): Services {
   };
   return {
     introspect: () => ({ ok: true, answer, trace: { from: 'hit', ms: 0 } }),
-    verify: () => ({ ok: true, claims: { ...answer.claims, ...(issuer === undefined ? {} : { iss: issuer }) } }),
+    verify: () => ({
+      ok: true,
+      claims: { ...answer.claims, ...(issuer === undefined ? {} : { iss: issuer }) },
+    }),
     call: ({ purpose }) => ({
       ok: true,
       status: 200,

@@ -314,7 +314,7 @@ t.test('a path matches what the URL matched, on its host', (t) => {
 
 t.test('the example of the migration guide', async (t) => {
   const page = readFileSync(new URL('../../../docs/migration.md', import.meta.url), 'utf8');
-  const example = /```json[^\n]*\n(\{[\s\S]*?\n\})\n```/.exec(page)?.[1];
+  const example = /```yaml access-rules[^\n]*\n(\{[\s\S]*?\n\})\n```/.exec(page)?.[1];
   const { code, load } = await convert(t, example);
   t.equal(code, 0);
   t.match(load().table?.rules[0]?.path, '/orders/');

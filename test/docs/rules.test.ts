@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { handlers, unservedHandlers } from '../../src/handlers/table.js';
+import { handlers } from '../../src/handlers/table.js';
+import { mutators } from '../../src/mutators/table.js';
 import { ruleSchema, specSchema } from '../../src/rules/schema.js';
 import { root } from '../root.js';
 
@@ -21,6 +22,14 @@ t.test('docs/rules.md names every handler and every field of its config', (t) =>
     for (const field of Object.keys((schema.properties ?? {}) as object))
       t.match(page, `\`${field}\``, `${name}: ${field}`);
   }
-  for (const name of unservedHandlers) t.match(page, `\`${name}\``);
+  t.end();
+});
+
+t.test('docs/rules.md names every mutator and every field of its config', (t) => {
+  for (const [name, { schema }] of mutators) {
+    t.match(page, `| \`${name}\` |`);
+    for (const field of Object.keys((schema.properties ?? {}) as object))
+      t.match(page, `\`${field}\``, `${name}: ${field}`);
+  }
   t.end();
 });
