@@ -5,6 +5,7 @@ import { byPosition, type Finding } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import type { ScopeStrategyName } from '../handlers/strategy.js';
+import { OWN_FIELDS } from '../introspection/fields.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
@@ -444,22 +445,6 @@ const ANSWER_FIELDS: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
   'www-authenticate',
-]);
-
-/** What frames or describes the introspection call; a second opinion would break it. */
-const OWN_FIELDS: ReadonlySet<string> = new Set([
-  'accept-encoding',
-  'connection',
-  'content-length',
-  'content-type',
-  'expect',
-  'host',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
 ]);
 
 /** The fields each built method of client authentication takes. */

@@ -1,5 +1,6 @@
 import { denial } from '../errors.js';
 import type { ActiveAnswer, Endpoint } from '../introspection/answer.js';
+import { OWN_FIELDS, overlay } from '../introspection/fields.js';
 import type { Introspected } from '../introspection/introspector.js';
 import { type Requirements, unmet } from '../introspection/requirements.js';
 import { readToken, type TokenSource } from '../request/token.js';
@@ -104,6 +105,8 @@ export const oauth2Introspection: Handler = {
 /**
  * The rule's own endpoint. The gateway's client credentials and fixed fields go to the server they were configured
  * for and to no other one.
+ *
+ * @throws ConfigError when the URL is none, or a field is one that no rule may set
  */
 function endpointOf(
   url: string | undefined,
@@ -112,10 +115,16 @@ function endpointOf(
 ): Endpoint {
   if (url === undefined && headers === undefined) return fallback;
   const target = url ?? fallback.url;
+  if (!URL.canParse(target)) throw new ConfigError(['introspection_url'], 'this is no URL');
+  for (const name of Object.keys(headers ?? {})) {
+    if (OWN_FIELDS.has(name.toLowerCase())) {
+      throw new ConfigError(['introspection_request_headers', name], `${name} is set by the gateway itself`);
+    }
+  }
   const own = new URL(target).origin === new URL(fallback.url).origin;
   return {
     url: target,
-    headers: { ...(own ? fallback.headers : {}), ...headers },
+    headers: overlay(own ? fallback.headers : {}, headers ?? {}),
     auth: own ? fallback.auth : { method: 'none' },
   };
 }

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { type Answer, type Endpoint, readAnswer, UnusableAnswer } from './answer.js';
 import { formEncode, proof } from './auth.js';
+import { overlay } from './fields.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
 export interface CallLimits {
@@ -98,15 +99,7 @@ export class IntrospectionClient {
       origin: url.origin,
       path: url.pathname + url.search,
       method: 'POST',
-      headers: {
-        accept: 'application/json',
-        // A compressed answer would need a bound on what it expands to; there is no need for one.
-        'accept-encoding': 'identity',
-        'content-type': 'application/x-www-form-urlencoded',
-        'user-agent': 'scopegate',
-        ...(authorization === undefined ? {} : { authorization }),
-        ...endpoint.headers,
-      },
+      headers: overlay(FIELDS, authorization === undefined ? {} : { authorization }, endpoint.headers),
       body: `token=${formEncode(token)}${form}`,
       signal,
       headersTimeout: this.#limits.timeout,
@@ -150,6 +143,14 @@ async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
     throw new CallFailed('the introspection call took too long');
   });
 }
+
+const FIELDS = {
+  accept: 'application/json',
+  // A compressed answer would need a bound on what it expands to; there is no need for one.
+  'accept-encoding': 'identity',
+  'content-type': 'application/x-www-form-urlencoded',
+  'user-agent': 'scopegate',
+};
 
 function unusable(problem: string): CallFailed {
   return new CallFailed(problem, { alive: true });
