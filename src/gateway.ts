@@ -19,6 +19,7 @@ import { IntrospectionClient } from './introspection/client.js';
 import { createIntrospector } from './introspection/introspector.js';
 import { openSink } from './log.js';
 import { createMetrics } from './metrics.js';
+import { signingKeys } from './mutators/chain.js';
 import { rulesJson, statusJson } from './overview.js';
 import { prettyLog } from './pretty.js';
 import { createRemote } from './remote/create.js';
@@ -189,6 +190,7 @@ export async function startGateway(
     },
     decisions,
     metrics,
+    keys: () => signingKeys(rules.rules.map(({ mutators }) => mutators)),
     rules: () => rulesJson(rules, settings.matching.overlap, reloaded()),
     status: (seq) =>
       statusJson({

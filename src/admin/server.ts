@@ -14,6 +14,8 @@ export interface AdminOptions {
     answer(message: IncomingMessage, response: ServerResponse, rawTarget: string): void;
   };
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** The public keys by which upstreams verify what mutators sign: a JWK Set (RFC 7517 §5). */
+  readonly keys: () => object;
   /** The rules in force, as JSON has them. */
   readonly rules: () => object;
   /** What changes all the time. @param seq decisions after this number */
@@ -111,6 +113,10 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     return { status: readiness.status, rules: readiness.rules };
   });
   app.get('/version', async () => ({ version }));
+  app.get('/.well-known/jwks.json', async (_request, reply) => {
+    reply.type('application/jwk-set+json');
+    return JSON.stringify(options.keys());
+  });
   app.get('/metrics', async (_request, reply) => {
     reply.type(metrics.contentType);
     return metrics.text();

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Audit } from '../audit.js';
 import { type Allowed, type Decision, type Denied, decide, type RuleTable } from '../decide.js';
 import { denial } from '../errors.js';
+import { cookieField, type Mutations } from '../forward/changes.js';
 import { drain, refuse } from '../forward/refusal.js';
 import type { Services } from '../handlers/strategy.js';
 import { readFields } from '../request/fields.js';
@@ -65,6 +66,7 @@ class Answering {
   readonly #started = performance.now();
   #decided: number | undefined;
   #described: Described | undefined;
+  #statements: ReadonlySet<string> | undefined;
   #reported = false;
 
   constructor(options: DecisionsOptions, message: IncomingMessage, response: ServerResponse) {
@@ -85,7 +87,9 @@ class Answering {
         return;
       }
       this.#described = described;
-      const decision = decide(rules(), described.method, described.target, described.fields, services);
+      const table = rules();
+      this.#statements = table.statements?.headers;
+      const decision = decide(table, described.method, described.target, described.fields, services);
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(settled),
@@ -133,12 +137,31 @@ class Answering {
     this.#report(decision, 200);
   }
 
-  /** Whom the request acts for; what the rule's mutators say of it stands in place of the same field of ours. */
+  /**
+   * Whom the request acts for; what the rule's mutators say of it stands in place of the same field of ours. What only
+   * mutators of other rules say is there as well, empty, so that a proxy that copies it overwrites its client's.
+   */
   #identity({ subject, mutations }: Allowed): string[] {
     const stated = (mutations?.headers ?? []).flat();
     const names = new Set((mutations?.headers ?? []).map(([name]) => name.toLowerCase()));
     const own = Object.entries(this.#options.identity).filter(([name]) => !names.has(name.toLowerCase()));
-    return [...identityFields(subject, Object.fromEntries(own)), ...stated];
+    for (const [name] of own) names.add(name.toLowerCase());
+    const silent = [...(this.#statements ?? [])].filter((name) => !names.has(name));
+    return [
+      ...identityFields(subject, Object.fromEntries(own)),
+      ...stated,
+      ...silent.flatMap((name) => [name, '']),
+      ...this.#cookies(mutations),
+    ];
+  }
+
+  /** The whole Cookie field that the upstream is to get, where the rule's mutators set cookies. */
+  #cookies(mutations: Mutations | undefined): string[] {
+    if (mutations === undefined || mutations.replaced.cookies.size === 0) return [];
+    return [
+      'cookie',
+      cookieField(this.#described?.fields.cookie ?? '', [mutations.replaced], mutations.cookies),
+    ];
   }
 
   #refuse(decision: Denied): void {

@@ -138,6 +138,10 @@ t.test('id_token puts a token of the gateway’s own in place of the client’s'
     'public halves alone',
   );
 
+  const open = await ask({ url: gate.gateway.adminUrl }, '/.well-known/jwks.json');
+  t.same(JSON.parse(open.text), published, 'on the admin port, for upstreams');
+  t.equal(open.headers['content-type'], 'application/jwk-set+json; charset=utf-8');
+
   const token = async () => {
     t.equal((await ask(gate, '/in', { token: 'alice' })).status, 200);
     return String(gate.upstream.received.at(-1)?.headers.authorization).replace('Bearer ', '');
