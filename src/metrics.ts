@@ -319,6 +319,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       reloads[ok ? 'ok' : 'failed']++;
       reloads.lastOk = ok;
       reloads.lastAt = at;
+      refresh();
     },
     get inFlight() {
       return inFlight;
