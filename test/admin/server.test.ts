@@ -1,0 +1,264 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { request } from 'undici';
+import { ask } from '../ask.js';
+import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
+import { sendRaw } from '../wire.js';
+
+interface Call {
+  readonly method?: 'GET' | 'POST';
+  readonly headers?: Record<string, string>;
+  readonly body?: unknown;
+}
+
+async function call({ adminUrl }: TestGateway, path: string, { method, headers = {}, body }: Call = {}) {
+  const answer = await request(adminUrl + path, {
+    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const text = await answer.body.text();
+  return {
+    status: answer.statusCode,
+    headers: answer.headers,
+    text,
+    json: () => JSON.parse(text) as Record<string, never>,
+  };
+}
+
+t.test('/rules shows the table in force', async (t) => {
+  const gate = await startTestGateway(t, { settings: { forward: { timeout: '7s' } } });
+  const { status, json } = await call(gate, '/rules');
+  t.equal(status, 200);
+  t.match(json(), {
+    version: 1,
+    proof: { overlap: 'specific', specific: ['default/gate#2'], unproved: [] },
+    rules: [
+      {
+        id: 'default/gate#0',
+        source: /rules\.yaml:1:\d+$/,
+        hosts: ['gate.example'],
+        methods: ['GET'],
+        path: '/.*',
+        strategies: [{ handler: 'oauth2_introspection', scopes: ['read'] }],
+        upstream: gate.upstream.url,
+        timeoutMs: 7000,
+        allows: { encodedSlash: false },
+      },
+      { id: 'default/gate#1', methods: ['POST'], path: '/post' },
+      { id: 'default/gate#2' },
+    ],
+  });
+});
+
+t.test('/status tells counters and the last decisions, denied ones the longest', async (t) => {
+  const gate = await startTestGateway(t);
+  await ask(gate, '/headers', { token: 'good-write' });
+  for (let i = 0; i < 210; i++) await ask(gate, `/a/${i}`, { token: 'good-read' });
+  const first = (await call(gate, '/status')).json() as unknown as {
+    recent: { seq: number; path: string }[];
+  };
+  t.match(first, {
+    ready: 'ok',
+    started: /^\d{4}-.*Z$/,
+    rules: { version: 1, count: 3 },
+    inFlight: 0,
+    counts: { 'default/gate#0': { allowed: 210, denied: 1 } },
+    cache: { active: 2, inactive: 0, evictions: 0, maxEntries: 100_000 },
+    servers: [{ url: gate.endpoint.url, breaker: 'closed', running: 0, waiting: 0 }],
+  });
+  t.equal(first.recent.length, 201);
+  t.match(first.recent[0], {
+    seq: 1,
+    decision: 'deny',
+    method: 'GET',
+    host: 'gate.example',
+    path: '/headers',
+    rule: 'default/gate#0',
+    status: 403,
+    error: 'insufficient_scope',
+    reason: 'the token lacks a required scope',
+    clientId: 'c-write',
+  });
+  t.equal(first.recent[1]?.path, '/a/10', 'the oldest allowed ones are forgotten');
+  const next = (await call(gate, '/status?after=210')).json() as unknown as { recent: { seq: number }[] };
+  t.same(
+    next.recent.map(({ seq }) => seq),
+    [211],
+  );
+  t.equal((await call(gate, '/status?after=-1')).status, 400);
+  t.notMatch((await call(gate, '/status')).text, /good-/, 'no token');
+});
+
+t.test('POST /explain says what the command says', async (t) => {
+  const gate = await startTestGateway(t);
+  const url = 'https://gate.example/headers';
+  const allowed = await call(gate, '/explain', { body: { method: 'GET', url, scopes: ['read'] } });
+  t.match(allowed.json(), { decision: 'allow', status: 200, rule: 'default/gate#0' });
+  const denied = await call(gate, '/explain', { body: { method: 'GET', url, scopes: [] } });
+  t.match(denied.json(), { decision: 'deny', status: 403, error: 'insufficient_scope', scopes: ['read'] });
+  t.match((await call(gate, '/explain', { body: { method: 'GET', url } })).json(), {
+    status: 401,
+    error: 'no_token',
+  });
+  for (const body of [
+    {},
+    [],
+    'null',
+    '{',
+    { method: 'GET' },
+    { method: 'GET', url: 7 },
+    { method: 'G T', url },
+    { method: 'GET', url: '/headers' },
+    { method: 'GET', url, scope: 'read' },
+    { method: 'GET', url, scopes: 'read' },
+    { method: 'GET', url, subject: 1 },
+  ]) {
+    t.equal((await call(gate, '/explain', { body })).status, 400, JSON.stringify(body));
+  }
+  t.equal(gate.endpoint.asked.length, 0, 'no network');
+  t.equal(gate.log.filter(({ msg }) => msg === 'decision').length, 0, 'no decision is made');
+});
+
+t.test('POST /cache/purge forgets all, or one token, whatever is under way', async (t) => {
+  const gate = await startTestGateway(t);
+  const get = (token: string) => ask(gate, '/headers', { token });
+  const asked = () => gate.endpoint.asked.length;
+  await get('good-read');
+  await get('good-write');
+  await get('unknown');
+  t.equal(asked(), 3);
+  t.same((await call(gate, '/cache/purge', { body: { token: 'good-read' } })).json(), { purged: 1 });
+  t.same((await call(gate, '/cache/purge', { body: { token: 'good-read' } })).json(), { purged: 0 });
+  await get('good-read');
+  await get('good-write');
+  t.equal(asked(), 4, 'one token is asked about anew');
+  t.same((await call(gate, '/cache/purge', { body: { all: true } })).json(), { purged: 3 });
+  await get('good-write');
+  t.equal(asked(), 5);
+
+  t.comment('an answer from before the purge is told to its waiter, and not kept');
+  let open = (): void => {};
+  gate.endpoint.gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const waiting = get('good-admin');
+  while (asked() < 6) await new Promise(setImmediate);
+  t.same((await call(gate, '/cache/purge', { body: { token: 'good-admin' } })).json(), { purged: 0 });
+  gate.endpoint.tokens.delete('good-admin');
+  open();
+  await waiting;
+  t.equal((await get('good-admin')).status, 401);
+  t.notMatch(JSON.stringify(gate.log), /good-admin/);
+});
+
+t.test('the purge takes JSON only, with a token or with all', async (t) => {
+  const gate = await startTestGateway(t);
+  for (const body of [
+    {},
+    { all: false },
+    { token: '' },
+    { token: 'a', all: true },
+    { tokn: 'a' },
+    [],
+    '"a"',
+  ]) {
+    t.equal((await call(gate, '/cache/purge', { body })).status, 400, JSON.stringify(body));
+  }
+  t.equal((await call(gate, '/cache/purge', { method: 'POST' })).status, 400, 'no body');
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
+    const headers = { 'content-type': type };
+    t.equal(
+      (await call(gate, '/cache/purge', { body: '{"all":true}', headers })).status,
+      415,
+      `a form of another site: ${type}`,
+    );
+  }
+  t.equal((await call(gate, '/cache/purge')).status, 404, 'GET changes nothing');
+});
+
+t.test('with a credential, only who has it may purge, from wherever', async (t) => {
+  const folder = t.testdir({ token: 'first\n' });
+  const file = join(folder, 'token');
+  const gate = await startTestGateway(t, { settings: { admin: { tokenFile: file } } });
+  const purge = async (authorization?: string) =>
+    (
+      await call(gate, '/cache/purge', {
+        body: { all: true },
+        ...(authorization === undefined ? {} : { headers: { authorization } }),
+      })
+    ).status;
+  t.equal(await purge(), 401);
+  t.equal(await purge('Bearer second'), 401);
+  t.equal(await purge('Basic first'), 401);
+  t.equal(await purge('Bearer '), 401);
+  t.equal(await purge('Bearer first'), 200);
+  writeFileSync(file, 'second-longer\n');
+  t.equal(await purge('Bearer first'), 401, 'rotated');
+  t.equal(await purge('bearer second-longer'), 200);
+});
+
+t.test('a page of another site cannot read through a name of its own', async (t) => {
+  const gate = await startTestGateway(t, { settings: { admin: { hosts: ['gate.internal'] } } });
+  const status = async (host: string, path: string) => (await call(gate, path, { headers: { host } })).status;
+  for (const path of ['/', '/rules', '/status']) {
+    for (const host of [
+      'evil.example:4456',
+      'localhost.evil.example',
+      'xgate.internal',
+      '127.0.0.1.evil.example',
+      '',
+    ]) {
+      t.equal(await status(host, path), 403, `${host} ${path}`);
+    }
+    for (const host of [
+      '127.0.0.1:4456',
+      '[::1]:4456',
+      'localhost',
+      'scopegate.localhost:1',
+      '10.0.0.7',
+      'Gate.Internal:80',
+    ]) {
+      t.equal(await status(host, path), 200, `${host} ${path}`);
+    }
+  }
+  const evil = { host: 'evil.example', 'content-type': 'application/json' };
+  t.equal((await call(gate, '/cache/purge', { body: { all: true }, headers: evil })).status, 403);
+  t.equal(
+    (await call(gate, '/explain', { body: { method: 'GET', url: 'http://a/' }, headers: evil })).status,
+    403,
+  );
+  for (const path of ['/health/alive', '/health/ready', '/version', '/metrics']) {
+    t.equal(await status('scopegate.monitoring.svc:4456', path), 200, `${path} is for machines`);
+  }
+});
+
+t.test('answers of the admin port are neither kept nor framed nor sniffed', async (t) => {
+  const gate = await startTestGateway(t);
+  for (const path of [
+    '/',
+    '/rules',
+    '/status',
+    '/metrics',
+    '/health/alive',
+    '/health/ready',
+    '/version',
+    '/no-such-page',
+  ]) {
+    const { headers, text } = await call(gate, path);
+    t.equal(headers['cache-control'], 'no-store', path);
+    t.equal(headers['x-content-type-options'], 'nosniff');
+    t.match(headers['content-security-policy'], /default-src 'none'.*frame-ancestors 'none'/);
+    t.equal(headers['access-control-allow-origin'], undefined);
+    if (path === '/no-such-page') t.match(JSON.parse(text), { error: { code: 404, status: 'Not Found' } });
+  }
+  const { answers } = await sendRaw(gate.adminPort, 'GET /%zz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+  t.ok([400, 404].includes(answers[0]?.status ?? 0));
+});
+
+t.test('readiness and liveness answer while nothing else can', async (t) => {
+  const gate = await startTestGateway(t, { rules: apiRule('gate.example', [rule('/.*', ['GET'], 'read')]) });
+  t.same((await call(gate, '/health/alive')).json(), { status: 'ok' });
+  t.same((await call(gate, '/health/ready')).json(), { status: 'ok', rules: { version: 1 } });
+});
