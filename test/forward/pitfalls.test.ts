@@ -1,0 +1,390 @@
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import t from 'tap';
+import WebSocket, { WebSocketServer } from 'ws';
+import { apiRule, type Scope, startTestGateway, type TestGatewayOptions } from '../gateway.js';
+import { type Certificate, makeCertificate } from '../stack/certificate.js';
+import { startUpstream } from '../upstream.js';
+import { open, sendRaw } from '../wire.js';
+import { FORWARD_RULES, type RawUpstream, request, startRawUpstream, until } from './raw.js';
+
+// What the libraries beneath do by default and a security gateway must not do: each default has its number and its test.
+
+const START: TestGatewayOptions = { rules: FORWARD_RULES };
+const HELLO = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello';
+
+/** A gateway before an upstream that says the same to everyone. */
+async function saying(t: Scope, answer: string): Promise<{ port: number; raw: RawUpstream }> {
+  const raw = await startRawUpstream(t, (socket) => socket.write(answer, 'latin1'));
+  const { port } = await startTestGateway(t, { ...START, upstreamUrl: raw.url });
+  return { port, raw };
+}
+
+async function startTls(
+  t: Scope,
+  { cert, key }: Certificate,
+): Promise<{ port: number; protocols: (string | false | null)[] }> {
+  const protocols: (string | false | null)[] = [];
+  const server = createTlsServer({ cert, key, ALPNProtocols: ['h2', 'http/1.1'] }, (message, response) => {
+    protocols.push((message.socket as TLSSocket).alpnProtocol);
+    response.end('secure');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, protocols };
+}
+
+t.test('pitfall 1: certificates of upstreams are verified', async (t) => {
+  const right = await makeCertificate(['127.0.0.1']);
+  const wrong = await makeCertificate(['other.example']);
+  const statusOf = async (certificate: Certificate, tls: object): Promise<number | undefined> => {
+    const { port } = await startTls(t, certificate);
+    const upstreamUrl = `https://127.0.0.1:${port}`;
+    const gate = await startTestGateway(t, { ...START, upstreamUrl, settings: { forward: { tls } } });
+    return (await sendRaw(gate.port, request('GET /'))).answers[0]?.status;
+  };
+  const folder = t.testdir({});
+  for (const [name, { ca }] of Object.entries({ right, wrong }))
+    writeFileSync(join(folder, `${name}.pem`), ca);
+  t.equal(await statusOf(right, {}), 502, 'an unknown authority');
+  t.equal(await statusOf(wrong, { ca: join(folder, 'wrong.pem') }), 502, 'another name');
+  t.equal(await statusOf(right, { ca: join(folder, 'wrong.pem') }), 502, 'another authority');
+  t.equal(await statusOf(right, { ca: join(folder, 'right.pem') }), 200);
+  t.equal(await statusOf(wrong, { insecureSkipVerify: true }), 200, 'unless the settings say so');
+});
+
+t.test('pitfall 2: Trailer beside Content-Length does not end the process', async (t) => {
+  const { port } = await saying(t, 'HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nContent-Length: 5\r\n\r\nhello');
+  for (let i = 0; i < 2; i++) {
+    const { answers } = await sendRaw(port, request('GET /'));
+    t.equal(answers[0]?.body.toString(), 'hello');
+    t.notOk(answers[0]?.headers.has('trailer'));
+  }
+});
+
+t.test('pitfall 3: what a rule sees is what the upstream gets', async (t) => {
+  const gate = await startTestGateway(t, START);
+  const sent: Readonly<Record<string, string>> = {
+    '/%2e/guarded/a': '401',
+    '/a/./b': '/a/b',
+    '/a/%2E/b': '/a/b',
+    '/a/%2e%2e/guarded/x': '401',
+    '/a\\b': '400',
+    '/a/.': '/a/',
+    '*': '400',
+    '/a#frag': '400',
+    '/a"b': '400',
+    '/%61?q="<>': '/a?q="<>',
+  };
+  for (const [target, expected] of Object.entries(sent)) {
+    gate.upstream.received.length = 0;
+    const { answers } = await sendRaw(gate.port, request(`${target === '*' ? 'OPTIONS' : 'GET'} ${target}`));
+    const status = answers[0]?.status;
+    t.equal(status === 200 ? gate.upstream.received[0]?.url : String(status), expected, target);
+    t.equal(gate.upstream.received.length, status === 200 ? 1 : 0, target);
+  }
+});
+
+t.test('pitfall 4: what upstreams read in more than one way is refused, or read in one', async (t) => {
+  const gate = await startTestGateway(t, START);
+  for (const target of ['/a%2Fb', '/a%5cb', '/a%00b', '/a/%252e%252e/b', '/a;b=c', '/a/..;/b']) {
+    const { answers } = await sendRaw(gate.port, request(`GET ${target}`));
+    t.equal(answers[0]?.status, 400, target);
+  }
+  t.equal(gate.upstream.received.length, 0);
+  await sendRaw(gate.port, request('GET //a///b//'));
+  t.equal(gate.upstream.received[0]?.url, '/a/b/');
+});
+
+t.test('pitfall 5: a 503 of the upstream is passed on, once', async (t) => {
+  const { port, raw } = await saying(
+    t,
+    'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 5\r\n\r\nhello',
+  );
+  const { answers } = await sendRaw(port, request('GET /'));
+  t.equal(answers[0]?.status, 503);
+  t.same(answers[0]?.headers.get('retry-after'), ['1']);
+  t.equal(raw.heads.length, 1);
+  t.equal(raw.connections(), 1);
+});
+
+t.test('pitfall 6: a client that leaves before the answer cancels the request', async (t) => {
+  const gate = await startTestGateway(t, { ...START, respond: () => {} });
+  for (const bytes of [request('GET /'), request('POST /', ['Content-Length: 5'], 'hello')]) {
+    gate.upstream.received.length = 0;
+    const client = await open(gate.port);
+    client.write(bytes);
+    await until(() => gate.upstream.received.length === 1);
+    client.destroy();
+    await until(() => gate.upstream.received[0]?.message.socket.destroyed === true);
+  }
+  t.pass('the upstream’s connection is closed');
+});
+
+t.test('pitfall 7: Keep-Alive, Upgrade and Expect of a client break nothing', async (t) => {
+  const gate = await startTestGateway(t, START);
+  for (const field of ['Keep-Alive: timeout=5', 'Upgrade: h2c', 'Expect: 100-continue', 'TE: gzip']) {
+    const { answers, raw } = await sendRaw(gate.port, request('GET /', [field]));
+    t.equal(answers[0]?.status, 200, field);
+    t.match(raw.toString(), /^HTTP\/1\.1 200 /, `${field}: no 100 for a request without a body`);
+  }
+});
+
+t.test('pitfall 8: hop-by-hop fields of the upstream do not reach the client', async (t) => {
+  const { port } = await saying(
+    t,
+    'HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=1\r\n' +
+      'Proxy-Authenticate: Basic\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello',
+  );
+  const { raw } = await sendRaw(port, request('GET /'));
+  t.notMatch(raw.toString(), /secret|proxy-auth|upgrade|timeout=1\b/i);
+});
+
+t.test('pitfall 9: 304 with a Content-Length is no error', async (t) => {
+  const { port } = await saying(t, 'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 1234\r\n\r\n');
+  const { answers } = await sendRaw(port, request('GET /', ['If-None-Match: "a"']));
+  t.equal(answers[0]?.status, 304);
+  t.same(answers[0]?.headers.get('etag'), ['"a"']);
+});
+
+t.test('pitfall 10: text/plain is neither decoded nor limited to a megabyte', async (t) => {
+  const gate = await startTestGateway(t, START);
+  const body = Buffer.alloc(2_000_000, 'caf\xe9', 'latin1');
+  const head = request('POST /', ['Content-Type: text/plain', `Content-Length: ${body.length}`]);
+  const { answers } = await sendRaw(gate.port, Buffer.concat([Buffer.from(head), body]));
+  t.equal(answers[0]?.status, 200);
+  t.ok(gate.upstream.received[0]?.body.equals(body));
+});
+
+t.test('pitfall 11: the limit holds for streamed bodies, too', async (t) => {
+  const gate = await startTestGateway(t, { ...START, settings: { forward: { maxBodyBytes: 1_000 } } });
+  for (const type of ['application/json', 'application/octet-stream', 'text/plain']) {
+    const { answers } = await sendRaw(
+      gate.port,
+      request(
+        'POST /',
+        [`Content-Type: ${type}`, 'Transfer-Encoding: chunked'],
+        `1388\r\n${'1'.repeat(5_000)}\r\n0\r\n\r\n`,
+      ),
+    );
+    t.equal(answers[0]?.status, 413, type);
+  }
+  t.notOk(gate.upstream.received.some(({ complete }) => complete));
+});
+
+t.test('pitfall 12: no body is parsed on its way', async (t) => {
+  const gate = await startTestGateway(t, START);
+  const bodies = { 'application/json': '{ "a" : 1.0, "a": 2e0', 'multipart/form-data; boundary=x': '--x--' };
+  for (const [type, body] of Object.entries(bodies)) {
+    const fields = [`Content-Type: ${type}`, `Content-Length: ${body.length}`];
+    const { answers } = await sendRaw(gate.port, request('POST /', fields, body));
+    t.equal(answers[0]?.status, 200, type);
+    t.equal(gate.upstream.received.at(-1)?.body.toString(), body);
+  }
+});
+
+t.test('pitfall 13: errors name the side that failed and nothing inside', async (t) => {
+  const broken = await startTestGateway(t, { ...START, upstreamUrl: 'http://127.0.0.1:1' });
+  const { answers } = await sendRaw(broken.port, request('GET /'));
+  t.equal(answers[0]?.status, 502);
+  t.same(Object.keys(JSON.parse(answers[0]?.body.toString() ?? '').error), [
+    'code',
+    'status',
+    'message',
+    'reason',
+  ]);
+  t.notMatch(answers[0]?.body.toString(), /ECONN|127\.0|:1\b/);
+  const slow = await startTestGateway(t, {
+    rules: apiRule('gate.example', [
+      { path: '/.*', methods: ['GET'], accessStrategies: [{ handler: 'noop' }], timeout: 1 },
+    ]),
+    respond: () => {},
+  });
+  t.equal((await sendRaw(slow.port, request('GET /'))).answers[0]?.status, 504, 'R9110-20 too slow');
+  const { port } = await saying(t, 'HTTP/1.1 999 Odd\r\nContent-Length: 5\r\n\r\nhello');
+  t.equal((await sendRaw(port, request('GET /'))).answers[0]?.status, 999, 'an odd status is passed on');
+});
+
+t.test('pitfall 14: forwarding fields are the gateway’s own', async (t) => {
+  const gate = await startTestGateway(t, START);
+  const forged = ['X-Forwarded-For: 6.6.6.6', 'Forwarded: for=6.6.6.6', 'X-User: root', 'X-Scope: admin'];
+  await sendRaw(gate.port, request('GET /', forged));
+  const { headers, rawHeaders } = gate.upstream.received[0] ?? { headers: {}, rawHeaders: [] };
+  t.match(headers, {
+    'x-forwarded-for': '127.0.0.1',
+    'x-forwarded-host': 'gate.example',
+    'x-forwarded-proto': 'http',
+  });
+  t.notMatch(rawHeaders.join(), /6\.6\.6\.6|root|admin/);
+});
+
+t.test('pitfall 15: two credentials are none', async (t) => {
+  const gate = await startTestGateway(t, START);
+  const twice = ['Authorization: Bearer good-read', 'Authorization: Bearer nobody'];
+  for (const fields of [twice, [...twice].reverse()]) {
+    t.equal((await sendRaw(gate.port, request('GET /guarded/a', fields))).answers[0]?.status, 400);
+  }
+  t.same(gate.endpoint.asked, []);
+});
+
+t.test('pitfall 16: Connection takes neither the credential nor what the gateway adds', async (t) => {
+  const gate = await startTestGateway(t, START);
+  const fields = ['Connection: authorization, via, x-forwarded-for', 'Authorization: Bearer good-read'];
+  const { answers } = await sendRaw(gate.port, request('GET /guarded/a', fields));
+  t.equal(answers[0]?.status, 200);
+  t.match(gate.upstream.received[0]?.headers, {
+    authorization: 'Bearer good-read',
+    via: /scopegate/,
+    'x-forwarded-for': '127.0.0.1',
+  });
+});
+
+t.test('pitfall 17: each rule’s requests go to its own upstream, Host and socket alike', async (t) => {
+  const [one, two] = [await startUpstream(), await startUpstream()];
+  t.teardown(() => Promise.all([one.close(), two.close()]));
+  const to = (path: string, name: string): object => ({
+    path,
+    methods: ['GET'],
+    accessStrategies: [{ handler: 'noop' }],
+    service: { name, port: 80 },
+  });
+  const gate = await startTestGateway(t, {
+    rules: apiRule('gate.example', [to('/one', 'one'), to('/two', 'two')]),
+    settings: { services: { one: one.url, two: two.url } },
+  });
+  for (const path of ['/one', '/two', '/two', '/one']) await sendRaw(gate.port, request(`GET ${path}`));
+  for (const [path, { received, url }] of Object.entries({ '/one': one, '/two': two })) {
+    t.same(
+      received.map((entry) => [entry.url, `http://${entry.headers.host}`]),
+      Array(2).fill([path, url]),
+    );
+  }
+});
+
+t.test('pitfall 18: no connection to an upstream outlives the gateway', async (t) => {
+  const gate = await startTestGateway(t, START);
+  await sendRaw(gate.port, request('GET /'));
+  t.equal(gate.upstream.sockets.size, 1);
+  await gate.gateway.close();
+  await until(() => gate.upstream.sockets.size === 0);
+});
+
+t.test('pitfall 19: an upstream that offers HTTP/2 is spoken to in HTTP/1.1', async (t) => {
+  const certificate = await makeCertificate(['127.0.0.1']);
+  const { port, protocols } = await startTls(t, certificate);
+  const ca = join(t.testdir({ 'ca.pem': certificate.ca }), 'ca.pem');
+  const gate = await startTestGateway(t, {
+    ...START,
+    upstreamUrl: `https://127.0.0.1:${port}`,
+    settings: { forward: { tls: { ca } } },
+  });
+  t.equal((await sendRaw(gate.port, request('GET /'))).answers[0]?.body.toString(), 'secure');
+  t.same(protocols, ['http/1.1']);
+});
+
+t.test('pitfall 20: methods and types of content are the rules’ and the upstream’s business', async (t) => {
+  const gate = await startTestGateway(t, START);
+  const statusOf = async (method: string, fields: string[] = []): Promise<number | undefined> =>
+    (await sendRaw(gate.port, request(`${method} /`, fields), { methods: [method] })).answers[0]?.status;
+  t.equal(await statusOf('PROPFIND'), 404, 'no rule has it');
+  t.equal(await statusOf('TRACE'), 405, 'R9110-16 it would echo credentials');
+  t.equal(await statusOf('get'), 400, 'R9110-24 methods are case-sensitive');
+  for (const type of ['nonsense', 'a/b/c', ';', 'text/plain; charset="']) {
+    t.equal(await statusOf('POST', [`Content-Type: ${type}`, 'Content-Length: 0']), 200, type);
+  }
+});
+
+t.test(
+  'pitfall WebSocket: an upgrade passes the same gate, on every path, and carries the credential',
+  async (t) => {
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    await once(server, 'listening');
+    t.teardown(() => {
+      for (const client of server.clients) client.terminate();
+      server.close();
+    });
+    const upstreamUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const gate = await startTestGateway(t, { ...START, upstreamUrl });
+    const knock = async (path: string, headers: Record<string, string> = {}): Promise<number> => {
+      const client = new WebSocket(`ws://127.0.0.1:${gate.port}${path}`, {
+        headers: { host: 'gate.example', ...headers },
+      });
+      t.teardown(() => client.terminate());
+      client.on('error', () => {});
+      const status = once(client, 'unexpected-response').then(([, { statusCode }]) => statusCode as number);
+      return Promise.race([status, once(client, 'open').then(() => 101)]);
+    };
+    let credential: string | undefined;
+    server.on('connection', (_, message) => {
+      credential = message.headers.authorization;
+    });
+    t.equal(await knock('/guarded/a'), 401);
+    t.equal(await knock('/guarded/'), 401);
+    t.equal(await knock('/open'), 101, 'an open path');
+    t.equal(await knock('/guarded/a', { authorization: 'Bearer good-read' }), 101);
+    await until(() => credential === 'Bearer good-read');
+    t.equal(server.clients.size, 2);
+  },
+);
+
+t.test('pitfall settings: a head that takes too long is answered 408', async (t) => {
+  const gate = await startTestGateway(t, { ...START, settings: { server: { headersTimeout: '100ms' } } });
+  const { answers } = await sendRaw(gate.port, 'GET / HTTP/1.1\r\nHost: gate.example\r\n', {
+    timeout: 5_000,
+  });
+  t.equal(answers[0]?.status, 408);
+});
+
+t.test('pitfall settings: idle connections end', async (t) => {
+  const gate = await startTestGateway(t, { ...START, settings: { server: { keepAliveTimeout: '100ms' } } });
+  const client = await open(gate.port);
+  client.resume().write(request('GET /'));
+  await once(client, 'close');
+  t.pass('closed');
+});
+
+t.test(
+  'pitfall settings: case, slashes and semicolons mean what they say, and long paths are whole',
+  async (t) => {
+    const gate = await startTestGateway(t, START);
+    const long = `/${'a'.repeat(7_000)}`;
+    for (const path of ['/GUARDED/a', '/guarded', long]) {
+      t.equal((await sendRaw(gate.port, request(`GET ${path}`))).answers[0]?.status, 200, path.slice(0, 20));
+      t.equal(gate.upstream.received.at(-1)?.url, path);
+    }
+    t.equal((await sendRaw(gate.port, request('GET /guarded//a'))).answers[0]?.status, 401);
+    t.equal((await sendRaw(gate.port, request(`GET /${'a'.repeat(9_000)}`))).answers[0]?.status, 414);
+    const big = await sendRaw(gate.port, request('GET /', [`X-Big: ${'a'.repeat(20_000)}`]));
+    t.equal(big.answers[0]?.status, 431);
+  },
+);
+
+t.test('pitfall settings: what the router could not read is in the audit log', async (t) => {
+  const gate = await startTestGateway(t, START);
+  await sendRaw(gate.port, request('GET /%zz'));
+  t.match(
+    gate.log.filter((line) => 'decision' in line),
+    [{ decision: 'deny', error: 'malformed_target' }],
+  );
+});
+
+t.test('pitfall list: these work as wanted, and stay so', async (t) => {
+  const { port, raw } = await saying(t, HELLO);
+  await sendRaw(port, request('GET /a?x=1?y=2&&z=%20+'));
+  t.match(raw.heads[0], /^GET \/a\?x=1\?y=2&&z=%20\+ HTTP\/1\.1\r\n/, 'a query is passed on as it came');
+  const twice = await sendRaw(port, 'GET / HTTP/1.1\r\nHost: gate.example\r\nHost: other.example\r\n\r\n');
+  t.equal(twice.answers[0]?.status, 400, 'two Host fields');
+  const head = await sendRaw(port, request('HEAD /'), { methods: ['HEAD'] });
+  t.same(head.answers[0]?.headers.get('content-length'), ['5'], 'HEAD keeps its length');
+  const zipped = 'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\xff';
+  const packed = await sendRaw((await saying(t, zipped)).port, request('GET /'));
+  t.equal(packed.answers[0]?.body.toString('latin1'), '\x1f\x8b\x08\xff', 'what is compressed stays so');
+});
