@@ -96,15 +96,14 @@ t.test(
 );
 
 t.test('another path on the same origin gets the credentials', async (t) => {
-  const gate = await startTestGateway(t, { tokens: { t: {} } });
-  const url = gate.endpoint.url.replace(/introspect$/, 'introspect/tenant');
-  const endpoint = {
-    ...defaults.endpoint,
-    url: gate.endpoint.url,
-    auth: { method: 'bearer', token: () => 'x' },
-  } as const;
-  const strategy = oauth2Introspection.compile({ introspection_url: url }, { ...defaults, endpoint });
-  t.equal(strategy.handler, 'oauth2_introspection');
+  const own = await startIntrospection({ t: {} });
+  t.teardown(() => own.close());
+  const clientAuth = { method: 'bearer', token: 'gateway-token' };
+  const gate = await start(t, [{ introspection_url: `${own.url}/tenant` }], {}, { url: own.url, clientAuth });
+  t.same(await statuses(gate, '/0', ['t']), [200]);
+  const [request] = own.requests;
+  t.equal(request?.message.url, '/admin/oauth2/introspect/tenant');
+  t.equal(request?.message.headers.authorization, 'Bearer gateway-token');
 });
 
 t.test(
