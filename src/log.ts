@@ -11,7 +11,7 @@ export interface LogSink extends DestinationStream {
 }
 
 /** Lines are written together, at this many bytes or after so many milliseconds. */
-const BATCH = 4096;
+const BATCH = 32_768;
 const INTERVAL = 200;
 /** What is kept, in bytes, while nobody takes it. */
 const KEPT = 8 * 1024 * 1024;
@@ -24,13 +24,15 @@ const LAST_WORDS = 500;
  * counted, and once there is room again, lines are written again.
  *
  * @param fd the file descriptor
+ * @param kept bytes that wait for the reader at most
  */
-export function openSink(fd = 1): LogSink {
+export function openSink(fd = 1, kept = KEPT): LogSink {
   const stream = new sonic.SonicBoom({
     fd: withoutBlocking(fd),
     sync: false,
     minLength: BATCH,
-    maxLength: KEPT,
+    maxWrite: 2 * BATCH,
+    maxLength: kept,
     periodicFlush: INTERVAL,
   });
   let dropped = 0;

@@ -10,13 +10,13 @@ export interface ExchangeResult {
   /** What the client was told; 0 when it left before it was told anything. */
   readonly status: number;
   /** What the upstream said, if it said anything. */
-  readonly upstreamStatus?: number;
+  readonly upstreamStatus?: number | undefined;
   /** Milliseconds until the upstream's answer began. */
-  readonly upstreamMs?: number;
+  readonly upstreamMs?: number | undefined;
   /** The row of the error table, where the gateway answered instead of the upstream. */
-  readonly error?: ErrorName;
+  readonly error?: ErrorName | undefined;
   /** Why it did not end well, for the log: a code, never a message of a library. */
-  readonly cause?: string;
+  readonly cause?: string | undefined;
 }
 
 /** The cause of an answer that did not begin in time because no connection was free. */
@@ -117,7 +117,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#upstreamMs = performance.now() - this.#started;
     this.#resume = resume;
     const response = this.#response;
-    const { fields, trailers } = responseFields(raw, status, this.#overlay);
+    const { fields, trailers, streamed } = responseFields(raw, status, this.#overlay);
     if (
       trailers.length > 0 &&
       this.#message.httpVersion === '1.1' &&
@@ -132,9 +132,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
       response.end();
       return true;
     }
-    // A first part of the body in the same packet takes the head along; else the head goes alone, at once: the
-    // client of an event stream waits for it.
-    process.nextTick(flushHead, this);
+    // A first part of the body in the same packet takes the head along; else the head of a stream goes alone, at
+    // once: the client of an event stream waits for it. A body of known length comes when it comes.
+    if (streamed) process.nextTick(flushHead, this);
     return true;
   }
 
@@ -166,7 +166,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#upload.destroy();
       drain(this.#message);
     }
-    this.#settle({ status: response.statusCode });
+    this.#settle(response.statusCode);
   }
 
   onError(error: Error): void {
@@ -176,7 +176,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#upload?.destroy();
     const cause = causeOf(error);
     if (this.#gone) {
-      this.#settle({ status: response.headersSent ? response.statusCode : 0, cause: 'client_closed' });
+      this.#settle(response.headersSent ? response.statusCode : 0, 'client_closed');
     } else if (!response.headersSent) {
       const name = errorFor(error, cause);
       const status = refuse(
@@ -186,12 +186,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
         this.#realm,
         this.#overlay.cors,
       );
-      this.#settle({ status, error: name, cause });
+      this.#settle(status, cause, name);
     } else if (response.writableEnded) {
-      this.#settle({ status: response.statusCode });
+      this.#settle(response.statusCode);
     } else {
       breakOff(this.#message, response);
-      this.#settle({ status: response.statusCode, cause });
+      this.#settle(response.statusCode, cause);
     }
   }
 
@@ -207,15 +207,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#resume?.();
   };
 
-  #settle(result: ExchangeResult): void {
+  #settle(status: number, cause?: string, error?: ErrorName): void {
     if (this.#settled) return;
     this.#settled = true;
     clearTimeout(this.#timer);
-    this.#done({
-      ...result,
-      ...(this.#upstreamStatus === undefined ? {} : { upstreamStatus: this.#upstreamStatus }),
-      ...(this.#upstreamMs === undefined ? {} : { upstreamMs: this.#upstreamMs }),
-    });
+    this.#done({ status, upstreamStatus: this.#upstreamStatus, upstreamMs: this.#upstreamMs, error, cause });
   }
 }
 

@@ -5,6 +5,8 @@ export interface ClientFields {
   readonly fields: string[];
   /** Trailer fields the upstream announced and the client may be told of. */
   readonly trailers: readonly string[];
+  /** Whether the body's length is not known before its end. */
+  readonly streamed: boolean;
 }
 
 /** What the gateway itself has to say in an upstream's answer. */
@@ -42,7 +44,8 @@ export function responseFields(
     const lower = name.toLowerCase();
     if (HOP_BY_HOP.has(lower)) {
       const value = (raw[i + 1] as Buffer).toString('latin1');
-      if (lower === 'connection') listed = [...(listed ?? []), ...options(value)];
+      if (lower === 'connection')
+        listed = listed === undefined ? options(value) : [...listed, ...options(value)];
       else if (lower === 'trailer') announced = announced === undefined ? value : `${announced},${value}`;
       continue;
     }
@@ -62,10 +65,10 @@ export function responseFields(
     announced === undefined || !chunked
       ? NO_TRAILERS
       : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
-  const kept = listed === undefined ? fields : without(fields, listed);
+  const kept = listed === undefined || listed.every(isPlain) ? fields : without(fields, listed);
   if (cors !== undefined) kept.push(...cors);
   if (isPrivate) kept.push('cache-control', stored ? 'private' : 'private, no-store');
-  return { fields: kept, trailers };
+  return { fields: kept, trailers, streamed: chunked };
 }
 
 /**
@@ -88,11 +91,16 @@ const CORS_PREFIX = 'access-control-';
 const NO_TRAILERS: readonly string[] = [];
 
 function options(value: string): string[] {
+  if (value === 'keep-alive' || value === 'close') return [value];
   return value.split(',').map((option) => option.trim().toLowerCase());
 }
 
+/** Options that name no field of the answer: hop-by-hop fields are gone already. */
+function isPlain(option: string): boolean {
+  return option === 'keep-alive' || option === 'close';
+}
+
 function without(fields: readonly string[], listed: readonly string[]): string[] {
-  if (listed.every((name) => name === 'keep-alive' || name === 'close')) return [...fields];
   const kept: string[] = [];
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
