@@ -1,0 +1,40 @@
+import { AUDIT_FIELDS, AUDIT_VERSION, type AuditField } from '../../src/audit.js';
+
+/**
+ * The reference of the audit line, docs/audit.md, made from the schema in the code.
+ *
+ * @returns the whole page in Markdown
+ */
+export function auditPage(): string {
+  const rows = Object.entries(AUDIT_FIELDS).map(
+    ([name, field]) =>
+      `| \`${name}\` | ${field.type} | ${field.always === true ? 'always' : 'where it applies'} | ${meaning(field)} |`,
+  );
+  return `${INTRODUCTION}\n\n${rows.join('\n')}\n`;
+}
+
+function meaning({ meaning, values }: AuditField): string {
+  if (values === undefined) return meaning;
+  return `${meaning} ${values.length === 1 ? 'Always' : 'One of'} ${values.map((value) => `\`${value}\``).join(', ')}.`;
+}
+
+const INTRODUCTION = `# The audit line
+
+<!-- Made from src/audit.ts by \`npm run docs\`; a test keeps the two the same. -->
+
+One line of JSON on standard output for every decision, once its request is over. It holds no token, no query, no header
+field's value and no body. This is version ${AUDIT_VERSION} of the schema, and every line says so in \`audit\`: the number grows when a
+field changes its meaning or goes; new fields may come at any time. Lines without \`audit\` tell of the gateway itself.
+
+\`\`\`json
+{"level":30,"time":1700000000000,"name":"scopegate","audit":1,"entrance":"proxy","request_id":"0b9f…","peer":"10.0.0.7","method":"GET","host":"httpbin.example.com","path":"/headers","rule":"default/httpbin#0","decision":"deny","error":"insufficient_scope","reason":"the token lacks a required scope","subject":"4f1c…","client_id":"4f1c…","introspection":"hit","introspection_ms":0,"decision_ms":0.11,"status":403,"ms":0.24,"msg":"decision"}
+\`\`\`
+
+- [\`log.audit\`](settings.md#log) turns the lines off, and \`log.sampleAllowed\` keeps a share of those of requests that were
+  allowed and went well. Denied and failed requests always have theirs.
+- \`log.pretty\` writes lines for people instead.
+- Serving never waits for whoever reads the lines. A reader that falls behind has some megabytes of time; then, and when
+  it is gone or the disk is full, lines are dropped, and \`scopegate_log_lines_dropped_total\` at \`/metrics\` counts them.
+
+| field | type | present | meaning |
+|---|---|---|---|`;
