@@ -88,10 +88,16 @@ async function attempt(
           if (!(inner instanceof errors.JWSSignatureVerificationFailed)) return judged(inner);
         }
       }
-      return { kind: 'refused', reason: 'the signature of the token is not valid' };
+      return { kind: 'unknown-key' };
     }
-    return judged(error);
+    // A token without a key id may mean a key that took the place of the one that is known.
+    const unnamed = error instanceof errors.JWSSignatureVerificationFailed && !namesKey(token);
+    return unnamed ? { kind: 'unknown-key' } : judged(error);
   }
+}
+
+function namesKey(token: string): boolean {
+  return decodeProtectedHeader(token).kid !== undefined;
 }
 
 function judged(error: unknown): Attempt {

@@ -204,9 +204,17 @@ t.test('keys from a file, and from several sets', async (t) => {
 });
 
 t.test('a token without a key id is tried with each key', async (t) => {
-  const { issuer, key, get } = await start(t, ({ url }) => ({ jwks_urls: [url] }));
+  const { clock, issuer, key, get } = await start(t, ({ url }) => ({ jwks_urls: [url] }));
   await issuer.makeKey('k2');
   t.equal((await get(await issuer.sign(key, undefined as unknown as string, {}))).status, 200);
+  const next = await issuer.makeKey('k4');
+  issuer.keys.splice(0, 2);
+  clock.advance(11_000);
+  t.equal(
+    (await get(await issuer.sign(next, undefined as unknown as string, {}))).status,
+    200,
+    'a rotated key',
+  );
   const stranger = await issuer.makeKey('k3', 'RS256', false);
   t.equal((await get(await issuer.sign(stranger, undefined as unknown as string, {}))).status, 401);
 });

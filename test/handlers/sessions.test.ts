@@ -4,14 +4,20 @@ import { apiRule, startTestGateway } from '../gateway.js';
 import { FAULTS, json, type Store, startStore } from '../store.js';
 
 /** A gateway with one rule, and a store for its sessions. */
-async function start(t: Test, handler: string, config: (store: Store) => object, more: object[] = []) {
+async function start(
+  t: Test,
+  handler: string,
+  config: (store: Store) => object,
+  more: object[] = [],
+  settings: Readonly<Record<string, unknown>> = {},
+) {
   const store = await startStore();
   t.teardown(() => store.close());
   const strategies = [{ handler, config: config(store) }, ...more];
   const rules = apiRule('gate.example', [
     { path: '/.*', methods: ['GET', 'POST', 'HEAD'], accessStrategies: strategies },
   ]);
-  return { store, gate: await startTestGateway(t, { rules }) };
+  return { store, gate: await startTestGateway(t, { rules, settings }) };
 }
 
 t.test('cookie_session shows the cookies to the session store', async (t) => {
@@ -143,4 +149,22 @@ t.test('a session store in trouble is answered 503, never 401', async (t) => {
   const failures = gate.log.filter(({ msg }) => msg === 'call failed');
   t.ok(failures.length > 0);
   t.notMatch(JSON.stringify(failures), 'secret');
+});
+
+t.test('a session store that is slow, or says too much, is answered 503 at the deadline', async (t) => {
+  const config = ({ url }: Store) => ({ check_session_url: url });
+  const settings = { introspection: { timeout: '200ms' } };
+  const { store, gate } = await start(t, 'cookie_session', config, [], settings);
+  const get = () => ask(gate, '/x', { headers: { cookie: 's=1' } });
+  const slow: Store['respond'][] = [
+    () => {},
+    (_message, response) => void response.writeHead(200).write('{"subject":'),
+    (_message, response) => response.writeHead(200).end(`{"subject":"${'a'.repeat(1_100_000)}"}`),
+  ];
+  for (const respond of slow) {
+    store.respond = respond;
+    t.equal((await get()).status, 503);
+  }
+  store.respond = json({ subject: 'a' });
+  t.equal((await get()).status, 200);
 });
