@@ -4,9 +4,9 @@ import { decide, type RuleTable } from '../../src/decide.js';
 import { readFields } from '../../src/request/fields.js';
 import { canonicalPath, canonicalTarget, MARK, readings, type Target } from '../../src/request/target.js';
 import { startTestGateway } from '../gateway.js';
+import { noRemote } from '../remote.js';
 import { vectors } from '../vectors.js';
 import { sendRaw } from '../wire.js';
-import { noRemote } from '../remote.js';
 
 interface Case {
   readonly id: string;
