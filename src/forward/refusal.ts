@@ -40,6 +40,8 @@ export function refuse(
   const text = message.method === 'HEAD' ? '' : body;
   if (row.close === true && !waits && hasBody(message)) {
     response.write(text);
+    // Node would hold it back until the parser has seen what follows, which may break the connection.
+    response.socket?.uncork();
     drain(message, () => response.end());
   } else {
     response.end(text);
