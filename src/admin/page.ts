@@ -25,6 +25,7 @@ export function readPage(): Page {
     `style-src '${digest(style)}'`,
     `script-src '${digest(script)}'`,
     "connect-src 'self'",
+    'img-src data:',
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

@@ -1,0 +1,286 @@
+// The admin page. Everything shown comes from requests, tokens and rule files of others: it is put into the page as text
+// and never as markup.
+
+const POLL = 500;
+const KEPT = 200;
+
+const at = (id) => document.getElementById(id);
+
+/** An element with text or other elements inside. */
+function make(name, content = [], className = '') {
+  const element = document.createElement(name);
+  if (className !== '') element.className = className;
+  element.append(...[content].flat().map((part) => (part instanceof Node ? part : visible(part))));
+  return element;
+}
+
+/** Controls and characters that turn the direction of text are shown as what they are. */
+function visible(value) {
+  return String(value ?? '').replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0).toString(16)}}`,
+  );
+}
+
+const code = (text) => make('code', text);
+const badge = (text, kind) => make('span', text, `badge ${kind}`);
+const cell = (content, className) => make('td', content, className);
+
+async function get(path) {
+  const response = await fetch(path, { cache: 'no-store' });
+  if (!response.ok) throw new Error(`${response.status}`);
+  return response.json();
+}
+
+let started = '';
+let version = -1;
+let last = 0;
+let rules = [];
+let decisions = [];
+const counters = new Map();
+
+function showRules({ rules: list, proof, lastReload }) {
+  rules = list;
+  counters.clear();
+  at('rules').replaceChildren(
+    ...list.map((rule) => {
+      const allowed = cell('0', 'number');
+      const denied = cell('0', 'number');
+      counters.set(rule.id, { allowed, denied });
+      const scopes = rule.strategies.flatMap((strategy) => strategy.scopes).join(' ');
+      const id = make('th', code(rule.id));
+      id.scope = 'row';
+      id.title = rule.source;
+      return make('tr', [
+        id,
+        cell(code(rule.hosts.join(' '))),
+        cell(rule.methods.join(' ')),
+        cell(code(rule.path)),
+        cell(rule.strategies.map((strategy) => strategy.handler).join(', ')),
+        cell(scopes === '' ? '–' : code(scopes)),
+        cell(code(rule.upstream)),
+        allowed,
+        denied,
+      ]);
+    }),
+  );
+  at('proof').replaceChildren(...proofOf(list, proof, lastReload));
+}
+
+function proofOf(list, { overlap, specific, unproved }, lastReload) {
+  const hosts = new Set(list.flatMap((rule) => rule.hosts)).size;
+  const said = [
+    unproved.length === 0 ? badge('proved', 'good') : badge('not all proved', 'bad'),
+    ` No request is decided by two of these ${list.length} rules on ${hosts} ${hosts === 1 ? 'host' : 'hosts'} (matching.overlap: ${overlap}).`,
+  ];
+  if (specific.length > 0) {
+    said.push(
+      ' These lie inside others and win there: ',
+      ...specific.flatMap((id, i) => (i === 0 ? [code(id)] : [', ', code(id)])),
+      '.',
+    );
+  }
+  for (const pair of unproved)
+    said.push(' Not proved apart, so that neither answers where both match: ', code(pair.join(' and ')), '.');
+  if (lastReload?.ok === false) {
+    said.push(
+      ' ',
+      badge('reload failed', 'bad'),
+      ` The files have ${lastReload.errors} errors since ${lastReload.at}; this set stays in force.`,
+    );
+  }
+  return said;
+}
+
+function showGlance({ inFlight, counts, cache, servers }) {
+  const sum = (name) => Object.values(counts).reduce((total, each) => total + each[name], 0);
+  const open = servers.filter((server) => server.breaker !== 'closed').length;
+  const values = {
+    'In flight': inFlight,
+    Allowed: sum('allowed'),
+    Denied: sum('denied'),
+    'Cached, active': cache === undefined ? 'off' : cache.active,
+    'Cached, inactive': cache === undefined ? 'off' : cache.inactive,
+    Evicted: cache === undefined ? 'off' : cache.evictions,
+    'Breakers open': open,
+    Rules: rules.length,
+  };
+  at('glance').replaceChildren(
+    ...Object.entries(values).map(([name, value]) =>
+      make('div', [
+        make('dt', name),
+        make('dd', typeof value === 'number' ? value.toLocaleString('en') : value),
+      ]),
+    ),
+  );
+}
+
+function showServers(servers) {
+  const kinds = { closed: 'good', open: 'bad' };
+  at('servers').replaceChildren(
+    ...servers.map(({ url, breaker, running, waiting }) =>
+      make('tr', [
+        cell(code(url)),
+        cell(badge(breaker, kinds[breaker] ?? '')),
+        cell(running, 'number'),
+        cell(waiting, 'number'),
+      ]),
+    ),
+  );
+  at('no-servers').hidden = servers.length > 0;
+}
+
+const failed = ({ decision, error, cause }) =>
+  decision === 'deny' || error !== undefined || cause !== undefined;
+
+function showDecisions() {
+  const shown = at('denied').checked ? decisions.filter(failed) : decisions;
+  at('decisions').replaceChildren(
+    ...shown.map((each) =>
+      make('tr', [
+        cell(new Date(each.at).toLocaleTimeString('en-GB'), 'time'),
+        cell(
+          badge(each.decision === 'allow' ? 'allowed' : 'denied', each.decision === 'allow' ? 'good' : 'bad'),
+        ),
+        cell(each.status === 0 ? 'left' : each.status, 'short'),
+        cell(
+          [
+            code(`${each.method} ${each.host ?? ''}${each.path ?? ''}`),
+            each.entrance === 'decisions' ? ' (asked by a proxy)' : '',
+          ],
+          'request',
+        ),
+        cell([each.error, each.reason, each.cause].filter((part) => part !== undefined).join(': '), 'reason'),
+        cell(each.rule === undefined ? '–' : code(each.rule), 'rule'),
+        cell(code(each.clientId ?? ''), 'client'),
+        cell(each.ms.toFixed(1), 'number'),
+      ]),
+    ),
+  );
+  at('no-decisions').hidden = shown.length > 0;
+}
+
+function setState(text, kind) {
+  const state = at('state');
+  if (state.textContent !== text) state.textContent = text;
+  state.className = kind;
+}
+
+async function refresh() {
+  let status = await get(`/status?after=${last}`);
+  if (status.started !== started) {
+    // Another process: what is known of the old one is gone.
+    decisions = [];
+    version = -1;
+    if (started !== '' && last > 0) status = await get('/status');
+    started = status.started;
+    last = 0;
+  }
+  if (status.rules.version !== version) {
+    const table = await get('/rules');
+    version = table.version;
+    showRules(table);
+  }
+  for (const [id, { allowed, denied }] of Object.entries(status.counts)) {
+    const cells = counters.get(id);
+    if (cells === undefined) continue;
+    cells.allowed.textContent = allowed.toLocaleString('en');
+    cells.denied.textContent = denied.toLocaleString('en');
+  }
+  showGlance(status);
+  showServers(status.servers);
+  if (status.recent.length > 0) {
+    last = status.recent.at(-1).seq;
+    const newer = status.recent.reverse();
+    const all = [...newer, ...decisions];
+    const denied = all.filter((each) => each.decision === 'deny').slice(0, KEPT);
+    const allowed = all.filter((each) => each.decision === 'allow').slice(0, KEPT);
+    decisions = [...denied, ...allowed].sort((a, b) => b.seq - a.seq);
+    showDecisions();
+  }
+  at('version').textContent = `version ${status.version}, rule set ${status.rules.version}`;
+  setState(status.ready === 'ok' ? 'serving' : status.ready, status.ready === 'ok' ? 'good' : '');
+}
+
+async function poll() {
+  try {
+    if (!document.hidden) await refresh();
+  } catch {
+    setState('no connection', 'bad');
+  }
+  setTimeout(poll, POLL);
+}
+
+function showAnswer({ decision, status, rule, upstream, error, reason, candidates = [] }) {
+  const lead =
+    decision === 'allow'
+      ? [badge('allowed', 'good'), ' forwarded to ', code(upstream), ' by ', code(rule)]
+      : [
+          badge('denied', 'bad'),
+          ` ${status} ${error}: ${reason}`,
+          ...(rule === undefined ? [] : [' by ', code(rule)]),
+        ];
+  const verdicts = {
+    host: 'other host',
+    method: 'other method',
+    path: 'other path',
+    overridden: 'a more specific rule decides',
+    decision: 'decides: denied',
+    none: 'decides: allowed',
+  };
+  const near = candidates.filter(({ failed: by }) => by !== 'host');
+  const rows = near.map((each) =>
+    make('tr', [
+      cell(code(each.rule)),
+      cell(each.methods.join(' ')),
+      cell(code(each.path)),
+      cell(code(each.scopes.join(' '))),
+      cell(verdicts[each.failed] ?? each.failed),
+    ]),
+  );
+  const heads = ['Rule', 'Methods', 'Path', 'Scopes', 'Verdict'].map((text) => {
+    const head = make('th', text);
+    head.scope = 'col';
+    return head;
+  });
+  const far = candidates.length - near.length;
+  at('answer').replaceChildren(
+    make('p', lead),
+    ...(rows.length === 0 ? [] : [make('table', [make('thead', make('tr', heads)), make('tbody', rows)])]),
+    ...(far === 0
+      ? []
+      : [make('p', `${far} ${far === 1 ? 'rule is' : 'rules are'} for other hosts.`, 'quiet')]),
+  );
+}
+
+at('explain').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const scopes = at('scopes')
+    .value.split(' ')
+    .filter((scope) => scope !== '');
+  const question = { method: at('method').value.trim(), url: at('url').value.trim() };
+  try {
+    const response = await fetch('/explain', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(at('token').checked ? { ...question, scopes } : question),
+    });
+    const answer = await response.json();
+    if (response.ok) showAnswer(answer);
+    else at('answer').replaceChildren(make('p', [badge('no answer', 'bad'), ` ${answer.error.message}`]));
+  } catch {
+    at('answer').replaceChildren(make('p', [badge('no connection', 'bad')]));
+  }
+});
+at('token').addEventListener('change', () => {
+  at('scopes').disabled = !at('token').checked;
+});
+at('denied').addEventListener('change', showDecisions);
+// What scrolls can be reached with the keyboard, and has a name.
+for (const scroller of document.querySelectorAll('.scroll')) {
+  scroller.tabIndex = 0;
+  scroller.setAttribute('role', 'region');
+  scroller.setAttribute('aria-labelledby', scroller.closest('section').getAttribute('aria-labelledby'));
+}
+
+poll();
