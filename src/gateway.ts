@@ -88,7 +88,7 @@ export async function startGateway(
   });
   const metrics = createMetrics({
     rules: () => rules,
-    ready: () => !draining,
+    ready: () => status() === 'ok',
     cache: () => ({ ...(cache?.size ?? { active: 0, inactive: 0 }), evictions: cache?.evictions ?? 0 }),
     servers: introspector.servers,
     droppedLines: () => sink?.dropped ?? 0,
@@ -172,7 +172,7 @@ export async function startGateway(
           now: clock.wall,
         });
   const reloaded = () => (reloader === undefined ? undefined : lastReload(reloader.state));
-  const status = () => (draining ? 'draining' : 'ok');
+  const status = () => (draining ? 'draining' : rules.rules.length === 0 ? 'no rules' : 'ok');
   const isLocal = peerReader(LOOPBACK);
   const decisions = createDecisions({
     ...common,
@@ -183,7 +183,7 @@ export async function startGateway(
     ready: () => {
       const last = reloaded();
       return {
-        ready: !draining,
+        ready: status() === 'ok',
         status: status(),
         rules: { version: rules.version, ...(last === undefined ? {} : { lastReload: last }) },
       };

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { request } from 'undici';
+import { startGateway } from '../../src/gateway.js';
 import { ask } from '../ask.js';
 import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
 import { sendRaw } from '../wire.js';
@@ -255,6 +256,20 @@ t.test('answers of the admin port are neither kept nor framed nor sniffed', asyn
   }
   const { answers } = await sendRaw(gate.adminPort, 'GET /%zz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
   t.ok([400, 404].includes(answers[0]?.status ?? 0));
+});
+
+t.test('a gateway without rules is alive and not ready', async (t) => {
+  const { settings } = await startTestGateway(t);
+  const empty = { version: 0, rules: [], find: () => undefined };
+  const gateway = await startGateway(settings, empty, { destination: { write: () => {} } });
+  t.teardown(() => gateway.close());
+  const gate = { ...gateway, url: gateway.proxyUrl } as unknown as TestGateway;
+  t.equal((await call(gate, '/health/alive')).status, 200);
+  const { status, json } = await call(gate, '/health/ready');
+  t.equal(status, 503);
+  t.same(json(), { status: 'no rules', rules: { version: 0 } });
+  t.match((await call(gate, '/metrics')).text, /^scopegate_ready 0$/m);
+  t.equal((await ask(gate, '/')).status, 404);
 });
 
 t.test('readiness and liveness answer while nothing else can', async (t) => {
