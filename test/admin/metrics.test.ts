@@ -372,6 +372,18 @@ t.test(
   },
 );
 
+t.test('every metric of ours is in the documentation, and no other', async (t) => {
+  const gate = await startTestGateway(t);
+  const { types } = await scrape(gate);
+  const ours = [...types.keys()].filter((name) => name.startsWith('scopegate_')).sort();
+  t.same(
+    [...named(readFileSync(join(root, 'docs/admin.md'), 'utf8'))]
+      .filter((name) => !name.endsWith('_'))
+      .sort(),
+    ours,
+  );
+});
+
 t.test('a gateway with rules of a hostile name writes well-formed text', async (t) => {
   const gate = await startTestGateway(t, {
     rules: apiRule('gate.example', [rule('/.*', ['GET'], 'read')], 'a-b.c'),
