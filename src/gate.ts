@@ -97,6 +97,13 @@ class Visit {
 
   enter(): void {
     this.#options.entered();
+    if (this.#peer.address === '') {
+      // The client has left before its address was read: an upstream must not get a request from nobody.
+      if (!this.#reply.sent) this.#reply.hijack();
+      this.#message.socket.destroy();
+      this.#report(deny('malformed_request', 'the client has left'), { status: 0, cause: 'client_closed' });
+      return;
+    }
     try {
       const { maxTargetBytes, rules, services, upgrades } = this.#options;
       const message = this.#message as IncomingMessage & { originalUrl?: string };

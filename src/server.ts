@@ -6,6 +6,7 @@ import { registerWebSockets, type WebSocketOptions } from './forward/websocket.j
 import { createGate, type GateOptions } from './gate.js';
 import { readArrival } from './request/arrival.js';
 import { answerBrokenRequest } from './request/broken.js';
+import { guardUpgrades } from './request/upgrade.js';
 
 /** What the proxy listener is made of; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface GatewayOptions extends Omit<GateOptions, 'upgrades'> {
@@ -93,6 +94,7 @@ export async function createGateway(options: GatewayOptions): Promise<FastifyIns
       passageOf,
       now: options.services.now,
     });
+    app.addHook('onReady', async () => guardUpgrades(app.server));
   }
   const { server } = app;
   server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
