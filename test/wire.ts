@@ -22,6 +22,8 @@ export interface WireOptions {
   readonly timeout?: number;
   /** Ends our side after sending. */
   readonly end?: boolean;
+  /** Bytes to send once the first ones have been answered. */
+  readonly afterwards?: Buffer | string;
   /** Methods of the requests sent, so that answers to HEAD are read without a body. */
   readonly methods?: readonly string[];
 }
@@ -47,6 +49,7 @@ export async function sendRaw(
     };
     socket.on('error', () => {});
     socket.on('data', (chunk) => {
+      if (chunks.length === 0 && options.afterwards !== undefined) socket.write(options.afterwards);
       chunks.push(chunk);
       if (parseAnswers(Buffer.concat(chunks), methods).length >= answers) finish();
     });

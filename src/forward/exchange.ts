@@ -222,7 +222,10 @@ function flushHead(exchange: Exchange): void {
 /** Makes an unfinished answer look unfinished: a reset where nothing but the connection's end frames it. */
 function breakOff(message: IncomingMessage, response: ServerResponse): void {
   const socket = response.socket;
-  if (message.httpVersion === '1.0' && socket !== null && !('encrypted' in socket)) socket.resetAndDestroy();
+  // Node cannot reset what is shutting down already: the socket would stay, and keep its loop busy.
+  if (message.httpVersion === '1.0' && socket !== null && !('encrypted' in socket) && !socket.writableEnded) {
+    socket.resetAndDestroy();
+  }
   response.destroy();
 }
 

@@ -1,6 +1,12 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { denial, ERRORS, errorBody } from '../errors.js';
+
+/** What Node keeps at a connection: the response that has it now, and the request whose bytes are being read. */
+type Parsed = Socket & {
+  readonly _httpMessage?: ServerResponse | null;
+  readonly parser?: { readonly incoming?: IncomingMessage | null } | null;
+};
 
 /**
  * Answers what Node's parser could not read as a request, then closes: nothing after the fault is parsed
@@ -8,8 +14,10 @@ import { denial, ERRORS, errorBody } from '../errors.js';
  * be taken for that one, so the connection just ends.
  */
 export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
-  const current = (socket as { _httpMessage?: ServerResponse })._httpMessage;
-  const own = current === undefined || current === null || (!current.headersSent && !current.req.complete);
+  const { _httpMessage: current, parser } = socket as Parsed;
+  const unfinished = parser?.incoming?.complete === false;
+  // Without a response, an unfinished request is one that has its answer already.
+  const own = current == null ? !unfinished : !current.headersSent && !current.req.complete;
   if (!socket.writable || !own || error.code === 'ECONNRESET') {
     socket.destroy();
     return;

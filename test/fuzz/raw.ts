@@ -1,0 +1,380 @@
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { Test } from 'tap';
+import { canonicalTarget } from '../../src/request/target.js';
+import { startChild } from '../child.js';
+import { apiRule, rule } from '../gateway.js';
+import { parseAnswers, sendRaw, type WireAnswer } from '../wire.js';
+import { makeCase } from './mutate.js';
+import { Random } from './random.js';
+import { startRecorder } from './recorder.js';
+import { type Reading, readRequests, type StrictRequest, values } from './strict.js';
+
+/** How a run of the fuzzer went. */
+export interface FuzzReport {
+  readonly cases: number;
+  /** Single changes that were made to well-formed requests. */
+  readonly mutations: number;
+  readonly seconds: number;
+  /** Requests the strict reading finds in what was sent. */
+  readonly sent: number;
+  readonly forwarded: number;
+  readonly connections: number;
+  readonly statuses: Readonly<Record<string, number>>;
+  /** What must not have happened, each with the bytes that did it. */
+  readonly violations: readonly string[];
+}
+
+/** One request that may reach the upstream, once. */
+interface Ticket {
+  readonly request: StrictRequest;
+  readonly address: string;
+  used: boolean;
+}
+
+const RULES = apiRule('gate.example', [
+  rule('/.*', ['GET', 'HEAD'], 'read'),
+  rule('/post', ['POST'], 'write'),
+  rule('/admin(/.*)?', ['GET'], 'admin'),
+]);
+const SCOPES: Readonly<Record<string, string>> = { r: 'read', w: 'write', a: 'admin' };
+const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i;
+/** Fields no client may get through. */
+const UNWANTED =
+  /_|^(?:x-user.*|x-real-ip|x-original.*|x-http-method.*|x-forwarded-(?!for$|host$|proto$).*|te|trailer|keep-alive|http2-settings|proxy-.*|expect)$/;
+/** How long nothing must happen before a connection is given up that the strict reading expects nothing from, in milliseconds. */
+const QUIET = 40;
+/** How long a connection may stay without its answers, or open after a fault; beyond every timeout of the gateway. */
+const PATIENCE = 9_000;
+const MAX_VIOLATIONS = 20;
+const WORKERS = 48;
+
+/**
+ * Sends so many cases to a gateway in a process of its own, and holds every request at its upstream, every answer and
+ * the process itself against what a strict reading of the bytes allows.
+ */
+export async function fuzz(t: Test, cases: number, seed: number): Promise<FuzzReport> {
+  const random = new Random(seed);
+  const tickets = new Map<string, Ticket[]>();
+  const history = new Map<number, string>();
+  const violations: string[] = [];
+  const statuses: Record<string, number> = {};
+  const totals = { mutations: 0, sent: 0, forwarded: 0, connections: 0 };
+
+  function violate(what: string, bytes: string): void {
+    if (violations.length < MAX_VIOLATIONS) violations.push(`${what}\n${bytes}`);
+  }
+  function origin(text: string): string {
+    return [...text.matchAll(/[rwax]-(\d+)-\d+/g)]
+      .map(([, index]) => `case ${index}: ${history.get(Number(index)) ?? 'long ago'}`)
+      .join('\n');
+  }
+
+  const introspection = createServer((message, response) => {
+    let body = '';
+    message.on('data', (chunk) => {
+      body += chunk;
+    });
+    message.on('end', () => {
+      const token = new URLSearchParams(body).get('token') ?? '';
+      if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token))
+        violate(`asked about ${JSON.stringify(token)}`, origin(token));
+      const scope = SCOPES[token[0] ?? ''];
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify(scope === undefined ? { active: false } : { active: true, scope, sub: 's' }),
+      );
+    });
+  });
+  introspection.listen(0, '127.0.0.1');
+  await once(introspection, 'listening');
+  t.teardown(() => introspection.close());
+
+  const recorder = await startRecorder({
+    early: ({ fields }) => /-\d*7-/.test(values(fields, 'authorization').join()),
+    broken: (bytes) =>
+      violate(
+        'the upstream got bytes that are no HTTP',
+        `${show(bytes)}\n${origin(bytes.toString('latin1'))}`,
+      ),
+    request: (request) => {
+      totals.forwarded++;
+      const problem = judge(request, recorder.authority, tickets);
+      if (problem === undefined) return;
+      const text = JSON.stringify({ ...request, body: request.body.toString('latin1') });
+      violate(problem, `${text}\n${origin(text)}`);
+    },
+  });
+  t.teardown(() => recorder.close());
+
+  const port = (introspection.address() as AddressInfo).port;
+  const child = await startChild(
+    t,
+    {
+      services: { default: recorder.url },
+      introspection: {
+        url: `http://127.0.0.1:${port}/`,
+        cache: { maxEntries: 1000, negativeMaxEntries: 1000 },
+      },
+      matching: { overlap: 'specific' },
+      server: { headersTimeout: '1s', bodyIdleTimeout: '1s' },
+      log: { audit: false, level: 'info' },
+    },
+    RULES,
+  );
+  const before = openFiles(child.process.pid as number);
+
+  let next = 0;
+  async function work(worker: number): Promise<void> {
+    const address = `127.0.0.${2 + (worker % 40)}`;
+    let line: Line | undefined;
+    while (next < cases && violations.length < MAX_VIOLATIONS && child.process.exitCode === null) {
+      const index = next++;
+      const { bytes, mutations } = makeCase(random, index);
+      const reading = readRequests(bytes, true);
+      const patient = index % 500 === 0;
+      const pieces = random.chance(0.3) ? 1 + random.below(bytes.length + 1) : bytes.length;
+      history.set(index, show(bytes));
+      history.delete(index - 20_000);
+      totals.mutations += mutations;
+      totals.sent += reading.requests.length;
+      issue(tickets, reading, address);
+      if (line === undefined || line.closed) {
+        line = await Line.open(child.port, address);
+        totals.connections++;
+      }
+      const problem = await line.exchange(bytes, pieces, reading, patient || mutations === 0, statuses);
+      if (problem !== undefined) violate(problem, `case ${index}: ${show(bytes)}\nanswers: ${line.shown()}`);
+      if (line.closed || reading.rest !== 'clean' || random.chance(0.1)) {
+        line.destroy();
+        line = undefined;
+      }
+    }
+    line?.destroy();
+  }
+
+  const started = performance.now();
+  await Promise.all(Array.from({ length: WORKERS }, (_, worker) => work(worker)));
+  const seconds = (performance.now() - started) / 1000;
+
+  if (child.process.exitCode !== null || child.process.signalCode !== null) {
+    violate('the gateway died', child.output().slice(-2000));
+  } else {
+    const bytes = 'GET /get HTTP/1.1\r\nHost: gate.example\r\nAuthorization: Bearer r-0-last\r\n\r\n';
+    issue(tickets, readRequests(Buffer.from(bytes), true), '127.0.0.1');
+    const { answers } = await sendRaw(child.port, bytes);
+    if (answers[0]?.status !== 200) violate(`not healthy at the end: ${answers[0]?.status}`, bytes);
+    // What is left must be the idle connections of its pools; everything of the clients has to be gone.
+    const left = await settled(() => openFiles(child.process.pid as number) - recorder.sockets.size - before);
+    if (left > 140) violate(`${left} files stay open`, `${before} before`);
+  }
+  const output = child.output();
+  if (/"level":(?:50|60)|Error:|Warning:/.test(output))
+    violate('the gateway complained', output.slice(-4000));
+  return { cases: next, seconds, statuses, violations, ...totals };
+}
+
+/** Writes down what may reach the upstream. */
+function issue(tickets: Map<string, Ticket[]>, { requests, partial }: Reading, address: string): void {
+  for (const request of partial === undefined ? requests : [...requests, partial]) {
+    const credentials = values(request.fields, 'authorization');
+    const hosts = values(request.fields, 'host');
+    if (credentials.length !== 1 || hosts.length !== 1) continue;
+    if (!/^gate\.example(?::\d{1,5})?$/i.test(hosts[0] as string)) continue;
+    const token = BEARER.exec(credentials[0] as string)?.[1];
+    if (token === undefined) continue;
+    const same = tickets.get(token) ?? [];
+    same.push({ request, address, used: false });
+    tickets.set(token, same);
+    if (tickets.size > 60_000) tickets.delete(tickets.keys().next().value as string);
+  }
+}
+
+/** Why a request should not have reached the upstream, or not like this. */
+function judge(got: StrictRequest, authority: string, tickets: Map<string, Ticket[]>): string | undefined {
+  const { method, target, version, fields, body, complete } = got;
+  const token = BEARER.exec(values(fields, 'authorization').join(' and '))?.[1];
+  if (token === undefined) return 'a request without one credential';
+  const path = target.split('?')[0] as string;
+  const scope = /^\/admin(?:\/.*)?$/.test(path) && method === 'GET' ? 'a' : method === 'POST' ? 'w' : 'r';
+  if (!token.startsWith(scope)) return 'a request without its scope';
+  if (method !== 'GET' && method !== 'HEAD' && !(method === 'POST' && path === '/post'))
+    return 'a request no rule allows';
+  if (version !== '1.1') return 'another HTTP version';
+  if (values(fields, 'host').join(' and ') !== authority) return 'not exactly its own Host';
+  const webSocket = fields.some(([name]) => name === 'sec-websocket-key');
+  for (const [name, value] of fields) {
+    if (UNWANTED.test(name) || (name === 'upgrade' && !webSocket)) return `the field ${name}`;
+    if (name === 'connection' && !/^(?:keep-alive|close)$/.test(value) && !webSocket)
+      return `Connection: ${value}`;
+    if (/evil|1\.2\.3\.4/.test(value) && /forwarded|host|via/.test(name)) return `a false ${name}`;
+  }
+  const framings = values(fields, 'content-length').length + values(fields, 'transfer-encoding').length;
+  if (framings > 1) return 'more than one framing';
+
+  const ticket = (tickets.get(token) ?? []).find(
+    ({ request, used }) =>
+      !used &&
+      request.method === method &&
+      sameTarget(request, target) &&
+      (complete
+        ? request.complete && request.body.equals(body)
+        : request.body.subarray(0, body.length).equals(body)),
+  );
+  if (ticket === undefined) return 'a request that no client sent';
+  ticket.used = true;
+  if (values(fields, 'x-forwarded-for').join() !== ticket.address) return 'a false X-Forwarded-For';
+  return undefined;
+}
+
+function sameTarget({ target, fields }: StrictRequest, sent: string): boolean {
+  const canonical = canonicalTarget(target, values(fields, 'host')[0]);
+  return !('refused' in canonical) && canonical.path + canonical.query === sent;
+}
+
+/** One client connection, used again as long as it is clean. */
+class Line {
+  readonly #socket: Socket;
+  #received: Buffer = Buffer.alloc(0);
+  #wake: (() => void) | undefined;
+  closed = false;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('data', (chunk) => {
+      this.#received = Buffer.concat([this.#received, chunk]);
+      this.#wake?.();
+    });
+    socket.on('error', () => {});
+    socket.on('end', () => this.#end());
+    socket.on('close', () => this.#end());
+  }
+
+  static async open(port: number, localAddress: string): Promise<Line> {
+    const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
+    const line = new Line(socket);
+    await new Promise<void>((resolve) => {
+      socket.once('connect', resolve);
+      socket.once('close', () => resolve());
+    });
+    return line;
+  }
+
+  /** Sends one case and waits for what must come of it; says what should not have come. */
+  async exchange(
+    bytes: Buffer,
+    split: number,
+    reading: Reading,
+    patient: boolean,
+    statuses: Record<string, number>,
+  ): Promise<string | undefined> {
+    this.#received = Buffer.alloc(0);
+    const { requests, partial, rest } = reading;
+    const methods = [...requests, ...(partial === undefined ? [] : [partial])].map(({ method }) => method);
+    const tunnel = requests.some(isHandshake);
+    this.#socket.write(bytes.subarray(0, split));
+    if (split < bytes.length) {
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#socket.write(bytes.subarray(split));
+    }
+    const deadline = performance.now() + PATIENCE;
+    let answers: WireAnswer[] = [];
+    for (;;) {
+      answers = parseAnswers(this.#received, methods);
+      if (this.closed || tunnel) break;
+      const missing = answers.length < requests.length;
+      if (!missing && rest === 'clean') break;
+      const wait = missing || (patient && rest === 'broken') ? deadline - performance.now() : QUIET;
+      if (wait <= 0)
+        return `no answer within ${PATIENCE} ms: ${answers.length} of ${requests.length}, then ${rest}`;
+      if (!(await this.#change(wait)) && !missing && !(patient && rest === 'broken')) break;
+    }
+    if (tunnel) {
+      await this.#change(QUIET);
+      this.destroy();
+      return undefined;
+    }
+    for (const { status } of answers) statuses[status] = (statuses[status] ?? 0) + 1;
+    return misanswered(answers, reading, this.#received);
+  }
+
+  /** Whether anything came within the time. */
+  #change(time: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => done(false), time);
+      const done = (changed: boolean): void => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve(changed);
+      };
+      this.#wake = () => done(true);
+    });
+  }
+
+  #end(): void {
+    this.closed = true;
+    this.#wake?.();
+  }
+
+  shown(): string {
+    return show(this.#received);
+  }
+
+  destroy(): void {
+    // A reset leaves no port behind that waits for its time. Node cannot reset what is shutting down already.
+    if (this.closed) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
+    this.closed = true;
+  }
+}
+
+function isHandshake({ fields }: StrictRequest): boolean {
+  return (
+    values(fields, 'upgrade').some((value) => value.toLowerCase() === 'websocket') &&
+    values(fields, 'sec-websocket-key').length > 0
+  );
+}
+
+/** Why answers are not those of the requests they follow. */
+function misanswered(
+  answers: readonly WireAnswer[],
+  { requests, partial, rest }: Reading,
+  raw: Buffer,
+): string | undefined {
+  if (raw.length > 0 && !/^HTTP\/1\.1 \d{3} /.test(raw.toString('latin1', 0, 13)))
+    return 'an answer that is no HTTP';
+  const most = requests.length + (rest === 'clean' ? 0 : 1);
+  if (answers.length > most) return `${answers.length} answers to ${most} requests`;
+  for (const [i, { status, headers }] of answers.entries()) {
+    const request = requests[i] ?? partial;
+    if (status >= 400) continue;
+    if (request === undefined) return `a ${status} to what is no request`;
+    const token = headers.get('x-answer')?.join();
+    if (token === undefined || !values(request.fields, 'authorization').includes(token)) {
+      return `the answer to ${token} in place of another one`;
+    }
+  }
+  return undefined;
+}
+
+function show(bytes: Buffer): string {
+  return JSON.stringify(bytes.toString('latin1'));
+}
+
+function openFiles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** A count when it has come to rest. */
+async function settled(count: () => number): Promise<number> {
+  let last = count();
+  for (let same = 0, tries = 0; same < 5 && tries < 100; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const now = count();
+    same = now === last ? same + 1 : 0;
+    last = now;
+  }
+  return last;
+}
