@@ -229,7 +229,7 @@ const FRAMING: Row[] = [
   ['a NEL in the name of the length', post('Content-Length\x85: 5\r\n', 'hello'), REFUSED],
   [
     'a GET with a body that looks like a request',
-    get('Content-Length: 43\r\n') + 'GET /admin HTTP/1.1\r\nHost: gate.example\r\n\r\n',
+    `${get('Content-Length: 43\r\n')}GET /admin HTTP/1.1\r\nHost: gate.example\r\n\r\n`,
     1,
   ],
   ['a length on HTTP/1.0', post('Content-Length: 5\r\n', 'hello', 'POST /post HTTP/1.0\r\n'), 1],
