@@ -1,8 +1,11 @@
+import { excerpt } from '../document/excerpt.js';
 import { type Finding, formatFinding } from '../document/finding.js';
-import { type Io, readArgs, requireConfig } from './command.js';
+import { toSarif } from '../document/sarif.js';
+import { version } from '../version.js';
+import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { load } from './load.js';
 
-export const help = `Usage: scopegate check --config FILE [--strict]
+export const help = `Usage: scopegate check --config FILE [--strict] [--format FORMAT]
 
 Loads the settings and all rules as 'serve' would, proves what can be proved,
 and prints everything it finds, one line each, in order of position:
@@ -16,6 +19,10 @@ Options:
   -c, --config FILE  the settings file (YAML or JSON); its rules and other files
                      are found relative to its folder
   --strict           warnings fail the check as well
+  --format FORMAT    lines: one line a finding, as above (the default)
+                     text: with the source line and a caret under the place
+                     json: a list of findings
+                     sarif: a SARIF 2.1.0 log, for code hosts
   -h, --help         print this help
 
 Environment:
@@ -36,13 +43,28 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values } = readArgs(args, {
     config: { type: 'string', short: 'c' },
     strict: { type: 'boolean', default: false },
+    format: { type: 'string', default: 'lines' },
   });
+  const print = FORMATS[values.format];
+  if (print === undefined) throw new UsageError(`--format must be one of ${Object.keys(FORMATS).join(', ')}`);
   const { table, findings } = load(requireConfig(values.config), io.environment);
-  for (const finding of findings) io.out(`${formatFinding(finding)}\n`);
+  io.out(print(findings));
   io.err(`${summary(findings, table?.rules.length)}\n`);
   const failed = findings.some(({ level }) => level === 'error' || values.strict);
   return failed ? 1 : 0;
 }
+
+const FORMATS: Readonly<Record<string, (findings: readonly Finding[]) => string>> = {
+  lines: (findings) => findings.map((finding) => `${formatFinding(finding)}\n`).join(''),
+  text(findings) {
+    const files = new Map<string, readonly string[]>();
+    return findings
+      .map((finding) => `${[formatFinding(finding), excerpt(finding, files)].filter(Boolean).join('\n')}\n`)
+      .join('');
+  },
+  json: (findings) => `${JSON.stringify(findings, null, 2)}\n`,
+  sarif: (findings) => `${JSON.stringify(toSarif(findings, version), null, 2)}\n`,
+};
 
 function summary(findings: readonly Finding[], rules: number | undefined): string {
   const errors = findings.filter(({ level }) => level === 'error').length;

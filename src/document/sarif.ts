@@ -1,0 +1,33 @@
+import type { Finding } from './finding.js';
+
+/**
+ * Findings as a SARIF 2.1.0 log, which code hosts show beside the lines they are about.
+ *
+ * @param version of the tool
+ */
+export function toSarif(findings: readonly Finding[], version: string): object {
+  const codes = [...new Set(findings.map(({ code }) => code))].sort();
+  return {
+    $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
+    version: '2.1.0',
+    runs: [
+      {
+        tool: { driver: { name: 'scopegate', version, rules: codes.map((id) => ({ id })) } },
+        results: findings.map(({ file, line, col, level, code, message }) => ({
+          ruleId: code,
+          ruleIndex: codes.indexOf(code),
+          level,
+          message: { text: message },
+          locations: [
+            {
+              physicalLocation: {
+                artifactLocation: { uri: file.split('/').map(encodeURIComponent).join('/') },
+                region: { startLine: line, startColumn: col },
+              },
+            },
+          ],
+        })),
+      },
+    ],
+  };
+}
