@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Audit } from './audit.js';
 import { corsFields, type FieldList } from './cors.js';
 import { type Allowed, type Decision, type Denied, decide, type RuleTable } from './decide.js';
-import { denial } from './errors.js';
+import { denial, ERRORS, type ErrorRow } from './errors.js';
 import type { ExchangeResult } from './forward/exchange.js';
 import type { Forwarder } from './forward/proxy.js';
 import { drain, refuse } from './forward/refusal.js';
@@ -12,7 +12,7 @@ import { requestFields } from './forward/request.js';
 import type { UpgradePassage } from './forward/websocket.js';
 import type { Services } from './handlers/strategy.js';
 import { type Preflight, preflight } from './preflight.js';
-import { type Arrival, isWebSocket, readArrival } from './request/arrival.js';
+import { type Arrival, isStream, isUpgrade, isWebSocket, readArrival } from './request/arrival.js';
 import { requestIdOf } from './request/identifier.js';
 import type { Peer } from './request/peer.js';
 
@@ -54,8 +54,13 @@ export interface GateWithUpgrades {
  */
 export function createGate(options: GateOptions): GateWithUpgrades {
   const passages = new WeakMap<IncomingMessage, UpgradePassage>();
+  const ended = new WeakSet<Socket>();
   return {
-    gate: (request, reply, done) => new Visit(options, passages, request, reply, done).enter(),
+    gate: (request, reply, done) => {
+      // Node's parser goes on to what was sent behind the last request of a connection.
+      if (ended.has(request.raw.socket)) reply.hijack();
+      else new Visit(options, passages, ended, request, reply, done).enter();
+    },
     passageOf: (message) => passages.get(message),
   };
 }
@@ -64,6 +69,8 @@ export function createGate(options: GateOptions): GateWithUpgrades {
 class Visit {
   readonly #options: GateOptions;
   readonly #passages: WeakMap<IncomingMessage, UpgradePassage>;
+  /** Connections that end with an answer already decided about: nothing else on them is processed (RFC 9112 §9.6). */
+  readonly #ended: WeakSet<Socket>;
   readonly #reply: FastifyReply;
   readonly #proceed: () => void;
   readonly #message: IncomingMessage;
@@ -81,12 +88,14 @@ class Visit {
   constructor(
     options: GateOptions,
     passages: WeakMap<IncomingMessage, UpgradePassage>,
+    ended: WeakSet<Socket>,
     request: FastifyRequest,
     reply: FastifyReply,
     proceed: () => void,
   ) {
     this.#options = options;
     this.#passages = passages;
+    this.#ended = ended;
     this.#reply = reply;
     this.#proceed = proceed;
     this.#message = request.raw;
@@ -107,9 +116,10 @@ class Visit {
     try {
       const { maxTargetBytes, rules, services, upgrades } = this.#options;
       const message = this.#message as IncomingMessage & { originalUrl?: string };
-      const upgrade = upgrades && message.headers.upgrade !== undefined;
+      const upgrade = upgrades && isUpgrade(message);
       // Node has left the framing of what follows to whoever takes the upgrade: after this answer it must end.
       if (upgrade) this.#response.shouldKeepAlive = false;
+      if (!this.#response.shouldKeepAlive) this.#end();
       this.#handshake = upgrade && isWebSocket(message);
       if (!this.#handshake) this.#reply.hijack();
 
@@ -178,7 +188,13 @@ class Visit {
     return corsFields(rule.cors, arrival.fields);
   }
 
+  /** This is the connection's last request. HTTP/2 has many at once, and ends streams instead. */
+  #end(): void {
+    if (!isStream(this.#message)) this.#ended.add(this.#message.socket);
+  }
+
   #turnAway(decision: Denied): void {
+    if ((ERRORS[decision.denial.error] as ErrorRow).close === true) this.#end();
     if (this.#handshake) this.#reply.hijack();
     const { realm } = this.#options;
     const status = refuse(this.#message, this.#response, decision.denial, realm, this.#cors(decision));

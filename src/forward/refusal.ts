@@ -34,7 +34,7 @@ export function refuse(
   if (refused.retryAfter !== undefined) fields['retry-after'] = refused.retryAfter;
   // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
   const waits = message.headers.expect !== undefined;
-  if ((row.close === true || waits) && message.httpVersionMajor === 1) fields.connection = 'close';
+  if ((row.close === true || waits) && !('stream' in message)) fields.connection = 'close';
   for (let i = 0; i + 1 < cors.length; i += 2) fields[cors[i] as string] = cors[i + 1] as string;
   response.writeHead(row.code, fields);
   const text = message.method === 'HEAD' ? '' : body;

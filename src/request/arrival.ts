@@ -28,7 +28,7 @@ export function readArrival(
 ): Arrival | ArrivalRefusal {
   const { httpVersion: version, method } = message;
   // Node's parser lets HTTP/0.9 and a textual HTTP/2.0 through; only a message of real HTTP/2 has a stream.
-  if (version !== '1.1' && version !== '1.0' && !(version === '2.0' && 'stream' in message)) {
+  if (version !== '1.1' && version !== '1.0' && !(version === '2.0' && isStream(message))) {
     return { error: 'malformed_request', refused: 'the HTTP version is not served' };
   }
   // RFC 9110 §9.3.8: TRACE would echo credentials; §9.3.6: CONNECT would open a tunnel.
@@ -44,12 +44,26 @@ export function readArrival(
 }
 
 /**
+ * Whether Node has handed the connection over for an upgrade, which it does where Connection asks for it too. An Upgrade
+ * that Connection does not name is no more than a field of the connection.
+ */
+export function isUpgrade(message: IncomingMessage): boolean {
+  return (message as { upgrade?: boolean | null }).upgrade === true;
+}
+
+/** Whether a message is one stream of an HTTP/2 connection: other streams are none of its affair. */
+export function isStream(message: IncomingMessage): boolean {
+  return 'stream' in message;
+}
+
+/**
  * Whether a request is a WebSocket handshake (RFC 6455 §4.2.1). An Upgrade that is none is ignored and the request
  * served as what it is without it (RFC 9110 §7.8).
  */
 export function isWebSocket(message: IncomingMessage): boolean {
   const { headers } = message;
   return (
+    isUpgrade(message) &&
     message.method === 'GET' &&
     message.httpVersion === '1.1' &&
     headers.upgrade?.toLowerCase() === 'websocket' &&

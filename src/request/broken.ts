@@ -1,24 +1,33 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { denial, ERRORS, errorBody } from '../errors.js';
+import { answering, endAfterAnswers } from './last.js';
 
-/** What Node keeps at a connection: the response that has it now, and the request whose bytes are being read. */
+/** What Node keeps at a connection: the request whose bytes are being read. */
 type Parsed = Socket & {
-  readonly _httpMessage?: ServerResponse | null;
   readonly parser?: { readonly incoming?: IncomingMessage | null } | null;
 };
 
 /**
  * Answers what Node's parser could not read as a request, then closes: nothing after the fault is parsed
- * (RFC 9112 §11.2). Where an answer has begun, or an earlier request is still waiting for its own, a text here would
- * be taken for that one, so the connection just ends.
+ * (RFC 9112 §11.2). Where earlier requests still wait for their answers, these are brought first, and a text for the
+ * fault is left out, because it would be taken for one of them. Where the fault is in the body of a request whose
+ * answer has begun, the connection just ends.
  */
 export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
-  const { _httpMessage: current, parser } = socket as Parsed;
-  const unfinished = parser?.incoming?.complete === false;
+  const current = answering(socket);
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  if (current?.req.complete === true) {
+    endAfterAnswers(socket);
+    return;
+  }
   // Without a response, an unfinished request is one that has its answer already.
-  const own = current == null ? !unfinished : !current.headersSent && !current.req.complete;
-  if (!socket.writable || !own || error.code === 'ECONNRESET') {
+  const answered =
+    current === undefined ? (socket as Parsed).parser?.incoming?.complete === false : current.headersSent;
+  if (answered) {
     socket.destroy();
     return;
   }

@@ -81,9 +81,10 @@ export type CanonicalPath = Pick<Target, 'path' | 'marks' | 'unmerged' | 'escape
  * Canonicalises a path that starts with `/`; see {@link canonicalTarget}.
  *
  * @param raw the path without query
+ * @param partly whether escapes of it may be decoded already, so that `"` and the like stand in it
  */
-export function canonicalPath(raw: string): CanonicalPath | TargetRefusal {
-  const decoded = decodeEscapes(raw);
+export function canonicalPath(raw: string, partly = false): CanonicalPath | TargetRefusal {
+  const decoded = decodeEscapes(raw, partly);
   if ('refused' in decoded) return decoded;
   const { text, marks, escaped } = decoded;
 
@@ -114,36 +115,55 @@ export function canonicalPath(raw: string): CanonicalPath | TargetRefusal {
   return { path: unmerged.replace(/\/{2,}/g, '/'), marks, escaped, unmerged };
 }
 
+/** So many readings no honest path has. */
+const MAX_READINGS = 32;
+
 /**
  * The other ways an upstream may read a canonical path: each is a path that, if it led to another rule, would make
- * the rule that was matched the wrong one. Empty for the paths without escapes or marks.
+ * the rule that was matched the wrong one. Upstreams do these things one after the other, in any order, so every
+ * reading is read again until nothing new comes of it. Empty for the paths without escapes or marks.
  *
- * @param keepsEmpty whether the path is sent with its empty segments, so that merging them is a reading too
- * @returns canonical paths; an undefined element is a reading that no rule can be asked about (it is refused itself)
+ * @param keepsEmpty whether the path is sent with its empty segments, so that keeping them is a reading too
+ * @returns paths; an undefined element is a reading that no rule can be asked about (it is refused itself)
  */
 export function readings(target: Target, keepsEmpty = false): (string | undefined)[] {
-  const found: (string | undefined)[] = [];
-  if (target.escaped) {
+  const known = new Set<string>([target.path]);
+  if (keepsEmpty && target.unmerged !== undefined) {
+    known.add(target.unmerged);
+    // Who resolves it as a reference takes the first segment for a host.
+    if (target.unmerged.startsWith('//')) known.add(target.unmerged.replace(/^\/\/+[^/]*/, '') || '/');
+  }
+  // A set goes on to what is added to it on the way.
+  for (const path of known) {
+    if (!path.includes('%') && !path.includes(';')) continue;
+    for (const reading of readAgain(path)) {
+      if (reading === undefined) return [undefined];
+      known.add(reading);
+    }
+    if (known.size > MAX_READINGS) return [undefined];
+  }
+  known.delete(target.path);
+  return [...known];
+}
+
+/** What each single step of an upstream makes of a path. */
+function readAgain(path: string): (string | undefined)[] {
+  const found: (string | undefined)[] = [
     // Sub-delimiters and other ASCII decoded, as WSGI, Go and most frameworks do before they route.
-    found.push(target.path.replace(/%(2[1246-9A-CE]|3[ACDE]|40|5[BDE]|60|7[BCD])/g, decodeByte));
-    const folded = foldCompatible(target.path);
-    if (folded !== target.path) found.push(folded);
+    path.replace(/%(2[1246-9A-CE]|3[ACDE]|40|5[BDE]|60|7[BCD])/g, decodeByte),
+    foldCompatible(path),
+  ];
+  if (path.includes('%2F')) found.push(resolve(path.replaceAll('%2F', '/')));
+  if (path.includes('%25')) found.push(resolve(decodePercents(path)));
+  if (/;|%3B/.test(path)) {
+    found.push(resolve(path.replace(/(?:;|%3B)[^/]*/g, '')), resolve(path.replaceAll('%3B', ';')));
   }
-  if ((target.marks & MARK.encodedSlash) !== 0) found.push(reread(target.path.replaceAll('%2F', '/')));
-  if ((target.marks & MARK.encodedPercent) !== 0) found.push(reread(decodePercents(target.path)));
-  if ((target.marks & MARK.semicolon) !== 0) {
-    found.push(
-      reread(target.path.replace(/(?:;|%3B)[^/]*/g, '')),
-      reread(target.path.replaceAll('%3B', ';')),
-    );
-  }
-  if (keepsEmpty && target.unmerged !== undefined) found.push(target.unmerged);
   return found;
 }
 
 /** The path as an upstream that treats it once more would canonicalise it; undefined where that is refused. */
-function reread(path: string): string | undefined {
-  const again = canonicalPath(path);
+function resolve(path: string): string | undefined {
+  const again = canonicalPath(path, true);
   return 'refused' in again ? undefined : again.path;
 }
 
@@ -172,8 +192,12 @@ const QUESTION = 0x3f;
 const SEMICOLON = 0x3b;
 const DOT = 0x2e;
 
-/** Per byte: 0 refused raw, 1 allowed raw in a path (pchar and `/`, RFC 3986 §3.3), 2 unreserved (§2.3). */
+/**
+ * Per byte: 0 refused raw, 1 allowed raw in a path (pchar and `/`, RFC 3986 §3.3), 2 unreserved (§2.3), 3 refused raw
+ * but met where an upstream has decoded.
+ */
 const CLASS = new Uint8Array(256);
+for (const char of '"<>[]^`{|}') CLASS[char.charCodeAt(0)] = 3;
 for (const char of "!$&'()*+,;=:@/") CLASS[char.charCodeAt(0)] = 1;
 for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~') {
   CLASS[char.charCodeAt(0)] = 2;
@@ -184,21 +208,26 @@ function isPlain(path: string): boolean {
   let previous = 0;
   for (let i = 0; i < path.length; i++) {
     const code = path.charCodeAt(i);
-    if (code > 0x7f || CLASS[code] === 0 || code === SEMICOLON) return false;
+    const kind = code > 0x7f ? 0 : CLASS[code];
+    if (kind === 0 || kind === 3 || code === SEMICOLON) return false;
     if (previous === SLASH && (code === SLASH || code === DOT)) return false;
     previous = code;
   }
   return true;
 }
 
-function decodeEscapes(raw: string): { text: string; marks: number; escaped: boolean } | TargetRefusal {
+function decodeEscapes(
+  raw: string,
+  partly: boolean,
+): { text: string; marks: number; escaped: boolean } | TargetRefusal {
   let text = '';
   let marks = 0;
   let escaped = false;
   for (let i = 0; i < raw.length; ) {
     const code = raw.charCodeAt(i);
     if (code !== PERCENT) {
-      if (code > 0x7f || CLASS[code] === 0)
+      const kind = code > 0x7f ? 0 : CLASS[code];
+      if (kind === 0 || (kind === 3 && !partly))
         return refuse('the path contains a character that is not allowed');
       if (code === SEMICOLON) marks |= MARK.semicolon;
       text += raw[i];

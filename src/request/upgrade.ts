@@ -1,5 +1,6 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { answering, endAfterAnswers } from './last.js';
 
 /**
  * Stands between Node and whoever takes upgrades. Node hands over the connection at once, even while an earlier request
@@ -33,18 +34,3 @@ export function guardUpgrades(server: Server): void {
 
 /** The close that follows says all there is to say. */
 function forget(): void {}
-
-/** The response that has the connection now; Node has no public way to ask. */
-function answering(socket: Duplex): ServerResponse | undefined {
-  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
-}
-
-function endAfterAnswers(socket: Duplex): void {
-  const current = answering(socket);
-  if (current === undefined) {
-    socket.end(() => socket.destroy());
-    return;
-  }
-  // The next response gets the connection when this one has left it.
-  current.once('close', () => setImmediate(endAfterAnswers, socket));
-}

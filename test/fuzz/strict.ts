@@ -26,8 +26,11 @@ export interface Reading {
   readonly requests: readonly StrictRequest[];
   /** One whose head is whole and whose body is not, or is broken. */
   readonly partial?: StrictRequest;
-  /** What follows the last whole request: nothing, the beginning of one, or what can never become one. */
-  readonly rest: 'clean' | 'incomplete' | 'broken';
+  /**
+   * What follows the last whole request: nothing, the beginning of one, what can never become one, or what is sent on a
+   * connection that ends with that request.
+   */
+  readonly rest: 'clean' | 'incomplete' | 'broken' | 'ended';
   /** Where the last whole request ends. */
   readonly end: number;
 }
@@ -55,7 +58,18 @@ export function readRequests(bytes: Buffer, lenient: boolean): Reading {
     if (!one.request.complete) return { requests, partial: one.request, rest: one.rest, end: at };
     requests.push(one.request);
     at = one.request.end;
+    // RFC 9112 §9.6: nothing behind it is a request any more.
+    if (lenient && isLast(one.request))
+      return { requests, rest: at === bytes.length ? 'clean' : 'ended', end: at };
   }
+}
+
+/** Whether a connection ends with a request (RFC 9112 §9.3). */
+export function isLast({ version, fields }: StrictRequest): boolean {
+  const options = values(fields, 'connection').flatMap((value) =>
+    value.split(',').map((option) => option.trim().toLowerCase()),
+  );
+  return options.includes('close') || (version === '1.0' && !options.includes('keep-alive'));
 }
 
 type Rest = 'incomplete' | 'broken';
@@ -112,13 +126,12 @@ function readChunks(bytes: Buffer, start: number): { body: Buffer; end: number; 
     const match = CHUNK.exec(head.text);
     if (match === null) return stop('broken');
     const size = Number.parseInt(match[1] as string, 16);
-    if (!Number.isSafeInteger(size)) return stop('broken');
     if (size === 0) {
       const trailers = readFields(bytes, head.next);
       if (typeof trailers === 'string') return stop(trailers);
       return { body: Buffer.concat(parts), end: trailers.next, rest: undefined };
     }
-    parts.push(bytes.subarray(head.next, head.next + size));
+    parts.push(bytes.subarray(head.next, Math.min(head.next + size, bytes.length)));
     at = head.next + size;
     if (at + 2 > bytes.length) {
       const cr = bytes[at];

@@ -84,3 +84,27 @@ t.test('a client that is gone before its request is read has no request', async 
     if (headers['x-forwarded-for'] !== '127.0.0.1') t.fail(`X-Forwarded-For ${headers['x-forwarded-for']}`);
   }
 });
+
+t.test('a handshake that the connection does not ask for is a plain request', async (t) => {
+  const gate = await startTestGateway(t);
+  for (const connection of [
+    '',
+    'Connection: keep-alive\r\n',
+    'Connection: close\r\n',
+    'Connection: upgraded\r\n',
+  ]) {
+    gate.upstream.received.length = 0;
+    const { answers } = await sendRaw(
+      gate.port,
+      HANDSHAKE.replace(
+        'Connection: Upgrade\r\n',
+        `${connection}X-User: admin\r\nX-Forwarded-For: 6.6.6.6\r\n`,
+      ),
+    );
+    t.equal(answers[0]?.status, 200, JSON.stringify(connection));
+    const [got] = gate.upstream.received;
+    t.match(got?.headers, { via: /scopegate/, 'x-forwarded-for': '127.0.0.1' });
+    t.notOk('x-user' in (got?.headers ?? {}), 'cleaned as every request');
+    t.notOk('upgrade' in (got?.headers ?? {}));
+  }
+});

@@ -1,0 +1,82 @@
+import t from 'tap';
+import { startTestGateway } from '../gateway.js';
+import { sendRaw } from '../wire.js';
+
+const HOST = 'Host: gate.example\r\n';
+const READ = 'Authorization: Bearer good-read\r\n';
+const WRITE = 'Authorization: Bearer good-write\r\n';
+const GET = `GET /get HTTP/1.1\r\n${HOST}${READ}\r\n`;
+
+t.test('nothing that follows a request on which the connection ends is processed', async (t) => {
+  const gate = await startTestGateway(t);
+  const served: [name: string, first: string][] = [
+    ['Connection: close', `GET /first HTTP/1.1\r\n${HOST}${READ}Connection: close\r\n\r\n`],
+    ['close among other options', `GET /first HTTP/1.1\r\n${HOST}${READ}Connection: te, Close\r\n\r\n`],
+    ['HTTP/1.0', `GET /first HTTP/1.0\r\n${HOST}${READ}\r\n`],
+  ];
+  const refused: [name: string, first: string][] = [
+    [
+      'an empty coding beside a length',
+      `POST /post HTTP/1.1\r\n${HOST}${WRITE}Transfer-Encoding:\r\nContent-Length: 5\r\n\r\nhello`,
+    ],
+    [
+      'two codings',
+      `POST /post HTTP/1.1\r\n${HOST}${WRITE}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    [
+      'chunked on HTTP/1.0',
+      `POST /post HTTP/1.0\r\n${HOST}${WRITE}Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    ['two Hosts', `GET /get HTTP/1.1\r\n${HOST}Host: evil.example\r\n${READ}\r\n`],
+    ['two tokens', `GET /get HTTP/1.1\r\n${HOST}${READ}${READ}\r\n`],
+    ['a bad target', `GET /a%00 HTTP/1.1\r\n${HOST}${READ}\r\n`],
+    ['another version', `GET /get HTTP/2.0\r\n${HOST}${READ}\r\n`],
+    [
+      'an upgrade with a body',
+      `POST /post HTTP/1.1\r\n${HOST}${WRITE}Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello`,
+    ],
+  ];
+  for (const [name, first] of [...served, ...refused]) {
+    gate.upstream.received.length = 0;
+    const { answers, closed } = await sendRaw(gate.port, first + GET + GET, { answers: 3 });
+    t.equal(answers.length, 1, `${name}: one answer`);
+    t.ok(closed, `${name}: the connection ends`);
+    const paths = gate.upstream.received.map(({ url }) => url);
+    t.same(
+      paths,
+      served.some(([of]) => of === name) ? ['/first'] : [],
+      `${name}: nothing more at the upstream`,
+    );
+  }
+});
+
+t.test('what follows on a connection that stays is processed', async (t) => {
+  const gate = await startTestGateway(t);
+  for (const first of [
+    `GET /first HTTP/1.0\r\n${HOST}${READ}Connection: keep-alive\r\n\r\n`,
+    `GET /first HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /admin HTTP/1.1\r\n${HOST}${READ}\r\n`,
+    `PUT /none HTTP/1.1\r\n${HOST}${READ}Content-Length: 5\r\n\r\nhello`,
+  ]) {
+    const { answers } = await sendRaw(gate.port, first + GET + GET, { answers: 3 });
+    t.same(answers.map(({ status }) => status).slice(1), [200, 200], first);
+  }
+});
+
+t.test('answers that are owed are brought before the connection ends for what follows', async (t) => {
+  const gate = await startTestGateway(t);
+  for (const broken of [
+    'GET / HTTP/9\r\n\r\n',
+    '\0\0\0',
+    `GET /get HTTP/1.1\r\nX : y\r\n\r\n`,
+    `POST /post HTTP/1.1\r\n${HOST}${WRITE}Transfer-Encoding: chunked\r\n\r\nx\r\n`,
+  ]) {
+    const { answers, closed } = await sendRaw(gate.port, GET + GET + broken, { answers: 4 });
+    t.same(
+      answers.map(({ status }) => status),
+      [200, 200],
+      JSON.stringify(broken),
+    );
+    t.ok(closed);
+  }
+});
