@@ -130,6 +130,11 @@ class Visit {
       }
       this.#arrival = arrival;
       const { fields, target } = arrival;
+      if (fields.connection?.includes('close') === true && this.#response.shouldKeepAlive) {
+        // In HTTP/1.0 Node's parser lets a keep-alive beside it win.
+        this.#response.shouldKeepAlive = false;
+        this.#end();
+      }
       if (upgrade && (fields.chunked || (fields.contentLength ?? 0) > 0)) {
         this.#turnAway(deny('malformed_request', 'an upgrade request with a body is not served'));
         return;

@@ -12,6 +12,10 @@ t.test('nothing that follows a request on which the connection ends is processed
   const served: [name: string, first: string][] = [
     ['Connection: close', `GET /first HTTP/1.1\r\n${HOST}${READ}Connection: close\r\n\r\n`],
     ['close among other options', `GET /first HTTP/1.1\r\n${HOST}${READ}Connection: te, Close\r\n\r\n`],
+    [
+      'both options on HTTP/1.0',
+      `GET /first HTTP/1.0\r\n${HOST}${READ}Connection: close\r\nConnection: keep-alive\r\n\r\n`,
+    ],
     ['HTTP/1.0', `GET /first HTTP/1.0\r\n${HOST}${READ}\r\n`],
   ];
   const refused: [name: string, first: string][] = [
