@@ -12,7 +12,14 @@ import { requestFields } from './forward/request.js';
 import type { UpgradePassage } from './forward/websocket.js';
 import type { Services } from './handlers/strategy.js';
 import { type Preflight, preflight } from './preflight.js';
-import { type Arrival, isStream, isUpgrade, isWebSocket, readArrival } from './request/arrival.js';
+import {
+  type Arrival,
+  endsConnection,
+  isStream,
+  isUpgrade,
+  isWebSocket,
+  readArrival,
+} from './request/arrival.js';
 import { requestIdOf } from './request/identifier.js';
 import type { Peer } from './request/peer.js';
 
@@ -130,8 +137,7 @@ class Visit {
       }
       this.#arrival = arrival;
       const { fields, target } = arrival;
-      if (fields.connection?.includes('close') === true && this.#response.shouldKeepAlive) {
-        // In HTTP/1.0 Node's parser lets a keep-alive beside it win.
+      if (this.#response.shouldKeepAlive && endsConnection(message, fields)) {
         this.#response.shouldKeepAlive = false;
         this.#end();
       }

@@ -51,6 +51,17 @@ export function isUpgrade(message: IncomingMessage): boolean {
   return (message as { upgrade?: boolean | null }).upgrade === true;
 }
 
+/**
+ * Whether a connection ends with a request (RFC 9112 §9.3). Node's parser lets `keep-alive` win over `close` in
+ * HTTP/1.0, and takes Proxy-Connection for Connection.
+ */
+export function endsConnection(message: IncomingMessage, { connection }: Fields): boolean {
+  if (connection === undefined) return message.httpVersion === '1.0';
+  return (
+    connection.includes('close') || (message.httpVersion === '1.0' && !connection.includes('keep-alive'))
+  );
+}
+
 /** Whether a message is one stream of an HTTP/2 connection: other streams are none of its affair. */
 export function isStream(message: IncomingMessage): boolean {
   return 'stream' in message;

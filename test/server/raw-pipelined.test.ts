@@ -16,6 +16,7 @@ t.test('nothing that follows a request on which the connection ends is processed
       'both options on HTTP/1.0',
       `GET /first HTTP/1.0\r\n${HOST}${READ}Connection: close\r\nConnection: keep-alive\r\n\r\n`,
     ],
+    ['Proxy-Connection', `GET /first HTTP/1.0\r\n${HOST}${READ}Proxy-Connection: keep-alive\r\n\r\n`],
     ['HTTP/1.0', `GET /first HTTP/1.0\r\n${HOST}${READ}\r\n`],
   ];
   const refused: [name: string, first: string][] = [
