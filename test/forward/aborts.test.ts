@@ -14,7 +14,7 @@ t.test('hundreds of clients leave at random moments, and nothing stays behind', 
   await leave(gate.port, 400, 12, 120, 2);
   await until(() => gate.upstream.received.every(({ message }) => message.destroyed));
   t.ok(
-    gate.upstream.received.length > 100,
+    gate.upstream.received.length > 20,
     `${gate.upstream.received.length} of them had reached the upstream`,
   );
   await until(() => gate.upstream.sockets.size === 0);
