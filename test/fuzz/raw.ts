@@ -58,7 +58,6 @@ const WORKERS = 48;
  * the process itself against what a strict reading of the bytes allows.
  */
 export async function fuzz(t: Test, cases: number, seed: number): Promise<FuzzReport> {
-  const random = new Random(seed);
   const tickets = new Map<string, Ticket[]>();
   const history = new Map<number, string>();
   const violations: string[] = [];
@@ -134,6 +133,8 @@ export async function fuzz(t: Test, cases: number, seed: number): Promise<FuzzRe
     let line: Line | undefined;
     while (next < cases && violations.length < MAX_VIOLATIONS && child.process.exitCode === null) {
       const index = next++;
+      // Each case has its own generator, so that it is the same whatever the others did meanwhile.
+      const random = new Random(seed ^ Math.imul(index + 1, 0x9e3779b1));
       const { bytes, mutations } = makeCase(random, index);
       const reading = readRequests(bytes, true);
       const patient = index % 500 === 0;
@@ -223,18 +224,20 @@ function judge(got: StrictRequest, authority: string, tickets: Map<string, Ticke
   const framings = values(fields, 'content-length').length + values(fields, 'transfer-encoding').length;
   if (framings > 1) return 'more than one framing';
 
+  // Changed bytes can make the same token twice; the address tells which client it was.
+  const from = values(fields, 'x-forwarded-for').join();
   const ticket = (tickets.get(token) ?? []).find(
-    ({ request, used }) =>
+    ({ request, address, used }) =>
       !used &&
+      address === from &&
       request.method === method &&
       sameTarget(request, target) &&
       (complete
         ? request.complete && request.body.equals(body)
         : request.body.subarray(0, body.length).equals(body)),
   );
-  if (ticket === undefined) return 'a request that no client sent';
+  if (ticket === undefined) return 'a request that no client sent, or not that one';
   ticket.used = true;
-  if (values(fields, 'x-forwarded-for').join() !== ticket.address) return 'a false X-Forwarded-For';
   return undefined;
 }
 
