@@ -124,7 +124,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
 
       const hasBody = fields.chunked || (fields.contentLength ?? 0) > 0;
       // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
-      if (hasBody && fields.expectsContinue) response.writeContinue();
+      if (hasBody && fields.expectsContinue) allowBody(response);
       const upload = hasBody
         ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout)
         : undefined;
@@ -172,4 +172,17 @@ function withPlainResets(connect: buildConnector.connector): buildConnector.conn
       });
       done(...result);
     });
+}
+
+/**
+ * Writes 100 Continue when it is this response's turn. Of a response that still waits behind an earlier one, Node would
+ * put the head before what was written already, so that the interim answer came to stand in the final one's body.
+ */
+function allowBody(response: ServerResponse): void {
+  if (response.socket !== null) response.writeContinue();
+  else {
+    response.once('socket', () => {
+      if (!response.headersSent) response.writeContinue();
+    });
+  }
 }

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { startTestGateway } from '../gateway.js';
-import { sendRaw } from '../wire.js';
+import { open, sendRaw } from '../wire.js';
 
 const HOST = 'Host: gate.example\r\n';
 const READ = 'Authorization: Bearer good-read\r\n';
@@ -84,4 +84,46 @@ t.test('answers that are owed are brought before the connection ends for what fo
     );
     t.ok(closed);
   }
+});
+
+t.test('100 Continue behind an unanswered request stands before its own answer or nowhere', async (t) => {
+  for (const slow of ['/get', '/post']) {
+    const gate = await startTestGateway(t, {
+      respond: (message, response) => {
+        setTimeout(
+          () => response.end(`${message.method} of ${message.headers.authorization}`),
+          message.url === slow ? 100 : 0,
+        );
+      },
+    });
+    const post = `POST /post HTTP/1.1\r\n${HOST}${WRITE}Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello`;
+    const { answers, raw } = await sendRaw(gate.port, GET + post + GET, { answers: 3 });
+    t.same(
+      answers.map(({ body }) => body.toString()),
+      ['GET of Bearer good-read', 'POST of Bearer good-write', 'GET of Bearer good-read'],
+    );
+    const interim = raw.toString().split('HTTP/1.1 100 Continue\r\n\r\n');
+    t.ok(interim.length <= 2);
+    if (interim.length === 2) t.match(interim[1], /^HTTP\/1\.1 200 OK\r\n/, 'directly before a final answer');
+  }
+});
+
+t.test('a client that waits for 100 Continue behind an unanswered request gets it in its turn', async (t) => {
+  const gate = await startTestGateway(t, {
+    respond: (message, response) => {
+      setTimeout(() => response.end('done'), message.url === '/get' ? 50 : 0);
+    },
+  });
+  const post = `POST /post HTTP/1.1\r\n${HOST}${WRITE}Expect: 100-continue\r\nContent-Length: 5\r\n\r\n`;
+  const socket = await open(gate.port);
+  let received = '';
+  socket.on('data', (chunk) => {
+    received += chunk;
+    if (received.endsWith('HTTP/1.1 100 Continue\r\n\r\n')) socket.write('hello');
+  });
+  socket.write(GET + post);
+  while ((received.match(/done/g) ?? []).length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.match(received, /200 OK.*done.*100 Continue\r\n\r\nHTTP\/1\.1 200 OK.*done/s);
+  t.equal(gate.upstream.received[1]?.body.toString(), 'hello');
+  socket.destroy();
 });
