@@ -97,10 +97,10 @@ t.test('100 Continue behind an unanswered request stands before its own answer o
       },
     });
     const post = `POST /post HTTP/1.1\r\n${HOST}${WRITE}Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello`;
-    const { answers, raw } = await sendRaw(gate.port, GET + post + GET, { answers: 3 });
+    const { answers, raw } = await sendRaw(gate.port, GET + post, { answers: 2 });
     t.same(
       answers.map(({ body }) => body.toString()),
-      ['GET of Bearer good-read', 'POST of Bearer good-write', 'GET of Bearer good-read'],
+      ['GET of Bearer good-read', 'POST of Bearer good-write'],
     );
     const interim = raw.toString().split('HTTP/1.1 100 Continue\r\n\r\n');
     t.ok(interim.length <= 2);
