@@ -83,7 +83,8 @@ class Prover {
   #compare(a: Rule, siteOfA: Site, b: Rule, siteOfB: Site): void {
     if (a === b) return;
     const sameHost = siteOfA === siteOfB;
-    if (sameHost && a.path === b.path && a.pattern.source === b.pattern.source) {
+    // Asked of the rules and not of the sites: two that share several hosts have one name wherever they first meet.
+    if (a.path === b.path && a.pattern.source === b.pattern.source && shareHost(a, b)) {
       this.#report(
         a,
         b,
@@ -208,6 +209,10 @@ function describe({ id, path }: Rule): string {
 
 function sharedMethods(a: Rule, b: Rule): string[] {
   return a.methods.filter((method) => b.methods.includes(method)).sort();
+}
+
+function shareHost(a: Rule, b: Rule): boolean {
+  return a.hosts.some((host) => b.hosts.includes(host));
 }
 
 /** The narrower of each two host patterns that meet. */

@@ -141,7 +141,21 @@ t.test(
           }
         }
       }),
-      { numRuns },
+      {
+        numRuns,
+        // The same path on hosts of which two are equal and two lie inside one another: duplicate, wherever it begins.
+        examples: [
+          [
+            [
+              { path: '/', hosts: ['x.y.example.com'], methods: ['POST'] },
+              { path: '/', hosts: ['a.example.com', '*.y.example.com'], methods: ['POST'] },
+              { path: '/', hosts: ['a.example.com', 'x.y.example.com'], methods: ['POST'] },
+            ],
+            'error',
+            -735920000,
+          ],
+        ],
+      },
     );
     t.pass(`${numRuns} sets, ${tables} of them without errors`);
     t.end();
