@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Audit } from './audit.js';
 import { corsFields, type FieldList } from './cors.js';
 import { type Allowed, type Decision, type Denied, decide, type RuleTable } from './decide.js';
 import { denial, ERRORS, type ErrorRow } from './errors.js';
@@ -10,8 +9,8 @@ import type { Forwarder } from './forward/proxy.js';
 import { drain, refuse } from './forward/refusal.js';
 import { requestFields } from './forward/request.js';
 import type { UpgradePassage } from './forward/websocket.js';
-import type { Services } from './handlers/strategy.js';
 import { type Preflight, preflight } from './preflight.js';
+import { type EntranceOptions, Report } from './report.js';
 import {
   type Arrival,
   endsConnection,
@@ -20,28 +19,14 @@ import {
   isWebSocket,
   readArrival,
 } from './request/arrival.js';
-import { requestIdOf } from './request/identifier.js';
-import type { Peer } from './request/peer.js';
 
 /** What the gate needs of the running gateway. */
-export interface GateOptions {
-  /** The rules in force; asked once a request, so that one request sees one set. */
-  readonly rules: () => RuleTable;
-  readonly services: Services;
+export interface GateOptions extends EntranceOptions {
   readonly forwarder: Forwarder;
-  readonly peerOf: (socket: Socket) => Peer;
-  /** Told of every request that enters, and of every one that is over. */
-  readonly entered: () => void;
-  readonly audit: Audit;
-  /** Told of what should never happen. */
-  readonly onCrash: (error: unknown) => void;
-  readonly realm: string;
   /** The gateway's name in Via. */
   readonly via: string;
   /** Host towards the upstream: its own authority, or the client's. */
   readonly host: 'upstream' | 'preserve';
-  /** Longer request-targets are refused, in bytes. */
-  readonly maxTargetBytes: number;
   /** Whether WebSocket handshakes are served; where not, an Upgrade is ignored. */
   readonly upgrades: boolean;
 }
@@ -82,11 +67,7 @@ class Visit {
   readonly #proceed: () => void;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #peer: Peer;
-  readonly #requestId: string;
-  readonly #started = performance.now();
-  #decided: number | undefined;
-  #reported = false;
+  readonly #account: Report;
   #arrival: Arrival | undefined;
   #table: RuleTable | undefined;
   /** A WebSocket handshake, which Fastify still has to route. */
@@ -107,13 +88,12 @@ class Visit {
     this.#proceed = proceed;
     this.#message = request.raw;
     this.#response = reply.raw;
-    this.#peer = options.peerOf(request.raw.socket);
-    this.#requestId = requestIdOf(request.raw, this.#peer);
+    this.#account = new Report('proxy', options, request.raw);
   }
 
   enter(): void {
     this.#options.entered();
-    if (this.#peer.address === '') {
+    if (this.#account.peer.address === '') {
       // The client has left before its address was read: an upstream must not get a request from nobody.
       if (!this.#reply.sent) this.#reply.hijack();
       this.#message.socket.destroy();
@@ -167,7 +147,7 @@ class Visit {
   }
 
   #settle(arrival: Arrival, decision: Decision): void {
-    this.#decided = performance.now();
+    this.#account.decided();
     try {
       if (this.#message.socket.destroyed) {
         // The client left while its token was introspected: nothing goes upstream any more.
@@ -218,8 +198,8 @@ class Visit {
         message: this.#message,
         response: this.#response,
         fields: arrival.fields,
-        peer: this.#peer,
-        requestId: this.#requestId,
+        peer: this.#account.peer,
+        requestId: this.#account.requestId,
         upstream: decision.rule.upstream,
         path: decision.path + (decision.query ?? arrival.target.query),
         isPrivate: decision.query !== undefined,
@@ -236,9 +216,9 @@ class Visit {
   #letUpgrade(arrival: Arrival, decision: Allowed): void {
     const { upstream } = decision.rule;
     const headers = requestFields(arrival.fields, {
-      peer: this.#peer,
+      peer: this.#account.peer,
       host: this.#options.host === 'preserve' ? (arrival.fields.host as string) : upstream.authority,
-      requestId: this.#requestId,
+      requestId: this.#account.requestId,
       via: this.#options.via,
       version: this.#message.httpVersion,
       statements: this.#table?.statements,
@@ -277,34 +257,7 @@ class Visit {
   }
 
   #report(decision: Decision, result: ExchangeResult): void {
-    // A fault after the end must not count one request twice.
-    if (this.#reported) return;
-    this.#reported = true;
-    const now = performance.now();
-    const target = this.#arrival?.target;
-    const denied = decision.allowed ? undefined : decision.denial;
-    this.#options.audit({
-      entrance: 'proxy',
-      requestId: this.#requestId,
-      peer: this.#peer.address,
-      method: this.#message.method ?? '',
-      host: target?.host,
-      path: decision.allowed ? decision.path : target?.path,
-      rule: decision.rule?.id,
-      decision: decision.allowed ? 'allow' : 'deny',
-      error: denied?.error ?? result.error,
-      reason: denied?.reason,
-      subject: decision.subject?.subject,
-      clientId: decision.subject?.clientId,
-      introspection: decision.introspection?.from,
-      introspectionMs: decision.introspection?.ms,
-      decisionMs: (this.#decided ?? now) - this.#started,
-      status: result.status,
-      upstreamStatus: result.upstreamStatus,
-      upstreamMs: result.upstreamMs,
-      cause: result.cause,
-      ms: now - this.#started,
-    });
+    this.#account.write(decision, this.#message.method ?? '', this.#arrival?.target, result);
   }
 }
 

@@ -1,32 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
-import type { Audit } from '../audit.js';
-import { type Allowed, type Decision, type Denied, decide, type RuleTable } from '../decide.js';
+import { type Allowed, type Decision, type Denied, decide } from '../decide.js';
 import { denial } from '../errors.js';
 import { cookieField, type Mutations } from '../forward/changes.js';
 import { drain, refuse } from '../forward/refusal.js';
-import type { Services } from '../handlers/strategy.js';
+import { type EntranceOptions, Report } from '../report.js';
 import { readFields } from '../request/fields.js';
-import { requestIdOf } from '../request/identifier.js';
-import type { Peer } from '../request/peer.js';
 import { type Described, type DescriptionRefusal, type Form, readDescribed } from './described.js';
 import { type IdentityFields, identityFields } from './identity.js';
 
 /** What the endpoint needs of the running gateway. */
-export interface DecisionsOptions {
-  /** The rules in force; asked once a question. */
-  readonly rules: () => RuleTable;
-  readonly services: Services;
-  /** Who asks; only trusted peers are answered. */
-  readonly peerOf: (socket: Socket) => Peer;
-  /** Told of every question, and of every one that is answered. */
-  readonly entered: () => void;
-  readonly audit: Audit;
-  /** Told of what should never happen. */
-  readonly onCrash: (error: unknown) => void;
-  readonly realm: string;
-  /** Longer targets are refused, in bytes. */
-  readonly maxTargetBytes: number;
+export interface DecisionsOptions extends EntranceOptions {
   /** The path questions come to, such as `/decisions`: begins with `/`, does not end with it. */
   readonly prefix: string;
   readonly describedBy: Form | 'any';
@@ -61,20 +44,15 @@ class Answering {
   readonly #options: DecisionsOptions;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #peer: Peer;
-  readonly #requestId: string;
-  readonly #started = performance.now();
-  #decided: number | undefined;
+  readonly #account: Report;
   #described: Described | undefined;
   #statements: ReadonlySet<string> | undefined;
-  #reported = false;
 
   constructor(options: DecisionsOptions, message: IncomingMessage, response: ServerResponse) {
     this.#options = options;
     this.#message = message;
     this.#response = response;
-    this.#peer = options.peerOf(message.socket);
-    this.#requestId = requestIdOf(message, this.#peer);
+    this.#account = new Report('decisions', options, message);
   }
 
   decide(rest: string): void {
@@ -104,7 +82,7 @@ class Answering {
   }
 
   #read(rest: string): Described | DescriptionRefusal {
-    if (!this.#peer.trusted) {
+    if (!this.#account.peer.trusted) {
       return { error: 'untrusted_peer', refused: 'the peer is none of trustedProxies' };
     }
     const { describedBy, maxTargetBytes } = this.#options;
@@ -114,7 +92,7 @@ class Answering {
   }
 
   #settle(decision: Decision): void {
-    this.#decided ??= performance.now();
+    this.#account.decided();
     try {
       if (this.#message.socket.destroyed) this.#report(decision, 0, 'client_closed');
       else if (decision.allowed) this.#letThrough(decision);
@@ -181,32 +159,7 @@ class Answering {
   }
 
   #report(decision: Decision, status: number, cause?: string): void {
-    if (this.#reported) return;
-    this.#reported = true;
-    const now = performance.now();
-    const denied = decision.allowed ? undefined : decision.denial;
     const { method = this.#message.method ?? '', target } = this.#described ?? {};
-    this.#options.audit({
-      entrance: 'decisions',
-      requestId: this.#requestId,
-      peer: this.#peer.address,
-      method,
-      host: target?.host,
-      path: decision.allowed ? decision.path : target?.path,
-      rule: decision.rule?.id,
-      decision: decision.allowed ? 'allow' : 'deny',
-      error: denied?.error,
-      reason: denied?.reason,
-      subject: decision.subject?.subject,
-      clientId: decision.subject?.clientId,
-      introspection: decision.introspection?.from,
-      introspectionMs: decision.introspection?.ms,
-      decisionMs: (this.#decided ?? now) - this.#started,
-      status,
-      upstreamStatus: undefined,
-      upstreamMs: undefined,
-      cause,
-      ms: now - this.#started,
-    });
+    this.#account.write(decision, method, target, { status, cause });
   }
 }

@@ -1,0 +1,82 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Audit, Entrance } from './audit.js';
+import type { Decision, RuleTable } from './decide.js';
+import type { ExchangeResult } from './forward/exchange.js';
+import type { Services } from './handlers/strategy.js';
+import { requestIdOf } from './request/identifier.js';
+import type { Peer } from './request/peer.js';
+import type { Target } from './request/target.js';
+
+/** What every entrance of the gateway needs to decide about requests and to account for them. */
+export interface EntranceOptions {
+  /** The rules in force; asked once a request, so that one request sees one set. */
+  readonly rules: () => RuleTable;
+  readonly services: Services;
+  readonly peerOf: (socket: Socket) => Peer;
+  /** Told of every request that enters, and of every one that is over. */
+  readonly entered: () => void;
+  readonly audit: Audit;
+  /** Told of what should never happen. */
+  readonly onCrash: (error: unknown) => void;
+  readonly realm: string;
+  /** Longer request-targets are refused, in bytes. */
+  readonly maxTargetBytes: number;
+}
+
+/** One request's account: who asked and when, and, once it is over, the one audit line about it. */
+export class Report {
+  readonly peer: Peer;
+  readonly requestId: string;
+  readonly #entrance: Entrance;
+  readonly #audit: Audit;
+  readonly #started = performance.now();
+  #decided: number | undefined;
+  #written = false;
+
+  constructor(entrance: Entrance, { audit, peerOf }: EntranceOptions, message: IncomingMessage) {
+    this.#entrance = entrance;
+    this.#audit = audit;
+    this.peer = peerOf(message.socket);
+    this.requestId = requestIdOf(message, this.peer);
+  }
+
+  /** The decision has been made. */
+  decided(): void {
+    this.#decided ??= performance.now();
+  }
+
+  /**
+   * Writes the audit line; a fault after the end does not count one request twice.
+   *
+   * @param method and `target` as they were asked for; no target where it was refused
+   */
+  write(decision: Decision, method: string, target: Target | undefined, result: ExchangeResult): void {
+    if (this.#written) return;
+    this.#written = true;
+    const now = performance.now();
+    const denied = decision.allowed ? undefined : decision.denial;
+    this.#audit({
+      entrance: this.#entrance,
+      requestId: this.requestId,
+      peer: this.peer.address,
+      method,
+      host: target?.host,
+      path: decision.allowed ? decision.path : target?.path,
+      rule: decision.rule?.id,
+      decision: decision.allowed ? 'allow' : 'deny',
+      error: denied?.error ?? result.error,
+      reason: denied?.reason,
+      subject: decision.subject?.subject,
+      clientId: decision.subject?.clientId,
+      introspection: decision.introspection?.from,
+      introspectionMs: decision.introspection?.ms,
+      decisionMs: (this.#decided ?? now) - this.#started,
+      status: result.status,
+      upstreamStatus: result.upstreamStatus,
+      upstreamMs: result.upstreamMs,
+      cause: result.cause,
+      ms: now - this.#started,
+    });
+  }
+}
