@@ -1,9 +1,10 @@
 import { byPosition, type Finding } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../document/yaml.js';
+import type { HandlerEntry } from '../rules/access.js';
 import { compileApiRule, type RuleDefaults } from '../rules/apirule.js';
 import { VERSION } from '../rules/schema.js';
-import { type AccessHandler, type AccessRule, accessRuleSchema } from './schema.js';
+import { type AccessRule, accessRuleSchema } from './schema.js';
 import { type MatchUrl, readMatchUrl, type Strategy, UnreadableUrl } from './url.js';
 
 /** How rules are converted. */
@@ -242,7 +243,7 @@ class Attempt {
   }
 
   /** The mutators, their capture groups counted from the path on; undefined where one stands before it. */
-  #mutators({ groupsBefore }: MatchUrl): AccessHandler[] | undefined {
+  #mutators({ groupsBefore }: MatchUrl): HandlerEntry[] | undefined {
     let before = false;
     const shift = (text: string): string =>
       text.replace(/(\.RegexpCaptureGroups\s+)(\d+)/g, (_whole, name: string, index: string) => {
@@ -256,7 +257,7 @@ class Attempt {
       if (typeof value !== 'object' || value === null) return value;
       return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, walk(each)]));
     };
-    const mutators = (this.#rule.mutators ?? []).map((entry) => walk(entry) as AccessHandler);
+    const mutators = (this.#rule.mutators ?? []).map((entry) => walk(entry) as HandlerEntry);
     if (before) return this.#left(['mutators'], 'it uses a capture group of the host or scheme');
     return mutators.filter(({ handler }) => handler !== 'noop');
   }
@@ -284,6 +285,6 @@ function numbered(index: string | undefined): number[] {
   return index === undefined ? [] : [Number(index)];
 }
 
-function entryOf({ handler, config }: AccessHandler): AccessHandler {
+function entryOf({ handler, config }: HandlerEntry): HandlerEntry {
   return config === undefined || config === null ? { handler } : { handler, config };
 }

@@ -1,9 +1,5 @@
-const handler = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['handler'],
-  properties: { handler: { type: 'string', minLength: 1 }, config: { type: ['object', 'null'] } },
-} as const;
+import type { HandlerEntry } from '../rules/access.js';
+import { handlerSchema } from '../rules/schema.js';
 
 /** JSON Schema (draft-07) of an Oathkeeper access rule. */
 export const accessRuleSchema = {
@@ -25,10 +21,10 @@ export const accessRuleSchema = {
         allow_http_get: { type: 'boolean' },
       },
     },
-    authenticators: { type: 'array', minItems: 1, items: handler },
-    authorizer: handler,
-    mutators: { type: ['array', 'null'], items: handler },
-    errors: { type: ['array', 'null'], items: handler },
+    authenticators: { type: 'array', minItems: 1, items: handlerSchema },
+    authorizer: handlerSchema,
+    mutators: { type: ['array', 'null'], items: handlerSchema },
+    errors: { type: ['array', 'null'], items: handlerSchema },
     upstream: {
       type: 'object',
       additionalProperties: false,
@@ -52,19 +48,13 @@ export interface AccessRule {
     readonly methods?: readonly string[];
     readonly full_method?: string;
   };
-  readonly authenticators: readonly AccessHandler[];
-  readonly authorizer: AccessHandler;
-  readonly mutators?: readonly AccessHandler[] | null;
-  readonly errors?: readonly AccessHandler[] | null;
+  readonly authenticators: readonly HandlerEntry[];
+  readonly authorizer: HandlerEntry;
+  readonly mutators?: readonly HandlerEntry[] | null;
+  readonly errors?: readonly HandlerEntry[] | null;
   readonly upstream?: {
     readonly url?: string;
     readonly strip_path?: string | null;
     readonly preserve_host?: boolean | null;
   };
-}
-
-/** A handler as a rule names it. */
-export interface AccessHandler {
-  readonly handler: string;
-  readonly config?: Readonly<Record<string, unknown>> | null;
 }

@@ -1,5 +1,6 @@
 import { denial } from '../errors.js';
 import { readToken, type TokenSource } from '../request/token.js';
+import { tokenFrom } from './config.js';
 import {
   judgeSession,
   readSessionCheck,
@@ -22,17 +23,7 @@ export const bearerToken: Handler = {
     properties: {
       ...sessionCheckProperties,
       prefix: { type: 'string', description: 'Only tokens that begin so are looked at.' },
-      token_from: {
-        type: ['object', 'null'],
-        additionalProperties: false,
-        minProperties: 1,
-        maxProperties: 1,
-        properties: {
-          header: { type: 'string', minLength: 1 },
-          query_parameter: { type: 'string', minLength: 1 },
-          cookie: { type: 'string', minLength: 1 },
-        },
-      },
+      token_from: tokenFrom,
     },
   },
   compile(config): AccessStrategy {

@@ -1,5 +1,6 @@
 import type { KeySource, Verification } from '../remote/remote.js';
 import type { TokenSource } from '../request/token.js';
+import { scopeStrategyOf, scopeStrategySchema, scopeTokens, texts, tokenFrom } from './config.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
 import { ConfigError, type HandlerDefaults, type ScopeStrategyName } from './strategy.js';
 
@@ -15,10 +16,8 @@ export interface JwtConfig {
   readonly source: TokenSource | undefined;
 }
 
-const strings = { type: 'array', items: { type: 'string', minLength: 1 } } as const;
 const scopes = {
-  type: 'array',
-  items: { type: 'string', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$' },
+  ...scopeTokens,
   description: 'Scopes the token must have, all of them (RFC 6749 §3.3).',
 } as const;
 /** A JWKS document's place. */
@@ -34,22 +33,12 @@ export const jwtSchema = {
   additionalProperties: false,
   properties: {
     jwks_urls: { type: 'array', minItems: 1, items: keyUrl },
-    trusted_issuers: { ...strings, description: 'Issuers of which the token must be from one; empty: any.' },
-    target_audience: { ...strings, description: 'Audiences the token must have, all of them.' },
+    trusted_issuers: { ...texts, description: 'Issuers of which the token must be from one; empty: any.' },
+    target_audience: { ...texts, description: 'Audiences the token must have, all of them.' },
     required_scope: scopes,
-    allowed_algorithms: { ...strings, minItems: 1, description: 'Signature algorithms; default RS256.' },
-    scope_strategy: { enum: ['exact', 'hierarchic', 'wildcard', 'none'] },
-    token_from: {
-      type: ['object', 'null'],
-      additionalProperties: false,
-      minProperties: 1,
-      maxProperties: 1,
-      properties: {
-        header: { type: 'string', minLength: 1 },
-        query_parameter: { type: 'string', minLength: 1 },
-        cookie: { type: 'string', minLength: 1 },
-      },
-    },
+    allowed_algorithms: { ...texts, minItems: 1, description: 'Signature algorithms; default RS256.' },
+    scope_strategy: scopeStrategySchema,
+    token_from: tokenFrom,
     authentications: {
       type: 'array',
       minItems: 1,
@@ -70,7 +59,7 @@ export const jwtSchema = {
               properties: { name: { type: 'string', minLength: 1 }, prefix: { type: 'string' } },
             },
           },
-          fromParams: { ...strings, maxItems: 1 },
+          fromParams: { ...texts, maxItems: 1 },
         },
       },
     },
@@ -79,7 +68,7 @@ export const jwtSchema = {
       items: {
         type: 'object',
         additionalProperties: false,
-        properties: { requiredScopes: scopes, audiences: strings },
+        properties: { requiredScopes: scopes, audiences: texts },
       },
     },
   },
@@ -145,10 +134,7 @@ function fromOathkeeper(config: Oathkeeper, defaults: HandlerDefaults): JwtConfi
   }
   checkUrls(config.jwks_urls, ['jwks_urls']);
   const scopes = config.required_scope ?? [];
-  const named = config.scope_strategy ?? defaults.scopeStrategy;
-  if (named === 'none' && scopes.length > 0) {
-    throw new ConfigError(['scope_strategy'], 'scope_strategy none would leave required_scope unchecked');
-  }
+  const strategy = scopeStrategyOf(config.scope_strategy, scopes, defaults);
   const algorithms = config.allowed_algorithms ?? ['RS256'];
   algorithms.forEach(checkAlgorithm);
   return {
@@ -158,7 +144,7 @@ function fromOathkeeper(config: Oathkeeper, defaults: HandlerDefaults): JwtConfi
       leeway: defaults.leeway,
     },
     alternatives: [{ scopes, audience: config.target_audience ?? [] }],
-    strategy: named === 'none' ? scopeStrategies.exact : scopeStrategies[named],
+    strategy,
     source: config.token_from ?? undefined,
   };
 }

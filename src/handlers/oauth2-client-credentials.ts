@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { denial } from '../errors.js';
 import { durationSchema, durationSeconds } from '../mutators/duration.js';
 import type { Call, Reply } from '../remote/remote.js';
+import { scopeTokens } from './config.js';
 import { missingScopes, scopeStrategies } from './scope.js';
 import {
   type AccessStrategy,
@@ -35,8 +36,7 @@ export const oauth2ClientCredentials: Handler = {
         description: 'The token endpoint.',
       },
       required_scope: {
-        type: 'array',
-        items: { type: 'string', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$' },
+        ...scopeTokens,
         description: 'Scopes the client must be granted, all of them.',
       },
       cache: {

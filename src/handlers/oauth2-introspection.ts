@@ -4,7 +4,8 @@ import { OWN_FIELDS, overlay } from '../introspection/fields.js';
 import type { Introspected } from '../introspection/introspector.js';
 import { type Requirements, unmet } from '../introspection/requirements.js';
 import { readToken, type TokenSource } from '../request/token.js';
-import { missingScopes, type ScopeStrategy, scopeStrategies } from './scope.js';
+import { scopeStrategyOf, scopeStrategySchema, scopeTokens, texts, tokenFrom } from './config.js';
+import { missingScopes, type ScopeStrategy } from './scope.js';
 import {
   type AccessStrategy,
   type Attempt,
@@ -15,8 +16,6 @@ import {
   type Services,
   type Subject,
 } from './strategy.js';
-
-const strings = { type: 'array', items: { type: 'string', minLength: 1 } } as const;
 
 /** Fields of Oathkeeper's authenticator that are known and not served: refused at load, never ignored. */
 const UNSERVED = ['pre_authorization', 'retry', 'cache', 'prefix', 'preserve_host'] as const;
@@ -34,14 +33,13 @@ export const oauth2Introspection: Handler = {
     additionalProperties: false,
     properties: {
       required_scope: {
-        ...strings,
-        items: { type: 'string', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$' },
+        ...scopeTokens,
         description: 'Scopes the token must have, all of them (RFC 6749 §3.3).',
       },
-      target_audience: { ...strings, description: 'Audiences the token must have, all of them.' },
-      trusted_issuers: { ...strings, description: 'Issuers of which the token must be from one.' },
+      target_audience: { ...texts, description: 'Audiences the token must have, all of them.' },
+      trusted_issuers: { ...texts, description: 'Issuers of which the token must be from one.' },
       scope_strategy: {
-        enum: ['exact', 'hierarchic', 'wildcard', 'none'],
+        ...scopeStrategySchema,
         description:
           'How required scopes are compared; default introspection.scopeStrategy. `none` is for rules without required_scope.',
       },
@@ -57,15 +55,8 @@ export const oauth2Introspection: Handler = {
         description: 'Header fields sent with the introspection call.',
       },
       token_from: {
+        ...tokenFrom,
         type: 'object',
-        additionalProperties: false,
-        minProperties: 1,
-        maxProperties: 1,
-        properties: {
-          header: { type: 'string', minLength: 1 },
-          query_parameter: { type: 'string', minLength: 1 },
-          cookie: { type: 'string', minLength: 1 },
-        },
         description: 'Where the token stands instead of the Authorization field.',
       },
       pre_authorization: { type: 'object' },
@@ -81,10 +72,11 @@ export const oauth2Introspection: Handler = {
       if (field in config) throw new ConfigError([field], `${field} is not implemented in this version`);
     }
     const scopes = (config.required_scope as string[] | undefined) ?? [];
-    const named = (config.scope_strategy as ScopeStrategyName | 'none' | undefined) ?? defaults.scopeStrategy;
-    if (named === 'none' && scopes.length > 0) {
-      throw new ConfigError(['scope_strategy'], 'scope_strategy none would leave required_scope unchecked');
-    }
+    const strategy = scopeStrategyOf(
+      config.scope_strategy as ScopeStrategyName | 'none' | undefined,
+      scopes,
+      defaults,
+    );
     const headers = config.introspection_request_headers as Record<string, string> | undefined;
     const endpoint = endpointOf(config.introspection_url as string | undefined, headers, defaults.endpoint);
     const requirements: Requirements = {
@@ -94,7 +86,7 @@ export const oauth2Introspection: Handler = {
     };
     return new Introspection(
       scopes,
-      named === 'none' ? scopeStrategies.exact : scopeStrategies[named],
+      strategy,
       endpoint,
       requirements,
       config.token_from as TokenSource | undefined,

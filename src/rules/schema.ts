@@ -116,7 +116,8 @@ export const specSchema = {
   },
 } as const;
 
-const handler = {
+/** A handler as a rule names it. */
+export const handlerSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['handler'],
@@ -135,8 +136,8 @@ export const ruleSchema = {
     methods: { type: 'array', minItems: 1, items: { type: 'string' } },
     service,
     timeout,
-    accessStrategies: { type: 'array', minItems: 1, items: handler },
-    mutators: { type: ['array', 'null'], items: handler },
+    accessStrategies: { type: 'array', minItems: 1, items: handlerSchema },
+    mutators: { type: ['array', 'null'], items: handlerSchema },
     scopegate: {
       type: 'object',
       additionalProperties: false,
