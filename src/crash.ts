@@ -30,3 +30,13 @@ export function traceOf(error: unknown): Trace {
     stack: frames.map((line) => line.trim()).join('\n'),
   };
 }
+
+/**
+ * What broke, in a word: a library's code, or the class's name. Never the message, for the same reason.
+ *
+ * @param error whatever was thrown
+ */
+export function causeOf(error: unknown): string {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+  return typeof code === 'string' ? code : String(name);
+}

@@ -1,11 +1,11 @@
 import { accessSync, constants } from 'node:fs';
-import { isIP } from 'node:net';
 import { dirname, isAbsolute, join } from 'node:path';
 import { byPosition, type Finding } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import type { ScopeStrategyName } from '../handlers/strategy.js';
 import { OWN_FIELDS } from '../introspection/fields.js';
+import { readNetwork } from '../request/peer.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
@@ -253,11 +253,7 @@ class Loader {
 
   #networks(networks: readonly string[]): void {
     networks.forEach((network, index) => {
-      const [address = '', prefix, more] = network.split('/');
-      const version = isIP(address);
-      const bits = version === 4 ? 32 : 128;
-      const fits = prefix === undefined || (/^[0-9]{1,3}$/.test(prefix) && Number(prefix) <= bits);
-      if (version === 0 || !fits || more !== undefined) {
+      if (readNetwork(network) === undefined) {
         this.#error(
           ['trustedProxies', index],
           `trustedProxies.${index} must be a network such as 10.0.0.0/8 or ::1/128`,

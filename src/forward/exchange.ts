@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { causeOf } from '../crash.js';
 import { denial, type ErrorName } from '../errors.js';
 import { drain, refuse } from './refusal.js';
 import { bodiless, type Overlay, responseFields, trailerFields } from './response.js';
@@ -265,9 +266,3 @@ const TIMEOUTS = new Set([
 ]);
 const UNREACHABLE =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;
-
-/** A code or a class's name: messages of libraries may hold addresses or header values. */
-function causeOf(error: Error): string {
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' ? code : error.name;
-}

@@ -1,5 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { causeOf } from '../crash.js';
+import { retryAfterSeconds } from '../retry.js';
 import { type Answer, type Endpoint, readAnswer, UnusableAnswer } from './answer.js';
 import { formEncode, proof } from './auth.js';
 import { overlay } from './fields.js';
@@ -80,7 +82,7 @@ export class IntrospectionClient {
           throw unusable('the introspection answer is too large');
         }
         if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= this.#limits.retries) {
-          throw new CallFailed(describe(error));
+          throw new CallFailed(`the introspection call failed (${causeOf(error)})`);
         }
         await backOff(attempt, signal);
       }
@@ -174,11 +176,6 @@ const CONNECTION_ERRORS = new Set([
   'UND_ERR_SOCKET',
 ]);
 
-/** A code or a name, never a message: messages of libraries may quote what they choked on. */
-function describe(error: unknown): string {
-  return `the introspection call failed (${codeOf(error) || String((error as { name?: unknown }).name)})`;
-}
-
 function isJson(type: string | string[] | undefined): boolean {
   return typeof type === 'string' && /^application\/json[ \t]*(?:;|$)/i.test(type);
 }
@@ -193,9 +190,7 @@ function decodeStrictly(bytes: Uint8Array): string {
   }
 }
 
-/** RFC 9110 §10.2.3, for the two statuses that mean "later"; at most five minutes are believed. */
+/** In milliseconds, for the two statuses that mean "later"; 0 where the server asked for nothing. */
 function retryAfter(value: string | string[] | undefined, status: number): number {
-  if ((status !== 429 && status !== 503) || typeof value !== 'string') return 0;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), 300_000) : 0;
+  return status === 429 || status === 503 ? (retryAfterSeconds(value) ?? 0) * 1000 : 0;
 }

@@ -1,4 +1,6 @@
 import { Agent, buildConnector } from 'undici';
+import { causeOf } from '../crash.js';
+import { retryAfterSeconds } from '../retry.js';
 import type { Call, Reply } from './remote.js';
 
 /** Limits of one call; times in milliseconds, sizes in bytes. */
@@ -54,13 +56,12 @@ export class RemoteClient {
       const status = response.statusCode;
       if (status >= 500 || status === 429 || status === 408 || (status >= 300 && status < 400)) {
         response.body.on('error', () => {}).destroy();
-        return unavailable(`it answered ${status}`, retryAfter(response.headers['retry-after']));
+        const wish = retryAfterSeconds(response.headers['retry-after']) ?? 0;
+        return unavailable(`it answered ${status}`, Math.max(Math.ceil(wish), RETRY_AFTER));
       }
       return { ok: true, status, body: utf8.decode(await response.body.bytes()) };
     } catch (error) {
-      // A code or a name, never a message: messages of libraries may quote what they choked on.
-      const { code, name } = error as { code?: unknown; name?: unknown };
-      return unavailable(`the call failed (${typeof code === 'string' ? code : String(name)})`, RETRY_AFTER);
+      return unavailable(`the call failed (${causeOf(error)})`, RETRY_AFTER);
     }
   }
 
@@ -74,11 +75,4 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 function unavailable(cause: string, retryAfter: number): Reply {
   return { ok: false, cause, retryAfter };
-}
-
-/** RFC 9110 §10.2.3; at most five minutes are believed. */
-function retryAfter(value: string | string[] | undefined): number {
-  if (typeof value !== 'string') return RETRY_AFTER;
-  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
-  return Number.isFinite(seconds) ? Math.min(Math.max(Math.ceil(seconds), RETRY_AFTER), 300) : RETRY_AFTER;
 }

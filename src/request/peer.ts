@@ -19,7 +19,11 @@ export interface Peer {
  */
 export function peerReader(cidrs: readonly string[]): (socket: Socket) => Peer {
   const trusted = new BlockList();
-  for (const cidr of cidrs) addBlock(trusted, cidr);
+  for (const cidr of cidrs) {
+    const network = readNetwork(cidr);
+    if (network === undefined) throw new RangeError(`"${cidr}" is neither an address nor a CIDR block`);
+    trusted.addSubnet(network.address, network.prefix, network.family);
+  }
   const known = new WeakMap<Socket, Peer>();
   return (socket) => {
     let peer = known.get(socket);
@@ -37,19 +41,24 @@ export function peerReader(cidrs: readonly string[]): (socket: Socket) => Peer {
   };
 }
 
-function addBlock(list: BlockList, cidr: string): void {
-  const [address = '', bits, ...rest] = cidr.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0)
-    throw new RangeError(`"${cidr}" is neither an address nor a CIDR block`);
-  const type = family === 4 ? 'ipv4' : 'ipv6';
-  if (bits === undefined) {
-    list.addAddress(address, type);
-    return;
-  }
-  const prefix = /^\d{1,3}$/.test(bits) ? Number(bits) : -1;
-  if (prefix < 0 || prefix > (family === 4 ? 32 : 128)) {
-    throw new RangeError(`"${cidr}" is neither an address nor a CIDR block`);
-  }
-  list.addSubnet(address, prefix, type);
+/** An address, or a block of them, as `net.BlockList` takes it. */
+export interface Network {
+  readonly address: string;
+  readonly family: 'ipv4' | 'ipv6';
+  /** Leading bits that must agree: all of them for a single address. */
+  readonly prefix: number;
+}
+
+/**
+ * Reads an address or a CIDR block.
+ *
+ * @returns undefined where the text is neither
+ */
+export function readNetwork(text: string): Network | undefined {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return undefined;
+  const most = version === 4 ? 32 : 128;
+  const prefix = bits === undefined ? most : /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
+  return prefix <= most ? { address, family: version === 4 ? 'ipv4' : 'ipv6', prefix } : undefined;
 }
