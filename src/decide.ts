@@ -45,6 +45,21 @@ export interface Rule {
   /** The longest wait for the upstream's answer to begin, in milliseconds. */
   readonly timeout: number;
   readonly allows: PathAllowances;
+  /** What the gateway itself answers with in place of the upstream, where the rule publishes something. */
+  readonly document?: Document;
+}
+
+/** A public document that the gateway serves. */
+export interface Document {
+  readonly text: string;
+  /** Header fields: name, value, name, value … */
+  readonly fields: readonly string[];
+}
+
+/** The protected resources whose metadata is published (RFC 9728). */
+export interface ResourceIndex {
+  /** The URL of the metadata of the innermost resource that holds a canonical path; undefined where none does. */
+  metadataOf(host: string, path: string): string | undefined;
 }
 
 /** What was proved about a set of rules, for people. */
@@ -63,6 +78,8 @@ export interface RuleTable {
   readonly proof?: ProofSummary;
   /** What the mutators of all rules write, which no client may; undefined where there are none. */
   readonly statements?: Removal;
+  /** Undefined where no metadata is published. */
+  readonly resources?: ResourceIndex;
   /** The one rule for a host (lower-case, no port), an exact method and a canonical path. */
   find(host: string, method: string, path: string): Rule | undefined;
 }
@@ -121,7 +138,7 @@ export function decide(
   if (found === undefined) {
     return { allowed: false, denial: denial('no_rule', 'no rule for this host, method and path') };
   }
-  return attempt(found, path, { method, target, fields }, services, 0);
+  return attempt(table, found, path, { method, target, fields }, services, 0);
 }
 
 /**
@@ -166,6 +183,7 @@ function malformed(reason: string, rule: Rule | undefined): Denied {
 
 /** Asks the rule's access strategies in order from the `from`-th on; the first responsible one is final. */
 function attempt(
+  table: RuleTable,
   rule: Rule,
   path: string,
   request: Attempt,
@@ -178,23 +196,34 @@ function attempt(
     if (outcome instanceof Promise) {
       return outcome.then((settled) =>
         settled.kind === 'pass'
-          ? attempt(rule, path, request, services, i + 1, settled.denial ?? passed)
-          : conclude(settled, rule, i, path, request, services),
+          ? attempt(table, rule, path, request, services, i + 1, settled.denial ?? passed)
+          : conclude(table, settled, rule, i, path, request, services),
       );
     }
-    if (outcome.kind !== 'pass') return conclude(outcome, rule, i, path, request, services);
+    if (outcome.kind !== 'pass') return conclude(table, outcome, rule, i, path, request, services);
     passed = outcome.denial ?? passed;
   }
   const scopes = rule.strategies.flatMap((strategy) => strategy.requiredScopes);
   return {
     allowed: false,
     rule,
-    denial: passed ?? denial('no_token', 'the request carries no bearer token', { scopes }),
+    denial: referred(
+      passed ?? denial('no_token', 'the request carries no bearer token', { scopes }),
+      table,
+      request,
+    ),
   };
+}
+
+/** The refusal, which tells the client where it learns how to get a token (RFC 9728 §5.1), where that is published. */
+function referred(refused: Denial, { resources }: RuleTable, { target }: Attempt): Denial {
+  const metadata = resources?.metadataOf(target.host, target.path);
+  return metadata === undefined ? refused : { ...refused, resourceMetadata: metadata };
 }
 
 /** @param decider the index of the strategy whose outcome it is */
 function conclude(
+  table: RuleTable,
   outcome: Exclude<Outcome, { kind: 'pass' }>,
   rule: Rule,
   decider: number,
@@ -204,7 +233,7 @@ function conclude(
 ): Decision | Promise<Decision> {
   if (outcome.kind === 'deny') {
     const { kind: _, ...rest } = outcome;
-    return { allowed: false, rule, ...rest };
+    return { allowed: false, rule, ...rest, denial: referred(rest.denial, table, request) };
   }
   const { subject, introspection } = outcome;
   let allowed: Allowed =

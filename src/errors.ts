@@ -162,6 +162,8 @@ export interface Denial {
   readonly reason: string;
   /** The scopes the resource requires, for the challenge's `scope` attribute (RFC 6750 §3). */
   readonly scopes?: readonly string[];
+  /** The URL of the resource's metadata, for the challenge's `resource_metadata` attribute (RFC 9728 §5.1). */
+  readonly resourceMetadata?: string;
   /** Seconds to wait, for `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfter?: number;
 }
@@ -196,6 +198,9 @@ export function challenge(refused: Denial, realm: string): string | undefined {
     .filter((token) => token !== '')
     .join(' ');
   if (scope !== undefined && scope !== '') value += `, scope="${scope}"`;
+  if (refused.resourceMetadata !== undefined) {
+    value += `, resource_metadata="${quotable(refused.resourceMetadata)}"`;
+  }
   return value;
 }
 

@@ -93,7 +93,9 @@ export function explanationJson(
     status,
     rule: decision.rule?.id,
     ...(decision.allowed
-      ? { upstream: `${decision.rule.upstream.origin}${decision.path}` }
+      ? decision.rule.document === undefined
+        ? { upstream: `${decision.rule.upstream.origin}${decision.path}` }
+        : { document: JSON.parse(decision.rule.document.text) as object }
       : { error: decision.denial.error, reason: decision.denial.reason, scopes: decision.denial.scopes }),
     candidates: candidates.map(({ rule, failed }) => ({
       rule: rule.id,

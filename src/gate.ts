@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { corsFields, type FieldList } from './cors.js';
-import { type Allowed, type Decision, type Denied, decide, type RuleTable } from './decide.js';
+import { type Allowed, type Decision, type Denied, type Document, decide, type RuleTable } from './decide.js';
 import { denial, ERRORS, type ErrorRow } from './errors.js';
 import type { ExchangeResult } from './forward/exchange.js';
 import type { Forwarder } from './forward/proxy.js';
@@ -154,6 +154,8 @@ class Visit {
         this.#report(decision, { status: 0, cause: 'client_closed' });
       } else if (!decision.allowed) {
         this.#turnAway(decision);
+      } else if (decision.rule.document !== undefined) {
+        this.#publish(decision, decision.rule.document);
       } else if (this.#handshake) {
         this.#letUpgrade(arrival, decision);
       } else {
@@ -170,6 +172,16 @@ class Visit {
     this.#response.end();
     drain(this.#message);
     this.#report({ allowed: true, rule, path: target.path, subject: { subject: '' } }, { status: 204 });
+  }
+
+  /** Answers with a document of the gateway's own. */
+  #publish(decision: Allowed, { text, fields }: Document): void {
+    if (this.#handshake) this.#reply.hijack();
+    const length = String(Buffer.byteLength(text));
+    this.#response.writeHead(200, ['content-length', length, ...fields, ...(this.#cors(decision) ?? [])]);
+    this.#response.end(this.#message.method === 'HEAD' ? '' : text);
+    drain(this.#message);
+    this.#report(decision, { status: 200 });
   }
 
   /** What a page of another origin may see of the answer; undefined where the rule has no policy. */

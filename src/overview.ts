@@ -29,7 +29,7 @@ export function rulesJson(table: RuleTable, overlap: string, lastReload: LastRel
       methods: rule.methods,
       path: rule.path,
       strategies: rule.strategies.map(({ handler, requiredScopes }) => ({ handler, scopes: requiredScopes })),
-      upstream: rule.upstream.origin,
+      upstream: rule.document === undefined ? rule.upstream.origin : 'this gateway',
       timeoutMs: rule.timeout,
       allows: rule.allows,
     })),

@@ -118,7 +118,10 @@ function toText(method: string, url: string, explanation: Explanation): string {
   const far = candidates.length - near.length;
   if (far > 0) lines.push(`${far} ${far === 1 ? 'rule is' : 'rules are'} for other hosts`);
   lines.push('');
-  if (decision.allowed) lines.push(`allowed: forwarded to ${decision.rule.upstream.origin}${decision.path}`);
+  if (decision.allowed && decision.rule.document !== undefined) {
+    lines.push(`allowed: answered here with ${decision.rule.document.text}`);
+  } else if (decision.allowed)
+    lines.push(`allowed: forwarded to ${decision.rule.upstream.origin}${decision.path}`);
   else lines.push(`denied: ${status} ${decision.denial.error}: ${decision.denial.reason}`);
   return `${lines.join('\n')}\n`;
 }

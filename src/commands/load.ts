@@ -38,6 +38,7 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
     ...(settings.domain === undefined ? {} : { domain: settings.domain }),
     timeout: settings.forward.timeout,
     overlap: settings.matching.overlap,
+    resources: settings.resources,
     handlers: handlerDefaults(settings),
     version,
   };

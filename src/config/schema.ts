@@ -140,6 +140,25 @@ export const settingsSchema: SettingSchema = {
         'Networks (CIDR) of proxies in front whose Forwarded, X-Forwarded-* and X-Request-Id are believed.',
         [],
       ),
+      resources: {
+        description:
+          'Protected resources whose metadata is published without a token (RFC 9728), and named in challenges. Each has a `resource` (its identifier, an https URL), `authorizationServers` (issuer identifiers), and if wanted `name`, `documentation`, `policy` and `terms`; see docs/resources.md.',
+        type: 'array',
+        default: [],
+        items: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['resource', 'authorizationServers'],
+          properties: {
+            resource: text('The resource identifier (RFC 9728 section 1.2).'),
+            authorizationServers: list('Issuer identifiers of the authorization servers.'),
+            name: text('What people call it.'),
+            documentation: text('URL of a page for developers.'),
+            policy: text('URL of a page about what may be done with the data.'),
+            terms: text('URL of the terms of service.'),
+          },
+        },
+      },
       introspection: section(
         'The token introspection of the authorization server (RFC 7662).',
         {

@@ -6,6 +6,7 @@ import type { Path, SourceDocument } from '../document/yaml.js';
 import type { ScopeStrategyName } from '../handlers/strategy.js';
 import { OWN_FIELDS } from '../introspection/fields.js';
 import { readNetwork } from '../request/peer.js';
+import { identifierProblem, metadataUrl, type ResourceSettings } from '../rules/resource.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
@@ -27,6 +28,7 @@ export interface Settings {
   readonly domain?: string;
   readonly realm: string;
   readonly trustedProxies: readonly string[];
+  readonly resources: readonly ResourceSettings[];
   readonly introspection: IntrospectionSettings;
   readonly matching: { readonly overlap: 'error' | 'specific' };
   readonly forward: ForwardSettings;
@@ -217,6 +219,7 @@ class Loader {
       file,
       listen: { proxy: this.#listener('proxy', proxy), admin: this.#listener('admin', admin) },
       rules: raw.rules.map((path) => this.#resolve(path)),
+      resources: this.#resources(raw.resources),
       introspection: {
         ...raw.introspection,
         tls: this.#files(['introspection', 'tls'], raw.introspection.tls, ['ca']),
@@ -260,6 +263,40 @@ class Loader {
         );
       }
     });
+  }
+
+  #resources(resources: readonly ResourceSettings[]): ResourceSettings[] {
+    const places = new Map<string, string>();
+    return resources.map((entry, index) => {
+      const path = ['resources', index];
+      this.#identifier([...path, 'resource'], entry.resource);
+      entry.authorizationServers.forEach((issuer, at) => {
+        this.#identifier([...path, 'authorizationServers', at], issuer);
+      });
+      for (const key of ['documentation', 'policy', 'terms'] as const) {
+        const url = entry[key];
+        if (url !== undefined && !(URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))) {
+          this.#error([...path, key], `resources.${index}.${key} must be an http or https URL`);
+        }
+      }
+      if (identifierProblem(entry.resource) === undefined) {
+        // Requests are told apart by host, without the port.
+        const { hostname, pathname } = new URL(metadataUrl(entry.resource));
+        const earlier = places.get(hostname + pathname);
+        if (earlier !== undefined) {
+          const message = `resources.${index}.resource has its metadata where ${earlier} has it`;
+          this.#error([...path, 'resource'], message);
+        }
+        places.set(hostname + pathname, entry.resource);
+      }
+      const { file, line, col } = this.#document.at([...path, 'resource']);
+      return { ...entry, source: `${file}:${line}:${col}` };
+    });
+  }
+
+  #identifier(path: Path, text: string): void {
+    const problem = identifierProblem(text);
+    if (problem !== undefined) this.#error(path, `${path.join('.')} ${problem}`);
   }
 
   #names(raw: RawSettings): void {

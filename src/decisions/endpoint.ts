@@ -95,11 +95,18 @@ class Answering {
     this.#account.decided();
     try {
       if (this.#message.socket.destroyed) this.#report(decision, 0, 'client_closed');
+      else if (decision.allowed && decision.rule.document !== undefined) this.#keep(decision);
       else if (decision.allowed) this.#letThrough(decision);
       else this.#refuse(decision);
     } catch (error) {
       this.#crash(error);
     }
+  }
+
+  /** What the gateway itself publishes is open; the upstream's answer at the same place would be as well. */
+  #keep({ rule }: Allowed): void {
+    const reason = 'the gateway publishes this document itself, at its proxy port';
+    this.#refuse({ allowed: false, rule, denial: denial('no_rule', reason) });
   }
 
   #letThrough(decision: Allowed): void {

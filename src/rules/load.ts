@@ -4,12 +4,15 @@ import { readDocuments, type SourceDocument } from '../document/yaml.js';
 import { compileApiRule, type RuleDefaults } from './apirule.js';
 import { readRuleFiles } from './files.js';
 import { apiRules } from './manifest.js';
+import { compileResources, type ResourceSettings } from './resource.js';
 import { buildTable } from './table.js';
 
 /** How rules are loaded. */
 export interface LoadOptions extends RuleDefaults {
   /** What becomes of two rules that match one request. */
   readonly overlap: 'error' | 'specific';
+  /** The resources whose metadata is published. */
+  readonly resources: readonly ResourceSettings[];
   /** The table's version. */
   readonly version: number;
 }
@@ -49,7 +52,12 @@ export function loadRules(
     const message = 'no APIRule was found; a gateway without rules would answer nothing but 404';
     findings.push({ file: paths[0] ?? 'rules', line: 1, col: 1, level: 'error', code: 'no-rules', message });
   }
-  const built = buildTable(rules, { overlap: options.overlap, version: options.version });
+  const resources = compileResources(options.resources, rules, options.handlers);
+  const built = buildTable([...rules, ...resources.rules], {
+    overlap: options.overlap,
+    version: options.version,
+    resources: resources.index,
+  });
   findings.push(...built.findings);
   findings.sort(byPosition);
   if (built.table === undefined || findings.some(isError)) return { findings };

@@ -1,4 +1,4 @@
-import type { ProofSummary, Rule, RuleTable } from '../decide.js';
+import type { ProofSummary, ResourceIndex, Rule, RuleTable } from '../decide.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import { statements } from '../mutators/chain.js';
 import { kymaTraps } from './kyma.js';
@@ -21,11 +21,19 @@ export interface Built {
  */
 export function buildTable(
   rules: readonly Rule[],
-  options: { readonly overlap: OverlapMode; readonly version: number },
+  options: {
+    readonly overlap: OverlapMode;
+    readonly version: number;
+    readonly resources?: ResourceIndex | undefined;
+  },
 ): Built {
   const sites = new Sites(rules);
   const proof = prove(sites, options.overlap);
-  const findings = [...proof.findings, ...kymaTraps(rules), ...deadRules(rules)].sort(inReadingOrder);
+  const findings = [
+    ...proof.findings,
+    ...kymaTraps(rules.filter(({ document }) => document === undefined)),
+    ...deadRules(rules),
+  ].sort(inReadingOrder);
   if (findings.some(({ level }) => level === 'error')) return { findings };
   const matcher = new Matcher(sites, proof);
   const stated = statements(rules.map(({ mutators }) => mutators));
@@ -33,6 +41,7 @@ export function buildTable(
     version: options.version,
     rules,
     ...(stated === undefined ? {} : { statements: stated }),
+    ...(options.resources === undefined ? {} : { resources: options.resources }),
     proof: summary(proof),
     find: (host, method, path) => matcher.find(host, method, path),
   };

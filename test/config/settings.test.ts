@@ -20,6 +20,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
     services: { default: 'http://{name}:{port}' },
     realm: 'scopegate',
     trustedProxies: [],
+    resources: [],
     introspection: {
       url: 'http://hydra:4445/admin/oauth2/introspect',
       scopeStrategy: 'exact',

@@ -6,6 +6,7 @@ export const options: LoadOptions = {
   timeout: 180_000,
   overlap: 'error',
   version: 1,
+  resources: [],
   handlers: {
     scopeStrategy: 'exact',
     endpoint: { url: 'http://hydra:4445/admin/oauth2/introspect', headers: {}, auth: { method: 'none' } },
