@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Shortage } from './admission.js';
 import type { ErrorName } from './errors.js';
 
 /** The audit line's schema version, in every line; grows when a field changes its meaning or goes. */
@@ -90,6 +91,25 @@ export function createAudit(logger: Logger, options: AuditOptions): Audit {
       'decision',
     );
   };
+}
+
+/** Requests of one entrance that were turned away unread within a second, and for want of what. */
+export interface ShedEntry {
+  readonly entrance: Entrance;
+  readonly cause: Shortage;
+  readonly requests: number;
+}
+
+/** Told of requests that were turned away unread. */
+export type ShedAudit = (entry: ShedEntry) => void;
+
+/** Builds the audit of requests that were turned away unread, on the logger of {@link createAudit}: a line for many. */
+export function createShedAudit(logger: Logger): ShedAudit {
+  return ({ entrance, cause, requests }) =>
+    logger.info(
+      { audit: AUDIT_VERSION, entrance, decision: 'deny', error: 'overloaded', status: 503, cause, requests },
+      'overloaded',
+    );
 }
 
 /** Microseconds are as fine as anybody reads. */

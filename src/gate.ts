@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { corsFields, type FieldList } from './cors.js';
 import { type Allowed, type Decision, type Denied, type Document, decide, type RuleTable } from './decide.js';
-import { denial, ERRORS, type ErrorRow } from './errors.js';
+import { type Denial, denial, ERRORS, type ErrorRow } from './errors.js';
 import type { ExchangeResult } from './forward/exchange.js';
 import type { Forwarder } from './forward/proxy.js';
 import { drain, refuse } from './forward/refusal.js';
@@ -92,7 +92,11 @@ class Visit {
   }
 
   enter(): void {
-    this.#options.entered();
+    const full = this.#options.admit('proxy', this.#message.method ?? '');
+    if (full !== undefined) {
+      this.#shed(full);
+      return;
+    }
     if (this.#account.peer.address === '') {
       // The client has left before its address was read: an upstream must not get a request from nobody.
       if (!this.#reply.sent) this.#reply.hijack();
@@ -144,6 +148,14 @@ class Visit {
     } catch (error) {
       this.#crash(error);
     }
+  }
+
+  /** There is no room for it: it is answered unread, and has no audit line of its own. */
+  #shed(full: Denial): void {
+    if (this.#options.upgrades && isUpgrade(this.#message)) this.#response.shouldKeepAlive = false;
+    if (!this.#response.shouldKeepAlive) this.#end();
+    if (!this.#reply.sent) this.#reply.hijack();
+    refuse(this.#message, this.#response, full, this.#options.realm);
   }
 
   #settle(arrival: Arrival, decision: Decision): void {

@@ -5,13 +5,15 @@ import type { FastifyInstance } from 'fastify';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { createRecent } from './admin/recent.js';
 import { createAdmin, type LastReload } from './admin/server.js';
-import { type AuditEntry, createAudit } from './audit.js';
+import { Admission, watchLoop } from './admission.js';
+import { type AuditEntry, createAudit, createShedAudit, type Entrance } from './audit.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Listener, ListenerTls, Settings } from './config/settings.js';
 import { traceOf } from './crash.js';
 import type { RuleTable } from './decide.js';
 import { createDecisions } from './decisions/endpoint.js';
 import { formatFinding } from './document/finding.js';
+import { type Denial, denial } from './errors.js';
 import { explain, explanationJson } from './explain.js';
 import { createForwarder } from './forward/proxy.js';
 import { AnswerCache } from './introspection/cache.js';
@@ -27,6 +29,7 @@ import { peerReader } from './request/peer.js';
 import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
 import { watchRules } from './rules/watch.js';
 import { createGateway, type GatewayTls } from './server.js';
+import { createShedLog } from './shed.js';
 
 /** A gateway that listens. */
 export interface Gateway {
@@ -91,12 +94,25 @@ export async function startGateway(
     ready: () => status() === 'ok',
     cache: () => ({ ...(cache?.size ?? { active: 0, inactive: 0 }), evictions: cache?.evictions ?? 0 }),
     servers: introspector.servers,
+    inFlight: () => admission.inFlight,
+    admittedShare: () => admission.share,
     droppedLines: () => sink?.dropped ?? 0,
   });
   const started = new Date(clock.wall() * 1000).toISOString();
   const recent = createRecent(RECENT, () => clock.wall() * 1000);
   const write = settings.log.audit ? createAudit(log, settings.log) : () => {};
+  const admission = new Admission(server);
+  const unwatchLoop = server.maxEventLoopDelay > 0 ? watchLoop(admission) : () => {};
+  const shed = createShedLog(settings.log.audit ? createShedAudit(log) : () => {});
+  function admit(entrance: Entrance, method: string): Denial | undefined {
+    const cause = admission.enter();
+    if (cause === undefined) return undefined;
+    metrics.shed(entrance, method, cause);
+    shed.add(entrance, cause);
+    return FULL;
+  }
   function audit(entry: AuditEntry): void {
+    admission.leave();
     metrics.record(entry);
     recent.add(entry);
     write(entry);
@@ -131,7 +147,7 @@ export async function startGateway(
   const common = {
     rules: () => rules,
     services: { introspect: introspector.introspect, ...remote, now: clock.wall },
-    entered: metrics.entered,
+    admit,
     audit,
     onCrash: (error: unknown) => log.error({ err: traceOf(error) }, 'request failed'),
     realm: settings.realm,
@@ -197,7 +213,7 @@ export async function startGateway(
         started,
         ready: status(),
         table: rules,
-        inFlight: metrics.inFlight,
+        inFlight: admission.inFlight,
         counts: metrics.counts(),
         cache: cache && {
           ...cache.size,
@@ -231,6 +247,8 @@ export async function startGateway(
   }
 
   async function endAll(): Promise<void> {
+    unwatchLoop();
+    shed.flush();
     await Promise.all([admin.close(), forwarder.close(), client.close(), remote.close()]);
   }
   try {
@@ -261,6 +279,9 @@ export async function startGateway(
     },
   };
 }
+
+/** The answer to a request that there is no room for. */
+const FULL = denial('overloaded', 'too many requests at once', { retryAfter: 1 });
 
 /** The largest key set or session that is read, in bytes. */
 const MAX_REMOTE_BYTES = 1_048_576;

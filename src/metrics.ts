@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import type { Shortage } from './admission.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
-import type { ErrorName } from './errors.js';
+import { ERRORS, type ErrorName } from './errors.js';
 import type { ServerState } from './introspection/introspector.js';
 import { version } from './version.js';
 
@@ -11,6 +12,10 @@ export interface MetricSources {
   readonly cache: () => CacheState;
   /** The authorization servers that were asked so far. */
   readonly servers: () => readonly ServerState[];
+  /** Requests that were let in and are not over. */
+  readonly inFlight: () => number;
+  /** The share of requests that is let in, above 0 to 1. */
+  readonly admittedShare: () => number;
   /** Log lines that were lost because nobody took them. */
   readonly droppedLines: () => number;
 }
@@ -32,16 +37,14 @@ export interface RuleCounts {
 
 /** Counts what happens, and tells it in Prometheus' text format. */
 export interface Metrics {
-  /** A request has entered. */
-  readonly entered: () => void;
   /** A request is over. */
   readonly record: Audit;
+  /** A request was turned away unread. */
+  shed(entrance: Entrance, method: string, cause: Shortage): void;
   /** An introspection call failed. */
   introspectionFailed(): void;
   /** An attempt to load the rules again is over. @param at seconds since 1970 */
   reloaded(ok: boolean, at: number): void;
-  /** Requests in flight. */
-  readonly inFlight: number;
   /** By rule, for the admin page; rules nobody asked for are absent. */
   counts(): ReadonlyMap<string, RuleCounts>;
   /** Media type of {@link text}. */
@@ -101,7 +104,12 @@ class Tally {
 }
 
 /** One number for what a request's series is told apart by: no text is made or hashed on the way of a request. */
-function keyOf({ entrance, method, decision, status }: AuditEntry): number {
+function keyOf({
+  entrance,
+  method,
+  decision,
+  status,
+}: Pick<AuditEntry, 'entrance' | 'method' | 'decision' | 'status'>): number {
   const listed = METHODS.indexOf(method);
   const place = listed === -1 ? OTHER_METHOD : listed;
   const bits = ((entrance === 'proxy' ? 0 : 1) * 8 + place) * 2 + (decision === 'allow' ? 0 : 1);
@@ -123,8 +131,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   const tallies = new Map<string, Tally>();
   let known: ReadonlySet<string> = new Set();
   let knownVersion = -1;
-  let inFlight = 0;
   let introspectionFailures = 0;
+  const shed: Record<Shortage, number> = { in_flight: 0, event_loop: 0 };
   const reloads = { ok: 0, failed: 0, lastOk: true, lastAt: 0 };
   const lookups = { hit: 0, negative_hit: 0, miss: 0, coalesced: 0, failed: 0 };
   const requestTime = new Histogram(SLOW);
@@ -206,7 +214,17 @@ export function createMetrics(sources: MetricSources): Metrics {
       [...denials].map(([error, value]) => ({ value, labels: { rule, error } })),
     ),
   );
-  gauge('scopegate_requests_in_flight', 'Requests that have entered and are not over.', () => one(inFlight));
+  gauge('scopegate_requests_in_flight', 'Requests that have entered and are not over.', () =>
+    one(sources.inFlight()),
+  );
+  counter(
+    'scopegate_requests_shed_total',
+    'Requests turned away unread, by what there was too much of.',
+    () => Object.entries(shed).map(([cause, value]) => ({ value, labels: { cause } })),
+  );
+  gauge('scopegate_admitted_share', 'The share of requests that is let in; below 1 under overload.', () =>
+    one(sources.admittedShare()),
+  );
   histogram('scopegate_request_duration_seconds', 'From the head of a request to the end of its answer.', [
     [{}, requestTime],
   ]);
@@ -290,11 +308,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   ]);
 
   return {
-    entered: () => {
-      inFlight++;
-    },
     record: (entry) => {
-      inFlight--;
       const tally = tallyOf(entry.rule);
       const key = keyOf(entry);
       tally.requests.set(key, (tally.requests.get(key) ?? 0) + 1);
@@ -312,6 +326,14 @@ export function createMetrics(sources: MetricSources): Metrics {
       if (entry.upstreamMs !== undefined) upstreamTime.observe(entry.upstreamMs);
       requestTime.observe(entry.ms);
     },
+    shed: (entrance, method, cause) => {
+      shed[cause]++;
+      const tally = tallyOf(undefined);
+      const key = keyOf({ entrance, method, decision: 'deny', status: ERRORS.overloaded.code });
+      tally.requests.set(key, (tally.requests.get(key) ?? 0) + 1);
+      tally.denials.set('overloaded', (tally.denials.get('overloaded') ?? 0) + 1);
+      tally.denied++;
+    },
     introspectionFailed: () => {
       introspectionFailures++;
     },
@@ -320,9 +342,6 @@ export function createMetrics(sources: MetricSources): Metrics {
       reloads.lastOk = ok;
       reloads.lastAt = at;
       refresh();
-    },
-    get inFlight() {
-      return inFlight;
     },
     counts: () => {
       refresh();

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Audit, Entrance } from './audit.js';
 import type { Decision, RuleTable } from './decide.js';
+import type { Denial } from './errors.js';
 import type { ExchangeResult } from './forward/exchange.js';
 import type { Services } from './handlers/strategy.js';
 import { requestIdOf } from './request/identifier.js';
@@ -14,8 +15,9 @@ export interface EntranceOptions {
   readonly rules: () => RuleTable;
   readonly services: Services;
   readonly peerOf: (socket: Socket) => Peer;
-  /** Told of every request that enters, and of every one that is over. */
-  readonly entered: () => void;
+  /** Asked for every request, before anything is read of it: what to answer where there is no room for it. */
+  readonly admit: (entrance: Entrance, method: string) => Denial | undefined;
+  /** Told of every request that was let in, once it is over. */
   readonly audit: Audit;
   /** Told of what should never happen. */
   readonly onCrash: (error: unknown) => void;

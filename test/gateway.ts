@@ -94,6 +94,8 @@ export async function startTestGateway(t: Scope, options: TestGatewayOptions = {
     services: { default: options.upstreamUrl ?? upstream.url },
     introspection: { url: endpoint.url },
     matching: { overlap: 'specific' },
+    // The event loop is the test's own as well.
+    server: { maxEventLoopDelay: '0s' },
   };
   writeFileSync(file, JSON.stringify(merge(base, options.settings ?? {})));
   const { settings, findings } = loadSettings(file, {});

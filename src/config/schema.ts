@@ -277,6 +277,14 @@ export const settingsSchema: SettingSchema = {
         keepAliveTimeout: limit('Longest time an idle connection stays open.', '65s'),
         bodyIdleTimeout: limit('Longest time without a byte of a request body.', '30s'),
         maxConnections: integer('Most connections at once; 0 for no limit.', 0),
+        maxInFlight: integer(
+          'Most requests in flight at once, forward-auth included; one more is answered 503 with Retry-After. A stream counts as long as it lasts, a WebSocket does not. 0 for no limit.',
+          4096,
+        ),
+        maxEventLoopDelay: duration(
+          'How late the event loop may be on average: where it stays later, a falling share of requests is let in and the others are answered 503 with Retry-After. 0s for any.',
+          '100ms',
+        ),
         drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
       }),
       reload: section(

@@ -123,6 +123,8 @@ export interface ServerSettings {
   readonly keepAliveTimeout: number;
   readonly bodyIdleTimeout: number;
   readonly maxConnections: number;
+  readonly maxInFlight: number;
+  readonly maxEventLoopDelay: number;
   readonly drainTimeout: number;
 }
 

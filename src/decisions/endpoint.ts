@@ -56,8 +56,12 @@ class Answering {
   }
 
   decide(rest: string): void {
-    const { entered, rules, services } = this.#options;
-    entered();
+    const { admit, realm, rules, services } = this.#options;
+    const full = admit('decisions', this.#message.method ?? '');
+    if (full !== undefined) {
+      refuse(this.#message, this.#response, full, realm);
+      return;
+    }
     try {
       const described = this.#read(rest);
       if ('refused' in described) {

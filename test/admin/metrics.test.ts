@@ -196,6 +196,8 @@ t.test('rules that are gone take their series with them', async (t) => {
     ready: () => true,
     cache: () => ({ active: 0, inactive: 0, evictions: 0 }),
     servers: () => [],
+    inFlight: () => 0,
+    admittedShare: () => 1,
     droppedLines: () => 0,
   };
   const metrics = createMetrics(sources);
@@ -233,6 +235,8 @@ t.test('each observation is in one bucket, and buckets add up', async (t) => {
     ready: () => false,
     cache: () => ({ active: 0, inactive: 0, evictions: 0 }),
     servers: () => [],
+    inFlight: () => 0,
+    admittedShare: () => 1,
     droppedLines: () => 7,
   });
   for (const ms of [0, 1, 1.0001, 180_000, 180_001, 1e9]) metrics.record({ ...ENTRY, ms });
@@ -341,6 +345,7 @@ t.test(
         'scopegate_introspection_cache_evictions_total 0+600x30',
         'scopegate_introspection_lookups_total{result="hit"} 0+600x30',
       ],
+      ScopegateOverloaded: ['scopegate_requests_shed_total{cause="event_loop"} 0+600x30'],
       ScopegateLogLinesDropped: ['scopegate_log_lines_dropped_total 0+10x30'],
     } as Record<string, string[]>;
     t.same(

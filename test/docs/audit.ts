@@ -35,6 +35,9 @@ field changes its meaning or goes; new fields may come at any time. Lines withou
 - \`log.pretty\` writes lines for people instead.
 - Serving never waits for whoever reads the lines. A reader that falls behind has some megabytes of time; then, and when
   it is gone or the disk is full, lines are dropped, and \`scopegate_log_lines_dropped_total\` at \`/metrics\` counts them.
+- Requests that are turned away unread for want of room ([overload](operations.md#overload)) have no line each: every second
+  one line with \`"msg":"overloaded"\` says how many they were (\`requests\`), at which \`entrance\`, and of what there was too
+  much (\`cause\`: \`in_flight\` or \`event_loop\`).
 
 | field | type | present | meaning |
 |---|---|---|---|`;
