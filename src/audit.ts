@@ -153,7 +153,8 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   method: {
     type: 'string',
     always: true,
-    meaning: 'The method; with forward-auth that of the original request.',
+    meaning:
+      'The method; with forward-auth that of the original request. Empty where what came could not be parsed as a request.',
   },
   host: { type: 'string', meaning: 'The host, in lower case and without port; absent where it was refused.' },
   path: {

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 
 /** How long a client may take, once the drain has begun, for a request it had begun or was about to send: milliseconds. */
 const GRACE = 1_000;
@@ -22,9 +23,10 @@ export function prepareDrain(server: Server): () => () => void {
   };
   server.on('connection', keep);
   // With TLS this is the connection that requests come on; its parent is the one above, whose handshake may stall.
-  server.on('secureConnection', (socket: Socket & { _parent?: Socket }) => {
+  server.on('secureConnection', (socket: TLSSocket & { _parent?: Socket }) => {
     if (socket._parent !== undefined) sockets.delete(socket._parent);
-    keep(socket);
+    // Connections of HTTP/2 are told to end, and do so by themselves.
+    if (socket.alpnProtocol !== 'h2') keep(socket);
   });
   return () => {
     const began = performance.now();

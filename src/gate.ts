@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { corsFields, type FieldList } from './cors.js';
 import { type Allowed, type Decision, type Denied, type Document, decide, type RuleTable } from './decide.js';
 import { type Denial, denial, ERRORS, type ErrorRow } from './errors.js';
@@ -23,6 +22,8 @@ import {
 /** What the gate needs of the running gateway. */
 export interface GateOptions extends EntranceOptions {
   readonly forwarder: Forwarder;
+  /** Larger header sections are refused, in bytes. */
+  readonly maxHeaderBytes: number;
   /** The gateway's name in Via. */
   readonly via: string;
   /** Host towards the upstream: its own authority, or the client's. */
@@ -31,8 +32,20 @@ export interface GateOptions extends EntranceOptions {
   readonly upgrades: boolean;
 }
 
-/** Fastify's hook that takes every request through arrival, decision and forward. */
-export type Gate = (request: FastifyRequest, reply: FastifyReply, done: () => void) => void;
+/**
+ * Takes a request through arrival, decision and forward; fits as a hook of Fastify.
+ *
+ * @param done called where the request is a WebSocket handshake that is allowed: Fastify is to route it
+ */
+export type Gate = (request: { readonly raw: IncomingMessage }, reply: Answerable, done: () => void) => void;
+
+/** What the gate needs of Fastify's reply. */
+export interface Answerable {
+  readonly raw: ServerResponse;
+  readonly sent: boolean;
+  /** From here on the answer is the gate's. */
+  hijack(): void;
+}
 
 /** The gate, and what it has let through for the WebSocket proxy to carry. */
 export interface GateWithUpgrades {
@@ -63,7 +76,7 @@ class Visit {
   readonly #passages: WeakMap<IncomingMessage, UpgradePassage>;
   /** Connections that end with an answer already decided about: nothing else on them is processed (RFC 9112 §9.6). */
   readonly #ended: WeakSet<Socket>;
-  readonly #reply: FastifyReply;
+  readonly #reply: Answerable;
   readonly #proceed: () => void;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
@@ -77,8 +90,8 @@ class Visit {
     options: GateOptions,
     passages: WeakMap<IncomingMessage, UpgradePassage>,
     ended: WeakSet<Socket>,
-    request: FastifyRequest,
-    reply: FastifyReply,
+    request: { readonly raw: IncomingMessage },
+    reply: Answerable,
     proceed: () => void,
   ) {
     this.#options = options;
@@ -105,7 +118,7 @@ class Visit {
       return;
     }
     try {
-      const { maxTargetBytes, rules, services, upgrades } = this.#options;
+      const { rules, services, upgrades } = this.#options;
       const message = this.#message as IncomingMessage & { originalUrl?: string };
       const upgrade = upgrades && isUpgrade(message);
       // Node has left the framing of what follows to whoever takes the upgrade: after this answer it must end.
@@ -114,7 +127,7 @@ class Visit {
       this.#handshake = upgrade && isWebSocket(message);
       if (!this.#handshake) this.#reply.hijack();
 
-      const arrival = readArrival(message, message.originalUrl ?? '', maxTargetBytes);
+      const arrival = readArrival(message, message.originalUrl ?? message.url ?? '', this.#options);
       if ('refused' in arrival) {
         this.#turnAway(deny(arrival.error, arrival.refused));
         return;

@@ -163,6 +163,7 @@ export async function startGateway(
     headersTimeout: server.headersTimeout,
     keepAliveTimeout: server.keepAliveTimeout,
     maxConnections: server.maxConnections,
+    maxStreams: server.maxStreams,
     ...(listen.proxy.tls === undefined ? {} : { tls: readTls(listen.proxy.tls) }),
     ...(forward.webSockets
       ? {
@@ -252,17 +253,17 @@ export async function startGateway(
     await Promise.all([admin.close(), forwarder.close(), client.close(), remote.close()]);
   }
   try {
-    await proxy.listen({ host: listen.proxy.host, port: listen.proxy.port });
+    await proxy.app.listen({ host: listen.proxy.host, port: listen.proxy.port });
     await admin.listen({ host: listen.admin.host, port: listen.admin.port });
   } catch (error) {
     watch?.close();
-    await Promise.all([proxy.close(), endAll()]);
+    await Promise.all([proxy.app.close(), endAll()]);
     throw error;
   }
 
   let closing: Promise<boolean> | undefined;
   return {
-    proxyUrl: urlOf(proxy, listen.proxy),
+    proxyUrl: urlOf(proxy.app, listen.proxy),
     adminUrl: urlOf(admin, listen.admin),
     log,
     reload: () => void reloader?.reload(),
@@ -270,8 +271,8 @@ export async function startGateway(
       closing ??= (async () => {
         draining = true;
         watch?.close();
-        const drained = await within(server.drainTimeout, proxy.close());
-        if (!drained) proxy.server.closeAllConnections();
+        const drained = await within(server.drainTimeout, proxy.app.close());
+        if (!drained) proxy.cut();
         await endAll();
         return drained;
       })();

@@ -1,10 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Audit, Entrance } from './audit.js';
 import type { Decision, RuleTable } from './decide.js';
-import type { Denial } from './errors.js';
+import { type Denial, ERRORS } from './errors.js';
 import type { ExchangeResult } from './forward/exchange.js';
 import type { Services } from './handlers/strategy.js';
+import { connectionOf } from './request/arrival.js';
 import { requestIdOf } from './request/identifier.js';
 import type { Peer } from './request/peer.js';
 import type { Target } from './request/target.js';
@@ -39,7 +41,7 @@ export class Report {
   constructor(entrance: Entrance, { audit, peerOf }: EntranceOptions, message: IncomingMessage) {
     this.#entrance = entrance;
     this.#audit = audit;
-    this.peer = peerOf(message.socket);
+    this.peer = peerOf(connectionOf(message));
     this.requestId = requestIdOf(message, this.peer);
   }
 
@@ -81,4 +83,36 @@ export class Report {
       ms: now - this.#started,
     });
   }
+}
+
+/** Accounts for a request of which Node's parser could read no more than that it is none. */
+export function reportBroken(
+  { admit, audit, peerOf }: EntranceOptions,
+  socket: Socket,
+  { error, reason }: Denial,
+): void {
+  // Where there is no room even for that, it is counted there.
+  if (admit('proxy', '') !== undefined) return;
+  audit({
+    entrance: 'proxy',
+    requestId: randomUUID(),
+    peer: peerOf(socket).address,
+    method: '',
+    host: undefined,
+    path: undefined,
+    rule: undefined,
+    decision: 'deny',
+    error,
+    reason,
+    subject: undefined,
+    clientId: undefined,
+    introspection: undefined,
+    introspectionMs: undefined,
+    decisionMs: 0,
+    status: ERRORS[error].code,
+    upstreamStatus: undefined,
+    upstreamMs: undefined,
+    cause: undefined,
+    ms: 0,
+  });
 }

@@ -1,19 +1,24 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { prepareDrain } from './drain.js';
 import { denial, errorBody } from './errors.js';
 import { registerWebSockets, type WebSocketOptions } from './forward/websocket.js';
 import { createGate, type GateOptions } from './gate.js';
+import { reportBroken } from './report.js';
 import { readArrival } from './request/arrival.js';
 import { answerBrokenRequest } from './request/broken.js';
 import { guardUpgrades } from './request/upgrade.js';
+import { serveStreams } from './streams.js';
 
 /** What the proxy listener is made of; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface GatewayOptions extends Omit<GateOptions, 'upgrades'> {
-  readonly maxHeaderBytes: number;
   readonly headersTimeout: number;
   readonly keepAliveTimeout: number;
   readonly maxConnections: number;
+  /** Requests that one HTTP/2 connection may have at once; 0 turns HTTP/2 off. */
+  readonly maxStreams: number;
   /** PEM texts of the listener's identity; plain HTTP without. */
   readonly tls?: GatewayTls;
   /** Undefined turns WebSockets off: an Upgrade is then ignored. */
@@ -31,6 +36,13 @@ export interface GatewayTls {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
 }
 
+/** The proxy listener. */
+export interface ProxyListener {
+  readonly app: FastifyInstance;
+  /** Ends every connection at once. */
+  cut(): void;
+}
+
 /** How often Node looks for connections whose head is late, in milliseconds. */
 const CONNECTION_CHECK = 1_000;
 /** A connection is renewed after so many requests, so that load balancers can move it. */
@@ -41,7 +53,7 @@ const REQUESTS_PER_CONNECTION = 100_000;
  * arrival → decision → forward. Fastify's own routing, parsing and serialising see none of it: the router is given
  * a constant URL, and plain requests leave Fastify in the hook.
  */
-export async function createGateway(options: GatewayOptions): Promise<FastifyInstance> {
+export async function createGateway(options: GatewayOptions): Promise<ProxyListener> {
   const app = fastify({
     logger: false,
     // Anything the router could do to a hostile URL, it cannot do to this one. Upgrades need their path further on.
@@ -53,7 +65,10 @@ export async function createGateway(options: GatewayOptions): Promise<FastifyIns
     forceCloseConnections: 'idle',
     bodyLimit: Number.MAX_SAFE_INTEGER,
     exposeHeadRoutes: false,
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
+      const refused = answerBrokenRequest(error, socket);
+      if (refused !== undefined) reportBroken(options, socket, refused);
+    },
     keepAliveTimeout: options.keepAliveTimeout,
     connectionTimeout: 0,
     // A whole upload may take as long as it moves; what stalls is ended by the upload itself.
@@ -101,15 +116,33 @@ export async function createGateway(options: GatewayOptions): Promise<FastifyIns
   server.headersTimeout = options.headersTimeout;
   // Node would drop the fields beyond its limit unseen, a second Host among them; the gate counts them instead.
   server.maxHeadersCount = 0;
+  // No router in between: it would refuse the methods it does not know, which Node's parser of HTTP/1.1 has done before.
+  const serve: RequestListener = (message, response) =>
+    gate({ raw: message }, { raw: response, sent: false, hijack() {} }, () => {});
   const drain = prepareDrain(server);
+  const streams = offersStreams(options)
+    ? serveStreams(server as TlsServer, { ...options, requestsPerConnection: REQUESTS_PER_CONNECTION }, serve)
+    : undefined;
   app.addHook('preClose', async () => {
+    streams?.drain();
     const end = drain();
     server.once('close', end);
   });
   // `Expect: 100-continue` is answered after the decision, not by Node before it.
   server.on('checkContinue', (message, response) => server.emit('request', message, response));
   server.on('checkExpectation', (message, response) => server.emit('request', message, response));
-  return app;
+  return {
+    app,
+    cut() {
+      server.closeAllConnections();
+      streams?.cut();
+    },
+  };
+}
+
+/** HTTP/2 is offered over TLS alone, where the handshake settles it (RFC 9113 §3.2). */
+function offersStreams({ tls, maxStreams }: GatewayOptions): boolean {
+  return tls !== undefined && maxStreams > 0;
 }
 
 function listener(options: GatewayOptions): object {
@@ -124,11 +157,12 @@ function listener(options: GatewayOptions): object {
   };
   const { tls } = options;
   if (tls === undefined) return { http: limits };
-  return { https: { ...limits, ...tls, ALPNProtocols: ['http/1.1'] } };
+  const ALPNProtocols = offersStreams(options) ? ['h2', 'http/1.1'] : ['http/1.1'];
+  return { https: { ...limits, ...tls, ALPNProtocols } };
 }
 
 /** The path an upgrade is routed and forwarded with: the canonical one, or a constant where it will be refused. */
 function routedUpgrade(message: IncomingMessage, options: GatewayOptions): string {
-  const arrival = readArrival(message, message.url ?? '', options.maxTargetBytes);
+  const arrival = readArrival(message, message.url ?? '', options);
   return 'refused' in arrival ? '/' : arrival.target.path + arrival.target.query;
 }

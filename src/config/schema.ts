@@ -285,6 +285,12 @@ export const settingsSchema: SettingSchema = {
           'How late the event loop may be on average: where it stays later, a falling share of requests is let in and the others are answered 503 with Retry-After. 0s for any.',
           '100ms',
         ),
+        maxStreams: integer(
+          'Most requests at once on one HTTP/2 connection, which clients may choose over TLS; 0 offers HTTP/1.1 alone.',
+          100,
+          0,
+          10_000,
+        ),
         drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
       }),
       reload: section(

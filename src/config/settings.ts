@@ -123,6 +123,7 @@ export interface ServerSettings {
   readonly keepAliveTimeout: number;
   readonly bodyIdleTimeout: number;
   readonly maxConnections: number;
+  readonly maxStreams: number;
   readonly maxInFlight: number;
   readonly maxEventLoopDelay: number;
   readonly drainTimeout: number;

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants } from 'node:http2';
 import type { Dispatcher } from 'undici';
 import { causeOf } from '../crash.js';
 import { denial, type ErrorName } from '../errors.js';
+import { isStream } from '../request/arrival.js';
 import { drain, refuse } from './refusal.js';
 import { bodiless, type Overlay, responseFields, trailerFields } from './response.js';
 import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './upload.js';
@@ -121,7 +123,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { fields, trailers, streamed } = responseFields(raw, status, this.#overlay);
     if (
       trailers.length > 0 &&
-      this.#message.httpVersion === '1.1' &&
+      this.#message.httpVersion !== '1.0' &&
       !bodiless(this.#message.method ?? '', status)
     ) {
       this.#trailers = trailers;
@@ -158,7 +160,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const response = this.#response;
     if (!response.writableEnded) {
       if (this.#trailers.length > 0 && raw !== null && raw.length > 0) {
-        response.addTrailers(trailerFields(raw as Buffer[], this.#trailers));
+        addTrailers(response, trailerFields(raw as Buffer[], this.#trailers));
       }
       response.end();
     }
@@ -176,7 +178,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // Before the refusal, which reads what is left of the body by itself.
     this.#upload?.destroy();
     const cause = causeOf(error);
-    if (this.#gone) {
+    if (this.#gone || wasReset(this.#message)) {
       this.#settle(response.headersSent ? response.statusCode : 0, 'client_closed');
     } else if (!response.headersSent) {
       const name = errorFor(error, cause);
@@ -197,7 +199,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   readonly #onClose = (): void => {
-    if (this.#response.writableFinished) return;
+    const response = this.#response;
+    // Node calls the answer of a stream finished that its client has reset.
+    if (isStream(this.#message) ? response.writableEnded : response.writableFinished) return;
     this.#gone = true;
     this.#upload?.destroy();
     this.#abort?.(new Ended('client_closed'));
@@ -220,8 +224,24 @@ function flushHead(exchange: Exchange): void {
   exchange.flushHead();
 }
 
+/** The client took its request back, which HTTP/2 tells of before the response closes. */
+function wasReset(message: IncomingMessage): boolean {
+  return isStream(message) && message.stream.aborted;
+}
+
+/** HTTP/2's response takes trailer fields by name alone. */
+function addTrailers(response: ServerResponse, trailers: [string, string][]): void {
+  if ('stream' in response) response.addTrailers(Object.fromEntries(trailers));
+  else response.addTrailers(trailers);
+}
+
 /** Makes an unfinished answer look unfinished: a reset where nothing but the connection's end frames it. */
 function breakOff(message: IncomingMessage, response: ServerResponse): void {
+  if (isStream(message)) {
+    // A stream that is destroyed without more is reset with "no error", which some clients take for an end.
+    message.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    return;
+  }
   const socket = response.socket;
   // Node cannot reset what is shutting down already: the socket would stay, and keep its loop busy.
   if (message.httpVersion === '1.0' && socket !== null && !('encrypted' in socket) && !socket.writableEnded) {

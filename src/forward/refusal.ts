@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants } from 'node:http2';
 import { challenge, type Denial, ERRORS, type ErrorRow, errorBody } from '../errors.js';
+import { isStream } from '../request/arrival.js';
 
 /** How long a client may take to end a body that nobody wants, in milliseconds, and how much of it is read. */
 const DRAIN_TIME = 5_000;
@@ -34,11 +36,11 @@ export function refuse(
   if (refused.retryAfter !== undefined) fields['retry-after'] = refused.retryAfter;
   // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
   const waits = message.headers.expect !== undefined;
-  if ((row.close === true || waits) && !('stream' in message)) fields.connection = 'close';
+  if ((row.close === true || waits) && !isStream(message)) fields.connection = 'close';
   for (let i = 0; i + 1 < cors.length; i += 2) fields[cors[i] as string] = cors[i + 1] as string;
   response.writeHead(row.code, fields);
   const text = message.method === 'HEAD' ? '' : body;
-  if (row.close === true && !waits && hasBody(message)) {
+  if (row.close === true && !waits && !isStream(message) && hasBody(message)) {
     response.write(text);
     // Node would hold it back until the parser has seen what follows, which may break the connection.
     response.socket?.uncork();
@@ -67,7 +69,7 @@ export function drain(message: IncomingMessage, done?: () => void): void {
     return;
   }
   let left = DRAIN_BYTES;
-  const timer = setTimeout(() => message.destroy(), DRAIN_TIME);
+  const timer = setTimeout(() => abandon(message), DRAIN_TIME);
   message.on('data', (chunk: Buffer) => {
     left -= chunk.length;
     // Ended now, the connection would be reset before the client has read its answer.
@@ -79,4 +81,10 @@ export function drain(message: IncomingMessage, done?: () => void): void {
     done?.();
   });
   message.resume();
+}
+
+/** Stops to read a request: with its connection, or with its stream, whose answer is complete (RFC 9113 §8.1). */
+function abandon(message: IncomingMessage): void {
+  if (isStream(message)) message.stream.close(constants.NGHTTP2_NO_ERROR);
+  else message.destroy();
 }

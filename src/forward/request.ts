@@ -53,6 +53,8 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
   const { raw, names, connection } = fields;
   const { peer, host, requestId, via, version, maxForwards, statements, mutations } = statement;
   const cookies = cookiesOf(statements, mutations);
+  // HTTP/2 may have split the field to compress it better; elsewhere it is one (RFC 9113 §8.2.3).
+  const gathered = cookies || version === '2.0';
   let cookie = '';
   const sent: string[] = ['host', host];
   let hops = '';
@@ -92,16 +94,14 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     if (HOP_BY_HOP.has(name) || isManaged(name)) continue;
     if (connection?.includes(name) === true && !END_TO_END.has(name)) continue;
     if (statements?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true) continue;
-    if (cookies && name === 'cookie') {
+    if (gathered && name === 'cookie') {
       cookie = cookie === '' ? value : `${cookie}; ${value}`;
       continue;
     }
     sent.push(name, value);
   }
-  if (cookies) {
-    cookie = cookieField(cookie, [statements, mutations?.replaced], mutations?.cookies ?? []);
-    if (cookie !== '') sent.push('cookie', cookie);
-  }
+  if (cookies) cookie = cookieField(cookie, [statements, mutations?.replaced], mutations?.cookies ?? []);
+  if (cookie !== '') sent.push('cookie', cookie);
   for (const [name, value] of mutations?.headers ?? []) sent.push(name, value);
 
   if (hops !== '') {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import { isStream } from '../request/arrival.js';
 
 /** The client's body ended before it was whole. */
 export class UploadBroken extends Error {
@@ -49,6 +50,7 @@ export class Upload extends Readable {
     message.on('data', this.#onData);
     message.on('end', this.#onEnd);
     message.on('close', this.#onClose);
+    if (isStream(message)) message.on('aborted', this.#onReset);
     message.on('error', this.#onError);
     message.pause();
   }
@@ -64,6 +66,7 @@ export class Upload extends Readable {
     message.off('data', this.#onData);
     message.off('end', this.#onEnd);
     message.off('close', this.#onClose);
+    message.off('aborted', this.#onReset);
     message.pause();
     done(error);
   }
@@ -90,7 +93,12 @@ export class Upload extends Readable {
   };
 
   readonly #onClose = (): void => {
-    if (!this.#message.complete) this.destroy(new UploadBroken('the client left in the middle of its body'));
+    if (!this.#message.complete) this.#onReset();
+  };
+
+  /** A stream of HTTP/2 that was reset, with whatever code, also says that it has ended: later, and it is not true. */
+  readonly #onReset = (): void => {
+    this.destroy(new UploadBroken('the client left in the middle of its body'));
   };
 
   readonly #onError = (): void => {

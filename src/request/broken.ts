@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { denial, ERRORS, errorBody } from '../errors.js';
+import { type Denial, denial, ERRORS, errorBody } from '../errors.js';
 import { answering, endAfterAnswers } from './last.js';
 
 /** What Node keeps at a connection: the request whose bytes are being read. */
@@ -13,23 +13,25 @@ type Parsed = Socket & {
  * (RFC 9112 §11.2). Where earlier requests still wait for their answers, these are brought first, and a text for the
  * fault is left out, because it would be taken for one of them. Where the fault is in the body of a request whose
  * answer has begun, the connection just ends.
+ *
+ * @returns what the client was told, where no request that has an account of its own was concerned
  */
-export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): Denial | undefined {
   const current = answering(socket);
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
-    return;
+    return undefined;
   }
   if (current?.req.complete === true) {
     endAfterAnswers(socket);
-    return;
+    return undefined;
   }
   // Without a response, an unfinished request is one that has its answer already.
   const answered =
     current === undefined ? (socket as Parsed).parser?.incoming?.complete === false : current.headersSent;
   if (answered) {
     socket.destroy();
-    return;
+    return undefined;
   }
   const refused =
     error.code === 'HPE_HEADER_OVERFLOW'
@@ -44,4 +46,5 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
     () => socket.destroy(),
   );
+  return current === undefined ? refused : undefined;
 }

@@ -1,16 +1,17 @@
 /** What one pass over a request's raw header fields found. */
 export interface Fields {
-  /** Name, value, name, value … exactly as received (`IncomingMessage.rawHeaders`). */
+  /** Name, value, name, value … exactly as received (`IncomingMessage.rawHeaders`), without HTTP/2's pseudo fields. */
   readonly raw: readonly string[];
   /** The lower-case name of each field, in the order of `raw`. */
   readonly names: readonly string[];
+  /** HTTP/2's `:authority`, or Host. */
   readonly host: string | undefined;
   readonly authorization: string | undefined;
   readonly cookie: string | undefined;
   readonly contentType: string | undefined;
   /** Declared length in bytes; undefined without Content-Length. */
   readonly contentLength: number | undefined;
-  /** Whether the body is framed by `Transfer-Encoding: chunked`. */
+  /** Whether a body of undeclared length follows: `Transfer-Encoding: chunked`, or an open stream of HTTP/2. */
   readonly chunked: boolean;
   /** Connection options in lower case (RFC 9110 §7.6.1); undefined without a Connection field. */
   readonly connection: readonly string[] | undefined;
@@ -58,6 +59,7 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
   if (raw.length > MAX_FIELDS * 2) {
     return { refused: 'the request has too many header fields', error: 'headers_too_large' };
   }
+  const regular = version === '2.0' ? withoutPseudoFields(raw) : raw;
   const names: string[] = [];
   let host: string | undefined;
   let authorization: string | undefined;
@@ -68,9 +70,9 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
   let expect: string | undefined;
   let connection: string[] | undefined;
 
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = (raw[i] as string).toLowerCase();
-    const value = raw[i + 1] as string;
+  for (let i = 0; i < regular.length; i += 2) {
+    const name = (regular[i] as string).toLowerCase();
+    const value = regular[i + 1] as string;
     names.push(name);
     switch (name) {
       case 'host':
@@ -114,6 +116,17 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
     }
   }
 
+  if (version === '2.0') {
+    // RFC 9113 §8.2.2: these belong to connections of HTTP/1.1, and a request with any of them is malformed.
+    if (names.some((name) => OF_HTTP1.has(name))) return malformed('a field has no place in HTTP/2');
+    const te = names.indexOf('te');
+    if (te !== -1 && regular[te * 2 + 1] !== 'trailers') return malformed('the TE field is malformed');
+    const authority = pseudoField(raw, ':authority');
+    // RFC 9113 §8.3.1: the two may not differ; which of them an upstream would go by is not for a client to choose.
+    if (authority !== undefined && host !== undefined && authority.toLowerCase() !== host.toLowerCase())
+      return malformed('the request names two hosts');
+    host = authority ?? host;
+  }
   let contentLength: number | undefined;
   if (length !== undefined) {
     // RFC 9112 §6.3: only digits; and no more than a number holds exactly.
@@ -136,7 +149,7 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
     expectsContinue = true;
   }
   return {
-    raw,
+    raw: regular,
     names,
     host,
     authorization,
@@ -159,6 +172,28 @@ export function singleField(fields: Fields, name: string): string | null | undef
   const at = fields.names.indexOf(name);
   if (at === -1) return undefined;
   return fields.names.includes(name, at + 1) ? null : (fields.raw[at * 2 + 1] as string);
+}
+
+/** Fields by which HTTP/1.1 manages a connection. */
+const OF_HTTP1 = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
+
+/** Without what a request line is in HTTP/1.1: it comes first, and but once (RFC 9113 §8.3). */
+function withoutPseudoFields(raw: readonly string[]): readonly string[] {
+  let first = 0;
+  while (first < raw.length && (raw[first] as string).startsWith(':')) first += 2;
+  return raw.slice(first);
+}
+
+/**
+ * The value of one of HTTP/2's pseudo fields.
+ *
+ * @param raw all fields as they came
+ */
+export function pseudoField(raw: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < raw.length && (raw[i] as string).startsWith(':'); i += 2) {
+    if (raw[i] === name) return raw[i + 1];
+  }
+  return undefined;
 }
 
 function malformed(refused: string): FieldsRefusal {

@@ -64,6 +64,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       keepAliveTimeout: 65_000,
       bodyIdleTimeout: 30_000,
       maxConnections: 0,
+      maxStreams: 100,
       maxInFlight: 4_096,
       maxEventLoopDelay: 100,
       drainTimeout: 30_000,

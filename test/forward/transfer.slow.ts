@@ -1,13 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import t from 'tap';
 import { startChild } from '../child.js';
+import type { Scope } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
+import { makeCertificate } from '../stack/certificate.js';
 import { FORWARD_RULES } from './raw.js';
 
 const GIB = 1_073_741_824;
@@ -36,7 +41,7 @@ function source(bytes: number): { stream: Readable; hash: () => string } {
   return { stream, hash: () => hash.digest('hex') };
 }
 
-async function digest(message: IncomingMessage): Promise<{ bytes: number; hash: string }> {
+async function digest(message: Readable): Promise<{ bytes: number; hash: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
   for await (const chunk of message) {
@@ -59,31 +64,7 @@ function watch(pid: number): { growth(): number; end(): void } {
 }
 
 t.test('1 GiB up and 1 GiB down: byte for byte, and in little memory', { timeout: 900_000 }, async (t) => {
-  const endpoint = await startIntrospection({ 'good-read': { scope: 'read' } });
-  let sent = source(0);
-  let got: { bytes: number; hash: string } | undefined;
-  const upstream = createServer(async (message, response) => {
-    if (message.method === 'POST') {
-      got = await digest(message);
-      response.end('read');
-      return;
-    }
-    sent = source(GIB);
-    response.writeHead(200, message.url?.endsWith('chunked') ? {} : { 'content-length': GIB });
-    await pipeline(sent.stream, response);
-  });
-  upstream.listen(0, '127.0.0.1');
-  await once(upstream, 'listening');
-  t.teardown(() => Promise.all([endpoint.close(), upstream.close()]));
-  const gate = await startChild(
-    t,
-    {
-      services: { default: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}` },
-      introspection: { url: endpoint.url },
-      matching: { overlap: 'specific' },
-    },
-    FORWARD_RULES,
-  );
+  const { gate, got, sent } = await serve(t);
   const ask = (method: string, path: string, headers: Record<string, string | number> = {}) =>
     httpRequest(`${gate.url}${path}`, {
       method,
@@ -100,7 +81,7 @@ t.test('1 GiB up and 1 GiB down: byte for byte, and in little memory', { timeout
     const [answer] = (await answered) as [IncomingMessage];
     answer.resume();
     t.equal(answer.statusCode, 200);
-    t.same(got, { bytes: GIB, hash: body.hash() }, `up, by ${framing}: the same bytes`);
+    t.same(got(), { bytes: GIB, hash: body.hash() }, `up, by ${framing}: the same bytes`);
     report(t, `up, by ${framing}`, memory.growth(), begun);
     memory.end();
   }
@@ -110,11 +91,69 @@ t.test('1 GiB up and 1 GiB down: byte for byte, and in little memory', { timeout
     const down = ask('GET', `/guarded/${framing}`).end();
     const [answer] = (await once(down, 'response')) as [IncomingMessage];
     const { bytes, hash } = await digest(answer);
-    t.same({ bytes, hash }, { bytes: GIB, hash: sent.hash() }, `down, by ${framing}: the same bytes`);
+    t.same({ bytes, hash }, { bytes: GIB, hash: sent() }, `down, by ${framing}: the same bytes`);
     report(t, `down, by ${framing}`, memory.growth(), begun);
     memory.end();
   }
 });
+
+t.test('the same over HTTP/2', { timeout: 900_000 }, async (t) => {
+  const { ca, cert, key } = await makeCertificate(['gate.example']);
+  const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+  writeFileSync(tls.cert, cert);
+  writeFileSync(tls.key, key);
+  const { gate, got, sent } = await serve(t, tls);
+  const session = connect(gate.url, { ca, servername: 'gate.example' });
+  t.teardown(() => session.destroy());
+  const fields = { ':authority': 'gate.example', authorization: 'Bearer good-read' };
+
+  const body = source(GIB);
+  const memory = watch(gate.process.pid as number);
+  let begun = performance.now();
+  const up = session.request({ ...fields, ':method': 'POST', ':path': '/guarded/a' });
+  await Promise.all([pipeline(body.stream, up), once(up.resume(), 'end')]);
+  t.same(got(), { bytes: GIB, hash: body.hash() }, 'up: the same bytes');
+  report(t, 'up', memory.growth(), begun);
+  begun = performance.now();
+  const { bytes, hash } = await digest(session.request({ ...fields, ':path': '/guarded/length' }));
+  t.same({ bytes, hash }, { bytes: GIB, hash: sent() }, 'down: the same bytes');
+  report(t, 'down', memory.growth(), begun);
+  memory.end();
+});
+
+/** A gateway in a process of its own, before an upstream that reads and sends 1 GiB. */
+async function serve(t: Scope, tls?: object) {
+  const endpoint = await startIntrospection({ 'good-read': { scope: 'read' } });
+  let sent = source(0);
+  let got: { bytes: number; hash: string } | undefined;
+  const upstream = createServer(async (message, response) => {
+    if (message.method === 'POST') {
+      got = await digest(message);
+      response.end('read');
+      return;
+    }
+    sent = source(GIB);
+    response.writeHead(200, message.url?.endsWith('chunked') ? {} : { 'content-length': GIB });
+    await pipeline(sent.stream, response);
+  });
+  upstream.listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  t.teardown(() => Promise.all([endpoint.close(), upstream.close()]));
+  const proxy = { host: '127.0.0.1', port: 0, ...(tls === undefined ? {} : { tls }) };
+  const gate = await startChild(
+    t,
+    {
+      listen: { proxy, admin: { host: '127.0.0.1', port: 0 } },
+      services: { default: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}` },
+      introspection: { url: endpoint.url },
+      matching: { overlap: 'specific' },
+    },
+    FORWARD_RULES,
+  );
+  return { gate, got: () => got, sent: () => sent.hash() };
+}
 
 function report(
   t: { comment(text: string): void; ok(ok: boolean, text: string): unknown },

@@ -24,3 +24,20 @@ t.test('a body that breaks behind its answer gets no second answer', async (t) =
   t.equal(answers.length, 1);
   t.ok(closed);
 });
+
+t.test('what cannot be parsed is accounted for, once', async (t) => {
+  const gate = await startTestGateway(t, { settings: { forward: { maxHeaderBytes: 4096 } } });
+  const cases: [string, number, string][] = [
+    ['nonsense\r\n\r\n', 400, 'malformed_request'],
+    [`GET / HTTP/1.1\r\nHost: gate.example\r\nX-A: ${'a'.repeat(5000)}\r\n\r\n`, 431, 'headers_too_large'],
+  ];
+  for (const [bytes, status, error] of cases) {
+    const before = gate.log.length;
+    const { answers } = await sendRaw(gate.port, bytes, { answers: 2 });
+    t.equal(answers[0]?.status, status);
+    const lines = gate.log.slice(before);
+    t.equal(lines.length, 1, `${error}: one line`);
+    t.match(lines[0], { entrance: 'proxy', peer: '127.0.0.1', decision: 'deny', error, status });
+  }
+  t.match(await (await fetch(`${gate.adminUrl}/metrics`)).text(), /^scopegate_requests_in_flight 0$/m);
+});
