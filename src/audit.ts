@@ -12,6 +12,8 @@ export type Entrance = 'proxy' | 'decisions';
 export interface AuditEntry {
   readonly entrance: Entrance;
   readonly requestId: string;
+  /** Of the distributed trace it is part of; undefined where tracing is off. */
+  readonly traceId: string | undefined;
   readonly peer: string;
   readonly method: string;
   readonly host: string | undefined;
@@ -68,6 +70,7 @@ export function createAudit(logger: Logger, options: AuditOptions): Audit {
         audit: AUDIT_VERSION,
         entrance: entry.entrance,
         request_id: entry.requestId,
+        trace_id: entry.traceId,
         peer: entry.peer,
         method: entry.method,
         host: entry.host,
@@ -144,6 +147,10 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
     always: true,
     meaning:
       'The identifier of the request: the X-Request-Id of a trusted peer, or a new one; the upstream gets the same.',
+  },
+  trace_id: {
+    type: 'string',
+    meaning: 'The trace the request is part of, 32 hexadecimal digits; absent where tracing is off.',
   },
   peer: {
     type: 'string',

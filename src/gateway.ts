@@ -30,6 +30,7 @@ import { createReloader, type ReloadOptions, type ReloadState } from './rules/re
 import { watchRules } from './rules/watch.js';
 import { createGateway, type GatewayTls } from './server.js';
 import { createShedLog } from './shed.js';
+import { startTracing } from './tracing/start.js';
 
 /** A gateway that listens. */
 export interface Gateway {
@@ -101,6 +102,18 @@ export async function startGateway(
   const started = new Date(clock.wall() * 1000).toISOString();
   const recent = createRecent(RECENT, () => clock.wall() * 1000);
   const write = settings.log.audit ? createAudit(log, settings.log) : () => {};
+  const { endpoint, ...sampling } = settings.tracing;
+  const tracing =
+    endpoint === undefined
+      ? undefined
+      : await startTracing({
+          ...sampling,
+          endpoint,
+          onExport: (spans, cause) => {
+            metrics.spansExported(spans, cause === undefined);
+            if (cause !== undefined) log.warn({ cause, spans }, 'spans not exported');
+          },
+        });
   const admission = new Admission(server);
   const unwatchLoop = server.maxEventLoopDelay > 0 ? watchLoop(admission) : () => {};
   const shed = createShedLog(settings.log.audit ? createShedAudit(log) : () => {});
@@ -149,6 +162,7 @@ export async function startGateway(
     services: { introspect: introspector.introspect, ...remote, now: clock.wall },
     admit,
     audit,
+    tracing,
     onCrash: (error: unknown) => log.error({ err: traceOf(error) }, 'request failed'),
     realm: settings.realm,
     maxTargetBytes: forward.maxTargetBytes,
@@ -250,7 +264,7 @@ export async function startGateway(
   async function endAll(): Promise<void> {
     unwatchLoop();
     shed.flush();
-    await Promise.all([admin.close(), forwarder.close(), client.close(), remote.close()]);
+    await Promise.all([admin.close(), forwarder.close(), client.close(), remote.close(), tracing?.close()]);
   }
   try {
     await proxy.app.listen({ host: listen.proxy.host, port: listen.proxy.port });

@@ -41,6 +41,8 @@ export interface Metrics {
   readonly record: Audit;
   /** A request was turned away unread. */
   shed(entrance: Entrance, method: string, cause: Shortage): void;
+  /** Spans were exported, or lost. */
+  spansExported(spans: number, ok: boolean): void;
   /** An introspection call failed. */
   introspectionFailed(): void;
   /** An attempt to load the rules again is over. @param at seconds since 1970 */
@@ -133,6 +135,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   let knownVersion = -1;
   let introspectionFailures = 0;
   const shed: Record<Shortage, number> = { in_flight: 0, event_loop: 0 };
+  const spans = { exported: 0, lost: 0 };
   const reloads = { ok: 0, failed: 0, lastOk: true, lastAt: 0 };
   const lookups = { hit: 0, negative_hit: 0, miss: 0, coalesced: 0, failed: 0 };
   const requestTime = new Histogram(SLOW);
@@ -303,6 +306,9 @@ export function createMetrics(sources: MetricSources): Metrics {
   counter('scopegate_log_lines_dropped_total', 'Log lines that were lost because nobody took them.', () =>
     one(sources.droppedLines()),
   );
+  counter('scopegate_trace_spans_total', 'Spans of the tracing, by whether the collector took them.', () =>
+    Object.entries(spans).map(([result, value]) => ({ value, labels: { result } })),
+  );
   gauge('scopegate_build_info', 'Always 1; the version is in the label.', () => [
     { value: 1, labels: { version } },
   ]);
@@ -333,6 +339,9 @@ export function createMetrics(sources: MetricSources): Metrics {
       tally.requests.set(key, (tally.requests.get(key) ?? 0) + 1);
       tally.denials.set('overloaded', (tally.denials.get('overloaded') ?? 0) + 1);
       tally.denied++;
+    },
+    spansExported: (count, ok) => {
+      spans[ok ? 'exported' : 'lost'] += count;
     },
     introspectionFailed: () => {
       introspectionFailures++;

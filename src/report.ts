@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Audit, Entrance } from './audit.js';
+import type { Audit, AuditEntry, Entrance } from './audit.js';
 import type { Decision, RuleTable } from './decide.js';
 import { type Denial, ERRORS } from './errors.js';
 import type { ExchangeResult } from './forward/exchange.js';
@@ -10,6 +10,7 @@ import { connectionOf } from './request/arrival.js';
 import { requestIdOf } from './request/identifier.js';
 import type { Peer } from './request/peer.js';
 import type { Target } from './request/target.js';
+import type { RequestTrace, Tracing } from './tracing/trace.js';
 
 /** What every entrance of the gateway needs to decide about requests and to account for them. */
 export interface EntranceOptions {
@@ -21,6 +22,8 @@ export interface EntranceOptions {
   readonly admit: (entrance: Entrance, method: string) => Denial | undefined;
   /** Told of every request that was let in, once it is over. */
   readonly audit: Audit;
+  /** Undefined where tracing is off. */
+  readonly tracing?: Tracing | undefined;
   /** Told of what should never happen. */
   readonly onCrash: (error: unknown) => void;
   readonly realm: string;
@@ -32,17 +35,20 @@ export interface EntranceOptions {
 export class Report {
   readonly peer: Peer;
   readonly requestId: string;
+  /** Undefined where tracing is off. */
+  readonly trace: RequestTrace | undefined;
   readonly #entrance: Entrance;
   readonly #audit: Audit;
   readonly #started = performance.now();
   #decided: number | undefined;
   #written = false;
 
-  constructor(entrance: Entrance, { audit, peerOf }: EntranceOptions, message: IncomingMessage) {
+  constructor(entrance: Entrance, { audit, peerOf, tracing }: EntranceOptions, message: IncomingMessage) {
     this.#entrance = entrance;
     this.#audit = audit;
     this.peer = peerOf(connectionOf(message));
     this.requestId = requestIdOf(message, this.peer);
+    this.trace = tracing?.begin(entrance, message, this.peer, this.#started);
   }
 
   /** The decision has been made. */
@@ -60,9 +66,10 @@ export class Report {
     this.#written = true;
     const now = performance.now();
     const denied = decision.allowed ? undefined : decision.denial;
-    this.#audit({
+    const entry: AuditEntry = {
       entrance: this.#entrance,
       requestId: this.requestId,
+      traceId: this.trace?.traceId,
       peer: this.peer.address,
       method,
       host: target?.host,
@@ -81,6 +88,13 @@ export class Report {
       upstreamMs: result.upstreamMs,
       cause: result.cause,
       ms: now - this.#started,
+    };
+    this.#audit(entry);
+    this.trace?.end(entry, {
+      decided: this.#decided,
+      introspected: decision.introspection?.since,
+      ended: now,
+      route: decision.rule?.path,
     });
   }
 }
@@ -96,6 +110,7 @@ export function reportBroken(
   audit({
     entrance: 'proxy',
     requestId: randomUUID(),
+    traceId: undefined,
     peer: peerOf(socket).address,
     method: '',
     host: undefined,

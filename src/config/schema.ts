@@ -293,6 +293,16 @@ export const settingsSchema: SettingSchema = {
         ),
         drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
       }),
+      tracing: section(
+        'Distributed tracing (OpenTelemetry over OTLP/HTTP). Off without an endpoint: traceparent and tracestate then pass through as they came.',
+        {
+          endpoint: text(
+            'The URL that spans are posted to, http://collector:4318/v1/traces. Absent: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces behind it; off without these.',
+          ),
+          sample: share('Share of the traces that begin here and are recorded.', 1),
+          serviceName: text('The service.name of the spans. Absent: OTEL_SERVICE_NAME, or scopegate.'),
+        },
+      ),
       reload: section(
         'Rules are loaded again when their files change, all or nothing; SIGHUP does it at once.',
         {

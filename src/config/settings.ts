@@ -33,6 +33,7 @@ export interface Settings {
   readonly matching: { readonly overlap: 'error' | 'specific' };
   readonly forward: ForwardSettings;
   readonly server: ServerSettings;
+  readonly tracing: TracingSettings;
   readonly reload: { readonly watch: boolean; readonly poll: number };
   readonly decisions: DecisionsSettings;
   readonly admin: { readonly hosts: readonly string[]; readonly token?: Secret };
@@ -117,6 +118,13 @@ export interface ForwardSettings {
   readonly tls: { readonly ca?: string; readonly insecureSkipVerify: boolean };
 }
 
+/** Distributed tracing; off without an endpoint. */
+export interface TracingSettings {
+  readonly endpoint?: string;
+  readonly sample: number;
+  readonly serviceName?: string;
+}
+
 /** Limits on clients. */
 export interface ServerSettings {
   readonly headersTimeout: number;
@@ -151,7 +159,7 @@ export function loadSettings(
 
   // Valid by the schema, so the shape is the one that the interface above says, but for what `Loader` still changes.
   const raw = complete(settingsSchema, document.value) as RawSettings;
-  const loader = new Loader(document, dirname(file));
+  const loader = new Loader(document, dirname(file), environment);
   const settings = loader.settings(file, raw);
   findings.push(...unbuilt(document), ...loader.findings);
   findings.sort(byPosition);
@@ -199,10 +207,12 @@ class Loader {
   readonly findings: Finding[] = [];
   readonly #document: SourceDocument;
   readonly #folder: string;
+  readonly #environment: Environment;
 
-  constructor(document: SourceDocument, folder: string) {
+  constructor(document: SourceDocument, folder: string, environment: Environment) {
     this.#document = document;
     this.#folder = folder;
+    this.#environment = environment;
   }
 
   settings(file: string, raw: RawSettings): Settings {
@@ -229,6 +239,7 @@ class Loader {
         clientAuth: this.#clientAuth(raw.introspection.clientAuth),
       },
       admin: this.#admin(raw.admin),
+      tracing: this.#tracing(raw.tracing),
       forward: { ...raw.forward, tls: this.#files(['forward', 'tls'], raw.forward.tls, ['ca']) },
     };
   }
@@ -363,6 +374,24 @@ class Loader {
     } else if (parsed.hash !== '') {
       this.#error(['introspection', 'url'], 'introspection.url must have no fragment');
     }
+  }
+
+  /** Where the file says nothing, the variables that every program with OpenTelemetry knows do. */
+  #tracing(tracing: TracingSettings): TracingSettings {
+    const {
+      OTEL_SDK_DISABLED: disabled,
+      OTEL_EXPORTER_OTLP_ENDPOINT: base = '',
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: exact = '',
+    } = this.#environment;
+    const standard = exact !== '' ? exact : base !== '' ? `${base.replace(/\/$/, '')}/v1/traces` : undefined;
+    const endpoint = tracing.endpoint ?? (disabled?.toLowerCase() === 'true' ? undefined : standard);
+    if (endpoint === undefined) return tracing;
+    const parsed = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+    if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
+      const source = tracing.endpoint === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'tracing.endpoint';
+      this.#error(['tracing', 'endpoint'], `${source} must be an http or https URL`);
+    }
+    return { ...tracing, endpoint };
   }
 
   #headers(headers: Readonly<Record<string, string>>, method: string): void {

@@ -3,6 +3,7 @@ import { buildConnector, Pool } from 'undici';
 import { denial } from '../errors.js';
 import type { Fields } from '../request/fields.js';
 import type { Peer } from '../request/peer.js';
+import type { RequestTrace } from '../tracing/trace.js';
 import type { Mutations, Removal } from './changes.js';
 import { Exchange, type ExchangeResult } from './exchange.js';
 import { drain, refuse } from './refusal.js';
@@ -36,6 +37,8 @@ export interface Passage {
   readonly fields: Fields;
   readonly peer: Peer;
   readonly requestId: string;
+  /** Undefined where tracing is off. */
+  readonly trace?: RequestTrace | undefined;
   readonly upstream: Upstream;
   /** The very path that was matched, with the query. */
   readonly path: string;
@@ -114,6 +117,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         peer: passage.peer,
         host: options.host === 'preserve' ? (fields.host as string) : upstream.authority,
         requestId: passage.requestId,
+        trace: passage.trace?.sending(upstream.origin),
         via: options.via,
         version: message.httpVersion,
         statements: passage.statements,

@@ -10,6 +10,8 @@ export interface Statement {
   /** The Host field to send. */
   readonly host: string;
   readonly requestId: string;
+  /** The fields that take the place of the client's trace context: name, value, …; undefined leaves that alone. */
+  readonly trace?: readonly string[] | undefined;
   /** The gateway's own name in Via. */
   readonly via: string;
   /** The version the request came in, such as `1.1`. */
@@ -51,7 +53,7 @@ export type UpstreamFields = string[] | undefined;
  */
 export function requestFields(fields: Fields, statement: Statement): UpstreamFields {
   const { raw, names, connection } = fields;
-  const { peer, host, requestId, via, version, maxForwards, statements, mutations } = statement;
+  const { peer, host, requestId, via, version, maxForwards, statements, mutations, trace } = statement;
   const cookies = cookiesOf(statements, mutations);
   // HTTP/2 may have split the field to compress it better; elsewhere it is one (RFC 9113 §8.2.3).
   const gathered = cookies || version === '2.0';
@@ -94,6 +96,7 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     if (HOP_BY_HOP.has(name) || isManaged(name)) continue;
     if (connection?.includes(name) === true && !END_TO_END.has(name)) continue;
     if (statements?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true) continue;
+    if (trace !== undefined && (name === 'traceparent' || name === 'tracestate')) continue;
     if (gathered && name === 'cookie') {
       cookie = cookie === '' ? value : `${cookie}; ${value}`;
       continue;
@@ -129,6 +132,7 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     'x-request-id',
     requestId,
   );
+  if (trace !== undefined) sent.push(...trace);
   return sent;
 }
 

@@ -29,6 +29,8 @@ export interface IntrospectionTrace {
   readonly from: 'hit' | 'miss' | 'coalesced' | 'failed';
   /** Milliseconds waited; 0 for a hit. */
   readonly ms: number;
+  /** When the wait began, in monotonic milliseconds; undefined for a hit. */
+  readonly since?: number;
 }
 
 /** An introspection's result, or why there is none. Trouble is a value: nothing here throws or rejects. */
@@ -180,11 +182,11 @@ export function createIntrospector(
           return {
             ok: true,
             answer: landing.answer,
-            trace: { from: running === undefined ? 'miss' : 'coalesced', ms },
+            trace: { from: running === undefined ? 'miss' : 'coalesced', ms, since: started },
           };
         }
         const retryAfter = Math.max(1, Math.ceil(landing.retryAfter / 1000));
-        return { ok: false, cause: landing.cause, retryAfter, trace: { from: 'failed', ms } };
+        return { ok: false, cause: landing.cause, retryAfter, trace: { from: 'failed', ms, since: started } };
       });
     },
 

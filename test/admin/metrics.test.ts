@@ -169,6 +169,7 @@ t.test('nobody can make series: not with methods, hosts, paths, tokens or status
 const ENTRY: AuditEntry = {
   entrance: 'proxy',
   requestId: 'r',
+  traceId: undefined,
   peer: '127.0.0.1',
   method: 'GET',
   host: 'a',

@@ -75,6 +75,8 @@ t.test('every leaf has a description, and a default unless it is optional or req
     'introspection.cache.shared.url',
     'forward.tls.ca',
     'admin.tokenFile',
+    'tracing.endpoint',
+    'tracing.serviceName',
   ]);
   t.end();
 });

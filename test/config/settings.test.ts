@@ -69,6 +69,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       maxEventLoopDelay: 100,
       drainTimeout: 30_000,
     },
+    tracing: { sample: 1 },
     reload: { watch: true, poll: 30_000 },
     decisions: {
       prefix: '/decisions',
@@ -111,6 +112,29 @@ t.test('JSON is read as well', (t) => {
   const text = JSON.stringify({ rules: ['/r'], introspection: { url: 'http://h/' } });
   const { settings } = loadSettings(join(t.testdir({ 's.json': text }), 's.json'), {});
   t.same(settings?.rules, ['/r'], 'absolute paths stay');
+  t.end();
+});
+
+t.test('tracing is on where the file or the variables of OpenTelemetry name a collector', (t) => {
+  const file = (tracing: string) =>
+    join(t.testdir({ 's.yaml': `${MINIMAL}${tracing === '' ? '' : `tracing: ${tracing}\n`}` }), 's.yaml');
+  const endpoint = (tracing: string, environment: Record<string, string>) => {
+    const { settings, findings } = loadSettings(file(tracing), environment);
+    return settings === undefined ? findings[0]?.message : settings.tracing.endpoint;
+  };
+  const base = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318/' };
+  const exact = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://d/traces' };
+  const off = { OTEL_SDK_DISABLED: 'true' };
+  t.equal(endpoint('', {}), undefined);
+  t.equal(endpoint('', base), 'http://c:4318/v1/traces');
+  t.equal(endpoint('', { ...base, ...exact }), 'http://d/traces');
+  t.equal(endpoint('', { ...base, ...off }), undefined);
+  t.equal(endpoint('{ endpoint: "http://e/x" }', { ...base, ...exact, ...off }), 'http://e/x');
+  t.equal(
+    endpoint('', { OTEL_EXPORTER_OTLP_ENDPOINT: 'c:4318' }),
+    'OTEL_EXPORTER_OTLP_ENDPOINT must be an http or https URL',
+  );
+  t.equal(endpoint('{ endpoint: "e" }', {}), 'tracing.endpoint must be an http or https URL');
   t.end();
 });
 
