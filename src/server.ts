@@ -43,7 +43,7 @@ export interface ProxyListener {
   cut(): void;
 }
 
-/** How often Node looks for connections whose head is late, in milliseconds. */
+/** How often Node looks for connections whose head is late, in milliseconds, where they may take longer than that. */
 const CONNECTION_CHECK = 1_000;
 /** A connection is renewed after so many requests, so that load balancers can move it. */
 const REQUESTS_PER_CONNECTION = 100_000;
@@ -149,7 +149,7 @@ function listener(options: GatewayOptions): object {
   const limits = {
     maxHeaderSize: options.maxHeaderBytes,
     headersTimeout: options.headersTimeout,
-    connectionsCheckingInterval: CONNECTION_CHECK,
+    connectionsCheckingInterval: Math.min(CONNECTION_CHECK, options.headersTimeout || CONNECTION_CHECK),
     // A missing Host gets the error table's answer instead of Node's empty one.
     requireHostHeader: false,
     insecureHTTPParser: false,

@@ -13,9 +13,9 @@ export interface Issuer {
   readonly keys: JWK[];
   /** Answers in place of the key set while set. */
   fault: ((response: ServerResponse) => void) | undefined;
-  /** Makes a key and, unless told otherwise, publishes it. */
+  /** Makes a key and, unless told otherwise, publishes it; ES256 by default, because RSA keys take their time. */
   makeKey(kid: string, algorithm?: string, published?: boolean): Promise<CryptoKey>;
-  /** Signs a token that lives for ten minutes from `now` on. */
+  /** Signs a token that lives for ten minutes from `now` on; with the algorithm that the key was made for by default. */
   sign(
     key: CryptoKey,
     kid: string,
@@ -46,12 +46,17 @@ export async function startIssuer(now: () => number = () => Date.now() / 1000): 
     reads: () => reads,
     keys,
     fault: undefined,
-    async makeKey(kid, algorithm = 'RS256', published = true) {
+    async makeKey(kid, algorithm = 'ES256', published = true) {
       const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
       if (published) keys.push({ ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' });
       return privateKey as CryptoKey;
     },
-    sign: (key, kid, claims, { alg = 'RS256', typ = 'at+jwt' } = {}) =>
+    sign: (
+      key,
+      kid,
+      claims,
+      { alg = key.algorithm.name === 'ECDSA' ? 'ES256' : 'RS256', typ = 'at+jwt' } = {},
+    ) =>
       new SignJWT({ exp: Math.floor(now()) + 600, ...claims })
         .setProtectedHeader({ alg, kid, typ })
         .sign(key),

@@ -69,7 +69,8 @@ export function drain(message: IncomingMessage, done?: () => void): void {
     return;
   }
   let left = DRAIN_BYTES;
-  const timer = setTimeout(() => abandon(message), DRAIN_TIME);
+  // A connection that is gone tells a message nothing once its answer is out: the timer must not hold up an exit.
+  const timer = setTimeout(() => abandon(message), DRAIN_TIME).unref();
   message.on('data', (chunk: Buffer) => {
     left -= chunk.length;
     // Ended now, the connection would be reset before the client has read its answer.

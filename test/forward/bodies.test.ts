@@ -6,6 +6,9 @@ import { startTestGateway, type TestGatewayOptions } from '../gateway.js';
 import { open, parseAnswers, sendRaw } from '../wire.js';
 import { converse, FORWARD_RULES, request, startRawUpstream, until } from './raw.js';
 
+// Each has a gateway of its own and waits most of its time.
+t.jobs = 4;
+
 const START: TestGatewayOptions = { rules: FORWARD_RULES };
 const EVERY_BYTE = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
 

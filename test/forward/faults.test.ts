@@ -4,6 +4,9 @@ import { type Scope, startTestGateway, type TestGateway } from '../gateway.js';
 import { sendRaw } from '../wire.js';
 import { converse, FORWARD_RULES, type RawUpstream, request, startRawUpstream, until } from './raw.js';
 
+// Each has a gateway of its own and waits most of its time.
+t.jobs = 4;
+
 /**
  * What an upstream says, and whether it then ends the connection, and how. A `|` parts what must arrive by itself:
  * a reader that finds bytes and a reset in one look takes the reset for an end.

@@ -4,7 +4,11 @@ import type { Socket } from 'node:net';
 import t from 'tap';
 import { type Scope, startTestGateway, type TestGateway } from '../gateway.js';
 import { open, sendRaw } from '../wire.js';
+import { dawdler, leave } from './aborts.js';
 import { FORWARD_RULES, request, startRawUpstream, until } from './raw.js';
+
+// Each has a gateway of its own and waits most of its time.
+t.jobs = 4;
 
 /** A gateway before an upstream whose answers the test writes as it goes. */
 async function streaming(
@@ -159,11 +163,14 @@ t.test('a request that waits for a free connection is bounded, and cancelled lik
 t.test('hundreds of clients that dawdle do not keep a good one waiting', async (t) => {
   const gate = await startTestGateway(t, {
     rules: FORWARD_RULES,
-    settings: { server: { headersTimeout: '1s', bodyIdleTimeout: '1s' }, forward: { connections: 1_000 } },
+    settings: {
+      server: { headersTimeout: '400ms', bodyIdleTimeout: '400ms' },
+      forward: { connections: 1_000 },
+    },
   });
   const slow: Socket[] = [];
-  for (let i = 0; i < 250; i++) {
-    const [header, body] = [await open(gate.port), await open(gate.port)];
+  for (let i = 0; i < 100; i++) {
+    const [header, body] = await Promise.all([open(gate.port), open(gate.port)]);
     header.resume().write('GET / HTTP/1.1\r\nHost: gate.example\r\nX-Slow: ');
     body.resume().write(request('POST /', ['Content-Length: 1000'], 'a'));
     slow.push(header, body);
@@ -192,4 +199,24 @@ t.test('hundreds of clients that dawdle do not keep a good one waiting', async (
   clearInterval(dawdle);
   await Promise.all(slow.map((socket) => socket.closed || once(socket, 'close')));
   t.pass('and bodies that stall');
+});
+
+t.test('hundreds of clients leave at random moments, and nothing stays behind', async (t) => {
+  const slow = dawdler(1);
+  const gate = await startTestGateway(t, {
+    rules: FORWARD_RULES,
+    respond: (message, response) =>
+      message.url === '/good' ? response.end('good') : slow(message, response),
+  });
+  await leave(gate.port, 200, 20, 120, 2);
+  await until(() => gate.upstream.received.every(({ message }) => message.destroyed));
+  t.ok(
+    gate.upstream.received.length > 20,
+    `${gate.upstream.received.length} of them had reached the upstream`,
+  );
+  await until(() => gate.upstream.sockets.size === 0);
+  t.pass('no connection to the upstream is open');
+  t.equal((await sendRaw(gate.port, request('GET /good'))).answers[0]?.body.toString(), 'good');
+  const crashes = gate.log.filter(({ msg }) => msg === 'request failed');
+  t.same(crashes, []);
 });

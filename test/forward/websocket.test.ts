@@ -8,6 +8,9 @@ import { type Scope, startTestGateway, type TestGateway, type TestGatewayOptions
 import { sendRaw } from '../wire.js';
 import { FORWARD_RULES, request, until } from './raw.js';
 
+// Each has a gateway of its own and waits most of its time.
+t.jobs = 4;
+
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 const HANDSHAKE = [
   'Connection: Upgrade',

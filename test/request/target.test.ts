@@ -5,6 +5,7 @@ import { readFields } from '../../src/request/fields.js';
 import { canonicalPath, canonicalTarget, MARK, readings, type Target } from '../../src/request/target.js';
 import { startTestGateway } from '../gateway.js';
 import { noRemote } from '../remote.js';
+import { runs } from '../rules/patterns.js';
 import { vectors } from '../vectors.js';
 import { sendRaw } from '../wire.js';
 
@@ -152,7 +153,7 @@ t.test('a canonical path is its own canonical path', async () => {
       t.equal(((twice as { marks: number }).marks | once.marks) ^ once.marks, 0, 'no new marks');
       t.notOk('unmerged' in twice);
     }),
-    { numRuns: 5000 },
+    { numRuns: runs(1_500) },
   );
 });
 
@@ -163,7 +164,7 @@ t.test('a canonical path is what WHATWG URL makes of it', async (t) => {
       if ('refused' in canonical) return true;
       return new URL(`http://h${canonical.path}`).pathname === canonical.path;
     }),
-    { numRuns: 5000 },
+    { numRuns: runs(1_500) },
   );
   t.end();
 });
@@ -181,7 +182,7 @@ t.test(
           !/%(?![0-9A-F]{2})|%2[EeD]|%5[Cc]|%00|%3F|%23/.test(canonical.path)
         );
       }),
-      { numRuns: 5000 },
+      { numRuns: runs(1_500) },
     );
     t.end();
   },
@@ -217,7 +218,7 @@ t.test(
           reading === undefined ? false : table.find('h', 'GET', reading) === decision.rule,
         );
       }),
-      { numRuns: 5000 },
+      { numRuns: runs(1_500) },
     );
     const allowed = (path: string): boolean => {
       const decision = decide(table, 'GET', canonicalTarget(path, 'h') as Target, fields, services);

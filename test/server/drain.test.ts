@@ -45,7 +45,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   const late = performance.now() + 20_000;
   while (!(await condition())) {
     if (performance.now() > late) throw new Error('it never came to that');
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

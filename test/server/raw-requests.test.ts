@@ -17,10 +17,12 @@ interface Case {
   };
 }
 
+const LAST = 'DELETE /last HTTP/1.1\r\nHost: gate.example\r\n\r\n';
+
 const { cases } = vectors('raw-requests') as { cases: Case[] };
 
 t.test('every raw request of the vectors through a real socket', { jobs: 1 }, async (t) => {
-  const gate = await startTestGateway(t, { settings: { server: { headersTimeout: '1s' } } });
+  const gate = await startTestGateway(t, { settings: { server: { headersTimeout: '200ms' } } });
   for (const { id, category, note, raw_b64, expect } of cases) {
     await t.test(`${id} ${category}: ${note}`, async (t) => {
       const { received } = gate.upstream;
@@ -28,16 +30,20 @@ t.test('every raw request of the vectors through a real socket', { jobs: 1 }, as
       gate.endpoint.asked.length = 0;
       const raw = Buffer.from(raw_b64, 'base64');
       const methods = raw.toString('latin1').match(/^[A-Z]+(?= \S+ HTTP\/1\.1\r$)/gm) ?? [];
-      const forwardsAll = expect.action === 'forward';
+      const forwards = expect.action === 'forward';
+      // Of what looks like more requests than there are, the answers would come before that of a last one.
+      const disguised = forwards && note.includes('looks like a request');
       const result = await sendRaw(gate.port, raw, {
-        answers: forwardsAll ? methods.length : 1,
-        methods,
+        answers: forwards ? methods.length : 1,
+        methods: disguised ? [] : methods,
+        ...(disguised && { afterwards: LAST }),
         end: category === 'chunked' && note.includes('then close'),
         timeout: 3_500,
       });
 
       const whole = received.filter(({ complete }) => complete);
       const statuses = result.answers.map(({ status }) => status);
+      if (disguised) t.equal(statuses.pop(), 404, 'the last one is answered as itself');
       t.ok(whole.length <= expect.max_upstream_requests, `${whole.length} requests reached the upstream`);
       t.ok(
         received.every(({ headers }) => headers.authorization !== undefined || headers.via !== undefined),

@@ -30,9 +30,8 @@ for (const httpbin of ['node', 'python'] as const) {
   });
 }
 
-t.test('the certificate holds for every host, and not without its authority', async (t) => {
+t.test('the certificate, the token endpoint, and the end of it all', async (t) => {
   const stack = await startStack();
-  t.teardown(() => stack.close());
   for (const url of [stack.urls.httpbin, stack.urls.function, stack.urls.oauth2]) {
     const answer = answered(await shell(`curl -si --cacert ${stack.caFile} ${url}/`));
     t.ok(answer.status >= 200);
@@ -43,23 +42,17 @@ t.test('the certificate holds for every host, and not without its authority', as
   });
   await body.dump();
   t.equal(statusCode, 401);
-});
 
-t.test('the token endpoint behind the gateway is the one behind it', async (t) => {
-  const stack = await startStack();
-  t.teardown(() => stack.close());
   const token = await stack.token('read write');
-  const { statusCode, body } = await request(`${stack.urls.httpbin}/headers`, {
+  const answer = await request(`${stack.urls.httpbin}/headers`, {
     dispatcher: stack.dispatcher,
     headers: { authorization: `Bearer ${token}` },
   });
-  t.equal(statusCode, 200);
-  t.match(await body.json(), { headers: { Host: String } });
+  t.equal(answer.statusCode, 200, 'the token endpoint behind the gateway is the one behind it');
+  t.match(await answer.body.json(), { headers: { Host: String } });
   t.equal(stack.authorizationServer.introspections.filter((each) => each.token === token).length, 1);
-});
 
-t.test('nothing of the stack is left when it is closed', async (t) => {
-  const stack = await startStack();
+  // Nothing of the stack is left when it is closed.
   await stack.close();
   for (const url of [
     stack.urls.admin,

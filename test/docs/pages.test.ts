@@ -1,0 +1,88 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import t from 'tap';
+import { leaves } from '../../src/config/schema.js';
+import { handlers } from '../../src/handlers/table.js';
+import { mutators } from '../../src/mutators/table.js';
+import { ruleSchema, specSchema } from '../../src/rules/schema.js';
+import { root } from '../root.js';
+import { auditPage } from './audit.js';
+import { pages } from './page.js';
+import { settingsPage } from './settings.js';
+
+const all = pages();
+
+for (const page of all) {
+  t.test(`every link of ${page.path} leads somewhere`, (t) => {
+    for (const { target, line } of page.links) {
+      const where = `${page.path}:${line}: ${target}`;
+      if (/^https:\/\//.test(target)) {
+        t.ok(URL.canParse(target), where);
+        continue;
+      }
+      t.notMatch(target, /^[a-z]+:/, `${where}: only https`);
+      const [file = '', fragment] = target.split('#');
+      const path = file === '' ? page.path : normalize(join(dirname(page.path), file));
+      t.ok(existsSync(join(root, path)), where);
+      const goal = all.find((other) => other.path === path);
+      if (fragment !== undefined) t.ok(goal?.anchors.has(fragment), `${where}: the heading is there`);
+    }
+    t.end();
+  });
+}
+
+t.test('every page of docs/ is linked from the README', (t) => {
+  const linked = new Set(
+    all.find(({ path }) => path === 'README.md')?.links.map(({ target }) => target.split('#')[0]),
+  );
+  for (const { path } of all) if (path.startsWith('docs/')) t.ok(linked.has(path), path);
+  t.end();
+});
+
+t.test('docs/audit.md is made from the schema of the audit line', (t) => {
+  t.equal(readFileSync(join(root, 'docs/audit.md'), 'utf8'), auditPage(), 'renew with: npm run docs');
+  t.end();
+});
+
+t.test('docs/settings.md is what the schema says', (t) => {
+  t.equal(readFileSync(join(root, 'docs/settings.md'), 'utf8'), settingsPage(), 'else run `npm run docs`');
+  t.end();
+});
+
+t.test('every setting has a row of four cells', (t) => {
+  const page = settingsPage();
+  for (const { path } of leaves()) {
+    const rows = page.split('\n').filter((line) => line.startsWith(`| \`${path.join('.')}\` |`));
+    t.equal(rows.length, 1, path.join('.'));
+    t.equal(rows[0]?.split(/(?<!\\)\|/).length, 6, `${path.join('.')}: no cell is torn`);
+  }
+  t.end();
+});
+
+const rulesPage = readFileSync(join(root, 'docs/rules.md'), 'utf8');
+
+t.test('docs/rules.md names every field of an APIRule', (t) => {
+  for (const field of Object.keys(specSchema.properties)) t.match(rulesPage, `| \`spec.${field}\` |`);
+  for (const field of Object.keys(ruleSchema.properties)) t.match(rulesPage, `| \`${field}\` |`);
+  for (const field of Object.keys(ruleSchema.properties.scopegate.properties))
+    t.match(rulesPage, `| \`${field}\` |`);
+  t.end();
+});
+
+t.test('docs/rules.md names every handler and every field of its config', (t) => {
+  for (const [name, { schema }] of handlers) {
+    t.match(rulesPage, `| \`${name}\` |`);
+    for (const field of Object.keys((schema.properties ?? {}) as object))
+      t.match(rulesPage, `\`${field}\``, `${name}: ${field}`);
+  }
+  t.end();
+});
+
+t.test('docs/rules.md names every mutator and every field of its config', (t) => {
+  for (const [name, { schema }] of mutators) {
+    t.match(rulesPage, `| \`${name}\` |`);
+    for (const field of Object.keys((schema.properties ?? {}) as object))
+      t.match(rulesPage, `\`${field}\``, `${name}: ${field}`);
+  }
+  t.end();
+});
