@@ -6,6 +6,7 @@ import type { AccessStrategy, Attempt, Outcome, Services, Subject } from './hand
 import type { IntrospectionTrace } from './introspection/introspector.js';
 import { type MutatorChain, mutate } from './mutators/chain.js';
 import type { Fields } from './request/fields.js';
+import type { Peer } from './request/peer.js';
 import { MARK, readings, type Target } from './request/target.js';
 import { withoutParameter } from './request/token.js';
 
@@ -100,6 +101,8 @@ export interface Allowed {
   readonly query?: string;
   readonly subject: Subject;
   readonly introspection?: IntrospectionTrace;
+  /** The nonce for the client's next DPoP proof, for the answer (RFC 9449 §8.2). */
+  readonly nonce?: string;
   /** What the rule's mutators made of the request; undefined where it has none, or nothing is forwarded. */
   readonly mutations?: Mutations;
 }
@@ -120,6 +123,8 @@ export interface Denied {
  * cannot disagree. Synchronous unless the authorization server must be asked.
  *
  * @param method exactly as received: methods are case-sensitive (RFC 9110 §9.1)
+ * @param peer who sent it; undefined where nobody did
+ * @param scheme of a request that a proxy describes, with the host that is in `fields`
  */
 export function decide(
   table: RuleTable,
@@ -127,6 +132,8 @@ export function decide(
   target: Target,
   fields: Fields,
   services: Services,
+  peer?: Peer,
+  scheme?: string,
 ): Decision | Promise<Decision> {
   const found = table.find(target.host, method, target.path);
   let path = target.path;
@@ -138,7 +145,7 @@ export function decide(
   if (found === undefined) {
     return { allowed: false, denial: denial('no_rule', 'no rule for this host, method and path') };
   }
-  return attempt(table, found, path, { method, target, fields }, services, 0);
+  return attempt(table, found, path, { method, target, fields, peer, scheme }, services, 0);
 }
 
 /**
@@ -204,21 +211,21 @@ function attempt(
     passed = outcome.denial ?? passed;
   }
   const scopes = rule.strategies.flatMap((strategy) => strategy.requiredScopes);
-  return {
-    allowed: false,
-    rule,
-    denial: referred(
-      passed ?? denial('no_token', 'the request carries no bearer token', { scopes }),
-      table,
-      request,
-    ),
-  };
+  const refused = passed ?? denial('no_token', 'the request carries no bearer token', { scopes });
+  return { allowed: false, rule, denial: referred(refused, table, rule, request) };
 }
 
-/** The refusal, which tells the client where it learns how to get a token (RFC 9728 §5.1), where that is published. */
-function referred(refused: Denial, { resources }: RuleTable, { target }: Attempt): Denial {
+/** The refusal, with what the rule and the table add to its challenge. */
+function referred(refused: Denial, { resources }: RuleTable, rule: Rule, { target }: Attempt): Denial {
+  const dpop = rule.strategies.find(({ binding }) => binding?.dpop !== undefined)?.binding?.dpop;
+  // Tells the client where it learns how to get a token (RFC 9728 §5.1).
   const metadata = resources?.metadataOf(target.host, target.path);
-  return metadata === undefined ? refused : { ...refused, resourceMetadata: metadata };
+  if (dpop === undefined && metadata === undefined) return refused;
+  return {
+    ...refused,
+    ...(dpop === undefined ? {} : { dpop }),
+    ...(metadata === undefined ? {} : { resourceMetadata: metadata }),
+  };
 }
 
 /** @param decider the index of the strategy whose outcome it is */
@@ -233,13 +240,14 @@ function conclude(
 ): Decision | Promise<Decision> {
   if (outcome.kind === 'deny') {
     const { kind: _, ...rest } = outcome;
-    return { allowed: false, rule, ...rest, denial: referred(rest.denial, table, request) };
+    return { allowed: false, rule, ...rest, denial: referred(rest.denial, table, rule, request) };
   }
-  const { subject, introspection } = outcome;
+  const { subject, introspection, nonce } = outcome;
   let allowed: Allowed =
     introspection === undefined
       ? { allowed: true, rule, path, subject }
       : { allowed: true, rule, path, subject, introspection };
+  if (nonce !== undefined) allowed = { ...allowed, nonce };
   const source = rule.strategies[decider]?.tokenSource;
   if (source !== undefined && 'query_parameter' in source) {
     allowed = { ...allowed, query: withoutParameter(request.target.query, source.query_parameter) };

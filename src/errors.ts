@@ -9,12 +9,14 @@ export interface ErrorRow {
   readonly status: string;
   /** One sentence for a person. */
   readonly message: string;
-  /** The Bearer challenge's error code (RFC 6750 §3.1, RFC 9470 §3), where the refusal has one. */
+  /** The challenge's error code (RFC 6750 §3.1, RFC 9449 §12.2, RFC 9470 §3), where the refusal has one. */
   readonly oauth?:
     | 'invalid_request'
     | 'invalid_token'
     | 'insufficient_scope'
-    | 'insufficient_user_authentication';
+    | 'insufficient_user_authentication'
+    | 'invalid_dpop_proof'
+    | 'use_dpop_nonce';
   /** Whether the answer carries `WWW-Authenticate`. */
   readonly challenge?: true;
   /** Whether the connection cannot be trusted afterwards and is closed (RFC 9112 §9.6, §11.2). */
@@ -107,6 +109,20 @@ export const ERRORS = {
     oauth: 'invalid_token',
     challenge: true,
   },
+  invalid_dpop_proof: {
+    code: 401,
+    status: 'Unauthorized',
+    message: 'The request does not prove that it has the key of the token',
+    oauth: 'invalid_dpop_proof',
+    challenge: true,
+  },
+  use_dpop_nonce: {
+    code: 401,
+    status: 'Unauthorized',
+    message: 'The proof must hold a nonce of this gateway',
+    oauth: 'use_dpop_nonce',
+    challenge: true,
+  },
   insufficient_scope: {
     code: 403,
     status: 'Forbidden',
@@ -155,6 +171,14 @@ export const ERRORS = {
 /** A row's stable name. */
 export type ErrorName = keyof typeof ERRORS;
 
+/** What a client has to know to use DPoP. */
+export interface DpopChallenge {
+  /** Signature algorithms, with spaces between. */
+  readonly algorithms: string;
+  /** Whether the scheme Bearer is of no use. */
+  readonly alone: boolean;
+}
+
 /** A refusal: a row of the table with what this one request adds to it. */
 export interface Denial {
   readonly error: ErrorName;
@@ -162,6 +186,12 @@ export interface Denial {
   readonly reason: string;
   /** The scopes the resource requires, for the challenge's `scope` attribute (RFC 6750 §3). */
   readonly scopes?: readonly string[];
+  /** That DPoP is served here, for the challenge (RFC 9449 §7.1). */
+  readonly dpop?: DpopChallenge;
+  /** The scheme of the credential that is refused, where it is not Bearer. */
+  readonly scheme?: 'DPoP';
+  /** The nonce for the client's next proof, for `DPoP-Nonce` (RFC 9449 §9). */
+  readonly nonce?: string;
   /** The URL of the resource's metadata, for the challenge's `resource_metadata` attribute (RFC 9728 §5.1). */
   readonly resourceMetadata?: string;
   /** Seconds to wait, for `Retry-After` (RFC 9110 §10.2.3). */
@@ -181,27 +211,37 @@ export function errorBody(refused: Denial): string {
 
 /**
  * The value of `WWW-Authenticate` for a refusal, or undefined where it has none.
- * One challenge, each attribute at most once (RFC 6750 §3); no error code where the request carried no
- * credential (RFC 6750 §3.1).
+ * One challenge a scheme, each attribute at most once (RFC 6750 §3); the error code stands in the challenge of the
+ * scheme that was used, and there is none where the request carried no credential (RFC 6750 §3.1).
  *
  * @param realm the protection space's name (RFC 9110 §11.5)
  */
 export function challenge(refused: Denial, realm: string): string | undefined {
   const row: ErrorRow = ERRORS[refused.error];
   if (row.challenge === undefined) return undefined;
-  let value = `Bearer realm="${quotable(realm)}"`;
-  if (row.oauth !== undefined) {
-    value += `, error="${row.oauth}", error_description="${quotable(refused.reason)}"`;
-  }
-  const scope = refused.scopes
+  const { dpop, scheme } = refused;
+  const name = `realm="${quotable(realm)}"`;
+  const reason =
+    row.oauth === undefined ? '' : `, error="${row.oauth}", error_description="${quotable(refused.reason)}"`;
+  const wanted = attributes(refused);
+  if (dpop === undefined) return `Bearer ${name}${reason}${wanted}`;
+  const algorithms = `, algs="${quotable(dpop.algorithms)}"`;
+  if (scheme === 'DPoP') return `DPoP ${name}${reason}${wanted}${algorithms}`;
+  const proof = `DPoP ${name}${wanted}${algorithms}`;
+  if (reason !== '') return `Bearer ${name}${reason}${wanted}, ${proof}`;
+  return dpop.alone ? proof : `${proof}, Bearer ${name}${wanted}`;
+}
+
+/** What the client has to come with, and where it learns how to get it. */
+function attributes({ scopes, resourceMetadata }: Denial): string {
+  const scope = scopes
     ?.map(scopeToken)
     .filter((token) => token !== '')
     .join(' ');
-  if (scope !== undefined && scope !== '') value += `, scope="${scope}"`;
-  if (refused.resourceMetadata !== undefined) {
-    value += `, resource_metadata="${quotable(refused.resourceMetadata)}"`;
-  }
-  return value;
+  return (
+    (scope === undefined || scope === '' ? '' : `, scope="${scope}"`) +
+    (resourceMetadata === undefined ? '' : `, resource_metadata="${quotable(resourceMetadata)}"`)
+  );
 }
 
 /** Leaves what RFC 6750 §3 allows in error_description: %x20-21 / %x23-5B / %x5D-7E. */

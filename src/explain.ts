@@ -149,6 +149,7 @@ function answering(token: TokenClaims): Services {
           : { subject, sub: subject, identity: { id: subject }, extra: answer.claims },
       ),
     }),
+    proof: 'assumed',
     forwards: false,
     now: () => Date.now() / 1000,
   };

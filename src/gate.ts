@@ -149,7 +149,7 @@ class Visit {
         this.#answerPreflight(arrival, asked);
         return;
       }
-      const decision = decide(table, message.method ?? '', target, fields, services);
+      const decision = decide(table, message.method ?? '', target, fields, services, this.#account.peer);
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(arrival, settled),
@@ -241,6 +241,7 @@ class Visit {
         upstream: decision.rule.upstream,
         path: decision.path + (decision.query ?? arrival.target.query),
         isPrivate: decision.query !== undefined,
+        nonce: decision.nonce,
         timeout: decision.rule.timeout,
         statements: this.#table?.statements,
         mutations: decision.mutations,

@@ -8,7 +8,8 @@ import { createAdmin, type LastReload } from './admin/server.js';
 import { Admission, watchLoop } from './admission.js';
 import { type AuditEntry, createAudit, createShedAudit, type Entrance } from './audit.js';
 import { type Clock, systemClock } from './clock.js';
-import type { Listener, ListenerTls, Settings } from './config/settings.js';
+import type { Secret } from './config/secret.js';
+import type { Listener, ListenerTls, ProofSettings, Settings } from './config/settings.js';
 import { traceOf } from './crash.js';
 import type { RuleTable } from './decide.js';
 import { createDecisions } from './decisions/endpoint.js';
@@ -24,6 +25,7 @@ import { createMetrics } from './metrics.js';
 import { signingKeys } from './mutators/chain.js';
 import { rulesJson, statusJson } from './overview.js';
 import { prettyLog } from './pretty.js';
+import { createProver, type ProofOptions } from './proof/prover.js';
 import { createRemote } from './remote/create.js';
 import { peerReader } from './request/peer.js';
 import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
@@ -159,7 +161,12 @@ export async function startGateway(
   });
   const common = {
     rules: () => rules,
-    services: { introspect: introspector.introspect, ...remote, now: clock.wall },
+    services: {
+      introspect: introspector.introspect,
+      ...remote,
+      proof: createProver(proofOptions(settings.proof), clock.wall),
+      now: clock.wall,
+    },
     admit,
     audit,
     tracing,
@@ -320,6 +327,40 @@ function tell(log: Logger, { ok, version, findings }: ReloadState): void {
 function lastReload({ ok, at, findings }: ReloadState): LastReload {
   const errors = findings.filter(({ level }) => level === 'error').length;
   return { ok, at: new Date(at * 1000).toISOString(), errors };
+}
+
+/** One of this process where the settings give none. */
+function nonceSecret(shared: Secret | undefined): () => string {
+  if (shared !== undefined) return () => shared.reveal();
+  const own = randomBytes(32).toString('base64url');
+  return () => own;
+}
+
+/** Times in seconds. */
+function proofOptions({ dpop, certificateField: field }: ProofSettings): ProofOptions {
+  const { enabled, algorithms, maxAge, leeway, maxProofs, maxProofsPerKey, nonce } = dpop;
+  return {
+    ...(field === 'none' ? {} : { certificateField: field }),
+    ...(enabled
+      ? {
+          dpop: {
+            algorithms,
+            maxAge: maxAge / 1000,
+            leeway: leeway / 1000,
+            maxProofs,
+            maxPerKey: maxProofsPerKey,
+            ...(nonce.required
+              ? {
+                  nonce: {
+                    secret: nonceSecret(nonce.secret),
+                    lifetime: nonce.lifetime / 1000,
+                  },
+                }
+              : {}),
+          },
+        }
+      : {}),
+  };
 }
 
 function readTls(tls: ListenerTls): GatewayTls {

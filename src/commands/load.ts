@@ -51,6 +51,7 @@ export function handlerDefaults(settings: Settings): HandlerDefaults {
     scopeStrategy,
     endpoint: { url, headers, auth: clientAuth(settings) },
     leeway: leeway / 1000,
+    ...(settings.proof.dpop.enabled ? { dpopAlgorithms: settings.proof.dpop.algorithms } : {}),
   };
 }
 

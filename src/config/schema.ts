@@ -1,3 +1,5 @@
+import { CERTIFICATE_FIELDS } from '../proof/certificate.js';
+import { PROOF_ALGORITHMS } from '../proof/dpop.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from './duration.js';
 
 /**
@@ -214,6 +216,35 @@ export const settingsSchema: SettingSchema = {
         },
         ['url'],
       ),
+      proof: section('How clients prove that they have the key a token is bound to (`cnf`).', {
+        dpop: section('DPoP (RFC 9449).', {
+          enabled: flag(
+            'Take tokens with the scheme DPoP, and verify their proofs. Off: a token that is bound in this way is refused.',
+            false,
+          ),
+          algorithms: list('Signature algorithms of proofs.', PROOF_ALGORITHMS),
+          maxAge: limit('How old a proof may be.', '60s'),
+          leeway: duration('How far the clock of a client may be ahead.', '5s'),
+          maxProofs: integer(
+            'Most proofs remembered, so that none is used twice; when they are that many, requests get 503.',
+            100_000,
+            1,
+          ),
+          maxProofsPerKey: integer('Most proofs remembered of one key; one more is refused.', 10_000, 1),
+          nonce: section('Nonces of the gateway, which proofs must then hold (RFC 9449 section 9).', {
+            required: flag('Refuse proofs without one.', false),
+            lifetime: limit('How long a nonce is the newest; the one before it is taken as well.', '5m'),
+            secretFile: text(
+              'File with a secret of 32 bytes at least that gateways share which serve the same clients. Absent: one of its own, made at start.',
+            ),
+          }),
+        }),
+        certificateField: choice(
+          'Where a TLS terminator in trustedProxies passes the certificate of its client, for tokens that are bound to one (RFC 8705): client-cert (RFC 9440), x-forwarded-client-cert (Envoy, Istio), x-forwarded-tls-client-cert (Traefik), x-ssl-client-cert (nginx, escaped PEM). none: only what the client of a connection has shown itself.',
+          ['none', ...CERTIFICATE_FIELDS],
+          'none',
+        ),
+      }),
       matching: section('How a request finds its rule.', {
         overlap: choice(
           'error: two rules that match one request are refused. specific: a rule whose paths are proved to lie inside those of another one wins there.',

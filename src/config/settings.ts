@@ -5,6 +5,8 @@ import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import type { ScopeStrategyName } from '../handlers/strategy.js';
 import { OWN_FIELDS } from '../introspection/fields.js';
+import type { CertificateField } from '../proof/certificate.js';
+import { PROOF_ALGORITHMS } from '../proof/dpop.js';
 import { readNetwork } from '../request/peer.js';
 import { identifierProblem, metadataUrl, type ResourceSettings } from '../rules/resource.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
@@ -30,6 +32,7 @@ export interface Settings {
   readonly trustedProxies: readonly string[];
   readonly resources: readonly ResourceSettings[];
   readonly introspection: IntrospectionSettings;
+  readonly proof: ProofSettings;
   readonly matching: { readonly overlap: 'error' | 'specific' };
   readonly forward: ForwardSettings;
   readonly server: ServerSettings;
@@ -102,6 +105,20 @@ export type ClientAuth =
   | { readonly method: 'basic' | 'post'; readonly clientId: string; readonly clientSecret: Secret }
   | { readonly method: 'bearer'; readonly token: Secret };
 
+/** How clients prove that they have the key a token is bound to. */
+export interface ProofSettings {
+  readonly dpop: {
+    readonly enabled: boolean;
+    readonly algorithms: readonly string[];
+    readonly maxAge: number;
+    readonly leeway: number;
+    readonly maxProofs: number;
+    readonly maxProofsPerKey: number;
+    readonly nonce: { readonly required: boolean; readonly lifetime: number; readonly secret?: Secret };
+  };
+  readonly certificateField: CertificateField | 'none';
+}
+
 /** How requests are forwarded. */
 export interface ForwardSettings {
   readonly timeout: number;
@@ -166,7 +183,12 @@ export function loadSettings(
   return findings.some(({ level }) => level === 'error') ? { findings } : { settings, findings };
 }
 
-type RawSettings = Omit<Settings, 'file' | 'introspection' | 'admin'> & {
+type RawSettings = Omit<Settings, 'file' | 'introspection' | 'admin' | 'proof'> & {
+  readonly proof: Omit<ProofSettings, 'dpop'> & {
+    readonly dpop: Omit<ProofSettings['dpop'], 'nonce'> & {
+      readonly nonce: { readonly required: boolean; readonly lifetime: number; readonly secretFile?: string };
+    };
+  };
   readonly admin: { readonly hosts: readonly string[]; readonly tokenFile?: string };
   readonly introspection: Omit<IntrospectionSettings, 'clientAuth'> & { readonly clientAuth: RawClientAuth };
 };
@@ -238,6 +260,7 @@ class Loader {
         tls: this.#files(['introspection', 'tls'], raw.introspection.tls, ['ca']),
         clientAuth: this.#clientAuth(raw.introspection.clientAuth),
       },
+      proof: this.#proof(raw.proof),
       admin: this.#admin(raw.admin),
       tracing: this.#tracing(raw.tracing),
       forward: { ...raw.forward, tls: this.#files(['forward', 'tls'], raw.forward.tls, ['ca']) },
@@ -360,6 +383,28 @@ class Loader {
     return tokenFile === undefined
       ? { hosts }
       : { hosts, token: this.#secret(['admin'], 'token', undefined, tokenFile) };
+  }
+
+  #proof(proof: RawSettings['proof']): ProofSettings {
+    const { nonce, ...dpop } = proof.dpop;
+    const section = ['proof', 'dpop'];
+    dpop.algorithms.forEach((name, index) => {
+      if (PROOF_ALGORITHMS.includes(name)) return;
+      const known = PROOF_ALGORITHMS.join(', ');
+      this.#error(
+        [...section, 'algorithms', index],
+        `proof.dpop.algorithms.${index} must be one of ${known}: a proof is signed with a private key`,
+      );
+    });
+    const { secretFile, ...rest } = nonce;
+    if (secretFile === undefined) return { ...proof, dpop: { ...dpop, nonce: rest } };
+    const secret = this.#secret([...section, 'nonce'], 'secret', undefined, secretFile);
+    const length = secret.reveal().length;
+    if (length > 0 && length < 32) {
+      const message = 'proof.dpop.nonce.secretFile must hold 32 bytes at least';
+      this.#error([...section, 'nonce', 'secretFile'], message);
+    }
+    return { ...proof, dpop: { ...dpop, nonce: { ...rest, secret } } };
   }
 
   #endpoint(url: string): void {

@@ -18,6 +18,8 @@ export interface Described {
   /** The fields of the question, with the host of the request it is about. */
   readonly fields: Fields;
   readonly target: Target;
+  /** `http` or `https`; what the proxy does not say is taken for `http`. */
+  readonly scheme: string;
 }
 
 /** Why a question cannot be understood in one way only. */
@@ -38,10 +40,11 @@ interface Parts {
   readonly method: string;
   readonly authority: string;
   readonly uri: string;
+  readonly scheme?: string;
 }
 
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$/;
-const ABSOLUTE = /^https?:\/\/([^/?#]+)(.*)$/i;
+const ABSOLUTE = /^(https?):\/\/([^/?#]+)(.*)$/i;
 const FORWARDED = ['x-forwarded-method', 'x-forwarded-uri'] as const;
 const ORIGINAL = ['x-original-method', 'x-original-url', 'x-original-uri', 'x-original-host'] as const;
 
@@ -77,7 +80,13 @@ export function readDescribed(
   }
   const target = canonicalTarget(uri, authority);
   if ('refused' in target) return { error: 'malformed_target', refused: target.refused };
-  return { method, fields: { ...question.fields, host: authority }, target };
+  const told = (parts.scheme ?? scheme ?? 'http').toLowerCase();
+  return {
+    method,
+    fields: { ...question.fields, host: authority },
+    target,
+    scheme: told === 'https' || told === 'wss' ? 'https' : 'http',
+  };
 }
 
 /** The one form a question has. */
@@ -117,13 +126,14 @@ const READERS: Readonly<Record<Form, Reader>> = {
     }
     const absolute = ABSOLUTE.exec(url as string);
     if (absolute === null) return malformed('X-Original-URL must be an absolute http or https URL');
-    const authority = absolute[1] as string;
-    const path = absolute[2] as string;
+    const authority = absolute[2] as string;
+    const path = absolute[3] as string;
     if (uri !== undefined && uri !== path) return malformed('X-Original-URL and X-Original-URI differ');
     if (host !== undefined && !sameHost(host as string, authority)) {
       return malformed('X-Original-URL and X-Original-Host differ');
     }
-    return parts(method, authority, path.startsWith('/') ? path : `/${path}`);
+    const read = parts(method, authority, path.startsWith('/') ? path : `/${path}`);
+    return { ...read, scheme: absolute[1] as string };
   },
 
   request({ method, rest, fields }, alone) {

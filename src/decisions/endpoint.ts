@@ -71,7 +71,8 @@ class Answering {
       this.#described = described;
       const table = rules();
       this.#statements = table.statements?.headers;
-      const decision = decide(table, described.method, described.target, described.fields, services);
+      const { method, target, fields, scheme } = described;
+      const decision = decide(table, method, target, fields, services, this.#account.peer, scheme);
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(settled),
@@ -119,6 +120,7 @@ class Answering {
       '0',
       'cache-control',
       'no-store',
+      ...(decision.nonce === undefined ? [] : ['dpop-nonce', decision.nonce]),
       ...this.#identity(decision),
     ]);
     this.#response.end();

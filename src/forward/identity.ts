@@ -4,6 +4,8 @@
  * gateway itself states is set after they are gone.
  */
 const MANAGED: ReadonlySet<string> = new Set([
+  'client-cert',
+  'client-cert-chain',
   'forwarded',
   'remote-user',
   'x-auth-email',
@@ -33,6 +35,7 @@ const MANAGED: ReadonlySet<string> = new Set([
   'x-original-url',
   'x-real-ip',
   'x-remote-user',
+  'x-ssl-client-cert',
   'x-rewrite-url',
   'x-roles',
   'x-scope',

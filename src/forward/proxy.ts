@@ -52,6 +52,8 @@ export interface Passage {
   readonly cors?: readonly string[] | undefined;
   /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
   readonly isPrivate?: boolean;
+  /** The nonce for the client's next DPoP proof (RFC 9449 §8.2). */
+  readonly nonce?: string | undefined;
 }
 
 /** Forwards allowed requests to upstreams. */

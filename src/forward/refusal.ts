@@ -33,6 +33,7 @@ export function refuse(
   };
   const authenticate = challenge(refused, realm);
   if (authenticate !== undefined) fields['www-authenticate'] = authenticate;
+  if (refused.nonce !== undefined) fields['dpop-nonce'] = refused.nonce;
   if (refused.retryAfter !== undefined) fields['retry-after'] = refused.retryAfter;
   // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
   const waits = message.headers.expect !== undefined;

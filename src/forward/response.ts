@@ -15,6 +15,8 @@ export interface Overlay {
   readonly cors?: readonly string[] | undefined;
   /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
   readonly isPrivate?: boolean;
+  /** `DPoP-Nonce` in place of the upstream's; nobody may store such an answer (RFC 9449 §8). */
+  readonly nonce?: string | undefined;
 }
 
 /** Fields that make no sense without content (RFC 9110 §8.6, §15.4.5). */
@@ -32,7 +34,7 @@ export function bodiless(method: string, status: number): boolean {
 export function responseFields(
   raw: readonly Buffer[],
   status: number,
-  { cors, isPrivate = false }: Overlay = {},
+  { cors, isPrivate = false, nonce }: Overlay = {},
 ): ClientFields {
   const fields: string[] = [];
   let listed: string[] | undefined;
@@ -50,6 +52,7 @@ export function responseFields(
       continue;
     }
     if (cors !== undefined && lower.startsWith(CORS_PREFIX)) continue;
+    if (nonce !== undefined && (lower === 'dpop-nonce' || lower === 'cache-control')) continue;
     if (isPrivate && lower === 'cache-control') {
       if (/no-store/i.test((raw[i + 1] as Buffer).toString('latin1'))) stored = false;
       continue;
@@ -67,7 +70,8 @@ export function responseFields(
       : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
   const kept = listed === undefined || listed.every(isPlain) ? fields : without(fields, listed);
   if (cors !== undefined) kept.push(...cors);
-  if (isPrivate) kept.push('cache-control', stored ? 'private' : 'private, no-store');
+  if (nonce !== undefined) kept.push('dpop-nonce', nonce, 'cache-control', 'no-store');
+  else if (isPrivate) kept.push('cache-control', stored ? 'private' : 'private, no-store');
   return { fields: kept, trailers, streamed: chunked };
 }
 

@@ -1,8 +1,9 @@
 import type { KeySource, Verification } from '../remote/remote.js';
 import type { TokenSource } from '../request/token.js';
+import { Binding, proofSchema } from './binding.js';
 import { scopeStrategyOf, scopeStrategySchema, scopeTokens, texts, tokenFrom } from './config.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
-import { ConfigError, type HandlerDefaults, type ScopeStrategyName } from './strategy.js';
+import { ConfigError, type HandlerDefaults, type RequiredProof, type ScopeStrategyName } from './strategy.js';
 
 /** The `config` of a `jwt` handler, in whichever words it was written. */
 export interface JwtConfig {
@@ -14,6 +15,7 @@ export interface JwtConfig {
   }[];
   readonly strategy: ScopeStrategy;
   readonly source: TokenSource | undefined;
+  readonly binding: Binding;
 }
 
 const scopes = {
@@ -39,6 +41,7 @@ export const jwtSchema = {
     allowed_algorithms: { ...texts, minItems: 1, description: 'Signature algorithms; default RS256.' },
     scope_strategy: scopeStrategySchema,
     token_from: tokenFrom,
+    proof_of_possession: proofSchema,
     authentications: {
       type: 'array',
       minItems: 1,
@@ -90,6 +93,10 @@ interface Oathkeeper {
   readonly token_from?: TokenSource | null;
 }
 
+interface Common {
+  readonly proof_of_possession?: RequiredProof;
+}
+
 interface Istio {
   readonly authentications?: readonly {
     readonly issuer: string;
@@ -117,7 +124,16 @@ const OATHKEEPER = [
  *
  * @throws ConfigError when it cannot work
  */
-export function readJwtConfig(config: Oathkeeper & Istio, defaults: HandlerDefaults): JwtConfig {
+export function readJwtConfig(config: Oathkeeper & Istio & Common, defaults: HandlerDefaults): JwtConfig {
+  return {
+    ...readRequirements(config, defaults),
+    binding: new Binding(config.proof_of_possession, defaults),
+  };
+}
+
+type Requirements = Omit<JwtConfig, 'binding'>;
+
+function readRequirements(config: Oathkeeper & Istio, defaults: HandlerDefaults): Requirements {
   if (config.authentications === undefined && config.authorizations === undefined) {
     return fromOathkeeper(config, defaults);
   }
@@ -128,7 +144,7 @@ export function readJwtConfig(config: Oathkeeper & Istio, defaults: HandlerDefau
   return fromIstio(config, defaults);
 }
 
-function fromOathkeeper(config: Oathkeeper, defaults: HandlerDefaults): JwtConfig {
+function fromOathkeeper(config: Oathkeeper, defaults: HandlerDefaults): Requirements {
   if (config.jwks_urls === undefined) {
     throw new ConfigError([], 'must have the field "jwks_urls", or "authentications"');
   }
@@ -150,7 +166,7 @@ function fromOathkeeper(config: Oathkeeper, defaults: HandlerDefaults): JwtConfi
 }
 
 /** Istio has no field for the algorithm: the key's own type decides, as in Envoy. Scopes are compared exactly. */
-function fromIstio({ authentications, authorizations }: Istio, defaults: HandlerDefaults): JwtConfig {
+function fromIstio({ authentications, authorizations }: Istio, defaults: HandlerDefaults): Requirements {
   if (authentications === undefined) throw new ConfigError([], 'must have the field "authentications"');
   const sources = authentications.map(({ issuer, jwksUri }, index): KeySource => {
     checkUrls([jwksUri], ['authentications', index, 'jwksUri'], true);

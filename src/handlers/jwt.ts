@@ -1,6 +1,7 @@
-import { denial } from '../errors.js';
+import { type Denial, denial } from '../errors.js';
 import type { KeySource, Verification, Verified } from '../remote/remote.js';
-import { readToken, type TokenSource } from '../request/token.js';
+import { readToken, type TokenCredential, type TokenSource } from '../request/token.js';
+import type { Binding, Bound } from './binding.js';
 import { type JwtConfig, jwtSchema, readJwtConfig } from './jwt-config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
 import type { AccessStrategy, Attempt, Handler, Outcome, Services, Subject } from './strategy.js';
@@ -24,37 +25,48 @@ class Jwt implements AccessStrategy {
   readonly requiredScopes: readonly string[];
   readonly tokenSource: TokenSource | undefined;
   readonly keySources: readonly KeySource[];
+  readonly binding: Binding;
   readonly #verification: Verification;
   readonly #alternatives: JwtConfig['alternatives'];
   readonly #strategy: ScopeStrategy;
 
-  constructor({ verification, alternatives, strategy, source }: JwtConfig) {
+  constructor({ verification, alternatives, strategy, source, binding }: JwtConfig) {
     this.requiredScopes = alternatives[0]?.scopes ?? [];
     this.tokenSource = source;
     this.keySources = verification.sources;
+    this.binding = binding;
     this.#verification = verification;
     this.#alternatives = alternatives;
     this.#strategy = strategy;
   }
 
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
-    const credential = readToken(attempt.fields, attempt.target.query, this.tokenSource);
+    const { fields, target } = attempt;
+    const credential = readToken(fields, target.query, this.tokenSource, this.binding.dpop !== undefined);
     if (credential.kind === 'none') return { kind: 'pass' };
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
     }
     if (credential.token.split('.').length !== 3) {
-      return { kind: 'pass', denial: this.#invalid('the token is not a JSON Web Token') };
+      return {
+        kind: 'pass',
+        denial: this.#refusal(denial('invalid_token', 'the token is not a JSON Web Token'), credential),
+      };
     }
     const verified = services.verify(credential.token, this.#verification);
     return verified instanceof Promise
-      ? verified.then((result) => this.#judge(result))
-      : this.#judge(verified);
+      ? verified.then((result) => this.#judge(result, credential, attempt, services))
+      : this.#judge(verified, credential, attempt, services);
   }
 
-  #judge(verified: Verified): Outcome {
+  #judge(
+    verified: Verified,
+    credential: TokenCredential,
+    attempt: Attempt,
+    services: Services,
+  ): Outcome | Promise<Outcome> {
     if (!verified.ok) {
-      if ('reason' in verified) return { kind: 'deny', denial: this.#invalid(verified.reason) };
+      if ('reason' in verified) return this.#deny(denial('invalid_token', verified.reason), credential);
       const { retryAfter } = verified;
       const refused = denial('authorization_server_unavailable', 'the keys of the issuer cannot be read', {
         retryAfter,
@@ -64,29 +76,51 @@ class Jwt implements AccessStrategy {
     const { claims } = verified;
     const subject = subjectOf(claims);
     const problem = useOf(claims);
-    if (problem !== undefined) return { kind: 'deny', denial: this.#invalid(problem), subject };
-    return this.#authorize(claims, subject);
+    if (problem !== undefined) return this.#deny(denial('invalid_token', problem), credential, subject);
+    const bound = this.binding.check(claims, credential, attempt, services);
+    return bound instanceof Promise
+      ? bound.then((settled) => this.#authorize(settled, claims, subject, credential))
+      : this.#authorize(bound, claims, subject, credential);
   }
 
   /** One alternative must hold: all of its audiences and all of its scopes. */
-  #authorize(claims: Readonly<Record<string, unknown>>, subject: Subject): Outcome {
+  #authorize(
+    bound: Bound,
+    claims: Readonly<Record<string, unknown>>,
+    subject: Subject,
+    credential: TokenCredential,
+  ): Outcome {
+    if (bound?.denial !== undefined) return this.#deny(bound.denial, credential, subject);
     const audience = texts(claims.aud);
     const meant = this.#alternatives.filter((each) => each.audience.every((name) => audience.includes(name)));
     if (meant.length === 0) {
-      return { kind: 'deny', denial: this.#invalid('the token is not meant for this audience'), subject };
+      return this.#deny(
+        denial('invalid_token', 'the token is not meant for this audience'),
+        credential,
+        subject,
+      );
     }
     const scopes = subject.scopes ?? [];
     if (meant.some((each) => missingScopes(scopes, each.scopes, this.#strategy).length === 0)) {
-      return { kind: 'allow', subject };
+      return bound?.nonce === undefined
+        ? { kind: 'allow', subject }
+        : { kind: 'allow', subject, nonce: bound.nonce };
     }
     const refused = denial('insufficient_scope', 'the token lacks a required scope', {
       scopes: meant[0]?.scopes ?? [],
     });
-    return { kind: 'deny', denial: refused, subject };
+    return this.#deny(refused, credential, subject);
   }
 
-  #invalid(reason: string) {
-    return denial('invalid_token', reason, { scopes: this.requiredScopes });
+  #deny(refused: Denial, credential: TokenCredential, subject?: Subject): Outcome {
+    const named = this.#refusal(refused, credential);
+    return subject === undefined ? { kind: 'deny', denial: named } : { kind: 'deny', denial: named, subject };
+  }
+
+  /** A refusal of the token, with what the client has to come with instead. */
+  #refusal(refused: Denial, { scheme }: TokenCredential): Denial {
+    const named = { scopes: this.requiredScopes, ...refused };
+    return scheme === undefined ? named : { ...named, scheme };
   }
 }
 
@@ -96,8 +130,6 @@ function useOf(claims: Readonly<Record<string, unknown>>): string | undefined {
   // Cognito and Hydra name the use; anything but an access token is one that leaked from elsewhere.
   if (use !== undefined && use !== 'access' && use !== 'access_token')
     return 'the token is not an access token';
-  // A confirmation that nobody verifies must not pass as a plain bearer token (RFC 9449 §7.1, RFC 8705 §3).
-  if (claims.cnf !== undefined) return 'the token is bound to a key that cannot be verified here';
   if (claims.sub !== undefined && typeof claims.sub !== 'string') return 'the token is malformed';
   return undefined;
 }

@@ -1,9 +1,10 @@
-import { denial } from '../errors.js';
+import { type Denial, denial } from '../errors.js';
 import type { ActiveAnswer, Endpoint } from '../introspection/answer.js';
 import { OWN_FIELDS, overlay } from '../introspection/fields.js';
-import type { Introspected } from '../introspection/introspector.js';
+import type { Introspected, IntrospectionTrace } from '../introspection/introspector.js';
 import { type Requirements, unmet } from '../introspection/requirements.js';
-import { readToken, type TokenSource } from '../request/token.js';
+import { readToken, type TokenCredential, type TokenSource } from '../request/token.js';
+import { Binding, type Bound, proofSchema } from './binding.js';
 import { scopeStrategyOf, scopeStrategySchema, scopeTokens, texts, tokenFrom } from './config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
 import {
@@ -12,6 +13,7 @@ import {
   ConfigError,
   type Handler,
   type Outcome,
+  type RequiredProof,
   type ScopeStrategyName,
   type Services,
   type Subject,
@@ -59,6 +61,7 @@ export const oauth2Introspection: Handler = {
         type: 'object',
         description: 'Where the token stands instead of the Authorization field.',
       },
+      proof_of_possession: proofSchema,
       pre_authorization: { type: 'object' },
       retry: { type: 'object' },
       cache: { type: 'object' },
@@ -90,6 +93,7 @@ export const oauth2Introspection: Handler = {
       endpoint,
       requirements,
       config.token_from as TokenSource | undefined,
+      new Binding(config.proof_of_possession as RequiredProof | undefined, defaults),
     );
   },
 };
@@ -128,6 +132,7 @@ class Introspection implements AccessStrategy {
   readonly #endpoint: Endpoint;
   readonly #requirements: Requirements;
   readonly tokenSource: TokenSource | undefined;
+  readonly binding: Binding;
 
   constructor(
     scopes: readonly string[],
@@ -135,27 +140,35 @@ class Introspection implements AccessStrategy {
     endpoint: Endpoint,
     requirements: Requirements,
     source: TokenSource | undefined,
+    binding: Binding,
   ) {
     this.requiredScopes = scopes;
     this.#strategy = strategy;
     this.#endpoint = endpoint;
     this.#requirements = requirements;
     this.tokenSource = source;
+    this.binding = binding;
   }
 
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
-    const credential = readToken(attempt.fields, attempt.target.query, this.tokenSource);
+    const { fields, target } = attempt;
+    const credential = readToken(fields, target.query, this.tokenSource, this.binding.dpop !== undefined);
     if (credential.kind === 'none') return { kind: 'pass' };
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
     }
     const introspected = services.introspect(this.#endpoint, credential.token);
     return introspected instanceof Promise
-      ? introspected.then((result) => this.#judge(result, services.now()))
-      : this.#judge(introspected, services.now());
+      ? introspected.then((result) => this.#judge(result, credential, attempt, services))
+      : this.#judge(introspected, credential, attempt, services);
   }
 
-  #judge(introspected: Introspected, now: number): Outcome {
+  #judge(
+    introspected: Introspected,
+    credential: TokenCredential,
+    attempt: Attempt,
+    services: Services,
+  ): Outcome | Promise<Outcome> {
     const introspection = introspected.trace;
     if (!introspected.ok) {
       const refused = denial(
@@ -169,24 +182,47 @@ class Introspection implements AccessStrategy {
     }
     const { answer } = introspected;
     if (!answer.active) {
-      return { kind: 'deny', denial: this.#invalid('the token is not active'), introspection };
+      return {
+        kind: 'deny',
+        denial: this.#refusal(denial('invalid_token', 'the token is not active'), credential),
+        introspection,
+      };
     }
     const subject = subjectOf(answer);
-    const problem = unmet(answer, this.#requirements, now);
-    if (problem !== undefined)
-      return { kind: 'deny', denial: this.#invalid(problem), introspection, subject };
-    const missing = missingScopes(answer.scopes, this.requiredScopes, this.#strategy);
-    if (missing.length > 0) {
-      const refused = denial('insufficient_scope', 'the token lacks a required scope', {
-        scopes: this.requiredScopes,
-      });
+    const problem = unmet(answer, this.#requirements, services.now());
+    if (problem !== undefined) {
+      const refused = this.#refusal(denial('invalid_token', problem), credential);
       return { kind: 'deny', denial: refused, introspection, subject };
     }
-    return { kind: 'allow', subject, introspection };
+    const bound = this.binding.check(answer.claims, credential, attempt, services);
+    return bound instanceof Promise
+      ? bound.then((settled) => this.#authorize(settled, answer, subject, credential, introspection))
+      : this.#authorize(bound, answer, subject, credential, introspection);
   }
 
-  #invalid(reason: string) {
-    return denial('invalid_token', reason, { scopes: this.requiredScopes });
+  #authorize(
+    bound: Bound,
+    answer: ActiveAnswer,
+    subject: Subject,
+    credential: TokenCredential,
+    introspection: IntrospectionTrace,
+  ): Outcome {
+    if (bound?.denial !== undefined) {
+      return { kind: 'deny', denial: this.#refusal(bound.denial, credential), introspection, subject };
+    }
+    if (missingScopes(answer.scopes, this.requiredScopes, this.#strategy).length > 0) {
+      const refused = denial('insufficient_scope', 'the token lacks a required scope');
+      return { kind: 'deny', denial: this.#refusal(refused, credential), introspection, subject };
+    }
+    return bound?.nonce === undefined
+      ? { kind: 'allow', subject, introspection }
+      : { kind: 'allow', subject, introspection, nonce: bound.nonce };
+  }
+
+  /** A refusal of the token, with what the client has to come with instead. */
+  #refusal(refused: Denial, { scheme }: TokenCredential): Denial {
+    const scopes = this.requiredScopes;
+    return scheme === undefined ? { ...refused, scopes } : { ...refused, scopes, scheme };
   }
 }
 

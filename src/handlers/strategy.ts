@@ -1,8 +1,10 @@
-import type { Denial } from '../errors.js';
+import type { Denial, DpopChallenge } from '../errors.js';
 import type { Endpoint } from '../introspection/answer.js';
 import type { IntrospectionTrace, Introspector } from '../introspection/introspector.js';
+import type { Prover } from '../proof/prover.js';
 import type { Remote } from '../remote/remote.js';
 import type { Fields } from '../request/fields.js';
+import type { Peer } from '../request/peer.js';
 import type { Target } from '../request/target.js';
 import type { TokenSource } from '../request/token.js';
 
@@ -11,6 +13,10 @@ export interface Attempt {
   readonly method: string;
   readonly target: Target;
   readonly fields: Fields;
+  /** Who sent it; undefined where nobody did. */
+  readonly peer?: Peer | undefined;
+  /** The scheme of a request that a proxy describes. */
+  readonly scheme?: string | undefined;
 }
 
 /** Who an allowed request acts for, as far as the strategy learned it. */
@@ -28,7 +34,13 @@ export interface Subject {
 
 /** What an access strategy says of a request. */
 export type Outcome =
-  | { readonly kind: 'allow'; readonly subject: Subject; readonly introspection?: IntrospectionTrace }
+  | {
+      readonly kind: 'allow';
+      readonly subject: Subject;
+      readonly introspection?: IntrospectionTrace;
+      /** The nonce for the client's next DPoP proof. */
+      readonly nonce?: string;
+    }
   | {
       readonly kind: 'deny';
       readonly denial: Denial;
@@ -47,8 +59,24 @@ export { ConfigError } from '../document/config-error.js';
 export interface Services extends Introspector, Remote {
   /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */
   now(): number;
+  /**
+   * Verifies keys that tokens are bound to; `assumed` where the question is about a token that meets whatever a rule
+   * demands of it. Undefined: no binding can be verified.
+   */
+  readonly proof?: Prover | 'assumed';
   /** False where the decision is all that is wanted: mutators are then left out. */
   readonly forwards?: false;
+}
+
+/** What a rule may demand of the key of its tokens. */
+export type RequiredProof = 'dpop' | 'certificate' | 'any';
+
+/** What a strategy says about the keys of its tokens. */
+export interface BindingRules {
+  /** Undefined: a token that is bound to no key is taken as well. */
+  readonly required: RequiredProof | undefined;
+  /** For challenges; undefined where DPoP is off. */
+  readonly dpop: DpopChallenge | undefined;
 }
 
 /** One compiled access strategy of one rule. */
@@ -59,6 +87,8 @@ export interface AccessStrategy {
   readonly requiredScopes: readonly string[];
   /** Where it reads its token from, if not from the Authorization field; for `explain`. */
   readonly tokenSource?: TokenSource | undefined;
+  /** What it demands of a token's key, and how DPoP is used here; undefined where it knows no such tokens. */
+  readonly binding?: BindingRules;
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome>;
 }
 
@@ -69,6 +99,8 @@ export interface HandlerDefaults {
   readonly endpoint: Endpoint;
   /** Clock skew tolerated on `exp`, `nbf` and `iat`, in seconds. */
   readonly leeway: number;
+  /** Signature algorithms of DPoP proofs; undefined where DPoP is off. */
+  readonly dpopAlgorithms?: readonly string[];
 }
 
 /** How required scopes are compared with granted ones; see `scope.ts`. */

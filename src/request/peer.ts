@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { BlockList, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
@@ -9,6 +10,8 @@ export interface Peer {
   readonly secure: boolean;
   /** Whether what it says in `Forwarded` and `X-Forwarded-*` is believed. */
   readonly trusted: boolean;
+  /** The SHA-256 thumbprint, in base64url, of the certificate that it has shown in the TLS handshake, if any. */
+  readonly thumbprint?: string | undefined;
 }
 
 /**
@@ -30,15 +33,39 @@ export function peerReader(cidrs: readonly string[]): (socket: Socket) => Peer {
     if (peer === undefined) {
       const address = (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
       const family = isIP(address);
-      peer = {
+      peer = new Connected(
+        socket,
         address,
-        secure: (socket as TLSSocket).encrypted === true,
-        trusted: family !== 0 && trusted.check(address, family === 4 ? 'ipv4' : 'ipv6'),
-      };
+        family !== 0 && trusted.check(address, family === 4 ? 'ipv4' : 'ipv6'),
+      );
       known.set(socket, peer);
     }
     return peer;
   };
+}
+
+/** The peer of one connection. Its certificate is looked at when it is first asked for, which it seldom is. */
+class Connected implements Peer {
+  readonly address: string;
+  readonly secure: boolean;
+  readonly trusted: boolean;
+  readonly #socket: TLSSocket;
+  #thumbprint: string | null | undefined = null;
+
+  constructor(socket: Socket, address: string, trusted: boolean) {
+    this.#socket = socket as TLSSocket;
+    this.address = address;
+    this.secure = this.#socket.encrypted === true;
+    this.trusted = trusted;
+  }
+
+  get thumbprint(): string | undefined {
+    if (this.#thumbprint === null) {
+      const der = this.secure ? this.#socket.getPeerX509Certificate()?.raw : undefined;
+      this.#thumbprint = der === undefined ? undefined : hash('sha256', der, 'base64url');
+    }
+    return this.#thumbprint;
+  }
 }
 
 /** An address, or a block of them, as `net.BlockList` takes it. */

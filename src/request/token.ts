@@ -7,9 +7,17 @@ export type TokenSource =
   | { readonly query_parameter: string }
   | { readonly cookie: string };
 
+/** One well-formed token. */
+export interface TokenCredential {
+  readonly kind: 'token';
+  readonly token: string;
+  /** Undefined: it is a bearer token. */
+  readonly scheme?: 'DPoP';
+}
+
 /** What a request carries as its credential. */
 export type Credential =
-  | { readonly kind: 'token'; readonly token: string }
+  | TokenCredential
   /** No credential, or one of another scheme: the answer carries no error code (RFC 6750 §3.1). */
   | { readonly kind: 'none' }
   /** More than one, or one that is no token at all: 400 `invalid_request`. */
@@ -29,10 +37,11 @@ const NONE: Credential = { kind: 'none' };
  *
  * @param query the target's query, with its `?`
  * @param source the rule's `token_from`
+ * @param dpop whether the scheme DPoP is served (RFC 9449 §7.1); where not, it is another scheme like any
  */
-export function readToken(fields: Fields, query: string, source?: TokenSource): Credential {
+export function readToken(fields: Fields, query: string, source?: TokenSource, dpop = false): Credential {
   if (source === undefined) {
-    const credential = fromAuthorization(fields.authorization);
+    const credential = fromAuthorization(fields.authorization, dpop);
     if (credential.kind !== 'none' && mentions(query, 'access_token')) {
       return malformed('the request carries a token in the header and in the query');
     }
@@ -40,7 +49,7 @@ export function readToken(fields: Fields, query: string, source?: TokenSource): 
   }
   if ('header' in source) {
     const name = source.header.toLowerCase();
-    if (name === 'authorization') return fromAuthorization(fields.authorization);
+    if (name === 'authorization') return fromAuthorization(fields.authorization, dpop);
     const value = singleField(fields, name);
     if (value === undefined) return NONE;
     return value === null ? malformed('the token field stands more than once') : checked(value);
@@ -49,7 +58,7 @@ export function readToken(fields: Fields, query: string, source?: TokenSource): 
     const values = new URLSearchParams(query).getAll(source.query_parameter);
     if (values.length === 0) return NONE;
     if (values.length > 1) return malformed('the token parameter stands more than once');
-    if (fromAuthorization(fields.authorization).kind !== 'none') {
+    if (fromAuthorization(fields.authorization, dpop).kind !== 'none') {
       return malformed('the request carries a token in the header and in the query');
     }
     return checked(values[0] as string);
@@ -61,15 +70,17 @@ export function readToken(fields: Fields, query: string, source?: TokenSource): 
     : checked(values[0] as string);
 }
 
-function fromAuthorization(authorization: string | undefined): Credential {
+function fromAuthorization(authorization: string | undefined, dpop: boolean): Credential {
   if (authorization === undefined) return NONE;
   const space = authorization.indexOf(' ');
   const scheme = space === -1 ? authorization : authorization.slice(0, space);
   // The scheme is case-insensitive (RFC 9110 §11.1); another one is no bearer credential at all.
-  if (scheme.length !== 6 || scheme.toLowerCase() !== 'bearer') return NONE;
+  const bearer = scheme.length === 6 && scheme.toLowerCase() === 'bearer';
+  if (!bearer && !(dpop && scheme.length === 4 && scheme.toLowerCase() === 'dpop')) return NONE;
   let start = space === -1 ? authorization.length : space;
   while (authorization.charCodeAt(start) === 0x20) start++;
-  return checked(authorization.slice(start));
+  const credential = checked(authorization.slice(start));
+  return bearer || credential.kind !== 'token' ? credential : { ...credential, scheme: 'DPoP' };
 }
 
 function checked(token: string): Credential {

@@ -145,18 +145,27 @@ function metadataOf(settings: ResourceSettings, rules: readonly Rule[]): object 
   const methods = [...new Set(strategies.map(({ tokenSource }) => methodOf(tokenSource)))].filter(
     (method) => method !== undefined,
   );
+  const bindings = strategies.map(({ binding }) => binding).filter((binding) => binding !== undefined);
   const members = {
     resource: settings.resource,
     authorization_servers: settings.authorizationServers,
     scopes_supported: scopes,
     bearer_methods_supported: methods,
+    dpop_signing_alg_values_supported: bindings.find(({ dpop }) => dpop)?.dpop?.algorithms.split(' '),
+    dpop_bound_access_tokens_required:
+      bindings.length > 0 && bindings.every(({ required }) => required === 'dpop') ? true : undefined,
+    tls_client_certificate_bound_access_tokens: bindings.some(({ required }) => required === 'certificate')
+      ? true
+      : undefined,
     resource_name: settings.name,
     resource_documentation: settings.documentation,
     resource_policy_uri: settings.policy,
     resource_tos_uri: settings.terms,
   };
   return Object.fromEntries(
-    Object.entries(members).filter(([, value]) => value !== undefined && value.length !== 0),
+    Object.entries(members).filter(
+      ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
+    ),
   );
 }
 

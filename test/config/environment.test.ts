@@ -73,6 +73,7 @@ t.test('every leaf has a description, and a default unless it is optional or req
     'introspection.clientAuth.token',
     'introspection.clientAuth.tokenFile',
     'introspection.cache.shared.url',
+    'proof.dpop.nonce.secretFile',
     'forward.tls.ca',
     'admin.tokenFile',
     'tracing.endpoint',

@@ -47,6 +47,21 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       },
       breaker: { failures: 5, openFor: 5000 },
     },
+    proof: {
+      dpop: {
+        enabled: false,
+        algorithms: [
+          ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+          ...['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'],
+        ],
+        maxAge: 60_000,
+        leeway: 5_000,
+        maxProofs: 100_000,
+        maxProofsPerKey: 10_000,
+        nonce: { required: false, lifetime: 300_000 },
+      },
+      certificateField: 'none',
+    },
     matching: { overlap: 'error' },
     forward: {
       timeout: 180_000,
