@@ -193,7 +193,7 @@ t.test(
     t.teardown(() => issuer.close());
     const signer = await issuer.makeKey('k1');
     const key = await makeClientKey();
-    const config = { jwks_urls: [issuer.url] };
+    const config = { jwks_urls: [issuer.url], allowed_algorithms: ['ES256'] };
     const gate = await startTestGateway(t, {
       clock,
       rules: apiRule('gate.example', [

@@ -442,7 +442,9 @@ t.test('the jwt handler takes the same proofs', async (t) => {
   const signer = await issuer.makeKey('k1');
   const gate = await startTestGateway(t, {
     clock,
-    rules: apiRule('gate.example', [strategy('/jwt', { jwks_urls: [issuer.url] }, 'jwt')]),
+    rules: apiRule('gate.example', [
+      strategy('/jwt', { jwks_urls: [issuer.url], allowed_algorithms: ['ES256'] }, 'jwt'),
+    ]),
     settings: { proof: { dpop: { enabled: true } } },
   });
   const uri = 'http://gate.example/jwt';
