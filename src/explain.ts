@@ -28,7 +28,7 @@ export interface TokenClaims {
 export interface Candidate {
   readonly rule: Rule;
   /** The first thing that did not fit; `none` where everything did. */
-  readonly failed: 'host' | 'method' | 'path' | 'overridden' | 'decision' | 'none';
+  readonly failed: 'host' | 'method' | 'path' | 'overridden' | 'contested' | 'decision' | 'none';
 }
 
 /** What the gateway would do with a request, and why. */
@@ -165,7 +165,8 @@ function failure(
   if (!rule.hosts.some((pattern) => hostMatches(pattern, host))) return 'host';
   if (!rule.methods.includes(method)) return 'method';
   if (!rule.pattern.test(path)) return 'path';
-  if (rule !== found) return 'overridden';
+  // Where several match and none answers, it was accepted that nothing is proved about them.
+  if (rule !== found) return found === undefined ? 'contested' : 'overridden';
   return decision.allowed ? 'none' : 'decision';
 }
 

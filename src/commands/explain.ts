@@ -92,6 +92,7 @@ const VERDICTS: Readonly<Record<Candidate['failed'], string>> = {
   method: 'other method',
   path: 'other path',
   overridden: 'a more specific rule decides',
+  contested: 'another rule matches too, and none is proved to be the more specific: no rule answers',
   decision: 'decides: denied',
   none: 'decides: allowed',
 };

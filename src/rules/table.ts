@@ -1,6 +1,7 @@
 import type { ProofSummary, ResourceIndex, Rule, RuleTable } from '../decide.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import { statements } from '../mutators/chain.js';
+import { canonicalForm, isNeverCanonical } from './canonical.js';
 import { kymaTraps } from './kyma.js';
 import { Matcher } from './matcher.js';
 import { matchesNothing } from './overlap.js';
@@ -61,14 +62,24 @@ function inReadingOrder(a: Finding, b: Finding): number {
   return byPosition(a, b) || (`${a.code} ${a.message}` < `${b.code} ${b.message}` ? -1 : 1);
 }
 
-/** Rules that no request can reach. */
+/** Rules that no request can reach: what they were to protect is protected by another rule, or open. */
 function deadRules(rules: readonly Rule[]): Finding[] {
-  return rules
-    .filter(({ pattern }) => matchesNothing(pattern))
-    .map((rule) => ({
+  const findings: Finding[] = [];
+  for (const rule of rules) {
+    const { path, pattern } = rule;
+    const why = matchesNothing(pattern)
+      ? 'it begins with /, is printable ASCII and holds no query'
+      : isNeverCanonical(pattern)
+        ? 'it holds no dot segments, no empty ones, and escapes only where they are needed (docs/paths.md)'
+        : undefined;
+    if (why === undefined) continue;
+    const form = canonicalForm(pattern);
+    findings.push({
       ...positionOf(rule),
       level: 'warning',
       code: 'pattern-matches-nothing',
-      message: `no canonical path matches ${rule.path}: it begins with /, is printable ASCII and holds no query`,
-    }));
+      message: `no canonical path matches ${path}: ${why}${form === undefined ? '' : `; did you mean ${form}?`}`,
+    });
+  }
+  return findings;
 }

@@ -216,3 +216,25 @@ t.test('a broken file of cases is an error with its position', async (t) => {
   t.equal(code, 1);
   t.match(err, /broken\.yaml:3:5 error unknown-field .*did you mean "expect"/);
 });
+
+t.test('explain names the rules that contest a request which none of them is proved to own', async (t) => {
+  write(
+    'contested.yaml',
+    apiRule('httpbin.localhost', [
+      rule('/(?!admin).*', ['GET'], 'read', { scopegate: { undecidedPattern: 'accept' } }),
+      rule('/(?=[0-9]{12}x)[0-9]*x', ['GET'], 'admin', { scopegate: { undecidedPattern: 'accept' } }),
+    ]),
+  );
+  const { out, code } = await scopegate(
+    'explain',
+    '--config',
+    settings('contested.yaml', 'error'),
+    'GET',
+    'https://httpbin.localhost/123456789012x',
+    '--scope',
+    'read admin',
+  );
+  t.equal(code, 1);
+  t.equal(out.match(/another rule matches too/g)?.length, 2, out);
+  t.match(out, /denied: 404/);
+});

@@ -3,6 +3,7 @@ import t from 'tap';
 import { decide, type RuleTable } from '../../src/decide.js';
 import { readFields } from '../../src/request/fields.js';
 import { canonicalPath, canonicalTarget, MARK, readings, type Target } from '../../src/request/target.js';
+import { CANONICAL } from '../../src/rules/canonical.js';
 import { startTestGateway } from '../gateway.js';
 import { noRemote } from '../remote.js';
 import { runs } from '../rules/patterns.js';
@@ -177,6 +178,7 @@ t.test(
         const canonical = canonicalPath(path);
         if ('refused' in canonical) return true;
         return (
+          CANONICAL.test(canonical.path) &&
           /^\/[\x21-\x7e]*$/.test(canonical.path) &&
           !/[\\?#]|\/\/|\/\.\.?(\/|$)/.test(canonical.path) &&
           !/%(?![0-9A-F]{2})|%2[EeD]|%5[Cc]|%00|%3F|%23/.test(canonical.path)

@@ -176,6 +176,38 @@ t.test('a rule that no request can reach is a warning', (t) => {
   t.end();
 });
 
+t.test(
+  'so is one whose empty segments, dot segments or odd escapes no path still has when it is matched',
+  (t) => {
+    for (const [path, form] of [
+      ['/x//y', '/x/y'],
+      ['/x/\\.\\./y\\.json', '/y\\.json'],
+      ['(/|/x/)/y', undefined],
+      ['/a%5[Cc]b', undefined],
+      ['/a%4', undefined],
+    ] as const) {
+      const { findings } = buildTable([rule({ path })], { overlap: 'error', version: 1 });
+      t.match(findings, [{ level: 'warning', code: 'pattern-matches-nothing' }], path);
+      const hint = /did you mean (.*)\?$/.exec(findings[0]?.message ?? '')?.[1];
+      t.equal(hint, form, path);
+    }
+    for (const path of [
+      '/a%2Fb',
+      '/a%2[Ff]b',
+      '/caf%C3%A9',
+      '/x/',
+      '/',
+      '/\\.well-known/.*',
+      '/...',
+      '/a;b',
+      '/.*',
+    ]) {
+      t.same(buildTable([rule({ path })], { overlap: 'error', version: 1 }).findings, [], path);
+    }
+    t.end();
+  },
+);
+
 function permutations<T>(items: readonly T[]): T[][] {
   if (items.length <= 1) return [[...items]];
   return items.flatMap((item, i) => permutations(items.toSpliced(i, 1)).map((rest) => [item, ...rest]));

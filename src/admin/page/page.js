@@ -225,6 +225,7 @@ function showAnswer({ decision, status, rule, upstream, error, reason, candidate
     method: 'other method',
     path: 'other path',
     overridden: 'a more specific rule decides',
+    contested: 'another rule matches too, and none is proved more specific',
     decision: 'decides: denied',
     none: 'decides: allowed',
   };
