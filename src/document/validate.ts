@@ -3,7 +3,15 @@ import type { Finding } from './finding.js';
 import { nearest } from './nearest.js';
 import type { Path, SourceDocument } from './yaml.js';
 
-const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
+const ajv = new Ajv({
+  allErrors: true,
+  strict: true,
+  allowUnionTypes: true,
+  verbose: true,
+  // A third of the time a rule set takes to load went into schemas that a test has checked, and into code that runs once.
+  validateSchema: false,
+  code: { optimize: false },
+});
 const compiled = new WeakMap<object, ValidateFunction>();
 
 /**

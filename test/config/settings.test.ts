@@ -2,9 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import t from 'tap';
+import { clientSchema } from '../../src/clients/schema.js';
 import { settingsSchema } from '../../src/config/schema.js';
 import { loadSettings } from '../../src/config/settings.js';
+import { accessRuleSchema } from '../../src/convert/schema.js';
 import type { Finding } from '../../src/document/finding.js';
+import { handlers } from '../../src/handlers/table.js';
+import { mutators } from '../../src/mutators/table.js';
+import * as rules from '../../src/rules/schema.js';
 
 const MINIMAL = 'rules: [ ./rules ]\nintrospection:\n  url: http://hydra:4445/admin/oauth2/introspect\n';
 
@@ -302,5 +307,20 @@ t.test('it is a valid draft-07 schema, and each default fits its own leaf', (t) 
     for (const [key, child] of Object.entries(schema.properties ?? {})) visit(child, `${path}.${key}`);
   };
   visit(settingsSchema, '');
+  t.end();
+});
+
+t.test('all other schemas are valid, too: nothing checks them again when they are used', (t) => {
+  const schemas: [string, object][] = [
+    ['OAuth2Client', clientSchema],
+    ["Oathkeeper's rule", accessRuleSchema],
+    ...[...handlers].map(([name, { schema }]): [string, object] => [name, schema]),
+    ...[...mutators].map(([name, { schema }]): [string, object] => [name, schema]),
+    ...Object.entries(rules).filter(
+      (entry): entry is [string, Exclude<(typeof entry)[1], string>] => typeof entry[1] === 'object',
+    ),
+  ];
+  t.ok(schemas.length > 15, `${schemas.length} schemas`);
+  for (const [name, schema] of schemas) t.ok(new Ajv().validateSchema(schema), name);
   t.end();
 });
