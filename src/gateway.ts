@@ -8,6 +8,7 @@ import { createAdmin, type LastReload } from './admin/server.js';
 import { Admission, watchLoop } from './admission.js';
 import { type AuditEntry, createAudit, createShedAudit, type Entrance } from './audit.js';
 import { type Clock, systemClock } from './clock.js';
+import { currentClientTls } from './config/client-tls.js';
 import type { Secret } from './config/secret.js';
 import type { Listener, ListenerTls, ProofSettings, Settings } from './config/settings.js';
 import { traceOf } from './crash.js';
@@ -82,10 +83,24 @@ export async function startGateway(
   );
   const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
 
-  const client = new IntrospectionClient(
-    introspection,
-    introspection.tls.ca === undefined ? {} : { ca: readFileSync(introspection.tls.ca, 'utf8') },
+  const remote = createRemote(
+    {
+      timeout: introspection.timeout,
+      connectTimeout: introspection.connectTimeout,
+      maxResponseBytes: MAX_REMOTE_BYTES,
+      ...(introspection.tls.ca === undefined ? {} : { ca: readFileSync(introspection.tls.ca, 'utf8') }),
+    },
+    clock,
+    (url, cause) => log.warn({ url, cause }, 'call failed'),
   );
+  const { ca } = introspection.tls;
+  const client = new IntrospectionClient(introspection, {
+    clock,
+    tls: new Map([[new URL(introspection.url).origin, currentClientTls(introspection.tls)]]),
+    // What the gateway shows is for the server it was configured for.
+    otherTls: currentClientTls(ca === undefined ? {} : { ca }),
+    send: remote.call,
+  });
   const cache = introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined;
   const introspector = createIntrospector(client, cache, introspection, clock, ({ url }, cause) => {
     metrics.introspectionFailed();
@@ -138,16 +153,6 @@ export async function startGateway(
   };
   if (outbound.insecureSkipVerify)
     log.warn('forward.tls.insecureSkipVerify is on: upstream certificates are not verified');
-  const remote = createRemote(
-    {
-      timeout: introspection.timeout,
-      connectTimeout: introspection.connectTimeout,
-      maxResponseBytes: MAX_REMOTE_BYTES,
-      ...(introspection.tls.ca === undefined ? {} : { ca: readFileSync(introspection.tls.ca, 'utf8') }),
-    },
-    clock,
-    (url, cause) => log.warn({ url, cause }, 'call failed'),
-  );
   const forwarder = createForwarder({
     ...outbound,
     connectTimeout: forward.connectTimeout,

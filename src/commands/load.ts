@@ -60,9 +60,16 @@ function clientAuth(settings: Settings): ClientAuth {
   const auth = settings.introspection.clientAuth;
   switch (auth.method) {
     case 'none':
+    case 'tls':
+    case 'private_key_jwt':
+    case 'client_secret_jwt':
       return auth;
     case 'bearer':
       return { method: 'bearer', token: () => auth.token.reveal() };
+    case 'pre_authorization': {
+      const { method, clientSecret, ...grant } = auth;
+      return { method, grant: { ...grant, clientSecret: () => clientSecret.reveal() } };
+    }
     default:
       return { method: auth.method, clientId: auth.clientId, clientSecret: () => auth.clientSecret.reveal() };
   }

@@ -1,5 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
+import { current } from './current.js';
 
 const SHOWN = '[secret]';
 
@@ -37,26 +38,7 @@ export class Secret {
  * @throws Error when the file cannot be read, is empty, or holds what no header field could carry
  */
 export function readSecret(file: string): Secret {
-  let stamp = stampOf(file);
-  let value = readValue(file);
-  return new Secret(() => {
-    try {
-      const now = stampOf(file);
-      if (now !== stamp) {
-        value = readValue(file);
-        stamp = now;
-      }
-    } catch {
-      // Between the removal of the old file and the arrival of the new one there may be none.
-    }
-    return value;
-  });
-}
-
-/** Changes whenever the file does; cheap enough for every introspection. */
-function stampOf(file: string): string {
-  const { ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
-  return `${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+  return new Secret(current([file], () => readValue(file)));
 }
 
 function readValue(file: string): string {

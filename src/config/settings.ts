@@ -1,18 +1,24 @@
+import { createSecretKey } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { byPosition, type Finding } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import type { ScopeStrategyName } from '../handlers/strategy.js';
+import type { AssertionKey } from '../introspection/assertion.js';
 import { OWN_FIELDS } from '../introspection/fields.js';
 import type { CertificateField } from '../proof/certificate.js';
 import { PROOF_ALGORITHMS } from '../proof/dpop.js';
 import { readNetwork } from '../request/peer.js';
 import { identifierProblem, metadataUrl, type ResourceSettings } from '../rules/resource.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
+import { type ClientTls, readClientTls } from './client-tls.js';
+import { current } from './current.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
+import { readAssertionKey } from './key.js';
 import { type SettingSchema, settingsSchema } from './schema.js';
 import { readSecret, Secret } from './secret.js';
 import { unbuilt } from './unbuilt.js';
@@ -87,7 +93,7 @@ export interface IntrospectionSettings {
   readonly leeway: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly requireContentType: boolean;
-  readonly tls: { readonly ca?: string };
+  readonly tls: ClientTls;
   readonly clientAuth: ClientAuth;
   readonly cache: {
     readonly enabled: boolean;
@@ -103,7 +109,23 @@ export interface IntrospectionSettings {
 export type ClientAuth =
   | { readonly method: 'none' }
   | { readonly method: 'basic' | 'post'; readonly clientId: string; readonly clientSecret: Secret }
-  | { readonly method: 'bearer'; readonly token: Secret };
+  | {
+      readonly method: 'private_key_jwt' | 'client_secret_jwt';
+      readonly clientId: string;
+      readonly audience: string;
+      /** Read at each use. */
+      readonly key: () => AssertionKey;
+    }
+  | { readonly method: 'tls'; readonly clientId: string }
+  | { readonly method: 'bearer'; readonly token: Secret }
+  | {
+      readonly method: 'pre_authorization';
+      readonly tokenUrl: string;
+      readonly clientId: string;
+      readonly clientSecret: Secret;
+      readonly scope: readonly string[];
+      readonly audience?: string;
+    };
 
 /** How clients prove that they have the key a token is bound to. */
 export interface ProofSettings {
@@ -194,12 +216,18 @@ type RawSettings = Omit<Settings, 'file' | 'introspection' | 'admin' | 'proof'> 
 };
 
 interface RawClientAuth {
-  readonly method: string;
+  readonly method: Method;
   readonly clientId?: string;
   readonly clientSecret?: string;
   readonly clientSecretFile?: string;
+  readonly keyFile?: string;
+  readonly keyId?: string;
+  readonly algorithm?: string;
+  readonly audience?: string;
   readonly token?: string;
   readonly tokenFile?: string;
+  readonly tokenUrl?: string;
+  readonly scope: readonly string[];
 }
 
 /** Fills in defaults and turns durations into milliseconds. A section that is absent and has required fields stays so. */
@@ -243,7 +271,7 @@ class Loader {
     this.#networks(raw.trustedProxies);
     this.#names(raw);
     this.#decisions(raw.decisions);
-    this.#endpoint(raw.introspection.url);
+    this.#endpoint(['introspection', 'url'], raw.introspection.url);
     this.#headers(raw.introspection.headers, raw.introspection.clientAuth.method);
     const { proxy, admin } = raw.listen;
     if (proxy.port === admin.port && proxy.port !== 0) {
@@ -257,8 +285,8 @@ class Loader {
       resources: this.#resources(raw.resources),
       introspection: {
         ...raw.introspection,
-        tls: this.#files(['introspection', 'tls'], raw.introspection.tls, ['ca']),
-        clientAuth: this.#clientAuth(raw.introspection.clientAuth),
+        tls: this.#clientTls(raw.introspection.tls),
+        clientAuth: this.#clientAuth(raw.introspection.clientAuth, raw.introspection.tls),
       },
       proof: this.#proof(raw.proof),
       admin: this.#admin(raw.admin),
@@ -407,17 +435,15 @@ class Loader {
     return { ...proof, dpop: { ...dpop, nonce: { ...rest, secret } } };
   }
 
-  #endpoint(url: string): void {
+  #endpoint(path: Path, url: string): void {
+    const name = path.join('.');
     const parsed = URL.canParse(url) ? new URL(url) : undefined;
     if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
-      this.#error(['introspection', 'url'], 'introspection.url must be an http or https URL');
+      this.#error(path, `${name} must be an http or https URL`);
     } else if (parsed.username !== '' || parsed.password !== '') {
-      this.#error(
-        ['introspection', 'url'],
-        'introspection.url must hold no credentials; use introspection.clientAuth',
-      );
+      this.#error(path, `${name} must hold no credentials; use introspection.clientAuth`);
     } else if (parsed.hash !== '') {
-      this.#error(['introspection', 'url'], 'introspection.url must have no fragment');
+      this.#error(path, `${name} must have no fragment`);
     }
   }
 
@@ -456,7 +482,7 @@ class Loader {
       return 'is no valid header field';
     if (OWN_FIELDS.has(name)) return 'is a field that the gateway itself must set';
     if (seen.has(name)) return 'is given twice';
-    if (name === 'authorization' && method !== 'none' && method !== 'post') {
+    if (name === 'authorization' && IN_FIELD.has(method)) {
       return `is at odds with introspection.clientAuth.method ${method}`;
     }
     return undefined;
@@ -492,29 +518,103 @@ class Loader {
     this.#error(path, `${path.join('.')}: ${file} cannot be used: ${code ?? message}`, 'unreadable-file');
   }
 
-  #clientAuth(raw: RawClientAuth): ClientAuth {
+  #clientTls(raw: ClientTls): ClientTls {
+    const section: Path = ['introspection', 'tls'];
+    const before = this.findings.length;
+    const tls = this.#files(section, raw, ['ca', 'cert', 'key']);
+    if ((tls.cert === undefined) !== (tls.key === undefined)) {
+      const missing = tls.cert === undefined ? 'cert' : 'key';
+      this.#error(section, `introspection.tls must have the field "${missing}"`, 'missing-field');
+    } else if (this.findings.length === before) {
+      try {
+        createSecureContext(readClientTls(tls));
+      } catch {
+        // The library's message is about its own internals.
+        this.#error(
+          section,
+          'introspection.tls: these files are no certificates with their key',
+          'unreadable-file',
+        );
+      }
+    }
+    return tls;
+  }
+
+  #clientAuth(raw: RawClientAuth, tls: ClientTls): ClientAuth {
     const section: Path = ['introspection', 'clientAuth'];
-    const needs = NEEDS[raw.method] ?? [];
-    for (const key of Object.keys(raw) as (keyof RawClientAuth)[]) {
-      if (key === 'method' || needs.includes(key.replace(/File$/, '')) || NEEDS[raw.method] === undefined)
-        continue;
+    const { method } = raw;
+    const { needs, takes = [] } = METHODS[method];
+    for (const [key, value] of Object.entries(raw)) {
+      const name = key.replace(/(?<!^key)File$/, '');
+      if (key === 'method' || needs.includes(name) || takes.includes(name)) continue;
+      if (key === 'scope' && (value as readonly string[]).length === 0) continue;
       this.#error(
         [...section, key],
-        `introspection.clientAuth.${key} is of no use with the method ${raw.method}`,
+        `introspection.clientAuth.${key} is of no use with the method ${method}`,
       );
     }
-    if (needs.includes('clientId') && raw.clientId === undefined) {
-      this.#error(section, `introspection.clientAuth must have the field "clientId"`, 'missing-field');
+    for (const key of needs) {
+      if (key === 'clientSecret' || key === 'token' || raw[key as keyof RawClientAuth] !== undefined)
+        continue;
+      this.#error(section, `introspection.clientAuth must have the field "${key}"`, 'missing-field');
     }
-    if (raw.method === 'basic' || raw.method === 'post') {
-      const clientSecret = this.#secret(section, 'clientSecret', raw.clientSecret, raw.clientSecretFile);
-      return { method: raw.method, clientId: raw.clientId ?? '', clientSecret };
+    const { clientId = '', audience, scope } = raw;
+    const clientSecret = () => this.#secret(section, 'clientSecret', raw.clientSecret, raw.clientSecretFile);
+    switch (method) {
+      case 'none':
+        return { method };
+      case 'basic':
+      case 'post':
+        return { method, clientId, clientSecret: clientSecret() };
+      case 'bearer':
+        return { method, token: this.#secret(section, 'token', raw.token, raw.tokenFile) };
+      case 'tls':
+        if (tls.cert === undefined) {
+          this.#error(section, 'the method tls needs introspection.tls.cert', 'missing-field');
+        }
+        return { method, clientId };
+      case 'private_key_jwt':
+        return { method, clientId, audience: audience ?? '', key: this.#assertionKey(section, raw) };
+      case 'client_secret_jwt': {
+        const { algorithm = 'HS256' } = raw;
+        if (!/^HS(256|384|512)$/.test(algorithm)) {
+          this.#error(
+            [...section, 'algorithm'],
+            'the method client_secret_jwt signs with HS256, HS384 or HS512',
+          );
+        }
+        const secret = clientSecret();
+        const key = () => ({ key: createSecretKey(secret.reveal(), 'utf8'), algorithm });
+        return { method, clientId, audience: audience ?? '', key };
+      }
+      case 'pre_authorization':
+        if (raw.tokenUrl !== undefined) this.#endpoint([...section, 'tokenUrl'], raw.tokenUrl);
+        return {
+          method,
+          clientId,
+          clientSecret: clientSecret(),
+          tokenUrl: raw.tokenUrl ?? '',
+          scope,
+          ...(audience === undefined ? {} : { audience }),
+        };
     }
-    if (raw.method === 'bearer') {
-      return { method: 'bearer', token: this.#secret(section, 'token', raw.token, raw.tokenFile) };
+  }
+
+  #assertionKey(section: Path, { keyFile, keyId, algorithm }: RawClientAuth): () => AssertionKey {
+    const chosen = {
+      ...(keyId === undefined ? {} : { keyId }),
+      ...(algorithm === undefined ? {} : { algorithm }),
+    };
+    try {
+      if (keyFile === undefined) throw new Error('no file');
+      const file = this.#resolve(keyFile);
+      return current([file], () => readAssertionKey(file, chosen));
+    } catch (error) {
+      if (keyFile !== undefined) this.#unreadable([...section, 'keyFile'], this.#resolve(keyFile), error);
+      return () => {
+        throw new Error('no key');
+      };
     }
-    // The methods that are not built are an error already.
-    return { method: 'none' };
   }
 
   #secret(section: Path, key: string, inline: string | undefined, file: string | undefined): Secret {
@@ -557,10 +657,22 @@ const ANSWER_FIELDS: ReadonlySet<string> = new Set([
   'www-authenticate',
 ]);
 
-/** The fields each built method of client authentication takes. */
-const NEEDS: Readonly<Record<string, readonly string[]>> = {
-  none: [],
-  basic: ['clientId', 'clientSecret'],
-  post: ['clientId', 'clientSecret'],
-  bearer: ['token'],
+/** The methods of client authentication. */
+type Method = ClientAuth['method'];
+
+/** Those that fill the Authorization field. */
+const IN_FIELD: ReadonlySet<string> = new Set<Method>(['basic', 'bearer', 'pre_authorization']);
+
+/** The fields each method of client authentication takes; a secret may be given by its file. */
+const METHODS: Readonly<
+  Record<Method, { readonly needs: readonly string[]; readonly takes?: readonly string[] }>
+> = {
+  none: { needs: [] },
+  basic: { needs: ['clientId', 'clientSecret'] },
+  post: { needs: ['clientId', 'clientSecret'] },
+  private_key_jwt: { needs: ['clientId', 'keyFile', 'audience'], takes: ['keyId', 'algorithm'] },
+  client_secret_jwt: { needs: ['clientId', 'clientSecret', 'audience'], takes: ['algorithm'] },
+  tls: { needs: ['clientId'] },
+  bearer: { needs: ['token'] },
+  pre_authorization: { needs: ['clientId', 'clientSecret', 'tokenUrl'], takes: ['scope', 'audience'] },
 };

@@ -8,10 +8,6 @@ import type { Path, SourceDocument } from '../document/yaml.js';
 const UNBUILT: readonly { readonly path: Path; readonly values?: readonly unknown[] }[] = [
   { path: ['listen', 'proxy', 'tls', 'clientCa'] },
   { path: ['listen', 'admin', 'tls'] },
-  {
-    path: ['introspection', 'clientAuth', 'method'],
-    values: ['private_key_jwt', 'client_secret_jwt', 'tls'],
-  },
   { path: ['introspection', 'cache', 'shared'] },
 ];
 

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { denial } from '../errors.js';
+import { basicCredentials } from '../introspection/credentials.js';
 import { durationSchema, durationSeconds } from '../mutators/duration.js';
 import type { Call, Reply } from '../remote/remote.js';
 import { scopeTokens } from './config.js';
@@ -108,9 +109,7 @@ class ClientCredentials implements AccessStrategy {
     return flight;
   }
 
-  /** RFC 6749 §2.3.1: both parts are form-encoded before Base64. */
   #call({ id, secret }: Client): Call {
-    const pair = `${formEncode(id)}:${formEncode(secret)}`;
     const form = new URLSearchParams({ grant_type: 'client_credentials' });
     if (this.requiredScopes.length > 0) form.set('scope', this.requiredScopes.join(' '));
     return {
@@ -119,7 +118,7 @@ class ClientCredentials implements AccessStrategy {
       method: 'POST',
       headers: {
         accept: 'application/json',
-        authorization: `Basic ${Buffer.from(pair).toString('base64')}`,
+        authorization: basicCredentials(id, secret),
         'content-type': 'application/x-www-form-urlencoded',
       },
       body: form.toString(),
@@ -178,10 +177,6 @@ function readBasic(authorization: string | undefined): Client | 'malformed' | un
   } catch {
     return 'malformed';
   }
-}
-
-function formEncode(value: string): string {
-  return new URLSearchParams({ v: value }).toString().slice(2);
 }
 
 function parse(body: string): Readonly<Record<string, unknown>> | undefined {

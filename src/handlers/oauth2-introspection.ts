@@ -1,6 +1,7 @@
 import { type Denial, denial } from '../errors.js';
 import type { ActiveAnswer, Endpoint } from '../introspection/answer.js';
 import { OWN_FIELDS, overlay } from '../introspection/fields.js';
+import type { Grant } from '../introspection/grant.js';
 import type { Introspected, IntrospectionTrace } from '../introspection/introspector.js';
 import { type Requirements, unmet } from '../introspection/requirements.js';
 import { readToken, type TokenCredential, type TokenSource } from '../request/token.js';
@@ -20,7 +21,7 @@ import {
 } from './strategy.js';
 
 /** Fields of Oathkeeper's authenticator that are known and not served: refused at load, never ignored. */
-const UNSERVED = ['pre_authorization', 'retry', 'cache', 'prefix', 'preserve_host'] as const;
+const UNSERVED = ['retry', 'cache', 'prefix', 'preserve_host'] as const;
 
 /**
  * Oathkeeper's `oauth2_introspection` authenticator: the request's bearer token is introspected at the
@@ -62,7 +63,21 @@ export const oauth2Introspection: Handler = {
         description: 'Where the token stands instead of the Authorization field.',
       },
       proof_of_possession: proofSchema,
-      pre_authorization: { type: 'object' },
+      pre_authorization: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['enabled'],
+        properties: {
+          enabled: { type: 'boolean' },
+          client_id: { type: 'string', minLength: 1 },
+          client_secret: { type: 'string', minLength: 1 },
+          token_url: { type: 'string', pattern: '^https?://[^\\s#@]+$' },
+          scope: scopeTokens,
+          audience: { type: 'string', minLength: 1 },
+        },
+        description:
+          'The introspection call carries a bearer token that the gateway gets for itself by client credentials; default introspection.clientAuth.',
+      },
       retry: { type: 'object' },
       cache: { type: 'object' },
       prefix: { type: 'string' },
@@ -81,7 +96,9 @@ export const oauth2Introspection: Handler = {
       defaults,
     );
     const headers = config.introspection_request_headers as Record<string, string> | undefined;
-    const endpoint = endpointOf(config.introspection_url as string | undefined, headers, defaults.endpoint);
+    const grant = grantOf(config.pre_authorization as PreAuthorization | undefined);
+    const url = config.introspection_url as string | undefined;
+    const endpoint = endpointOf(url, headers, grant, defaults.endpoint);
     const requirements: Requirements = {
       audience: (config.target_audience as string[] | undefined) ?? [],
       issuers: (config.trusted_issuers as string[] | undefined) ?? [],
@@ -98,6 +115,35 @@ export const oauth2Introspection: Handler = {
   },
 };
 
+/** Oathkeeper's words for a {@link Grant}. */
+interface PreAuthorization {
+  readonly enabled: boolean;
+  readonly client_id: string;
+  readonly client_secret: string;
+  readonly token_url: string;
+  readonly scope?: readonly string[];
+  readonly audience?: string;
+}
+
+function grantOf(config: PreAuthorization | undefined): Grant | undefined {
+  if (config?.enabled !== true) return undefined;
+  for (const field of ['client_id', 'client_secret', 'token_url'] as const) {
+    if (config[field] === undefined)
+      throw new ConfigError(['pre_authorization'], `it must have the field "${field}"`);
+  }
+  if (!URL.canParse(config.token_url)) {
+    throw new ConfigError(['pre_authorization', 'token_url'], 'this is no URL');
+  }
+  const { client_secret: secret, audience } = config;
+  return {
+    tokenUrl: config.token_url,
+    clientId: config.client_id,
+    clientSecret: () => secret,
+    scope: config.scope ?? [],
+    ...(audience === undefined ? {} : { audience }),
+  };
+}
+
 /**
  * The rule's own endpoint. The gateway's client credentials and fixed fields go to the server they were configured
  * for and to no other one.
@@ -107,21 +153,32 @@ export const oauth2Introspection: Handler = {
 function endpointOf(
   url: string | undefined,
   headers: Record<string, string> | undefined,
+  grant: Grant | undefined,
   fallback: Endpoint,
 ): Endpoint {
-  if (url === undefined && headers === undefined) return fallback;
+  if (url === undefined && headers === undefined && grant === undefined) return fallback;
   const target = url ?? fallback.url;
   if (!URL.canParse(target)) throw new ConfigError(['introspection_url'], 'this is no URL');
   for (const name of Object.keys(headers ?? {})) {
     if (OWN_FIELDS.has(name.toLowerCase())) {
       throw new ConfigError(['introspection_request_headers', name], `${name} is set by the gateway itself`);
     }
+    if (grant !== undefined && name.toLowerCase() === 'authorization') {
+      throw new ConfigError(
+        ['introspection_request_headers', name],
+        `${name} is at odds with pre_authorization`,
+      );
+    }
   }
   const own = new URL(target).origin === new URL(fallback.url).origin;
+  const auth = own ? fallback.auth : ({ method: 'none' } as const);
+  const fixed = own ? fallback.headers : {};
+  // The gateway's own Authorization field would stand in for the token's.
+  const { authorization: _, ...others } = overlay(fixed);
   return {
     url: target,
-    headers: overlay(own ? fallback.headers : {}, headers ?? {}),
-    auth: own ? fallback.auth : { method: 'none' },
+    headers: overlay(grant === undefined ? fixed : others, headers ?? {}),
+    auth: grant === undefined ? auth : { method: 'pre_authorization', grant },
   };
 }
 

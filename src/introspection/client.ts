@@ -1,10 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
+import type { Clock } from '../clock.js';
 import { causeOf } from '../crash.js';
 import { retryAfterSeconds } from '../retry.js';
 import { type Answer, type Endpoint, readAnswer, UnusableAnswer } from './answer.js';
-import { formEncode, proof } from './auth.js';
+import { type Proof, proof } from './auth.js';
+import { formEncode } from './credentials.js';
 import { overlay } from './fields.js';
+import { Grants, NoGrant, type SendCall } from './grant.js';
+import { type ServerTls, serverConnector } from './tls.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
 export interface CallLimits {
@@ -20,10 +24,15 @@ export interface CallLimits {
   readonly requireContentType: boolean;
 }
 
-/** TLS towards the authorization server. */
-export interface CallTls {
-  /** PEM certificates to trust instead of Node's own. */
-  readonly ca?: string | readonly string[];
+/** What the calls need besides their limits. */
+export interface CallSurroundings {
+  readonly clock: Clock;
+  /** TLS by the server's origin. */
+  readonly tls: ReadonlyMap<string, () => ServerTls>;
+  /** TLS towards servers that are not among them. */
+  readonly otherTls: () => ServerTls;
+  /** Asks a token endpoint for the gateway's own token. */
+  readonly send: SendCall;
 }
 
 /** A call that brought no usable answer; the message is for the log and holds neither token nor body. */
@@ -46,23 +55,26 @@ export class CallFailed extends Error {
 /** Makes introspection calls (RFC 7662 §2.1): POST, the token in the form and never in the URL. */
 export class IntrospectionClient {
   readonly #limits: CallLimits;
-  readonly #agent: Agent;
+  readonly #clock: Clock;
+  readonly #agents: ReadonlyMap<string, Agent>;
+  readonly #otherAgent: Agent;
+  readonly #grants: Grants;
 
-  constructor(limits: CallLimits, tls: CallTls = {}) {
+  constructor(limits: CallLimits, { clock, tls, otherTls, send }: CallSurroundings) {
     this.#limits = limits;
-    this.#agent = new Agent({
-      // An own connector, because certificates must be verified whatever the environment says.
-      connect: buildConnector({
-        timeout: limits.connectTimeout,
-        rejectUnauthorized: true,
-        ...(tls.ca === undefined ? {} : { ca: tls.ca as string | string[] }),
-      }),
-      connections: limits.concurrency,
-      pipelining: 1,
-      maxResponseSize: limits.maxResponseBytes,
-      maxHeaderSize: 16_384,
-      keepAliveTimeout: 10_000,
-    });
+    this.#clock = clock;
+    this.#grants = new Grants(send, clock);
+    const agent = (of: () => ServerTls) =>
+      new Agent({
+        connect: serverConnector(of, limits.connectTimeout),
+        connections: limits.concurrency,
+        pipelining: 1,
+        maxResponseSize: limits.maxResponseBytes,
+        maxHeaderSize: 16_384,
+        keepAliveTimeout: 10_000,
+      });
+    this.#agents = new Map([...tls].map(([origin, of]) => [origin, agent(of)]));
+    this.#otherAgent = agent(otherTls);
   }
 
   /**
@@ -91,13 +103,39 @@ export class IntrospectionClient {
 
   /** Closes idle connections and ends running calls. */
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([...this.#agents.values(), this.#otherAgent].map((agent) => agent.destroy()));
   }
 
   async #once(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
+    const identity = await this.#identify(endpoint, signal);
+    const response = await this.#send(endpoint, token, identity, signal);
+    if (response.statusCode !== 401 || identity.refused === undefined) return this.#read(response);
+    // The server ended a token before its time; with the next one its answer is final.
+    response.body.on('error', () => {}).destroy();
+    identity.refused();
+    const next = await this.#identify(endpoint, signal);
+    return this.#read(await this.#send(endpoint, token, next, signal));
+  }
+
+  async #identify({ auth }: Endpoint, signal: AbortSignal): Promise<Proof> {
+    try {
+      return await proof(auth, { grants: this.#grants, now: this.#clock.wall, signal });
+    } catch (error) {
+      if (error instanceof NoGrant) throw new CallFailed(error.message, { retryAfter: error.retryAfter });
+      if (signal.aborted) throw error;
+      // A library's message may tell of the key.
+      throw new CallFailed("the gateway's own credentials cannot be made", { alive: true });
+    }
+  }
+
+  async #send(
+    endpoint: Endpoint,
+    token: string,
+    { authorization, form }: Proof,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
     const url = new URL(endpoint.url);
-    const { authorization, form } = proof(endpoint.auth);
-    const response = await this.#agent.request({
+    return await (this.#agents.get(url.origin) ?? this.#otherAgent).request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: 'POST',
@@ -107,7 +145,6 @@ export class IntrospectionClient {
       headersTimeout: this.#limits.timeout,
       bodyTimeout: this.#limits.timeout,
     });
-    return this.#read(response);
   }
 
   async #read(response: Dispatcher.ResponseData): Promise<Answer> {

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
@@ -10,6 +11,7 @@ import type { Finding } from '../../src/document/finding.js';
 import { handlers } from '../../src/handlers/table.js';
 import { mutators } from '../../src/mutators/table.js';
 import * as rules from '../../src/rules/schema.js';
+import { makeCertificate } from '../stack/certificate.js';
 
 const MINIMAL = 'rules: [ ./rules ]\nintrospection:\n  url: http://hydra:4445/admin/oauth2/introspect\n';
 
@@ -216,9 +218,6 @@ t.test('all violations are found in one run, in order', (t) => {
 t.test('what is not implemented is an error, not ignored', (t) => {
   const folder = t.testdir({ ca: 'x', cert: 'x', key: 'x' });
   const cases: readonly [string, string][] = [
-    ['  clientAuth: { method: private_key_jwt }\n', '4:17'],
-    ['  clientAuth: { method: client_secret_jwt }\n', '4:17'],
-    ['  clientAuth: { method: tls }\n', '4:17'],
     ['listen: { admin: { tls: { cert: cert, key: key } } }\n', '4:20'],
     ['  cache: { shared: { url: "redis://valkey:6379" } }\n', '4:12'],
     [
@@ -249,7 +248,7 @@ t.test('client authentication takes its secret from a file', (t) => {
   t.end();
 });
 
-t.test('client authentication that is incomplete or at odds with itself is refused', (t) => {
+t.test('client authentication that is incomplete or at odds with itself is refused', async (t) => {
   const cases: readonly [string, string][] = [
     ['{ method: basic, clientId: gate }', 'missing-field'],
     ['{ method: post, clientSecret: hunter2 }', 'missing-field'],
@@ -259,9 +258,47 @@ t.test('client authentication that is incomplete or at odds with itself is refus
     ['{ clientId: gate }', 'invalid-value'],
     ['{ method: bearer, tokenFile: secret }\n  headers: { Authorization: hunter2 }', 'invalid-value'],
     ['{ method: bearer, token: hunter2, clientSecret: hunter2 }', 'invalid-value'],
+    ['{ method: private_key_jwt, clientId: gate, keyFile: key }', 'missing-field'],
+    ['{ method: private_key_jwt, clientId: gate, audience: as }', 'missing-field'],
+    ['{ method: private_key_jwt, clientId: gate, audience: as, keyFile: absent }', 'unreadable-file'],
+    ['{ method: private_key_jwt, clientId: gate, audience: as, keyFile: secret }', 'unreadable-file'],
+    ['{ method: private_key_jwt, clientId: gate, audience: as, keyFile: broken }', 'unreadable-file'],
+    ['{ method: private_key_jwt, clientId: gate, audience: as, keyFile: small }', 'unreadable-file'],
+    [
+      '{ method: private_key_jwt, clientId: gate, audience: as, keyFile: key, algorithm: RS256 }',
+      'unreadable-file',
+    ],
+    ['{ method: private_key_jwt, clientId: gate, audience: as, keyFile: key, token: t }', 'invalid-value'],
+    ['{ method: client_secret_jwt, clientId: gate, clientSecretFile: secret }', 'missing-field'],
+    [
+      '{ method: client_secret_jwt, clientId: gate, clientSecretFile: secret, audience: as, algorithm: none }',
+      'invalid-value',
+    ],
+    ['{ method: tls, clientId: gate }', 'missing-field'],
+    ['{ method: tls }\n  tls: { cert: cert, key: certKey }', 'missing-field'],
+    ['{ method: none }\n  tls: { cert: cert }', 'missing-field'],
+    ['{ method: none }\n  tls: { cert: cert, key: key }', 'unreadable-file'],
+    ['{ method: none }\n  tls: { cert: secret, key: key }', 'unreadable-file'],
+    ['{ method: pre_authorization, clientId: gate, clientSecretFile: secret }', 'missing-field'],
+    [
+      '{ method: pre_authorization, clientId: gate, clientSecretFile: secret, tokenUrl: hydra }',
+      'invalid-value',
+    ],
+    ['{ method: none, scope: [read] }', 'invalid-value'],
   ];
+  const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
+  const certificate = await makeCertificate(['gate']);
   for (const [text, code] of cases) {
-    const folder = t.testdir({ 's.yaml': `${MINIMAL}  clientAuth: ${text}\n`, secret: 'hunter2' });
+    const folder = t.testdir({
+      's.yaml': `${MINIMAL}  clientAuth: ${text}\n`,
+      secret: 'hunter2',
+      broken: '{"kty":"EC","crv":"P-256","d":"hunter2"}',
+      key: key.export({ type: 'pkcs8', format: 'pem' }),
+      small: JSON.stringify(small.export({ format: 'jwk' })),
+      cert: certificate.cert,
+      certKey: certificate.key,
+    });
     const { settings, findings } = loadSettings(join(folder, 's.yaml'), {});
     t.equal(settings, undefined, text);
     t.same(
@@ -271,7 +308,6 @@ t.test('client authentication that is incomplete or at odds with itself is refus
     );
     t.notMatch(JSON.stringify(findings), 'hunter2', text);
   }
-  t.end();
 });
 
 t.test('a file that cannot be read says why', (t) => {
