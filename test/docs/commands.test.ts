@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parseAllDocuments } from 'yaml';
@@ -65,6 +65,8 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
   switch (marker) {
     case 'no-run':
       t.ok(/docker|kubectl/.test(text), `${where}: only what needs an engine or a cluster is not run`);
+      for (const [path] of text.matchAll(/\bconfig\/\S+/g))
+        t.ok(existsSync(join(root, path)), `${where}: ${path}`);
       return;
     case 'setup':
       for (const command of text.split('\n')) {
