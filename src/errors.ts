@@ -130,6 +130,18 @@ export const ERRORS = {
     oauth: 'insufficient_scope',
     challenge: true,
   },
+  insufficient_user_authentication: {
+    code: 401,
+    status: 'Unauthorized',
+    message: 'The user has to log in anew, or in a stronger way',
+    oauth: 'insufficient_user_authentication',
+    challenge: true,
+  },
+  access_denied: {
+    code: 403,
+    status: 'Forbidden',
+    message: 'The token is good, and gives no access to this resource',
+  },
   authorization_server_unavailable: {
     code: 503,
     status: 'Service Unavailable',
@@ -179,6 +191,14 @@ export interface DpopChallenge {
   readonly alone: boolean;
 }
 
+/** What a login must be like to be enough. */
+export interface StepUp {
+  /** Authentication context classes, the preferred one first. */
+  readonly acrValues?: readonly string[];
+  /** Seconds since the login. */
+  readonly maxAge?: number;
+}
+
 /** A refusal: a row of the table with what this one request adds to it. */
 export interface Denial {
   readonly error: ErrorName;
@@ -186,6 +206,8 @@ export interface Denial {
   readonly reason: string;
   /** The scopes the resource requires, for the challenge's `scope` attribute (RFC 6750 §3). */
   readonly scopes?: readonly string[];
+  /** How the user has to log in (RFC 9470 §3). */
+  readonly stepUp?: StepUp;
   /** That DPoP is served here, for the challenge (RFC 9449 §7.1). */
   readonly dpop?: DpopChallenge;
   /** The scheme of the credential that is refused, where it is not Bearer. */
@@ -233,13 +255,15 @@ export function challenge(refused: Denial, realm: string): string | undefined {
 }
 
 /** What the client has to come with, and where it learns how to get it. */
-function attributes({ scopes, resourceMetadata }: Denial): string {
+function attributes({ scopes, stepUp, resourceMetadata }: Denial): string {
   const scope = scopes
     ?.map(scopeToken)
     .filter((token) => token !== '')
     .join(' ');
   return (
     (scope === undefined || scope === '' ? '' : `, scope="${scope}"`) +
+    (stepUp?.acrValues === undefined ? '' : `, acr_values="${quotable(stepUp.acrValues.join(' '))}"`) +
+    (stepUp?.maxAge === undefined ? '' : `, max_age="${stepUp.maxAge}"`) +
     (resourceMetadata === undefined ? '' : `, resource_metadata="${quotable(resourceMetadata)}"`)
   );
 }

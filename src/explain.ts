@@ -22,6 +22,8 @@ export interface TokenClaims {
   readonly issuer?: string;
   readonly subject?: string;
   readonly clientId?: string;
+  /** Any further ones, such as `acr`. */
+  readonly claims?: Readonly<Record<string, unknown>>;
 }
 
 /** How far one rule got with a request. */
@@ -124,10 +126,10 @@ function place(rule: Rule | undefined, query: string): { raw: string[]; query: s
 }
 
 function answering(token: TokenClaims): Services {
-  const { scopes = [], audience = [], issuer, subject = 'subject', clientId = 'client' } = token;
+  const { scopes = [], audience = [], issuer, subject = 'subject', clientId = 'client', claims } = token;
   const answer: ActiveAnswer = {
     active: true,
-    claims: { sub: subject, client_id: clientId, scope: scopes.join(' '), aud: audience },
+    claims: { ...claims, sub: subject, client_id: clientId, scope: scopes.join(' '), aud: audience },
     scopes,
     audience,
     subject,

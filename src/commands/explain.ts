@@ -16,6 +16,7 @@ Options:
   --iss URL           the token's issuer
   --sub S             the token's subject
   --client-id C       the token's client
+  --claims JSON       further claims of the token, such as '{"acr":"gold"}'
   --json              print JSON
   -h, --help          print this help
 
@@ -33,6 +34,7 @@ const OPTIONS = {
   iss: { type: 'string' },
   sub: { type: 'string' },
   'client-id': { type: 'string' },
+  claims: { type: 'string' },
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -49,7 +51,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 
   const { scope, aud, iss, sub } = values;
   const clientId = values['client-id'];
-  const token = tokenClaims(scope, aud, iss, sub, clientId);
+  const token = tokenClaims(scope, aud, iss, sub, clientId, readClaims(values.claims));
   let explanation: Explanation;
   try {
     explanation = explain(table, { method, url, ...(token === undefined ? {} : { token }) });
@@ -76,15 +78,33 @@ export function tokenClaims(
   issuer: string | undefined,
   subject: string | undefined,
   clientId: string | undefined,
+  claims: TokenClaims['claims'],
 ): TokenClaims | undefined {
-  if ([scope, audience, issuer, subject, clientId].every((option) => option === undefined)) return undefined;
+  if ([scope, audience, issuer, subject, clientId, claims].every((option) => option === undefined)) {
+    return undefined;
+  }
   return {
     scopes: (scope ?? '').split(' ').filter((item) => item !== ''),
     audience: audience ?? [],
     ...(issuer === undefined ? {} : { issuer }),
     ...(subject === undefined ? {} : { subject }),
     ...(clientId === undefined ? {} : { clientId }),
+    ...(claims === undefined ? {} : { claims }),
   };
+}
+
+function readClaims(text: string | undefined): TokenClaims['claims'] {
+  if (text === undefined) return undefined;
+  let claims: unknown;
+  try {
+    claims = JSON.parse(text);
+  } catch {
+    throw new UsageError('--claims must be JSON');
+  }
+  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
+    throw new UsageError('--claims must be a JSON object');
+  }
+  return claims as NonNullable<TokenClaims['claims']>;
 }
 
 const VERDICTS: Readonly<Record<Candidate['failed'], string>> = {

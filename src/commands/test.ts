@@ -17,7 +17,8 @@ sent anywhere; the decisions are made by the function that serves.
       request: GET https://httpbin.localhost/headers
       scope: read                         # optional: scopes of an active token;
                                           # without any token field there is none
-      aud: [ api ]                        # optional, with iss, sub, client_id
+      aud: [ api ]                        # optional, with iss, sub, client_id, and
+                                          # claims: a mapping of any others
       expect: 200                         # a status (200: allowed), allow or deny
       rule: default/httpbin#0             # optional: the rule that must decide
 
@@ -53,6 +54,7 @@ const SCHEMA = {
           iss: text,
           sub: text,
           client_id: text,
+          claims: { type: 'object' },
           expect: { anyOf: [{ type: 'integer', minimum: 200, maximum: 599 }, { enum: ['allow', 'deny'] }] },
           rule: text,
         },
@@ -69,6 +71,7 @@ interface Case {
   readonly iss?: string;
   readonly sub?: string;
   readonly client_id?: string;
+  readonly claims?: Readonly<Record<string, unknown>>;
   readonly expect: number | 'allow' | 'deny';
   readonly rule?: string;
 }
@@ -85,10 +88,10 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 
   let failed = 0;
   for (const { expected, position } of cases) {
-    const { name, request, scope, aud, iss, sub, client_id, expect } = expected;
+    const { name, request, scope, aud, iss, sub, client_id, claims, expect } = expected;
     const [method = '', url = ''] = request.split(' ');
     const audience = typeof aud === 'string' ? [aud] : aud;
-    const token = tokenClaims(scope, audience, iss, sub, client_id);
+    const token = tokenClaims(scope, audience, iss, sub, client_id, claims);
     const { decision, status } = explain(table, { method, url, ...(token === undefined ? {} : { token }) });
     const outcome = decision.allowed ? 'allow' : 'deny';
     const wrong: string[] = [];

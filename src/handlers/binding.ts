@@ -20,7 +20,7 @@ export const proofSchema = {
 /** What came of looking at a token's key; undefined where there is nothing to look at. */
 export type Bound =
   | undefined
-  | { readonly denial: Denial }
+  | { readonly denial: Denial; readonly nonce?: undefined }
   /** The key was proved. */
   | { readonly denial?: undefined; readonly nonce?: string };
 

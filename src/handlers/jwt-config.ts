@@ -2,6 +2,7 @@ import type { KeySource, Verification } from '../remote/remote.js';
 import type { TokenSource } from '../request/token.js';
 import { Binding, proofSchema } from './binding.js';
 import { scopeStrategyOf, scopeStrategySchema, scopeTokens, texts, tokenFrom } from './config.js';
+import { compileDemands, type DemandConfig, type Demands, demandProperties, leewayOf } from './demands.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
 import { ConfigError, type HandlerDefaults, type RequiredProof, type ScopeStrategyName } from './strategy.js';
 
@@ -16,6 +17,9 @@ export interface JwtConfig {
   readonly strategy: ScopeStrategy;
   readonly source: TokenSource | undefined;
   readonly binding: Binding;
+  /** What `token_use` may say, where it says anything. */
+  readonly uses: readonly string[];
+  readonly demands: Demands | undefined;
 }
 
 const scopes = {
@@ -42,6 +46,7 @@ export const jwtSchema = {
     scope_strategy: scopeStrategySchema,
     token_from: tokenFrom,
     proof_of_possession: proofSchema,
+    ...demandProperties,
     authentications: {
       type: 'array',
       minItems: 1,
@@ -93,7 +98,7 @@ interface Oathkeeper {
   readonly token_from?: TokenSource | null;
 }
 
-interface Common {
+interface Common extends DemandConfig {
   readonly proof_of_possession?: RequiredProof;
 }
 
@@ -125,13 +130,16 @@ const OATHKEEPER = [
  * @throws ConfigError when it cannot work
  */
 export function readJwtConfig(config: Oathkeeper & Istio & Common, defaults: HandlerDefaults): JwtConfig {
+  const leeway = leewayOf(config, defaults.leeway);
   return {
-    ...readRequirements(config, defaults),
+    ...readRequirements(config, { ...defaults, leeway }),
     binding: new Binding(config.proof_of_possession, defaults),
+    uses: config.allowed_token_use ?? ['access', 'access_token'],
+    demands: compileDemands(config, leeway),
   };
 }
 
-type Requirements = Omit<JwtConfig, 'binding'>;
+type Requirements = Omit<JwtConfig, 'binding' | 'uses' | 'demands'>;
 
 function readRequirements(config: Oathkeeper & Istio, defaults: HandlerDefaults): Requirements {
   if (config.authentications === undefined && config.authorizations === undefined) {

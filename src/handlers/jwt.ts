@@ -2,6 +2,7 @@ import { type Denial, denial } from '../errors.js';
 import type { KeySource, Verification, Verified } from '../remote/remote.js';
 import { readToken, type TokenCredential, type TokenSource } from '../request/token.js';
 import type { Binding, Bound } from './binding.js';
+import type { Demands } from './demands.js';
 import { type JwtConfig, jwtSchema, readJwtConfig } from './jwt-config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
 import type { AccessStrategy, Attempt, Handler, Outcome, Services, Subject } from './strategy.js';
@@ -29,8 +30,10 @@ class Jwt implements AccessStrategy {
   readonly #verification: Verification;
   readonly #alternatives: JwtConfig['alternatives'];
   readonly #strategy: ScopeStrategy;
+  readonly #uses: readonly string[];
+  readonly #demands: Demands | undefined;
 
-  constructor({ verification, alternatives, strategy, source, binding }: JwtConfig) {
+  constructor({ verification, alternatives, strategy, source, binding, uses, demands }: JwtConfig) {
     this.requiredScopes = alternatives[0]?.scopes ?? [];
     this.tokenSource = source;
     this.keySources = verification.sources;
@@ -38,6 +41,8 @@ class Jwt implements AccessStrategy {
     this.#verification = verification;
     this.#alternatives = alternatives;
     this.#strategy = strategy;
+    this.#uses = uses;
+    this.#demands = demands;
   }
 
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
@@ -75,12 +80,12 @@ class Jwt implements AccessStrategy {
     }
     const { claims } = verified;
     const subject = subjectOf(claims);
-    const problem = useOf(claims);
+    const problem = useOf(claims, this.#uses);
     if (problem !== undefined) return this.#deny(denial('invalid_token', problem), credential, subject);
     const bound = this.binding.check(claims, credential, attempt, services);
     return bound instanceof Promise
-      ? bound.then((settled) => this.#authorize(settled, claims, subject, credential))
-      : this.#authorize(bound, claims, subject, credential);
+      ? bound.then((settled) => this.#authorize(settled, claims, subject, credential, services.now()))
+      : this.#authorize(bound, claims, subject, credential, services.now());
   }
 
   /** One alternative must hold: all of its audiences and all of its scopes. */
@@ -89,6 +94,7 @@ class Jwt implements AccessStrategy {
     claims: Readonly<Record<string, unknown>>,
     subject: Subject,
     credential: TokenCredential,
+    now: number,
   ): Outcome {
     if (bound?.denial !== undefined) return this.#deny(bound.denial, credential, subject);
     const audience = texts(claims.aud);
@@ -100,6 +106,8 @@ class Jwt implements AccessStrategy {
         subject,
       );
     }
+    const unfit = this.#demands?.refuse(claims, now);
+    if (unfit !== undefined) return this.#deny(unfit, credential, subject);
     const scopes = subject.scopes ?? [];
     if (meant.some((each) => missingScopes(scopes, each.scopes, this.#strategy).length === 0)) {
       return bound?.nonce === undefined
@@ -124,12 +132,11 @@ class Jwt implements AccessStrategy {
   }
 }
 
-/** What keeps a verified JWT from being a bearer access token. */
-function useOf(claims: Readonly<Record<string, unknown>>): string | undefined {
+/** What keeps a verified JWT from being an access token. */
+function useOf(claims: Readonly<Record<string, unknown>>, uses: readonly string[]): string | undefined {
   const use = claims.token_use;
   // Cognito and Hydra name the use; anything but an access token is one that leaked from elsewhere.
-  if (use !== undefined && use !== 'access' && use !== 'access_token')
-    return 'the token is not an access token';
+  if (use !== undefined && !uses.includes(use as string)) return 'the token is not an access token';
   if (claims.sub !== undefined && typeof claims.sub !== 'string') return 'the token is malformed';
   return undefined;
 }

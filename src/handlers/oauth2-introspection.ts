@@ -7,6 +7,7 @@ import { type Requirements, unmet } from '../introspection/requirements.js';
 import { readToken, type TokenCredential, type TokenSource } from '../request/token.js';
 import { Binding, type Bound, proofSchema } from './binding.js';
 import { scopeStrategyOf, scopeStrategySchema, scopeTokens, texts, tokenFrom } from './config.js';
+import { compileDemands, type DemandConfig, type Demands, demandProperties, leewayOf } from './demands.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
 import {
   type AccessStrategy,
@@ -63,6 +64,7 @@ export const oauth2Introspection: Handler = {
         description: 'Where the token stands instead of the Authorization field.',
       },
       proof_of_possession: proofSchema,
+      ...demandProperties,
       pre_authorization: {
         type: 'object',
         additionalProperties: false,
@@ -99,10 +101,12 @@ export const oauth2Introspection: Handler = {
     const grant = grantOf(config.pre_authorization as PreAuthorization | undefined);
     const url = config.introspection_url as string | undefined;
     const endpoint = endpointOf(url, headers, grant, defaults.endpoint);
+    const demanded = config as DemandConfig;
     const requirements: Requirements = {
       audience: (config.target_audience as string[] | undefined) ?? [],
       issuers: (config.trusted_issuers as string[] | undefined) ?? [],
-      leeway: defaults.leeway,
+      uses: demanded.allowed_token_use ?? ['access_token'],
+      leeway: leewayOf(demanded, defaults.leeway),
     };
     return new Introspection(
       scopes,
@@ -111,6 +115,7 @@ export const oauth2Introspection: Handler = {
       requirements,
       config.token_from as TokenSource | undefined,
       new Binding(config.proof_of_possession as RequiredProof | undefined, defaults),
+      compileDemands(demanded, requirements.leeway),
     );
   },
 };
@@ -188,6 +193,7 @@ class Introspection implements AccessStrategy {
   readonly #strategy: ScopeStrategy;
   readonly #endpoint: Endpoint;
   readonly #requirements: Requirements;
+  readonly #demands: Demands | undefined;
   readonly tokenSource: TokenSource | undefined;
   readonly binding: Binding;
 
@@ -198,6 +204,7 @@ class Introspection implements AccessStrategy {
     requirements: Requirements,
     source: TokenSource | undefined,
     binding: Binding,
+    demands: Demands | undefined,
   ) {
     this.requiredScopes = scopes;
     this.#strategy = strategy;
@@ -205,6 +212,7 @@ class Introspection implements AccessStrategy {
     this.#requirements = requirements;
     this.tokenSource = source;
     this.binding = binding;
+    this.#demands = demands;
   }
 
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
@@ -253,8 +261,10 @@ class Introspection implements AccessStrategy {
     }
     const bound = this.binding.check(answer.claims, credential, attempt, services);
     return bound instanceof Promise
-      ? bound.then((settled) => this.#authorize(settled, answer, subject, credential, introspection))
-      : this.#authorize(bound, answer, subject, credential, introspection);
+      ? bound.then((settled) =>
+          this.#authorize(settled, answer, subject, credential, introspection, services.now()),
+        )
+      : this.#authorize(bound, answer, subject, credential, introspection, services.now());
   }
 
   #authorize(
@@ -263,9 +273,11 @@ class Introspection implements AccessStrategy {
     subject: Subject,
     credential: TokenCredential,
     introspection: IntrospectionTrace,
+    now: number,
   ): Outcome {
-    if (bound?.denial !== undefined) {
-      return { kind: 'deny', denial: this.#refusal(bound.denial, credential), introspection, subject };
+    const unfit = bound?.denial ?? this.#demands?.refuse(answer.claims, now);
+    if (unfit !== undefined) {
+      return { kind: 'deny', denial: this.#refusal(unfit, credential), introspection, subject };
     }
     if (missingScopes(answer.scopes, this.requiredScopes, this.#strategy).length > 0) {
       const refused = denial('insufficient_scope', 'the token lacks a required scope');

@@ -6,6 +6,8 @@ export interface Requirements {
   readonly audience: readonly string[];
   /** One must be the token's issuer; empty: any. */
   readonly issuers: readonly string[];
+  /** What `token_use` may say, where it says anything. */
+  readonly uses: readonly string[];
   /** Tolerated clock skew, in seconds. */
   readonly leeway: number;
 }
@@ -21,7 +23,9 @@ export function unmet(answer: ActiveAnswer, requirements: Requirements, now: num
   const { claims } = answer;
   // Hydra answers active:true for refresh tokens; old versions name them in token_type.
   const use = claims.token_use;
-  if (use !== undefined && use !== 'access_token') return 'the token is not an access token';
+  if (use !== undefined && !requirements.uses.includes(use as string)) {
+    return 'the token is not an access token';
+  }
   const type = claims.token_type;
   // A token of the type DPoP is one whose key is verified (RFC 9449 §6.2); without one it is of no type we know.
   if (type !== undefined && !isBearer(type) && !(isDpop(type) && claims.cnf !== undefined)) {

@@ -238,3 +238,27 @@ t.test('explain names the rules that contest a request which none of them is pro
   t.equal(out.match(/another rule matches too/g)?.length, 2, out);
   t.match(out, /denied: 404/);
 });
+
+t.test('further claims of the token count', async (t) => {
+  const config = { acr_values: ['gold'], claims: { required: ['tenant'] } };
+  const strategy = { handler: 'oauth2_introspection', config };
+  write(
+    'claims.yaml',
+    apiRule('httpbin.localhost', [{ path: '/x', methods: ['GET'], accessStrategies: [strategy] }], 'httpbin'),
+  );
+  const file = settings('claims.yaml', 'error');
+  const explained = (...more: string[]) =>
+    scopegate('explain', '--config', file, 'GET', 'https://httpbin.localhost/x', ...more);
+  t.equal((await explained('--claims', '{"acr":"gold","tenant":"a"}')).code, 0);
+  t.match((await explained('--claims', '{"acr":"gold"}')).out, /denied: 403 access_denied/);
+  t.match(
+    (await explained('--claims', '{"tenant":"a"}')).out,
+    /denied: 401 insufficient_user_authentication/,
+  );
+  for (const bad of ['{', '[]', '1']) t.equal((await explained('--claims', bad)).code, 2, bad);
+  const cases = write(
+    'claims-cases.yaml',
+    'cases:\n  - request: GET https://httpbin.localhost/x\n    claims: { acr: gold, tenant: a }\n    expect: 200\n',
+  );
+  t.equal((await scopegate('test', '--config', file, cases)).code, 0);
+});
