@@ -10,8 +10,8 @@ import { type AuditEntry, createAudit, createShedAudit, type Entrance } from './
 import { type Clock, systemClock } from './clock.js';
 import { currentClientTls } from './config/client-tls.js';
 import type { Secret } from './config/secret.js';
-import type { Listener, ListenerTls, ProofSettings, Settings } from './config/settings.js';
-import { traceOf } from './crash.js';
+import type { Listener, ProofSettings, Settings } from './config/settings.js';
+import { causeOf, traceOf } from './crash.js';
 import type { RuleTable } from './decide.js';
 import { createDecisions } from './decisions/endpoint.js';
 import { formatFinding } from './document/finding.js';
@@ -30,9 +30,11 @@ import { createProver, type ProofOptions } from './proof/prover.js';
 import { createRemote } from './remote/create.js';
 import { peerReader } from './request/peer.js';
 import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
-import { watchRules } from './rules/watch.js';
-import { createGateway, type GatewayTls } from './server.js';
+import { watchFiles } from './rules/watch.js';
+import { createGateway } from './server.js';
 import { createShedLog } from './shed.js';
+import { Credentials } from './tls/credentials.js';
+import { UnusableIdentity } from './tls/identity.js';
 import { startTracing } from './tracing/start.js';
 
 /** A gateway that listens. */
@@ -41,7 +43,7 @@ export interface Gateway {
   readonly proxyUrl: string;
   readonly adminUrl: string;
   readonly log: Logger;
-  /** Loads the rules again; without `load` in the surroundings the set stays. */
+  /** Loads rules and certificates again; without `load` in the surroundings the rules stay. */
   reload(): void;
   /**
    * Ends it: readiness goes first, then no new connection is taken, then what is in flight is answered, for as long
@@ -113,6 +115,7 @@ export async function startGateway(
     cache: () => ({ ...(cache?.size ?? { active: 0, inactive: 0 }), evictions: cache?.evictions ?? 0 }),
     servers: introspector.servers,
     inFlight: () => admission.inFlight,
+    certificates: () => tlsListeners.map(([listener, { expiresAt }]) => ({ listener, expiresAt })),
     admittedShare: () => admission.share,
     droppedLines: () => sink?.dropped ?? 0,
   });
@@ -164,6 +167,13 @@ export async function startGateway(
     via,
     realm: settings.realm,
   });
+  const credentials = {
+    proxy: listen.proxy.tls && new Credentials(listen.proxy.tls),
+    admin: listen.admin.tls && new Credentials(listen.admin.tls),
+  };
+  const tlsListeners = Object.entries(credentials).filter(
+    (entry): entry is [string, Credentials] => entry[1] !== undefined,
+  );
   const common = {
     rules: () => rules,
     services: {
@@ -190,7 +200,7 @@ export async function startGateway(
     keepAliveTimeout: server.keepAliveTimeout,
     maxConnections: server.maxConnections,
     maxStreams: server.maxStreams,
-    ...(listen.proxy.tls === undefined ? {} : { tls: readTls(listen.proxy.tls) }),
+    ...(credentials.proxy === undefined ? {} : { tls: credentials.proxy }),
     ...(forward.webSockets
       ? {
           webSockets: {
@@ -260,13 +270,31 @@ export async function startGateway(
       ...settings.admin,
       isLocal: (socket) => isLocal(socket).trusted,
     },
+    tls: credentials.admin,
     // A question carries its client's fields, and the target a second time.
     maxHeaderBytes: forward.maxHeaderBytes + forward.maxTargetBytes + QUESTION_BYTES,
   });
-  const watch =
-    reloader === undefined || !settings.reload.watch
-      ? undefined
-      : watchRules(settings.rules, { settle: SETTLE, poll: settings.reload.poll }, () => reloader.reload());
+  const watching = { settle: SETTLE, poll: settings.reload.poll };
+  const watches: { close(): void }[] = [];
+  if (settings.reload.watch) {
+    if (reloader !== undefined) watches.push(watchFiles(settings.rules, watching, () => reloader.reload()));
+    for (const [listener, held] of tlsListeners) {
+      watches.push(watchFiles(held.files, watching, () => renew(listener, held)));
+    }
+  }
+
+  /** Puts renewed certificates in force, or says why not. */
+  function renew(listener: string, held: Credentials): void {
+    try {
+      held.reload(clock.wall());
+      metrics.certificatesReloaded(listener, true);
+      log.info({ listener, expires: new Date(held.expiresAt * 1000).toISOString() }, 'certificates reloaded');
+    } catch (error) {
+      metrics.certificatesReloaded(listener, false);
+      const cause = error instanceof UnusableIdentity ? error.message : causeOf(error);
+      log.error({ listener, cause }, 'certificates not reloaded: those from before stay in force');
+    }
+  }
 
   /** Puts another rule set in force; requests in flight finish on the one they started with. */
   function use(next: RuleTable): void {
@@ -282,7 +310,7 @@ export async function startGateway(
     await proxy.app.listen({ host: listen.proxy.host, port: listen.proxy.port });
     await admin.listen({ host: listen.admin.host, port: listen.admin.port });
   } catch (error) {
-    watch?.close();
+    for (const watch of watches) watch.close();
     await Promise.all([proxy.app.close(), endAll()]);
     throw error;
   }
@@ -292,11 +320,14 @@ export async function startGateway(
     proxyUrl: urlOf(proxy.app, listen.proxy),
     adminUrl: urlOf(admin, listen.admin),
     log,
-    reload: () => void reloader?.reload(),
+    reload() {
+      reloader?.reload();
+      for (const [listener, held] of tlsListeners) renew(listener, held);
+    },
     close() {
       closing ??= (async () => {
         draining = true;
-        watch?.close();
+        for (const watch of watches) watch.close();
         const drained = await within(server.drainTimeout, proxy.app.close());
         if (!drained) proxy.cut();
         await endAll();
@@ -365,15 +396,6 @@ function proofOptions({ dpop, certificateField: field }: ProofSettings): ProofOp
           },
         }
       : {}),
-  };
-}
-
-function readTls(tls: ListenerTls): GatewayTls {
-  return {
-    cert: readFileSync(tls.cert, 'utf8'),
-    key: readFileSync(tls.key, 'utf8'),
-    minVersion: tls.minVersion,
-    ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca, 'utf8') }),
   };
 }
 

@@ -16,6 +16,8 @@ export interface MetricSources {
   readonly inFlight: () => number;
   /** The share of requests that is let in, above 0 to 1. */
   readonly admittedShare: () => number;
+  /** When the certificates of the TLS listeners end, in seconds since 1970. */
+  readonly certificates: () => readonly { readonly listener: string; readonly expiresAt: number }[];
   /** Log lines that were lost because nobody took them. */
   readonly droppedLines: () => number;
 }
@@ -41,6 +43,8 @@ export interface Metrics {
   readonly record: Audit;
   /** A request was turned away unread. */
   shed(entrance: Entrance, method: string, cause: Shortage): void;
+  /** An attempt to load a TLS listener's certificates again is over. */
+  certificatesReloaded(listener: string, ok: boolean): void;
   /** Spans were exported, or lost. */
   spansExported(spans: number, ok: boolean): void;
   /** An introspection call failed. */
@@ -135,6 +139,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   let knownVersion = -1;
   let introspectionFailures = 0;
   const shed: Record<Shortage, number> = { in_flight: 0, event_loop: 0 };
+  const certificates = { ok: 0, failed: 0, lastOk: new Map<string, boolean>() };
   const spans = { exported: 0, lost: 0 };
   const reloads = { ok: 0, failed: 0, lastOk: true, lastAt: 0 };
   const lookups = { hit: 0, negative_hit: 0, miss: 0, coalesced: 0, failed: 0 };
@@ -300,6 +305,18 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge('scopegate_rule_reload_timestamp_seconds', 'When that was; 0 before the first.', () =>
     one(reloads.lastAt),
   );
+  counter('scopegate_tls_reloads_total', 'Attempts to load certificates again.', () => [
+    { value: certificates.ok, labels: { result: 'ok' } },
+    { value: certificates.failed, labels: { result: 'failed' } },
+  ]);
+  gauge(
+    'scopegate_tls_reload_successful',
+    'Whether the last attempt, for every listener, put new certificates in force; 1 before the first.',
+    () => one([...certificates.lastOk.values()].includes(false) ? 0 : 1),
+  );
+  gauge('scopegate_tls_expiry_timestamp_seconds', 'When the first certificate of a listener ends.', () =>
+    sources.certificates().map(({ listener, expiresAt }) => ({ value: expiresAt, labels: { listener } })),
+  );
   gauge('scopegate_ready', 'Whether requests are served: 1, or 0 while draining.', () =>
     one(sources.ready() ? 1 : 0),
   );
@@ -339,6 +356,10 @@ export function createMetrics(sources: MetricSources): Metrics {
       tally.requests.set(key, (tally.requests.get(key) ?? 0) + 1);
       tally.denials.set('overloaded', (tally.denials.get('overloaded') ?? 0) + 1);
       tally.denied++;
+    },
+    certificatesReloaded: (listener, ok) => {
+      certificates[ok ? 'ok' : 'failed']++;
+      certificates.lastOk.set(listener, ok);
     },
     spansExported: (count, ok) => {
       spans[ok ? 'exported' : 'lost'] += count;

@@ -11,6 +11,7 @@ import { readArrival } from './request/arrival.js';
 import { answerBrokenRequest } from './request/broken.js';
 import { guardUpgrades } from './request/upgrade.js';
 import { serveStreams } from './streams.js';
+import type { Credentials } from './tls/credentials.js';
 
 /** What the proxy listener is made of; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface GatewayOptions extends Omit<GateOptions, 'upgrades'> {
@@ -19,22 +20,14 @@ export interface GatewayOptions extends Omit<GateOptions, 'upgrades'> {
   readonly maxConnections: number;
   /** Requests that one HTTP/2 connection may have at once; 0 turns HTTP/2 off. */
   readonly maxStreams: number;
-  /** PEM texts of the listener's identity; plain HTTP without. */
-  readonly tls?: GatewayTls;
+  /** Plain HTTP without. */
+  readonly tls?: Credentials;
   /** Undefined turns WebSockets off: an Upgrade is then ignored. */
   readonly webSockets?: WebSocketLimits;
 }
 
 /** How long WebSockets last and how their upstreams are verified. */
 export type WebSocketLimits = Omit<WebSocketOptions, 'passageOf' | 'now'>;
-
-/** A TLS listener's identity and limits. */
-export interface GatewayTls {
-  readonly cert: string;
-  readonly key: string;
-  readonly ca?: string;
-  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-}
 
 /** The proxy listener. */
 export interface ProxyListener {
@@ -123,6 +116,7 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
   const streams = offersStreams(options)
     ? serveStreams(server as TlsServer, { ...options, requestsPerConnection: REQUESTS_PER_CONNECTION }, serve)
     : undefined;
+  options.tls?.serve(server as TlsServer);
   app.addHook('preClose', async () => {
     streams?.drain();
     const end = drain();
@@ -158,7 +152,9 @@ function listener(options: GatewayOptions): object {
   const { tls } = options;
   if (tls === undefined) return { http: limits };
   const ALPNProtocols = offersStreams(options) ? ['h2', 'http/1.1'] : ['http/1.1'];
-  return { https: { ...limits, ...tls, ALPNProtocols } };
+  return {
+    https: { ...limits, ...tls.serverOptions(), ALPNProtocols, handshakeTimeout: options.headersTimeout },
+  };
 }
 
 /** The path an upgrade is routed and forwarded with: the canonical one, or a constant where it will be refused. */

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Credentials } from '../tls/credentials.js';
 import { version } from '../version.js';
 import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
 import { readPage } from './page.js';
@@ -25,6 +27,8 @@ export interface AdminOptions {
   /** Forgets the answers about one token, or all. @returns how many */
   readonly purge: (token?: string) => number;
   readonly access: AccessOptions;
+  /** Plain HTTP without. */
+  readonly tls?: Credentials | undefined;
   /** Questions of proxies carry their clients' header fields; in bytes. */
   readonly maxHeaderBytes: number;
 }
@@ -76,12 +80,15 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     return503OnClosing: false,
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
-    http: { maxHeaderSize: options.maxHeaderBytes },
+    ...(options.tls === undefined
+      ? { http: { maxHeaderSize: options.maxHeaderBytes } }
+      : { https: { maxHeaderSize: options.maxHeaderBytes, ...options.tls.serverOptions() } }),
     // The router sees nothing of a question: its path is another server's.
     rewriteUrl: (message: IncomingMessage) => (decisions.owns(message.url ?? '') ? '/' : (message.url ?? '')),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
   // What Node would drop unseen beyond its limit, the gate counts and refuses.
   app.server.maxHeadersCount = 0;
+  options.tls?.serve(app.server as unknown as TlsServer);
   app.removeContentTypeParser('text/plain');
 
   app.addHook('onRequest', (request, reply, done) => {

@@ -107,10 +107,31 @@ function listener(description: string, host: string, port: number): SettingSchem
         cert: text('PEM file of the certificate, followed by its intermediate certificates.'),
         key: text("PEM file of the certificate's private key."),
         ca: text('PEM file of further intermediate certificates to send.'),
-        clientCa: text(
-          'PEM file of the authorities whose client certificates are accepted; a client must then show one.',
+        certificates: {
+          description:
+            'Further certificates, each with `cert`, `key` and, if wanted, `ca` as above and `serverNames`: a client gets the one for the name it asks for (SNI). The names are those in the certificate, or `serverNames`: exact, or *.suffix for one label.',
+          type: 'array',
+          default: [],
+          items: {
+            type: 'object',
+            additionalProperties: false,
+            required: ['cert', 'key'],
+            properties: {
+              cert: text('PEM file of the certificate, followed by its intermediate certificates.'),
+              key: text("PEM file of the certificate's private key."),
+              ca: text('PEM file of further intermediate certificates to send.'),
+              serverNames: list('Names it is shown for, in place of those in the certificate.'),
+            },
+          },
+        },
+        clientCertificates: choice(
+          'Whether clients show a certificate: none asks for none; optional takes one that clientCa vouches for, and refuses any other; required refuses clients without one.',
+          ['none', 'optional', 'required'],
+          'none',
         ),
+        clientCa: text('PEM file of the authorities that client certificates are verified by.'),
         minVersion: choice('Lowest TLS version accepted.', ['TLSv1.2', 'TLSv1.3'], 'TLSv1.2'),
+        ciphers: text("Ciphers accepted, in OpenSSL's notation. Absent: those of Node."),
       },
       ['cert', 'key'],
     ),

@@ -13,6 +13,7 @@ import { PROOF_ALGORITHMS } from '../proof/dpop.js';
 import { readNetwork } from '../request/peer.js';
 import { identifierProblem, metadataUrl, type ResourceSettings } from '../rules/resource.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
+import { readIdentity, type TlsFiles, UnusableIdentity } from '../tls/identity.js';
 import { type ClientTls, readClientTls } from './client-tls.js';
 import { current } from './current.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
@@ -68,16 +69,7 @@ export interface LogSettings {
 export interface Listener {
   readonly host: string;
   readonly port: number;
-  readonly tls?: ListenerTls;
-}
-
-/** Files of a listener's TLS identity. */
-export interface ListenerTls {
-  readonly cert: string;
-  readonly key: string;
-  readonly ca?: string;
-  readonly clientCa?: string;
-  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly tls?: TlsFiles;
 }
 
 /** How tokens are introspected. */
@@ -490,10 +482,33 @@ class Loader {
 
   #listener(name: 'proxy' | 'admin', listener: Listener): Listener {
     if (listener.tls === undefined) return listener;
-    return {
-      ...listener,
-      tls: this.#files(['listen', name, 'tls'], listener.tls, ['cert', 'key', 'ca', 'clientCa']),
+    const section: Path = ['listen', name, 'tls'];
+    const before = this.findings.length;
+    const { clientCertificates, clientCa } = listener.tls;
+    if (clientCertificates !== 'none' && clientCa === undefined) {
+      this.#error(section, `${section.join('.')} must have the field "clientCa"`, 'missing-field');
+    } else if (clientCertificates === 'none' && clientCa !== undefined) {
+      const problem = 'is of no use while clientCertificates is none';
+      this.#error([...section, 'clientCa'], `${section.join('.')}.clientCa ${problem}`);
+    }
+    const tls = {
+      ...this.#files(section, listener.tls, ['cert', 'key', 'ca', 'clientCa']),
+      certificates: listener.tls.certificates.map((each, index) =>
+        this.#files([...section, 'certificates', index], each, ['cert', 'key', 'ca']),
+      ),
     };
+    if (this.findings.length === before) this.#identity(section, tls);
+    return { ...listener, tls };
+  }
+
+  #identity(section: Path, files: TlsFiles): void {
+    try {
+      readIdentity(files);
+    } catch (error) {
+      if (!(error instanceof UnusableIdentity)) throw error;
+      const path = [...section, ...error.path];
+      this.#error(path, `${path.join('.')}: ${error.message}`, 'unusable-file');
+    }
   }
 
   /** Resolves a section's file names and makes sure that each can be read. */

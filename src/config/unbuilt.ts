@@ -6,8 +6,6 @@ import type { Path, SourceDocument } from '../document/yaml.js';
  * its settings say guards less than its owner believes.
  */
 const UNBUILT: readonly { readonly path: Path; readonly values?: readonly unknown[] }[] = [
-  { path: ['listen', 'proxy', 'tls', 'clientCa'] },
-  { path: ['listen', 'admin', 'tls'] },
   { path: ['introspection', 'cache', 'shared'] },
 ];
 

@@ -12,7 +12,7 @@ export interface WatchOptions {
 }
 
 /** A running watch. */
-export interface RuleWatch {
+export interface FileWatch {
   /** Looks now, as the poll does. */
   look(): void;
   close(): void;
@@ -31,13 +31,13 @@ export function fingerprint(paths: readonly string[]): string {
 }
 
 /**
- * Tells when the content of rule files changes: after an editor's rename-and-replace, a ConfigMap's `..data` swap,
+ * Tells when the content of files changes: after an editor's rename-and-replace, a ConfigMap's `..data` swap,
  * or, by the poll, on file systems that tell nothing (NFS).
  *
- * @param paths the rule files and folders
+ * @param paths files, and folders of rule files
  * @param changed called once a change, after it has settled; never while it runs itself
  */
-export function watchRules(paths: readonly string[], options: WatchOptions, changed: () => void): RuleWatch {
+export function watchFiles(paths: readonly string[], options: WatchOptions, changed: () => void): FileWatch {
   let seen = fingerprint(paths);
   let settling: NodeJS.Timeout | undefined;
   let closed = false;

@@ -198,6 +198,7 @@ t.test('rules that are gone take their series with them', async (t) => {
     cache: () => ({ active: 0, inactive: 0, evictions: 0 }),
     servers: () => [],
     inFlight: () => 0,
+    certificates: () => [],
     admittedShare: () => 1,
     droppedLines: () => 0,
   };
@@ -237,6 +238,7 @@ t.test('each observation is in one bucket, and buckets add up', async (t) => {
     cache: () => ({ active: 0, inactive: 0, evictions: 0 }),
     servers: () => [],
     inFlight: () => 0,
+    certificates: () => [],
     admittedShare: () => 1,
     droppedLines: () => 7,
   });
@@ -327,6 +329,8 @@ t.test(
       ],
       ScopegateBreakerOpen: ['scopegate_breakers{state="open"} 1+0x30'],
       ScopegateRulesNotReloaded: ['scopegate_rule_reload_successful 0+0x30'],
+      ScopegateCertificateNotReloaded: ['scopegate_tls_reload_successful 0+0x30'],
+      ScopegateCertificateEnds: ['scopegate_tls_expiry_timestamp_seconds{listener="proxy"} 600000+0x30'],
       ScopegateUpstreamErrors: [
         'scopegate_errors_total{error="upstream_timeout",rule="a"} 0+10x30',
         'scopegate_requests_total{rule="a",status="504"} 0+100x30',

@@ -5,7 +5,7 @@ import { loadOptions } from '../../src/commands/load.js';
 import type { Finding } from '../../src/document/finding.js';
 import { loadRules } from '../../src/rules/load.js';
 import { createReloader, type ReloadState } from '../../src/rules/reload.js';
-import { fingerprint, watchRules } from '../../src/rules/watch.js';
+import { fingerprint, watchFiles } from '../../src/rules/watch.js';
 import { type ConfigMap, mountConfigMap } from '../configmap.js';
 import { apiRule, rule } from '../gateway.js';
 import { settingsFor } from '../settings.js';
@@ -125,7 +125,7 @@ t.test('a change is noticed', async (t) => {
   for (const [name, change] of Object.entries(kinds)) {
     const map = mounted(t);
     const changed = new Promise<void>((resolve) => {
-      const watch = watchRules([map.folder], { settle: 5, poll: 0 }, resolve);
+      const watch = watchFiles([map.folder], { settle: 5, poll: 0 }, resolve);
       t.teardown(() => watch.close());
     });
     change(map);
@@ -139,7 +139,7 @@ t.test(
   async (t) => {
     const map = mounted(t);
     let changes = 0;
-    const watch = watchRules([map.folder], { settle: 1_000_000, poll: 0 }, () => changes++);
+    const watch = watchFiles([map.folder], { settle: 1_000_000, poll: 0 }, () => changes++);
     t.teardown(() => watch.close());
     watch.look();
     t.equal(changes, 0);
@@ -154,7 +154,7 @@ t.test('a storm of events is one change', async (t) => {
   const map = mounted(t);
   let changes = 0;
   await new Promise<void>((resolve) => {
-    const watch = watchRules([map.folder], { settle: 50, poll: 0 }, () => {
+    const watch = watchFiles([map.folder], { settle: 50, poll: 0 }, () => {
       changes++;
       resolve();
     });

@@ -61,7 +61,7 @@ export async function makeCertificate(names: readonly string[], now = Date.now()
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
         new SubjectAlternativeNameExtension(
           names.map((value) => ({ type: isAddress(value) ? 'ip' : 'dns', value })),
         ),

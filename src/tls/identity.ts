@@ -1,0 +1,164 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+
+/** Files of one certificate. */
+export interface CertificateFiles {
+  /** PEM: the certificate, then its intermediate certificates. */
+  readonly cert: string;
+  readonly key: string;
+  /** PEM of further intermediate certificates to send. */
+  readonly ca?: string;
+}
+
+/** Files and limits of a TLS listener. */
+export interface TlsFiles extends CertificateFiles {
+  /** Further certificates, chosen by the name a client asks for (RFC 6066 §3). */
+  readonly certificates: readonly NamedCertificate[];
+  readonly clientCertificates: 'none' | 'optional' | 'required';
+  /** PEM of the authorities that client certificates are verified by. */
+  readonly clientCa?: string;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** In OpenSSL's notation; undefined for Node's own. */
+  readonly ciphers?: string;
+}
+
+/** A certificate for some of the hosts. */
+export interface NamedCertificate extends CertificateFiles {
+  /** Exact names or `*.suffix`, in place of those in the certificate. */
+  readonly serverNames?: readonly string[];
+}
+
+/** A certificate that can be shown. */
+export interface Shown {
+  readonly certificate: X509Certificate;
+  /** Undefined where the certificate's own count. */
+  readonly serverNames: readonly string[] | undefined;
+  readonly context: SecureContext;
+}
+
+/** What a listener shows and whom it trusts. */
+export interface Identity {
+  /** For clients that ask for no name, or for one nobody has a certificate for. */
+  readonly options: SecureContextOptions;
+  /** The one of {@link options} first. */
+  readonly shown: readonly Shown[];
+  /** When the first certificate ends, in seconds since 1970. */
+  readonly expiresAt: number;
+}
+
+/** Files that make no identity; the message names the file, and holds nothing of what is in it. */
+export class UnusableIdentity extends Error {
+  /** The setting at fault, below the listener's `tls`. */
+  readonly path: readonly (string | number)[];
+  constructor(path: readonly (string | number)[], message: string) {
+    super(message);
+    this.name = 'UnusableIdentity';
+    this.path = path;
+  }
+}
+
+/**
+ * Reads a listener's identity and proves that it can be served: every key belongs to its certificate.
+ *
+ * @throws UnusableIdentity
+ */
+export function readIdentity(files: TlsFiles): Identity {
+  const common: SecureContextOptions = {
+    minVersion: files.minVersion,
+    ...(files.ciphers === undefined ? {} : { ciphers: files.ciphers }),
+    ...(files.clientCa === undefined ? {} : { ca: authorities(files.clientCa) }),
+  };
+  const first = shown(files, [], common);
+  const others = files.certificates.map((each, index) => shown(each, ['certificates', index], common));
+  const all = [first, ...others];
+  return {
+    options: first.options,
+    shown: all.map(({ certificate, serverNames, context }) => ({ certificate, serverNames, context })),
+    expiresAt: Math.min(...all.map(({ certificate }) => Date.parse(certificate.validTo) / 1000)),
+  };
+}
+
+/** The certificate for a name: one that has it as it is goes before a wildcard, the first before others. */
+export function certificateFor({ shown }: Identity, name: string): Shown | undefined {
+  return shown.find((each) => covers(each, name, false)) ?? shown.find((each) => covers(each, name, true));
+}
+
+function covers({ certificate, serverNames }: Shown, name: string, wildcards: boolean): boolean {
+  if (serverNames === undefined) {
+    return certificate.checkHost(name, { wildcards, partialWildcards: false }) !== undefined;
+  }
+  const lower = name.toLowerCase();
+  if (!wildcards) return serverNames.some((each) => each.toLowerCase() === lower);
+  const dot = lower.indexOf('.');
+  return dot > 0 && serverNames.some((each) => each.toLowerCase() === `*${lower.slice(dot)}`);
+}
+
+function shown(
+  files: NamedCertificate,
+  path: readonly (string | number)[],
+  common: SecureContextOptions,
+): Shown & { readonly options: SecureContextOptions } {
+  const certificate = attempt([...path, 'cert'], files.cert, 'holds no certificate', (text) => {
+    return new X509Certificate(text);
+  });
+  const key = attempt(
+    [...path, 'key'],
+    files.key,
+    'holds no private key without a passphrase',
+    (text): KeyObject => {
+      return createPrivateKey(text);
+    },
+  );
+  if (!certificate.checkPrivateKey(key)) {
+    throw new UnusableIdentity([...path, 'key'], `${files.key} is not the key of ${files.cert}`);
+  }
+  // What OpenSSL is given as `ca` it trusts clients by: what is only to be sent goes with the certificate.
+  const chain =
+    files.ca === undefined
+      ? readFileSync(files.cert, 'utf8')
+      : `${readFileSync(files.cert, 'utf8')}\n${attempt([...path, 'ca'], files.ca, 'holds no certificate', certificates)}`;
+  const options = { ...common, cert: chain, key: key.export({ type: 'pkcs8', format: 'pem' }) };
+  try {
+    return { certificate, serverNames: files.serverNames, options, context: createSecureContext(options) };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const cipher = code === 'ERR_SSL_NO_CIPHER_MATCH';
+    throw new UnusableIdentity(
+      cipher ? ['ciphers'] : [...path, 'cert'],
+      cipher ? 'none of the ciphers is known' : `${files.cert} cannot be served (${code ?? 'unknown'})`,
+    );
+  }
+}
+
+function authorities(file: string): string {
+  return attempt(['clientCa'], file, 'holds no certificate', certificates);
+}
+
+/** The text, if every certificate in it is one. */
+function certificates(text: string): string {
+  const all = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  if (all.length === 0) throw new Error('none');
+  for (const each of all) new X509Certificate(each);
+  return text;
+}
+
+function attempt<T>(
+  path: readonly (string | number)[],
+  file: string,
+  problem: string,
+  read: (text: string) => T,
+): T {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UnusableIdentity(path, `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  try {
+    return read(text);
+  } catch {
+    // The library's message may quote what it choked on.
+    throw new UnusableIdentity(path, `${file} ${problem}`);
+  }
+}
