@@ -5,8 +5,10 @@ import { leaves } from '../../src/config/schema.js';
 import { handlers } from '../../src/handlers/table.js';
 import { mutators } from '../../src/mutators/table.js';
 import { ruleSchema, specSchema } from '../../src/rules/schema.js';
+import { statements } from '../conformance/statements.js';
 import { root } from '../root.js';
 import { auditPage } from './audit.js';
+import { conformancePage, GAPS, proofs } from './conformance.js';
 import { pages } from './page.js';
 import { settingsPage } from './settings.js';
 
@@ -41,6 +43,19 @@ t.test('every page of docs/ is linked from the README', (t) => {
 
 t.test('docs/audit.md is made from the schema of the audit line', (t) => {
   t.equal(readFileSync(join(root, 'docs/audit.md'), 'utf8'), auditPage(), 'renew with: npm run docs');
+  t.end();
+});
+
+t.test('docs/conformance.md is made from the statements and the tests', (t) => {
+  t.equal(
+    readFileSync(join(root, 'docs/conformance.md'), 'utf8'),
+    conformancePage(),
+    'renew with: npm run docs',
+  );
+  const places = proofs();
+  for (const { id } of statements) {
+    t.not(places.has(id), id in GAPS, `${id} has a test, or is a gap that is owned up to`);
+  }
   t.end();
 });
 

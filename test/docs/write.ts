@@ -2,8 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../root.js';
 import { auditPage } from './audit.js';
+import { conformancePage } from './conformance.js';
 import { settingsPage } from './settings.js';
 
 // `npm run docs`: writes the pages that are made from the code.
 writeFileSync(join(root, 'docs/settings.md'), settingsPage());
 writeFileSync(join(root, 'docs/audit.md'), auditPage());
+writeFileSync(join(root, 'docs/conformance.md'), conformancePage());
