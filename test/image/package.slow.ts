@@ -1,10 +1,19 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { builtinModules } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { parse } from 'yaml';
 import { ask } from '../ask.js';
 import { apiRule, rule } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
@@ -88,6 +97,30 @@ t.test('what the program imports is among its dependencies', (t) => {
     ['@fastify/reply-from'],
     'and no more',
   );
+  t.end();
+});
+
+t.test('the parts lists of a release name what runs, and nothing else', (t) => {
+  const { jobs } = parse(readFileSync(join(root, '.github/workflows/release.yml'), 'utf8')) as {
+    jobs: { package: { steps: { name?: string; run?: string }[] } };
+  };
+  const run = jobs.package.steps.find(({ name }) => name === 'Parts lists of what runs')?.run ?? '';
+  const place = mkdtempSync(join(tmpdir(), 'scopegate-parts-'));
+  t.teardown(() => rmSync(place, { recursive: true }));
+  for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(root, file), join(place, file));
+  t.match(spawnSync('sh', ['-ec', run], { cwd: place, encoding: 'utf8' }), { status: 0 });
+  const { components } = JSON.parse(readFileSync(join(place, 'scopegate.cdx.json'), 'utf8')) as {
+    components: { name: string; purl: string }[];
+  };
+  const parts = new Set(components.map(({ name }) => name));
+  for (const name of Object.keys(manifest.dependencies)) t.ok(parts.has(name), name);
+  for (const name of Object.keys(manifest.devDependencies))
+    t.notOk(parts.has(name), `${name} is for development`);
+  t.ok(components.every(({ purl }) => purl.startsWith('pkg:npm/')));
+  const spdx = JSON.parse(readFileSync(join(place, 'scopegate.spdx.json'), 'utf8')) as {
+    packages: { name: string }[];
+  };
+  t.equal(spdx.packages.length, components.length + 1, 'the same parts, and the whole');
   t.end();
 });
 
