@@ -8,7 +8,7 @@ import { createAdmin, type LastReload } from './admin/server.js';
 import { Admission, watchLoop } from './admission.js';
 import { type AuditEntry, createAudit, createShedAudit, type Entrance } from './audit.js';
 import { type Clock, systemClock } from './clock.js';
-import { currentClientTls } from './config/client-tls.js';
+import { currentClientTls, unverified, upstreamTls } from './config/client-tls.js';
 import type { Secret } from './config/secret.js';
 import type { Listener, ProofSettings, Settings } from './config/settings.js';
 import { causeOf, traceOf } from './crash.js';
@@ -150,14 +150,12 @@ export async function startGateway(
     recent.add(entry);
     write(entry);
   }
-  const outbound = {
-    insecureSkipVerify: forward.tls.insecureSkipVerify,
-    ...(forward.tls.ca === undefined ? {} : { ca: readFileSync(forward.tls.ca, 'utf8') }),
-  };
-  if (outbound.insecureSkipVerify)
-    log.warn('forward.tls.insecureSkipVerify is on: upstream certificates are not verified');
+  const tlsOf = upstreamTls(forward.tls);
+  for (const setting of unverified(forward.tls)) {
+    log.warn({ setting }, 'insecure: upstream certificates are not verified');
+  }
   const forwarder = createForwarder({
-    ...outbound,
+    tlsOf,
     connectTimeout: forward.connectTimeout,
     idleTimeout: forward.idleTimeout,
     uploadIdleTimeout: server.bodyIdleTimeout,
@@ -204,7 +202,7 @@ export async function startGateway(
     ...(forward.webSockets
       ? {
           webSockets: {
-            ...outbound,
+            tlsOf,
             maxAge: forward.webSocketMaxAge,
             connectTimeout: forward.connectTimeout,
           },

@@ -320,8 +320,31 @@ export const settingsSchema: SettingSchema = {
           'scopegate',
         ),
         connections: integer('Most connections to one upstream.', 256, 1),
-        tls: section('TLS to upstreams.', {
+        tls: section('TLS to upstreams. Files are read anew when they change.', {
           ca: text("PEM file of the authorities to trust instead of the system's."),
+          cert: text('PEM file of the client certificate that upstreams are shown.'),
+          key: text('PEM file of its private key.'),
+          upstreams: {
+            description:
+              'What holds for one upstream in place of that: each has an `origin` (https://name:port), and of `ca`, `cert` with `key`, and `insecureSkipVerify` what differs.',
+            type: 'array',
+            default: [],
+            items: {
+              type: 'object',
+              additionalProperties: false,
+              required: ['origin'],
+              properties: {
+                origin: text('Origin of the upstream, https://name:port.'),
+                ca: text('PEM file of the authorities to trust.'),
+                cert: text('PEM file of the client certificate that it is shown.'),
+                key: text('PEM file of its private key.'),
+                insecureSkipVerify: {
+                  description: 'Do not verify its certificate. Insecure.',
+                  type: 'boolean',
+                },
+              },
+            },
+          },
           insecureSkipVerify: flag('Do not verify the certificates of upstreams. Insecure.', false),
         }),
       }),

@@ -14,7 +14,7 @@ import { readNetwork } from '../request/peer.js';
 import { identifierProblem, metadataUrl, type ResourceSettings } from '../rules/resource.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
 import { readIdentity, type TlsFiles, UnusableIdentity } from '../tls/identity.js';
-import { type ClientTls, readClientTls } from './client-tls.js';
+import { type ClientTls, readClientTls, type UpstreamsTls } from './client-tls.js';
 import { current } from './current.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
@@ -146,7 +146,7 @@ export interface ForwardSettings {
   readonly webSocketMaxAge: number;
   readonly via: string;
   readonly connections: number;
-  readonly tls: { readonly ca?: string; readonly insecureSkipVerify: boolean };
+  readonly tls: UpstreamsTls;
 }
 
 /** Distributed tracing; off without an endpoint. */
@@ -277,13 +277,13 @@ class Loader {
       resources: this.#resources(raw.resources),
       introspection: {
         ...raw.introspection,
-        tls: this.#clientTls(raw.introspection.tls),
+        tls: this.#clientTls(['introspection', 'tls'], raw.introspection.tls),
         clientAuth: this.#clientAuth(raw.introspection.clientAuth, raw.introspection.tls),
       },
       proof: this.#proof(raw.proof),
       admin: this.#admin(raw.admin),
       tracing: this.#tracing(raw.tracing),
-      forward: { ...raw.forward, tls: this.#files(['forward', 'tls'], raw.forward.tls, ['ca']) },
+      forward: { ...raw.forward, tls: this.#upstreamsTls(raw.forward.tls) },
     };
   }
 
@@ -533,13 +533,32 @@ class Loader {
     this.#error(path, `${path.join('.')}: ${file} cannot be used: ${code ?? message}`, 'unreadable-file');
   }
 
-  #clientTls(raw: ClientTls): ClientTls {
-    const section: Path = ['introspection', 'tls'];
+  #upstreamsTls(raw: UpstreamsTls): UpstreamsTls {
+    const section: Path = ['forward', 'tls'];
+    const origins = new Set<string>();
+    const upstreams = raw.upstreams.map((each, index) => {
+      const place: Path = [...section, 'upstreams', index];
+      const { protocol, origin, href } = URL.canParse(each.origin) ? new URL(each.origin) : NO_URL;
+      const problem =
+        protocol !== 'https:' || href !== `${origin}/`
+          ? 'must be an https origin such as https://name:8443'
+          : origins.has(origin)
+            ? 'is given twice'
+            : undefined;
+      if (problem !== undefined)
+        this.#error([...place, 'origin'], `${[...place, 'origin'].join('.')} ${problem}`);
+      origins.add(origin);
+      return this.#clientTls(place, each);
+    });
+    return { ...this.#clientTls(section, raw), upstreams };
+  }
+
+  #clientTls<T extends ClientTls>(section: Path, raw: T): T {
     const before = this.findings.length;
     const tls = this.#files(section, raw, ['ca', 'cert', 'key']);
     if ((tls.cert === undefined) !== (tls.key === undefined)) {
       const missing = tls.cert === undefined ? 'cert' : 'key';
-      this.#error(section, `introspection.tls must have the field "${missing}"`, 'missing-field');
+      this.#error(section, `${section.join('.')} must have the field "${missing}"`, 'missing-field');
     } else if (this.findings.length === before) {
       try {
         createSecureContext(readClientTls(tls));
@@ -547,7 +566,7 @@ class Loader {
         // The library's message is about its own internals.
         this.#error(
           section,
-          'introspection.tls: these files are no certificates with their key',
+          `${section.join('.')}: these files are no certificates with their key`,
           'unreadable-file',
         );
       }
@@ -649,6 +668,8 @@ class Loader {
     return new Secret(inline ?? '');
   }
 }
+
+const NO_URL = { protocol: '', origin: '', href: '' } as const;
 
 /** What the admin port answers itself. */
 const ADMIN_PATHS = ['/health', '/metrics', '/rules', '/status', '/explain', '/cache', '/version'] as const;

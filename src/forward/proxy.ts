@@ -1,15 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { buildConnector, Pool } from 'undici';
+import { type buildConnector, Pool } from 'undici';
 import { denial } from '../errors.js';
 import type { Fields } from '../request/fields.js';
 import type { Peer } from '../request/peer.js';
+import { serverConnector } from '../tls/connector.js';
 import type { RequestTrace } from '../tracing/trace.js';
 import type { Mutations, Removal } from './changes.js';
 import { Exchange, type ExchangeResult } from './exchange.js';
 import { drain, refuse } from './refusal.js';
 import { forwardsLeft, requestFields } from './request.js';
 import { Upload } from './upload.js';
-import type { Upstream } from './upstream.js';
+import type { Upstream, UpstreamTls } from './upstream.js';
 
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface ForwardOptions {
@@ -22,9 +23,8 @@ export interface ForwardOptions {
   /** Host towards the upstream: its own authority, or the client's. */
   readonly host: 'upstream' | 'preserve';
   readonly connections: number;
-  /** PEM certificates to trust instead of Node's own. */
-  readonly ca?: string;
-  readonly insecureSkipVerify: boolean;
+  /** By the origin of the upstream. */
+  readonly tlsOf: (origin: string) => UpstreamTls;
   /** The gateway's name in Via. */
   readonly via: string;
   readonly realm: string;
@@ -81,16 +81,11 @@ export function createForwarder(options: ForwardOptions): Forwarder {
   function poolOf(upstream: Upstream): Pool {
     let pool = pools.get(upstream.origin);
     if (pool === undefined) {
+      const { shown, verify } = options.tlsOf(upstream.origin);
       pool = new Pool(upstream.origin, {
         connections: options.connections,
         pipelining: 1,
-        connect: withPlainResets(
-          buildConnector({
-            timeout: options.connectTimeout,
-            rejectUnauthorized: !options.insecureSkipVerify,
-            ...(options.ca === undefined ? {} : { ca: options.ca }),
-          }),
-        ),
+        connect: withPlainResets(serverConnector(shown, options.connectTimeout, verify)),
         bodyTimeout: options.idleTimeout,
         maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
       });

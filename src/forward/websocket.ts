@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
+import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import httpProxy from '@fastify/http-proxy';
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { Agent } from 'undici';
 import { WebSocket } from 'ws';
+import type { UpstreamTls } from './upstream.js';
 
 /** What the decision leaves for an upgrade that may go on. */
 export interface UpgradePassage {
@@ -20,8 +22,8 @@ export interface WebSocketOptions {
   /** The longest a connection may last, 0 for ever. */
   readonly maxAge: number;
   readonly connectTimeout: number;
-  readonly ca?: string;
-  readonly insecureSkipVerify: boolean;
+  /** By the origin of the upstream. */
+  readonly tlsOf: (origin: string) => UpstreamTls;
   /** The passage of an upgrade that the gate has let through. */
   readonly passageOf: (message: IncomingMessage) => UpgradePassage | undefined;
   /** Seconds since 1970. */
@@ -98,8 +100,7 @@ export async function registerWebSockets(app: FastifyInstance, options: WebSocke
       closeTimeout: CLOSE_TIMEOUT,
     },
     wsClientOptions: {
-      rejectUnauthorized: !options.insecureSkipVerify,
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
+      createConnection: connectorOf(options.tlsOf),
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
       closeTimeout: CLOSE_TIMEOUT,
@@ -121,6 +122,27 @@ export async function registerWebSockets(app: FastifyInstance, options: WebSocke
       onOutgoingMessage: (_: unknown, source: WebSocket, target: WebSocket) => holdBack(target, source),
     },
   });
+}
+
+/** What `ws` opens its connection to an upstream with, in place of its own way: each upstream has TLS of its own. */
+function connectorOf(tlsOf: WebSocketOptions['tlsOf']) {
+  return (asked: object): Socket => {
+    // `ws` tells by nothing but the default port which scheme the URL has.
+    const { host = '', port, defaultPort } = asked as { host?: string; port?: number; defaultPort?: number };
+    const options = { ...asked, host, port: Number(port), path: undefined };
+    if (defaultPort !== 443) return connect(options as TcpNetConnectOpts);
+    const { shown, verify } = tlsOf(
+      new URL(`https://${isIP(host) === 6 ? `[${host}]` : host}:${port}`).origin,
+    );
+    const servername = isIP(host) === 0 ? host : '';
+    return connectTls({
+      ...options,
+      path: undefined,
+      servername,
+      rejectUnauthorized: verify,
+      ...shown(),
+    } as ConnectionOptions);
+  };
 }
 
 /**

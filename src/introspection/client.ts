@@ -3,12 +3,12 @@ import { Agent, type Dispatcher } from 'undici';
 import type { Clock } from '../clock.js';
 import { causeOf } from '../crash.js';
 import { retryAfterSeconds } from '../retry.js';
+import { type ServerTls, serverConnector } from '../tls/connector.js';
 import { type Answer, type Endpoint, readAnswer, UnusableAnswer } from './answer.js';
 import { type Proof, proof } from './auth.js';
 import { formEncode } from './credentials.js';
 import { overlay } from './fields.js';
 import { Grants, NoGrant, type SendCall } from './grant.js';
-import { type ServerTls, serverConnector } from './tls.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
 export interface CallLimits {

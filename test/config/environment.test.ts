@@ -84,6 +84,8 @@ t.test('every leaf has a description, and a default unless it is optional or req
     'introspection.cache.shared.url',
     'proof.dpop.nonce.secretFile',
     'forward.tls.ca',
+    'forward.tls.cert',
+    'forward.tls.key',
     'admin.tokenFile',
     'tracing.endpoint',
     'tracing.serviceName',

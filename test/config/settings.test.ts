@@ -82,7 +82,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       webSocketMaxAge: 3_600_000,
       via: 'scopegate',
       connections: 256,
-      tls: { insecureSkipVerify: false },
+      tls: { upstreams: [], insecureSkipVerify: false },
     },
     server: {
       headersTimeout: 10_000,

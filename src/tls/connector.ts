@@ -1,10 +1,10 @@
 import { buildConnector } from 'undici';
 
-/** TLS towards one authorization server; PEM texts. Another object means that a file has changed. */
+/** TLS towards one server, an authorization server or an upstream; PEM texts. Another object means that a file has changed. */
 export interface ServerTls {
   /** Authorities to trust instead of Node's own. */
   readonly ca?: string;
-  /** The gateway's client certificate (RFC 8705 §2), and its key. */
+  /** The gateway's client certificate (at an authorization server: RFC 8705 §2), and its key. */
   readonly cert?: string;
   readonly key?: string;
 }
@@ -15,15 +15,20 @@ export interface ServerTls {
  *
  * @param tls read before each connection
  * @param timeout milliseconds
+ * @param verify false takes any certificate
  */
-export function serverConnector(tls: () => ServerTls, timeout: number): buildConnector.connector {
+export function serverConnector(
+  tls: () => ServerTls,
+  timeout: number,
+  verify = true,
+): buildConnector.connector {
   let built: ServerTls | undefined;
   let connect: buildConnector.connector | undefined;
   return (options, callback) => {
     const now = tls();
     if (connect === undefined || now !== built) {
-      // Certificates must be verified whatever the environment says.
-      connect = buildConnector({ timeout, rejectUnauthorized: true, ...now });
+      // What the environment says of verification does not count.
+      connect = buildConnector({ timeout, rejectUnauthorized: verify, ...now });
       built = now;
     }
     connect(options, callback);
