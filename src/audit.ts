@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Shortage } from './admission.js';
 import type { ErrorName } from './errors.js';
+import type { IntrospectionTrace } from './introspection/introspector.js';
 
 /** The audit line's schema version, in every line; grows when a field changes its meaning or goes. */
 export const AUDIT_VERSION = 1;
@@ -26,7 +27,7 @@ export interface AuditEntry {
   readonly reason: string | undefined;
   readonly subject: string | undefined;
   readonly clientId: string | undefined;
-  readonly introspection: 'hit' | 'miss' | 'coalesced' | 'failed' | undefined;
+  readonly introspection: IntrospectionTrace['from'] | undefined;
   /** Milliseconds. */
   readonly introspectionMs: number | undefined;
   /** Milliseconds from the request's head to the decision. */
@@ -63,7 +64,11 @@ export function createAudit(logger: Logger, options: AuditOptions): Audit {
   // Counting lines must be able to scale up what was left out.
   const sampled = share < 1 ? share : undefined;
   return (entry) => {
-    const routine = entry.decision === 'allow' && entry.error === undefined && entry.cause === undefined;
+    const routine =
+      entry.decision === 'allow' &&
+      entry.error === undefined &&
+      entry.cause === undefined &&
+      entry.introspection !== 'stale';
     if (routine && sampled !== undefined && random() >= sampled) return;
     logger.info(
       {
@@ -186,9 +191,9 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   client_id: { type: 'string', meaning: 'The `client_id` of the token.' },
   introspection: {
     type: 'string',
-    values: ['hit', 'miss', 'coalesced', 'failed'],
+    values: ['hit', 'miss', 'coalesced', 'stale', 'failed', 'limited'],
     meaning:
-      'Where the answer about the token came from: the cache, a call, a call that another request had begun, or nowhere.',
+      'Where the answer about the token came from: the cache (`hit`), a call (`miss`), a call that another request had begun (`coalesced`), or the cache after its time, because the authorization server gave no answer (`stale`). `failed`: from nowhere. `limited`: nobody was asked, for the client has sent too many tokens that are none.',
   },
   introspection_ms: { type: 'number', meaning: 'Milliseconds waited for that answer.' },
   decision_ms: {

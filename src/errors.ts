@@ -142,6 +142,11 @@ export const ERRORS = {
     status: 'Forbidden',
     message: 'The token is good, and gives no access to this resource',
   },
+  too_many_bad_tokens: {
+    code: 429,
+    status: 'Too Many Requests',
+    message: 'Too many invalid tokens came from this client',
+  },
   authorization_server_unavailable: {
     code: 503,
     status: 'Service Unavailable',

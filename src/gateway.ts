@@ -20,7 +20,8 @@ import { explain, explanationJson } from './explain.js';
 import { createForwarder } from './forward/proxy.js';
 import { AnswerCache } from './introspection/cache.js';
 import { IntrospectionClient } from './introspection/client.js';
-import { createIntrospector } from './introspection/introspector.js';
+import { FloodLimiter } from './introspection/flood.js';
+import { createIntrospector, type FloodGuard } from './introspection/introspector.js';
 import { openSink } from './log.js';
 import { createMetrics } from './metrics.js';
 import { signingKeys } from './mutators/chain.js';
@@ -28,6 +29,7 @@ import { rulesJson, statusJson } from './overview.js';
 import { prettyLog } from './pretty.js';
 import { createProver, type ProofOptions } from './proof/prover.js';
 import { createRemote } from './remote/create.js';
+import { clientReader } from './request/client.js';
 import { peerReader } from './request/peer.js';
 import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
 import { watchFiles } from './rules/watch.js';
@@ -104,11 +106,18 @@ export async function startGateway(
     send: remote.call,
   });
   const cache = introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined;
-  const introspector = createIntrospector(client, cache, introspection, clock, ({ url }, cause) => {
-    metrics.introspectionFailed();
-    // A query may hold a key.
-    log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed');
-  });
+  const introspector = createIntrospector(
+    client,
+    cache,
+    introspection,
+    clock,
+    ({ url }, cause) => {
+      metrics.introspectionFailed();
+      // A query may hold a key.
+      log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed');
+    },
+    floodGuard(settings, clock),
+  );
   const metrics = createMetrics({
     rules: () => rules,
     ready: () => status() === 'ok',
@@ -176,6 +185,7 @@ export async function startGateway(
     rules: () => rules,
     services: {
       introspect: introspector.introspect,
+      stale: introspector.stale,
       ...remote,
       proof: createProver(proofOptions(settings.proof), clock.wall),
       now: clock.wall,
@@ -395,6 +405,12 @@ function proofOptions({ dpop, certificateField: field }: ProofSettings): ProofOp
         }
       : {}),
   };
+}
+
+function floodGuard({ introspection, trustedProxies }: Settings, clock: Clock): FloodGuard | undefined {
+  if (introspection.flood.badTokens === 0) return undefined;
+  const limiter = new FloodLimiter(introspection.flood, clock);
+  return { limiter, addressOf: clientReader(trustedProxies) };
 }
 
 function urlOf(app: FastifyInstance, listener: Listener): string {

@@ -142,7 +142,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const certificates = { ok: 0, failed: 0, lastOk: new Map<string, boolean>() };
   const spans = { exported: 0, lost: 0 };
   const reloads = { ok: 0, failed: 0, lastOk: true, lastAt: 0 };
-  const lookups = { hit: 0, negative_hit: 0, miss: 0, coalesced: 0, failed: 0 };
+  const lookups = { hit: 0, negative_hit: 0, miss: 0, coalesced: 0, stale: 0, failed: 0, limited: 0 };
   const requestTime = new Histogram(SLOW);
   const upstreamTime = new Histogram(SLOW);
   const decisionTime = {
@@ -150,11 +150,14 @@ export function createMetrics(sources: MetricSources): Metrics {
     hit: new Histogram(FAST),
     miss: new Histogram(FAST),
     coalesced: new Histogram(FAST),
+    stale: new Histogram(FAST),
     failed: new Histogram(FAST),
+    limited: new Histogram(FAST),
   };
   const introspectionTime = {
     miss: new Histogram(FAST),
     coalesced: new Histogram(FAST),
+    stale: new Histogram(FAST),
     failed: new Histogram(FAST),
   };
 
@@ -344,7 +347,8 @@ export function createMetrics(sources: MetricSources): Metrics {
         // Only a token that is not active is refused as invalid without a word on whose it is.
         const negative = introspection === 'hit' && error === 'invalid_token' && entry.subject === undefined;
         lookups[negative ? 'negative_hit' : introspection]++;
-        if (introspection !== 'hit') introspectionTime[introspection].observe(introspectionMs ?? 0);
+        const waited = introspection !== 'hit' && introspection !== 'limited';
+        if (waited) introspectionTime[introspection].observe(introspectionMs ?? 0);
       }
       if (entry.upstreamMs !== undefined) upstreamTime.observe(entry.upstreamMs);
       requestTime.observe(entry.ms);

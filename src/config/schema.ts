@@ -255,6 +255,17 @@ export const settingsSchema: SettingSchema = {
               ['url'],
             ),
           }),
+          flood: section(
+            'What one client may ask about: tokens that turn out to be none. Clients are told apart by address, of IPv6 by network of 64 bits; a proxy in front must be among trustedProxies, for else all its clients are one.',
+            {
+              badTokens: integer(
+                'Most tokens of one client, within the time, that are not active; one more that is not in the cache is answered 429 with Retry-After. 0 for no limit.',
+                0,
+              ),
+              per: limit('That time.', '1m'),
+              maxClients: integer('Most clients remembered.', 10_000, 1),
+            },
+          ),
           breaker: section('Stops asking an authorization server that fails.', {
             failures: integer('Consecutive failures that open the breaker; 0 turns it off.', 5),
             openFor: limit('Time before an open breaker lets one introspection through.', '5s'),

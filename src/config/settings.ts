@@ -94,6 +94,7 @@ export interface IntrospectionSettings {
     readonly maxEntries: number;
     readonly negativeMaxEntries: number;
   };
+  readonly flood: { readonly badTokens: number; readonly per: number; readonly maxClients: number };
   readonly breaker: { readonly failures: number; readonly openFor: number };
 }
 

@@ -116,6 +116,7 @@ export const oauth2Introspection: Handler = {
       config.token_from as TokenSource | undefined,
       new Binding(config.proof_of_possession as RequiredProof | undefined, defaults),
       compileDemands(demanded, requirements.leeway),
+      defaults.staleIfError ?? 0,
     );
   },
 };
@@ -187,6 +188,9 @@ function endpointOf(
   };
 }
 
+/** Methods that change nothing (RFC 9110 §9.2.1), of those that a rule can have. */
+const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
 class Introspection implements AccessStrategy {
   readonly handler = 'oauth2_introspection';
   readonly requiredScopes: readonly string[];
@@ -195,6 +199,7 @@ class Introspection implements AccessStrategy {
   readonly #requirements: Requirements;
   readonly #demands: Demands | undefined;
   readonly tokenSource: TokenSource | undefined;
+  readonly #staleIfError: number;
   readonly binding: Binding;
 
   constructor(
@@ -205,6 +210,7 @@ class Introspection implements AccessStrategy {
     source: TokenSource | undefined,
     binding: Binding,
     demands: Demands | undefined,
+    staleIfError: number,
   ) {
     this.requiredScopes = scopes;
     this.#strategy = strategy;
@@ -213,6 +219,7 @@ class Introspection implements AccessStrategy {
     this.tokenSource = source;
     this.binding = binding;
     this.#demands = demands;
+    this.#staleIfError = staleIfError;
   }
 
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
@@ -222,7 +229,7 @@ class Introspection implements AccessStrategy {
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
     }
-    const introspected = services.introspect(this.#endpoint, credential.token);
+    const introspected = services.introspect(this.#endpoint, credential.token, attempt);
     return introspected instanceof Promise
       ? introspected.then((result) => this.#judge(result, credential, attempt, services))
       : this.#judge(introspected, credential, attempt, services);
@@ -235,7 +242,19 @@ class Introspection implements AccessStrategy {
     services: Services,
   ): Outcome | Promise<Outcome> {
     const introspection = introspected.trace;
+    if (!introspected.ok && introspected.limited === true) {
+      const { retryAfter } = introspected;
+      const refused = denial('too_many_bad_tokens', 'too many invalid tokens came from this client', {
+        retryAfter,
+      });
+      return { kind: 'deny', denial: refused, introspection };
+    }
     if (!introspected.ok) {
+      const answer = this.#stale(credential, attempt, services);
+      if (answer !== undefined) {
+        const trace = { ...introspection, from: 'stale' } as const;
+        return this.#judge({ ok: true, answer, trace }, credential, attempt, services);
+      }
       const refused = denial(
         'authorization_server_unavailable',
         'the authorization server gave no usable answer',
@@ -265,6 +284,12 @@ class Introspection implements AccessStrategy {
           this.#authorize(settled, answer, subject, credential, introspection, services.now()),
         )
       : this.#authorize(bound, answer, subject, credential, introspection, services.now());
+  }
+
+  /** What was known of the token, where the rule goes on with that and the request changes nothing. */
+  #stale({ token }: TokenCredential, { method }: Attempt, services: Services): ActiveAnswer | undefined {
+    if (this.#staleIfError === 0 || !SAFE.has(method)) return undefined;
+    return services.stale?.(this.#endpoint, token, this.#staleIfError);
   }
 
   #authorize(

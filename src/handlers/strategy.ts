@@ -99,6 +99,11 @@ export interface HandlerDefaults {
   readonly endpoint: Endpoint;
   /** Clock skew tolerated on `exp`, `nbf` and `iat`, in seconds. */
   readonly leeway: number;
+  /**
+   * Milliseconds for which the rule goes on with what was known of a token while the authorization server gives no
+   * answer; absent, it does not.
+   */
+  readonly staleIfError?: number;
   /** Signature algorithms of DPoP proofs; undefined where DPoP is off. */
   readonly dpopAlgorithms?: readonly string[];
 }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.js';
-import type { Answer } from './answer.js';
+import type { ActiveAnswer, Answer } from './answer.js';
 
 /** Limits of the answer cache; times in milliseconds. */
 export interface CacheLimits {
@@ -14,6 +14,8 @@ interface Entry {
   readonly answer: Answer;
   /** Monotonic milliseconds. */
   readonly until: number;
+  /** Monotonic milliseconds: the token's `exp`, where it has one. */
+  readonly expires: number | undefined;
 }
 
 /**
@@ -41,8 +43,23 @@ export class AnswerCache {
     this.#clock = clock;
   }
 
+  /**
+   * An active answer whose life has ended, and that of its token has not.
+   *
+   * @param within milliseconds since it ended
+   */
+  stale(key: string, within: number): ActiveAnswer | undefined {
+    const entry = this.#active.peek(key);
+    if (entry === undefined || !entry.answer.active) return undefined;
+    const { answer, until, expires } = entry;
+    // By both clocks: the wall clock may have been set back since.
+    if (expires === undefined || (answer.expiresAt as number) <= this.#clock.wall()) return undefined;
+    return this.#clock.monotonic() < Math.min(until + within, expires) ? answer : undefined;
+  }
+
   /** The answer under a key, if one is there and has not ended. */
   get(key: string): Answer | undefined {
+    // What has ended stays: it may have to serve while the server is down, and its place is its successor's.
     return this.#read(this.#active, key) ?? this.#read(this.#inactive, key);
   }
 
@@ -50,12 +67,16 @@ export class AnswerCache {
   set(key: string, answer: Answer): void {
     const now = this.#clock.monotonic();
     let life = answer.active ? this.#limits.ttl : this.#limits.negativeTtl;
+    let expires: number | undefined;
     if (answer.active && answer.expiresAt !== undefined) {
-      life = Math.min(life, (answer.expiresAt - this.#clock.wall()) * 1000);
+      const left = (answer.expiresAt - this.#clock.wall()) * 1000;
+      life = Math.min(life, left);
+      expires = now + left;
     }
     this.#active.delete(key);
     this.#inactive.delete(key);
-    if (life > 0) (answer.active ? this.#active : this.#inactive).set(key, { answer, until: now + life });
+    if (life > 0)
+      (answer.active ? this.#active : this.#inactive).set(key, { answer, until: now + life, expires });
   }
 
   /** Forgets the answer under one key. @returns whether there was one */
@@ -82,9 +103,7 @@ export class AnswerCache {
 
   #read(partition: LRUCache<string, Entry>, key: string): Answer | undefined {
     const entry = partition.get(key);
-    if (entry === undefined) return undefined;
-    if (this.#clock.monotonic() < entry.until) return entry.answer;
-    partition.delete(key);
+    if (entry !== undefined && this.#clock.monotonic() < entry.until) return entry.answer;
     return undefined;
   }
 }

@@ -1,10 +1,14 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../clock.js';
-import type { Answer, Endpoint } from './answer.js';
+import type { ClientReader } from '../request/client.js';
+import type { Fields } from '../request/fields.js';
+import type { Peer } from '../request/peer.js';
+import type { ActiveAnswer, Answer, Endpoint } from './answer.js';
 import { authIdentity } from './auth.js';
 import { Breaker, type BreakerLimits } from './breaker.js';
 import type { AnswerCache } from './cache.js';
 import { CallFailed } from './client.js';
+import type { FloodLimiter } from './flood.js';
 import { Gate } from './gate.js';
 
 /** Limits towards each authorization server; times in milliseconds. */
@@ -26,7 +30,7 @@ export interface Caller {
 
 /** How the introspection of one request went, for the audit line. */
 export interface IntrospectionTrace {
-  readonly from: 'hit' | 'miss' | 'coalesced' | 'failed';
+  readonly from: 'hit' | 'miss' | 'coalesced' | 'stale' | 'failed' | 'limited';
   /** Milliseconds waited; 0 for a hit. */
   readonly ms: number;
   /** When the wait began, in monotonic milliseconds; undefined for a hit. */
@@ -42,13 +46,34 @@ export type Introspected =
       readonly cause: string;
       /** Seconds, for `Retry-After`. */
       readonly retryAfter: number;
+      /** Nobody was asked, because the client has sent too many tokens that are none. */
+      readonly limited?: true;
       readonly trace: IntrospectionTrace;
     };
 
 /** Answers about tokens: from the cache, from a call already in flight, or from the authorization server. */
 export interface Introspector {
   /** Synchronous on a hit, so that the hot path makes no promise. */
-  introspect(endpoint: Endpoint, token: string): Introspected | Promise<Introspected>;
+  introspect(endpoint: Endpoint, token: string, asker?: Asker): Introspected | Promise<Introspected>;
+  /**
+   * What was known of a token until lately, for a rule that goes on with it while the server gives no answer
+   * (RFC 5861 §4): only where the token itself has not expired.
+   *
+   * @param within milliseconds since the answer's life in the cache ended
+   */
+  stale?(endpoint: Endpoint, token: string, within: number): ActiveAnswer | undefined;
+}
+
+/** The request that asks about a token. */
+export interface Asker {
+  readonly peer?: Peer | undefined;
+  readonly fields: Fields;
+}
+
+/** A limit on what one client may ask; absent, there is none. */
+export interface FloodGuard {
+  readonly limiter: FloodLimiter;
+  readonly addressOf: ClientReader;
 }
 
 /** One authorization server as metrics and the admin page show it. */
@@ -62,7 +87,7 @@ export interface ServerState {
 }
 
 /** An introspector that can be looked at, and told to forget. */
-export interface LocalIntrospector extends Introspector {
+export interface LocalIntrospector extends Required<Introspector> {
   /** The authorization servers that were asked so far. */
   servers(): ServerState[];
   /**
@@ -75,7 +100,15 @@ export interface LocalIntrospector extends Introspector {
 }
 
 /** What one flight brings home to everybody who waits for it. */
-type Landing = { readonly answer: Answer } | { readonly cause: string; readonly retryAfter: number };
+type Landing =
+  | { readonly answer: Answer }
+  | {
+      readonly cause: string;
+      /** Milliseconds. */
+      readonly retryAfter: number;
+      /** The server is well: it choked on this token. */
+      readonly alive?: true;
+    };
 
 interface Server {
   readonly breaker: Breaker;
@@ -87,6 +120,7 @@ interface Server {
  *
  * @param cache undefined turns caching off
  * @param onFailure told of every failed call, for log and metrics; the cause holds no token
+ * @param flood undefined sets no limit to what a client may ask
  */
 export function createIntrospector(
   client: Caller,
@@ -94,6 +128,7 @@ export function createIntrospector(
   limits: IntrospectorLimits,
   clock: Clock,
   onFailure: (endpoint: Endpoint, cause: string) => void = () => {},
+  flood?: FloodGuard,
 ): LocalIntrospector {
   const flights = new Map<string, Promise<Landing>>();
   const servers = new Map<string, Server>();
@@ -152,7 +187,8 @@ export function createIntrospector(
       if (failed.alive) admission.succeeded();
       else admission.failed(failed.retryAfter);
       onFailure(endpoint, failed.message);
-      return { cause: failed.message, retryAfter: failed.retryAfter };
+      const { message: cause, retryAfter } = failed;
+      return failed.alive ? { cause, retryAfter, alive: true } : { cause, retryAfter };
     } finally {
       clearTimeout(timer);
       gate.leave();
@@ -160,15 +196,20 @@ export function createIntrospector(
   }
 
   return {
-    introspect(endpoint, token) {
+    introspect(endpoint, token, asker) {
       const key = keyOf(endpoint, token);
       const cached = cache?.get(key);
       if (cached !== undefined) return { ok: true, answer: cached, trace: HIT };
 
       const started = clock.monotonic();
       const running = flights.get(key);
+      if (running === undefined && flood !== undefined && asker !== undefined) {
+        const refused = limited(flood, asker);
+        if (refused !== undefined) return refused;
+      }
       const flight = running ?? fly(endpoint, token, key);
       if (running === undefined) {
+        if (flood !== undefined && asker !== undefined) void settle(flood, asker, flight);
         flights.set(key, flight);
         const land = () => {
           // Another one may have set off since: what this one was asked is forgotten.
@@ -189,6 +230,8 @@ export function createIntrospector(
         return { ok: false, cause: landing.cause, retryAfter, trace: { from: 'failed', ms, since: started } };
       });
     },
+
+    stale: (endpoint, token, within) => cache?.stale(keyOf(endpoint, token), within),
 
     servers: () =>
       [...servers].map(([url, { breaker, gate }]) => ({ url, breaker: breaker.state, ...gate.load })),
@@ -213,3 +256,23 @@ export function createIntrospector(
 }
 
 const HIT = { from: 'hit', ms: 0 } as const;
+
+/** Takes a place for the client, or says why there is none. */
+function limited({ limiter, addressOf }: FloodGuard, { peer, fields }: Asker): Introspected | undefined {
+  const wait = limiter.take(addressOf(peer, fields));
+  if (wait === 0) return undefined;
+  const retryAfter = Math.max(1, Math.ceil(wait / 1000));
+  const cause = 'the client has sent too many unknown tokens';
+  return { ok: false, cause, retryAfter, limited: true, trace: { from: 'limited', ms: 0 } };
+}
+
+/** The place is the client's again, unless its token was none. */
+async function settle(
+  { limiter, addressOf }: FloodGuard,
+  { peer, fields }: Asker,
+  flight: Promise<Landing>,
+): Promise<void> {
+  const landing = await flight;
+  const bad = 'answer' in landing ? !landing.answer.active : landing.alive === true;
+  if (!bad) limiter.giveBack(addressOf(peer, fields));
+}

@@ -5,7 +5,9 @@ import { nearest } from '../document/nearest.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import type { Upstream } from '../forward/upstream.js';
+import { oauth2Introspection } from '../handlers/oauth2-introspection.js';
 import type { HandlerDefaults } from '../handlers/strategy.js';
+import { durationSeconds } from '../mutators/duration.js';
 import { compileAccess } from './access.js';
 import { compileCors } from './cors.js';
 import { kymaExclusions } from './exclusion.js';
@@ -27,6 +29,8 @@ export interface RuleDefaults {
   readonly timeout: number;
   readonly handlers: HandlerDefaults;
 }
+
+const INTROSPECTION = oauth2Introspection.name;
 
 /** Kyma's list, without the two that no reverse proxy may forward. */
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
@@ -131,15 +135,25 @@ class Compiler {
     this.#methods(entry.methods, [...base, 'methods']);
     const changed = compileMutators(this.#places, [...base, 'mutators'], entry.mutators ?? []);
     this.#found(changed.findings);
+    const options = entry.scopegate ?? {};
+    const { staleIfError } = options;
     const access = [...base, 'accessStrategies'];
     const { strategies, findings } = compileAccess(
       this.#places,
       access,
       entry.accessStrategies,
-      this.#defaults.handlers,
+      staleIfError === undefined
+        ? this.#defaults.handlers
+        : { ...this.#defaults.handlers, staleIfError: durationSeconds(staleIfError) * 1000 },
     );
     this.#found(findings);
-    const options = entry.scopegate ?? {};
+    if (
+      staleIfError !== undefined &&
+      !entry.accessStrategies.some(({ handler }) => handler === INTROSPECTION)
+    ) {
+      const path = [...base, 'scopegate', 'staleIfError'];
+      this.#error(path, 'invalid-value', `it is of no use without the handler ${INTROSPECTION}`);
+    }
     const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' });
     if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message);
     if (!compiled.ok || this.#findings.length > before) return undefined;

@@ -32,6 +32,7 @@ export interface RuleEntry {
   readonly mutators?: readonly HandlerEntry[] | null;
   readonly scopegate?: Readonly<Partial<Record<keyof PathAllowances, 'refuse' | 'keep'>>> & {
     readonly undecidedPattern?: 'refuse' | 'accept';
+    readonly staleIfError?: string;
   };
 }
 

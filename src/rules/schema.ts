@@ -1,5 +1,7 @@
 /** JSON Schemas (draft-07) of an APIRule `gateway.kyma-project.io/v1beta1`, one for each part that is checked by itself. */
 
+import { durationSchema } from '../mutators/duration.js';
+
 /** The group of Kyma's resources. */
 export const GROUP = 'gateway.kyma-project.io';
 
@@ -147,6 +149,7 @@ export const ruleSchema = {
         semicolon: refuseOrKeep,
         emptySegments: refuseOrKeep,
         undecidedPattern: { enum: ['refuse', 'accept'] },
+        staleIfError: durationSchema,
       },
     },
   },

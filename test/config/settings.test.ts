@@ -52,6 +52,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
         maxEntries: 100_000,
         negativeMaxEntries: 10_000,
       },
+      flood: { badTokens: 0, per: 60_000, maxClients: 10_000 },
       breaker: { failures: 5, openFor: 5000 },
     },
     proof: {

@@ -10,7 +10,7 @@ import { gzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { ask, type Reply } from '../ask.js';
 import { fakeClock } from '../clock.js';
-import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../gateway.js';
+import { apiRule, startTestGateway, type TestGateway, type TestGatewayOptions } from '../gateway.js';
 import { start as startAuthorizationServer } from '../stack/authorization-server.js';
 import { makeCertificate } from '../stack/certificate.js';
 import { startBlackhole } from './blackhole.js';
@@ -492,6 +492,67 @@ t.test(
     gate.upstream.received.length = 0;
     clock.advance(30_000);
     refused(t, gate, await ask(gate, '/x', { token: long }), 'after the ttl');
+  },
+);
+
+t.test(
+  '21: staleIfError: a rule that asks for it goes on for a bounded time, with safe methods',
+  async (t) => {
+    const strategy = { handler: 'oauth2_introspection', config: { required_scope: ['read'] } };
+    const rules = apiRule('gate.example', [
+      {
+        path: '/patient',
+        methods: ['GET', 'HEAD', 'POST'],
+        accessStrategies: [strategy],
+        scopegate: { staleIfError: '5m' },
+      },
+      { path: '/strict', methods: ['GET'], accessStrategies: [strategy] },
+    ]);
+    const clock = fakeClock();
+    const now = clock.wall();
+    const tokens = {
+      long: { scope: 'read', exp: now + 3600 },
+      other: { scope: 'write', exp: now + 3600 },
+      short: { scope: 'read', exp: now + 90 },
+      endless: { scope: 'read' },
+      unseen: { scope: 'read', exp: now + 3600 },
+      revoked: { scope: 'read', exp: now + 3600 },
+    };
+    const { gate } = await start(t, { cache: { ttl: '60s' } }, { clock, rules, tokens });
+    const get = async (token: string, method: 'GET' | 'HEAD' | 'POST' = 'GET', path = '/patient') =>
+      (await ask(gate, path, { token, method })).status;
+    for (const token of ['long', 'other', 'short', 'endless', 'revoked']) await get(token);
+    clock.advance(61_000);
+    gate.endpoint.tokens.delete('revoked');
+    t.equal(await get('revoked'), 401);
+    gate.endpoint.fault = body('', {}, 500);
+    t.equal(await get('long'), 200);
+    const line = gate.log.findLast(({ audit }) => audit !== undefined);
+    t.match(line, { decision: 'allow', introspection: 'stale', subject: '' });
+    t.equal(await get('long', 'HEAD'), 200);
+    t.equal(await get('long', 'POST'), 503, 'a method that changes something');
+    t.equal(await get('long', 'GET', '/strict'), 503, 'a rule that does not ask for it');
+    t.equal(await get('other'), 403, 'scopes are checked as ever');
+    t.equal(await get('short'), 200);
+    t.equal(await get('endless'), 503, 'a token without exp');
+    t.equal(await get('unseen'), 503, 'a token that nothing is known of');
+    clock.advance(10_000);
+    t.equal(await get('revoked'), 503, 'a token that was not active when it was last asked about');
+    clock.advance(19_000);
+    t.equal(await get('short'), 503, 'its exp has passed');
+    clock.step(-60);
+    t.equal(await get('short'), 503, 'and a clock that is set back does not undo that');
+    clock.step(60);
+    clock.advance(269_999);
+    t.equal(await get('long'), 200, 'five minutes after the end of its life, less a millisecond');
+    clock.advance(1);
+    t.equal(await get('long'), 503);
+    const metrics = await (await fetch(`${gate.adminUrl}/metrics`)).text();
+    t.match(metrics, /scopegate_introspection_lookups_total\{result="stale"\} 5\n/);
+    gate.endpoint.fault = undefined;
+    clock.advance(300_000);
+    t.equal(await get('long'), 200);
+    t.match(gate.log.at(-1), { introspection: 'miss' }, 'the server is asked as soon as it answers again');
   },
 );
 

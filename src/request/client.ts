@@ -1,0 +1,38 @@
+import { BlockList, isIP } from 'node:net';
+import type { Fields } from './fields.js';
+import { type Peer, readNetwork } from './peer.js';
+
+/** Tells the address of the client that a request comes from, however many trusted proxies it came through. */
+export type ClientReader = (peer: Peer | undefined, fields: Fields) => string;
+
+/**
+ * Builds the function that tells a client's address: the peer's, or what a trusted peer says of it in
+ * `X-Forwarded-For`, read from its end, where the last proxy wrote, up to the first address that is no trusted
+ * proxy's: what stands before that one a client can have made up.
+ *
+ * @param cidrs the networks of trusted proxies, valid
+ */
+export function clientReader(cidrs: readonly string[]): ClientReader {
+  const trusted = new BlockList();
+  for (const cidr of cidrs) {
+    const network = readNetwork(cidr);
+    if (network !== undefined) trusted.addSubnet(network.address, network.prefix, network.family);
+  }
+  const isTrusted = (address: string): boolean =>
+    trusted.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6');
+  return (peer, fields) => {
+    let client = peer?.address ?? '';
+    if (peer?.trusted !== true) return client;
+    const hops: string[] = [];
+    for (let i = 0; i < fields.names.length; i++) {
+      if (fields.names[i] === 'x-forwarded-for') hops.push(...(fields.raw[i * 2 + 1] as string).split(','));
+    }
+    for (const hop of hops.reverse()) {
+      const address = hop.trim().replace(/^\[|\](?::\d+)?$|(?<=^[\d.]+):\d+$/g, '');
+      if (isIP(address) === 0) break;
+      client = address;
+      if (!isTrusted(address)) break;
+    }
+    return client;
+  };
+}
