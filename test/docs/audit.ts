@@ -10,7 +10,7 @@ export function auditPage(): string {
     ([name, field]) =>
       `| \`${name}\` | ${field.type} | ${field.always === true ? 'always' : 'where it applies'} | ${meaning(field)} |`,
   );
-  return `${INTRODUCTION}\n\n${rows.join('\n')}\n`;
+  return `${INTRODUCTION}\n${rows.join('\n')}\n`;
 }
 
 function meaning({ meaning, values }: AuditField): string {

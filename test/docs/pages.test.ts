@@ -1,7 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import t from 'tap';
+import { parse } from 'yaml';
 import { leaves } from '../../src/config/schema.js';
+import { ERRORS } from '../../src/errors.js';
 import { handlers } from '../../src/handlers/table.js';
 import { mutators } from '../../src/mutators/table.js';
 import { ruleSchema, specSchema } from '../../src/rules/schema.js';
@@ -98,6 +100,36 @@ t.test('docs/rules.md names every mutator and every field of its config', (t) =>
     t.match(rulesPage, `| \`${name}\` |`);
     for (const field of Object.keys((schema.properties ?? {}) as object))
       t.match(rulesPage, `\`${field}\``, `${name}: ${field}`);
+  }
+  t.end();
+});
+
+t.test('docs/operations.md knows every error, every alert, and only reasons that are given', (t) => {
+  const { text } = pages().find(({ path }) => path === 'docs/operations.md') as { text: string };
+  const rows = text.slice(text.indexOf('## Troubleshooting')).split('\n');
+  const row = (name: string) => rows.find((line) => line.startsWith('| ') && line.includes(`\`${name}\``));
+  for (const [name, { code }] of Object.entries(ERRORS)) t.match(row(name), `${code}`, `${name}: ${code}`);
+  const alerts = parse(readFileSync(join(root, 'config/prometheus-alerts.yaml'), 'utf8')) as {
+    groups: { rules: { alert: string }[] }[];
+  };
+  for (const { alert } of alerts.groups.flatMap(({ rules }) => rules)) t.match(text, `\`${alert}\``);
+  const code = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(join(root, 'src', file), 'utf8'))
+    .join('\n');
+  for (const line of rows.filter((each) => each.startsWith('| ')).slice(2)) {
+    for (const [, reason = ''] of (line.split('|')[3] ?? '').matchAll(/`([^`]+)`/g))
+      t.ok(code.includes(`'${reason}'`), `the reason "${reason}"`);
+  }
+  t.end();
+});
+
+t.test('no table is torn: its rows follow its head', (t) => {
+  for (const { path, text } of all) {
+    const lines = text.split('\n');
+    lines.forEach((line, i) => {
+      if (/^\|[-|]+\|$/.test(line)) t.match(lines[i + 1], /^\|/, `${path}:${i + 1}`);
+    });
   }
   t.end();
 });
