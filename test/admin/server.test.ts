@@ -28,6 +28,27 @@ async function call({ adminUrl }: TestGateway, path: string, { method, headers =
   };
 }
 
+t.test('nothing of the admin port is on the proxy port', async (t) => {
+  const gate = await startTestGateway(t, {
+    rules: apiRule('elsewhere.example', [rule('/.*', ['GET'], 'read')]),
+  });
+  const paths = [
+    '/',
+    '/metrics',
+    '/rules',
+    '/status',
+    '/decisions',
+    '/health/alive',
+    '/health/ready',
+    '/version',
+  ];
+  for (const path of paths) {
+    t.equal((await call(gate, path)).status === 404, false, `${path} is on the admin port`);
+    t.match(await ask(gate, path, { token: 'good-read' }), { status: 404, reason: /no rule/ }, path);
+  }
+  t.equal((await ask(gate, '/cache/purge', { method: 'POST', body: '{"all":true}' })).status, 404);
+});
+
 t.test('/rules shows the table in force', async (t) => {
   const gate = await startTestGateway(t, { settings: { forward: { timeout: '7s' } } });
   const { status, json } = await call(gate, '/rules');

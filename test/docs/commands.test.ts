@@ -70,11 +70,16 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
       return;
     case 'setup':
       for (const command of text.split('\n')) {
-        const [, verb = '', script = ''] = /^npm (ci|link|start|test|run) ?(\S*)$/.exec(command) ?? [];
+        const [, verb = '', script = '', file] =
+          /^npm (ci|link|start|test|run) ?([^\s-]\S*)?(?: ?-- (\S+))?$/.exec(command) ?? [];
+        const shell = /^bash (\S+)$/.exec(command)?.[1];
         t.ok(
-          ['ci', 'link'].includes(verb) || (verb === 'run' ? script : verb) in scripts,
+          ['ci', 'link'].includes(verb) ||
+            (verb === 'run' ? script : verb) in scripts ||
+            (shell !== undefined && existsSync(join(root, shell))),
           `${where}: ${command}`,
         );
+        if (file !== undefined) t.ok(existsSync(join(root, file)), `${where}: ${file}`);
       }
       return;
     case 'serve':

@@ -124,6 +124,19 @@ t.test('docs/operations.md knows every error, every alert, and only reasons that
   t.end();
 });
 
+t.test('docs/contributing.md knows every folder of src/, and every script', (t) => {
+  const { text } = pages().find(({ path }) => path === 'docs/contributing.md') as { text: string };
+  const layout = text.slice(text.indexOf('## Layout'), text.indexOf('## Tests'));
+  const rows = [...layout.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name as string);
+  const folders = readdirSync(join(root, 'src'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+  t.same(rows.sort(), folders.sort());
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
+  for (const [, name = ''] of text.matchAll(/`npm (?:run )?([a-z:]+)`/g)) t.ok(name in scripts, name);
+  t.end();
+});
+
 t.test('no table is torn: its rows follow its head', (t) => {
   for (const { path, text } of all) {
     const lines = text.split('\n');

@@ -346,6 +346,26 @@ t.test('pitfall settings: a head that takes too long is answered 408', async (t)
   t.equal(answers[0]?.status, 408);
 });
 
+t.test(
+  'pitfall settings: connections beyond the limit are ended at once, and room is made again',
+  async (t) => {
+    const gate = await startTestGateway(t, { ...START, settings: { server: { maxConnections: 2 } } });
+    const [first, second] = [await open(gate.port), await open(gate.port)];
+    const third = await sendRaw(gate.port, request('GET /'));
+    t.same([third.answers.length, third.closed], [0, true], 'one too many');
+    first.resume().write(request('GET /'));
+    await until(() => gate.upstream.received.length === 1);
+    t.pass('those that are there are served');
+    second.destroy();
+    first.destroy();
+    for (;;) {
+      const { answers } = await sendRaw(gate.port, request('GET /'));
+      if (answers[0]?.status === 200) break;
+    }
+    t.equal(gate.upstream.received.length, 2, 'and the next one is served as well');
+  },
+);
+
 t.test('pitfall settings: idle connections end', async (t) => {
   const gate = await startTestGateway(t, { ...START, settings: { server: { keepAliveTimeout: '100ms' } } });
   const client = await open(gate.port);
