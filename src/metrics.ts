@@ -107,6 +107,10 @@ class Tally {
   readonly denials = new Map<ErrorName, number>();
   allowed = 0;
   denied = 0;
+  /** Of requests that were let in. */
+  count = 0;
+  /** All that those took. */
+  seconds = 0;
 }
 
 /** One number for what a request's series is told apart by: no text is made or hashed on the way of a request. */
@@ -189,7 +193,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   /** A metric whose values are put together when they are asked for. */
   function define(
     name: string,
-    type: 'counter' | 'gauge' | 'histogram',
+    type: 'counter' | 'gauge' | 'histogram' | 'summary',
     help: string,
     values: () => Value[],
   ): void {
@@ -224,6 +228,14 @@ export function createMetrics(sources: MetricSources): Metrics {
     [...tallies].flatMap(([rule, { denials }]) =>
       [...denials].map(([error, value]) => ({ value, labels: { rule, error } })),
     ),
+  );
+  // Buckets for every rule would be a series for each of them.
+  const ofRules = 'scopegate_rule_duration_seconds';
+  define(ofRules, 'summary', 'Whole requests by rule: how many, and how long they took together.', () =>
+    [...tallies].flatMap(([rule, { count, seconds }]) => [
+      { metricName: `${ofRules}_sum`, value: seconds, labels: { rule } },
+      { metricName: `${ofRules}_count`, value: count, labels: { rule } },
+    ]),
   );
   gauge('scopegate_requests_in_flight', 'Requests that have entered and are not over.', () =>
     one(sources.inFlight()),
@@ -352,6 +364,8 @@ export function createMetrics(sources: MetricSources): Metrics {
       }
       if (entry.upstreamMs !== undefined) upstreamTime.observe(entry.upstreamMs);
       requestTime.observe(entry.ms);
+      tally.count++;
+      tally.seconds += entry.ms / 1000;
     },
     shed: (entrance, method, cause) => {
       shed[cause]++;

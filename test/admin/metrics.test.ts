@@ -97,6 +97,15 @@ t.test('what happened is counted, by rule, method, decision and status', async (
   t.ok(value('scopegate_upstream_duration_seconds_sum') > 0);
   t.ok(value('scopegate_request_duration_seconds_sum') < 60, 'seconds, not milliseconds');
 
+  const ofRule = (name: string) =>
+    value(`scopegate_rule_duration_seconds_${name}`, { rule: 'default/gate#0' });
+  t.equal(ofRule('count'), requests({ rule: 'default/gate#0' }));
+  t.ok(ofRule('sum') > 0);
+  t.equal(
+    value('scopegate_rule_duration_seconds_count'),
+    value('scopegate_request_duration_seconds_count'),
+    'each request in one rule',
+  );
   t.equal(value('scopegate_rules'), 3);
   t.equal(value('scopegate_rules_version'), 1);
   t.equal(value('scopegate_ready'), 1);
@@ -381,6 +390,35 @@ t.test(
     t.equal(fired.status, 0, fired.output);
   },
 );
+
+/** What whoever watches a gateway asks, and where the answer stands. */
+const ASKED: readonly (readonly [name: string, type: string, ...labels: string[]])[] = [
+  ['scopegate_requests_total', 'counter', 'rule', 'method', 'decision', 'status'],
+  ['scopegate_decision_duration_seconds', 'histogram', 'introspection'],
+  ['scopegate_introspection_duration_seconds', 'histogram', 'result'],
+  ['scopegate_upstream_duration_seconds', 'histogram'],
+  ['scopegate_introspection_lookups_total', 'counter', 'result'],
+  ['scopegate_introspection_cache_evictions_total', 'counter'],
+  ['scopegate_breakers', 'gauge', 'state'],
+  ['scopegate_requests_in_flight', 'gauge'],
+  ['scopegate_requests_shed_total', 'counter', 'cause'],
+  ['scopegate_rules_version', 'gauge'],
+  ['scopegate_rule_reloads_total', 'counter', 'result'],
+  ['process_cpu_seconds_total', 'counter'],
+  ['process_resident_memory_bytes', 'gauge'],
+  ['nodejs_eventloop_lag_p99_seconds', 'gauge'],
+];
+
+t.test('what is asked of a gateway is told, under these names and labels', async (t) => {
+  const gate = await startTestGateway(t);
+  await traffic(gate);
+  const { samples, types } = await scrape(gate);
+  for (const [name, type, ...labels] of ASKED) {
+    t.equal(types.get(name), type, name);
+    const sample = samples.find((each) => each.name === name || each.name === `${name}_bucket`);
+    for (const label of labels) t.ok(label in (sample?.labels ?? {}), `${name} by ${label}`);
+  }
+});
 
 t.test('every metric of ours is in the documentation, and no other', async (t) => {
   const gate = await startTestGateway(t);
