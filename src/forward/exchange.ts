@@ -25,6 +25,9 @@ export interface ExchangeResult {
 /** The cause of an answer that did not begin in time because no connection was free. */
 const QUEUE_TIMEOUT = 'queue_timeout';
 
+/** Whole bodies up to this many bytes are sent with their head. */
+const AT_ONCE = 16_384;
+
 /** More interim responses than any honest upstream sends. */
 const MAX_INTERIM = 16;
 
@@ -61,6 +64,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #timer: NodeJS.Timeout | undefined;
   #trailers: readonly string[] = [];
   #interim = 0;
+  /** Of the whole body in bytes, where the upstream has said it. */
+  #length: number | undefined;
   #upstreamStatus: number | undefined;
   #upstreamMs: number | undefined;
   #begun = false;
@@ -120,7 +125,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#upstreamMs = performance.now() - this.#started;
     this.#resume = resume;
     const response = this.#response;
-    const { fields, trailers, streamed } = responseFields(raw, status, this.#overlay);
+    const { fields, trailers, length } = responseFields(raw, status, this.#overlay);
     if (
       trailers.length > 0 &&
       this.#message.httpVersion !== '1.0' &&
@@ -137,7 +142,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
     // A first part of the body in the same packet takes the head along; else the head of a stream goes alone, at
     // once: the client of an event stream waits for it. A body of known length comes when it comes.
-    if (streamed) process.nextTick(flushHead, this);
+    if (length === undefined) process.nextTick(flushHead, this);
+    else this.#length = length;
     return true;
   }
 
@@ -148,6 +154,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onData(chunk: Buffer): boolean {
     this.#begun = true;
+    if (chunk.length === this.#length && chunk.length <= AT_ONCE && !this.#response.writableEnded) {
+      // As text the body goes out in one piece with the head, for which it need not be gathered from two.
+      this.#response.end(chunk.toString('latin1'), 'latin1');
+      return true;
+    }
     if (this.#response.writableEnded || this.#response.write(chunk)) return true;
     this.#response.once('drain', this.#onDrain);
     if (this.#stallTimeout > 0) {

@@ -5,8 +5,8 @@ export interface ClientFields {
   readonly fields: string[];
   /** Trailer fields the upstream announced and the client may be told of. */
   readonly trailers: readonly string[];
-  /** Whether the body's length is not known before its end. */
-  readonly streamed: boolean;
+  /** The body's length in bytes, where it is known before its end. */
+  readonly length: number | undefined;
 }
 
 /** What the gateway itself has to say in an upstream's answer. */
@@ -39,7 +39,7 @@ export function responseFields(
   const fields: string[] = [];
   let listed: string[] | undefined;
   let announced: string | undefined;
-  let chunked = true;
+  let length: number | undefined;
   let stored = true;
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as Buffer).toString('latin1');
@@ -59,20 +59,20 @@ export function responseFields(
     }
     if (lower === 'content-length') {
       if (status === 304 || status === 204) continue;
-      chunked = false;
+      length = Number((raw[i + 1] as Buffer).toString('latin1'));
     }
     fields.push(name, (raw[i + 1] as Buffer).toString('latin1'));
   }
   // Without chunks there is no place for trailers, and Node throws where they are announced all the same.
   const trailers =
-    announced === undefined || !chunked
+    announced === undefined || length !== undefined
       ? NO_TRAILERS
       : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
   const kept = listed === undefined || listed.every(isPlain) ? fields : without(fields, listed);
   if (cors !== undefined) kept.push(...cors);
   if (nonce !== undefined) kept.push('dpop-nonce', nonce, 'cache-control', 'no-store');
   else if (isPrivate) kept.push('cache-control', stored ? 'private' : 'private, no-store');
-  return { fields: kept, trailers, streamed: chunked };
+  return { fields: kept, trailers, length };
 }
 
 /**
