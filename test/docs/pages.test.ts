@@ -146,3 +146,58 @@ t.test('no table is torn: its rows follow its head', (t) => {
   }
   t.end();
 });
+
+/** The page of the README's table: each row's section, and what begins a cell that says the same as its sentence. */
+const COMPARED: Readonly<Record<string, string>> = {
+  'introspects opaque tokens': 'Introspects opaque tokens (RFC 7662)',
+  'required scopes for each rule': 'Required scopes for each rule',
+  'cached answer judged anew for every request': 'A cached answer is judged anew for every request',
+  'token is no cache key or log line in clear': 'The token is never a cache key or a log line in clear',
+  'one introspection for simultaneous requests':
+    'One introspection for simultaneous requests with one new token',
+  'authorization server down': 'The authorization server is down: what the client gets',
+  'key-bound token (`cnf`)': 'A key-bound token (`cnf`, RFC 9449, RFC 8705)',
+};
+
+t.test('every cell of the README about a peer says what docs/peers.md says', (t) => {
+  const [readme, peers] = ['README.md', 'docs/peers.md'].map(
+    (name) => all.find(({ path }) => path === name)?.text,
+  ) as [string, string];
+  const lines = readme
+    .slice(readme.indexOf('## Against its peers'), readme.indexOf('## What proves it'))
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  const [head = [], , ...rows] = lines;
+  const short = head.map((name) => name.replace(' plugins', '').replace(' njs', ''));
+  for (const [label, heading] of Object.entries(COMPARED)) {
+    const row = rows.find(([name]) => name === label);
+    t.ok(row, label);
+    const section = peers.split('\n## ').find((text) => text.startsWith(`${heading}\n`)) ?? '';
+    for (const [column, peer] of short.entries()) {
+      if (column < 2) continue;
+      const sentence = new RegExp(`^- \\*\\*${peer}\\*\\*: (.*)$`, 'm').exec(section)?.[1];
+      const cell = row?.[column] ?? '';
+      const where = `${label}, ${peer}: "${cell}" of "${sentence?.slice(0, 60)}"`;
+      t.ok(sentence !== undefined && agrees(cell, sentence), where);
+    }
+  }
+  t.end();
+});
+
+/** Whether a cell's first word, or its number, is what its sentence says. */
+function agrees(cell: string, sentence: string): boolean {
+  if (cell === '–') return /does not apply/.test(sentence);
+  if (cell === 'source not public') return /cannot be looked up/.test(sentence);
+  if (/^(?:yes|no)\b/.test(cell)) return sentence.startsWith(cell.slice(0, cell.startsWith('y') ? 3 : 2));
+  if (cell === 'key: yes') return sentence.startsWith('yes for the key');
+  const [number] = /#?\d{3,}/.exec(cell) ?? [];
+  if (number !== undefined) return sentence.includes(number);
+  const words = cell.replaceAll('`', '').split(' ');
+  return words.slice(0, 1).every((word) => sentence.replaceAll('`', '').includes(word));
+}
