@@ -100,10 +100,11 @@ export async function startGateway(
   const { ca } = introspection.tls;
   const client = new IntrospectionClient(introspection, {
     clock,
-    tls: new Map([[new URL(introspection.url).origin, currentClientTls(introspection.tls)]]),
+    tls: currentClientTls(introspection.tls),
     // What the gateway shows is for the server it was configured for.
     otherTls: currentClientTls(ca === undefined ? {} : { ca }),
     send: remote.call,
+    verify: remote.verify,
   });
   const cache = introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined;
   const introspector = createIntrospector(

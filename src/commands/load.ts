@@ -46,10 +46,17 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
 
 /** What handlers take from the settings where a rule's `config` is silent. */
 export function handlerDefaults(settings: Settings): HandlerDefaults {
-  const { url, headers, scopeStrategy, leeway } = settings.introspection;
+  const { url, discovered, signed, headers, scopeStrategy, leeway } = settings.introspection;
   return {
     scopeStrategy,
-    endpoint: { url, headers, auth: clientAuth(settings) },
+    endpoint: {
+      url,
+      headers,
+      auth: clientAuth(settings),
+      own: true,
+      ...(discovered ? { discovered } : {}),
+      ...(signed === undefined ? {} : { signed }),
+    },
     leeway: leeway / 1000,
     ...(settings.proof.dpop.enabled ? { dpopAlgorithms: settings.proof.dpop.algorithms } : {}),
   };

@@ -182,97 +182,121 @@ export const settingsSchema: SettingSchema = {
           },
         },
       },
-      introspection: section(
-        'The token introspection of the authorization server (RFC 7662).',
-        {
-          url: text('The introspection endpoint; redirects are not followed.'),
-          scopeStrategy: choice(
-            'How a required scope is compared with a granted one, where a rule does not say.',
-            ['exact', 'hierarchic', 'wildcard'],
-            'exact',
+      introspection: section('The token introspection of the authorization server (RFC 7662).', {
+        url: text(
+          'The introspection endpoint; redirects are not followed. Absent: the one that the metadata of introspection.issuer names.',
+        ),
+        issuer: text(
+          'The issuer identifier of the authorization server, by which its metadata is found (RFC 8414, OpenID Connect Discovery).',
+        ),
+        scopeStrategy: choice(
+          'How a required scope is compared with a granted one, where a rule does not say.',
+          ['exact', 'hierarchic', 'wildcard'],
+          'exact',
+        ),
+        timeout: limit('Longest time for one introspection, retries included.', '2s'),
+        connectTimeout: limit('Longest time to open a connection.', '1s'),
+        maxResponseBytes: integer('Largest answer read.', 262_144, 1),
+        concurrency: integer('Most introspections in flight at once.', 128, 1),
+        queue: integer('Most introspections waiting for their turn; one more is refused with 503.', 1024),
+        retries: integer('Most retries after a connection error, within the timeout.', 1, 0, 10),
+        leeway: duration('Clock skew tolerated on exp, nbf and iat.', '0s'),
+        headers: map('Header fields sent with every introspection.', {}),
+        requireContentType: flag('Refuse an answer whose Content-Type is not application/json.', true),
+        tls: section('TLS to the authorization server, whose certificate is always verified.', {
+          ca: text("PEM file of the authorities to trust instead of the system's."),
+          cert: text(
+            'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read anew when they change.',
           ),
-          timeout: limit('Longest time for one introspection, retries included.', '2s'),
-          connectTimeout: limit('Longest time to open a connection.', '1s'),
-          maxResponseBytes: integer('Largest answer read.', 262_144, 1),
-          concurrency: integer('Most introspections in flight at once.', 128, 1),
-          queue: integer('Most introspections waiting for their turn; one more is refused with 503.', 1024),
-          retries: integer('Most retries after a connection error, within the timeout.', 1, 0, 10),
-          leeway: duration('Clock skew tolerated on exp, nbf and iat.', '0s'),
-          headers: map('Header fields sent with every introspection.', {}),
-          requireContentType: flag('Refuse an answer whose Content-Type is not application/json.', true),
-          tls: section('TLS to the authorization server, whose certificate is always verified.', {
-            ca: text("PEM file of the authorities to trust instead of the system's."),
-            cert: text(
-              'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read anew when they change.',
-            ),
-            key: text('PEM file of the private key of that certificate.'),
-          }),
-          clientAuth: section('How the gateway authenticates at the endpoint.', {
-            method: choice(
-              'none, basic (client_secret_basic), post (client_secret_post), private_key_jwt or client_secret_jwt (a signed assertion, RFC 7523), tls (the certificate of introspection.tls, RFC 8705), bearer (a fixed token) or pre_authorization (a token that the gateway gets for itself, as in Oathkeeper).',
-              [
-                'none',
-                'basic',
-                'post',
-                'private_key_jwt',
-                'client_secret_jwt',
-                'tls',
-                'bearer',
-                'pre_authorization',
-              ],
+          key: text('PEM file of the private key of that certificate.'),
+        }),
+        clientAuth: section('How the gateway authenticates at the endpoint.', {
+          method: choice(
+            'none, basic (client_secret_basic), post (client_secret_post), private_key_jwt or client_secret_jwt (a signed assertion, RFC 7523), tls (the certificate of introspection.tls, RFC 8705), bearer (a fixed token) or pre_authorization (a token that the gateway gets for itself, as in Oathkeeper).',
+            [
               'none',
-            ),
-            clientId: text('The client identifier.'),
-            clientSecret: text('The client secret; prefer clientSecretFile.'),
-            clientSecretFile: text('File that holds the client secret.'),
-            keyFile: text(
-              'File of the private key of private_key_jwt: PEM (not encrypted) or a JWK. It is read anew when it changes.',
-            ),
-            keyId: text('The kid of the assertions of private_key_jwt. Absent: that of the JWK, or none.'),
-            algorithm: text(
-              'The JWS algorithm of the assertions. Absent: that of the JWK, or the one that fits the key (RS256, ES256, ES384, ES512, EdDSA); HS256 with client_secret_jwt.',
-            ),
-            audience: text(
-              'For the assertions, whom they are for: the issuer identifier of the authorization server, or what it wants instead, such as the URL of its token endpoint. For pre_authorization, the audience that is asked for.',
-            ),
-            token: text('The token of the method bearer; prefer tokenFile.'),
-            tokenFile: text('File that holds the token of the method bearer.'),
-            tokenUrl: text('The token endpoint of pre_authorization.'),
-            scope: list('The scopes that pre_authorization asks for.', []),
-          }),
-          cache: section('The cache of introspection answers.', {
-            enabled: flag('Keep answers.', true),
-            ttl: duration(
-              'Longest life of an active answer; the exp of the token ends it sooner. 0 keeps none.',
-              '60s',
-            ),
-            negativeTtl: duration('Life of an inactive answer. 0 keeps none.', '5s'),
-            maxEntries: integer('Most active answers kept.', 100_000, 1),
-            negativeMaxEntries: integer('Most inactive answers kept, apart from the active ones.', 10_000, 1),
-            shared: section(
-              'A second tier that several gateways share. Absent: none.',
-              { url: text('Address of the store, redis://host:port.') },
-              ['url'],
-            ),
-          }),
-          flood: section(
-            'What one client may ask about: tokens that turn out to be none. Clients are told apart by address, of IPv6 by network of 64 bits; a proxy in front must be among trustedProxies, for else all its clients are one.',
-            {
-              badTokens: integer(
-                'Most tokens of one client, within the time, that are not active; one more that is not in the cache is answered 429 with Retry-After. 0 for no limit.',
-                0,
-              ),
-              per: limit('That time.', '1m'),
-              maxClients: integer('Most clients remembered.', 10_000, 1),
-            },
+              'basic',
+              'post',
+              'private_key_jwt',
+              'client_secret_jwt',
+              'tls',
+              'bearer',
+              'pre_authorization',
+            ],
+            'none',
           ),
-          breaker: section('Stops asking an authorization server that fails.', {
-            failures: integer('Consecutive failures that open the breaker; 0 turns it off.', 5),
-            openFor: limit('Time before an open breaker lets one introspection through.', '5s'),
-          }),
-        },
-        ['url'],
-      ),
+          clientId: text('The client identifier.'),
+          clientSecret: text('The client secret; prefer clientSecretFile.'),
+          clientSecretFile: text('File that holds the client secret.'),
+          keyFile: text(
+            'File of the private key of private_key_jwt: PEM (not encrypted) or a JWK. It is read anew when it changes.',
+          ),
+          keyId: text('The kid of the assertions of private_key_jwt. Absent: that of the JWK, or none.'),
+          algorithm: text(
+            'The JWS algorithm of the assertions. Absent: that of the JWK, or the one that fits the key (RS256, ES256, ES384, ES512, EdDSA); HS256 with client_secret_jwt.',
+          ),
+          audience: text(
+            'For the assertions, whom they are for: the issuer identifier of the authorization server, or what it wants instead, such as the URL of its token endpoint; absent: introspection.issuer. For pre_authorization, the audience that is asked for.',
+          ),
+          token: text('The token of the method bearer; prefer tokenFile.'),
+          tokenFile: text('File that holds the token of the method bearer.'),
+          tokenUrl: text('The token endpoint of pre_authorization.'),
+          scope: list('The scopes that pre_authorization asks for.', []),
+        }),
+        cache: section('The cache of introspection answers.', {
+          enabled: flag('Keep answers.', true),
+          ttl: duration(
+            'Longest life of an active answer; the exp of the token ends it sooner. 0 keeps none.',
+            '60s',
+          ),
+          negativeTtl: duration('Life of an inactive answer. 0 keeps none.', '5s'),
+          maxEntries: integer('Most active answers kept.', 100_000, 1),
+          negativeMaxEntries: integer('Most inactive answers kept, apart from the active ones.', 10_000, 1),
+          shared: section(
+            'A second tier that several gateways share. Absent: none.',
+            { url: text('Address of the store, redis://host:port.') },
+            ['url'],
+          ),
+        }),
+        signed: section(
+          'Signed answers (RFC 9701): asked for and required. They need introspection.issuer.',
+          {
+            required: flag('Take only answers that the authorization server has signed.', false),
+            jwksUrl: text(
+              'The JWK Set with the keys of the authorization server. Absent: the one that its metadata names.',
+            ),
+            audience: text('The aud of the answers. Absent: introspection.clientAuth.clientId.'),
+            algorithms: list('The JWS algorithms that are taken.', [
+              'RS256',
+              'RS384',
+              'RS512',
+              'PS256',
+              'PS384',
+              'PS512',
+              'ES256',
+              'ES384',
+              'ES512',
+              'EdDSA',
+              'Ed25519',
+            ]),
+          },
+        ),
+        flood: section(
+          'What one client may ask about: tokens that turn out to be none. Clients are told apart by address, of IPv6 by network of 64 bits; a proxy in front must be among trustedProxies, for else all its clients are one.',
+          {
+            badTokens: integer(
+              'Most tokens of one client, within the time, that are not active; one more that is not in the cache is answered 429 with Retry-After. 0 for no limit.',
+              0,
+            ),
+            per: limit('That time.', '1m'),
+            maxClients: integer('Most clients remembered.', 10_000, 1),
+          },
+        ),
+        breaker: section('Stops asking an authorization server that fails.', {
+          failures: integer('Consecutive failures that open the breaker; 0 turns it off.', 5),
+          openFor: limit('Time before an open breaker lets one introspection through.', '5s'),
+        }),
+      }),
       proof: section('How clients prove that they have the key a token is bound to (`cnf`).', {
         dpop: section('DPoP (RFC 9449).', {
           enabled: flag(

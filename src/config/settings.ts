@@ -6,6 +6,7 @@ import { byPosition, type Finding } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import type { ScopeStrategyName } from '../handlers/strategy.js';
+import type { SignedAnswers } from '../introspection/answer.js';
 import type { AssertionKey } from '../introspection/assertion.js';
 import { OWN_FIELDS } from '../introspection/fields.js';
 import type { CertificateField } from '../proof/certificate.js';
@@ -74,7 +75,13 @@ export interface Listener {
 
 /** How tokens are introspected. */
 export interface IntrospectionSettings {
+  /** The endpoint, or the issuer where it is to be discovered. */
   readonly url: string;
+  readonly issuer?: string;
+  /** Whether `url` is the issuer. */
+  readonly discovered: boolean;
+  /** Undefined takes plain answers. */
+  readonly signed?: SignedAnswers;
   readonly scopeStrategy: ScopeStrategyName;
   readonly timeout: number;
   readonly connectTimeout: number;
@@ -205,7 +212,18 @@ type RawSettings = Omit<Settings, 'file' | 'introspection' | 'admin' | 'proof'> 
     };
   };
   readonly admin: { readonly hosts: readonly string[]; readonly tokenFile?: string };
-  readonly introspection: Omit<IntrospectionSettings, 'clientAuth'> & { readonly clientAuth: RawClientAuth };
+  readonly introspection: RawIntrospection;
+};
+
+type RawIntrospection = Omit<IntrospectionSettings, 'url' | 'discovered' | 'signed' | 'clientAuth'> & {
+  readonly url?: string;
+  readonly signed: {
+    readonly required: boolean;
+    readonly jwksUrl?: string;
+    readonly audience?: string;
+    readonly algorithms: readonly string[];
+  };
+  readonly clientAuth: RawClientAuth;
 };
 
 interface RawClientAuth {
@@ -264,7 +282,9 @@ class Loader {
     this.#networks(raw.trustedProxies);
     this.#names(raw);
     this.#decisions(raw.decisions);
-    this.#endpoint(['introspection', 'url'], raw.introspection.url);
+    const { signed: _, ...introspection } = raw.introspection;
+    const place = this.#server(raw.introspection);
+    const signed = this.#signed(raw.introspection);
     this.#headers(raw.introspection.headers, raw.introspection.clientAuth.method);
     const { proxy, admin } = raw.listen;
     if (proxy.port === admin.port && proxy.port !== 0) {
@@ -277,9 +297,11 @@ class Loader {
       rules: raw.rules.map((path) => this.#resolve(path)),
       resources: this.#resources(raw.resources),
       introspection: {
-        ...raw.introspection,
+        ...introspection,
+        ...place,
+        ...(signed === undefined ? {} : { signed }),
         tls: this.#clientTls(['introspection', 'tls'], raw.introspection.tls),
-        clientAuth: this.#clientAuth(raw.introspection.clientAuth, raw.introspection.tls),
+        clientAuth: this.#clientAuth(withAudience(raw.introspection), raw.introspection.tls),
       },
       proof: this.#proof(raw.proof),
       admin: this.#admin(raw.admin),
@@ -554,6 +576,44 @@ class Loader {
     return { ...this.#clientTls(section, raw), upstreams };
   }
 
+  /** Where the authorization server is found. */
+  #server({ url, issuer }: RawIntrospection): { readonly url: string; readonly discovered: boolean } {
+    if (url !== undefined) this.#endpoint(['introspection', 'url'], url);
+    if (issuer !== undefined) {
+      this.#endpoint(['introspection', 'issuer'], issuer);
+      if (issuer.includes('?'))
+        this.#error(['introspection', 'issuer'], 'introspection.issuer must have no query');
+    }
+    if (url === undefined && issuer === undefined) {
+      this.#error(['introspection'], 'introspection must have the field "url" or "issuer"', 'missing-field');
+    }
+    return { url: url ?? issuer ?? '', discovered: url === undefined };
+  }
+
+  #signed({ signed, issuer, clientAuth }: RawIntrospection): SignedAnswers | undefined {
+    const section: Path = ['introspection', 'signed'];
+    const { required, algorithms, jwksUrl, audience = clientAuth.clientId } = signed;
+    if (!required) return undefined;
+    if (issuer === undefined) {
+      this.#error(section, 'introspection.signed.required needs introspection.issuer', 'missing-field');
+    }
+    if (audience === undefined) {
+      this.#error(section, 'introspection.signed must have the field "audience"', 'missing-field');
+    }
+    algorithms.forEach((name, index) => {
+      if (/^(?:[RPE]S(?:256|384|512)|EdDSA|Ed25519)$/.test(name)) return;
+      const message = `introspection.signed.algorithms.${index} must be one of a public key, such as RS256 or ES256`;
+      this.#error([...section, 'algorithms', index], message);
+    });
+    if (jwksUrl !== undefined) this.#endpoint([...section, 'jwksUrl'], jwksUrl);
+    return {
+      issuer: issuer ?? '',
+      audience: audience ?? '',
+      algorithms,
+      ...(jwksUrl === undefined ? {} : { jwksUrl }),
+    };
+  }
+
   #clientTls<T extends ClientTls>(section: Path, raw: T): T {
     const before = this.findings.length;
     const tls = this.#files(section, raw, ['ca', 'cert', 'key']);
@@ -693,6 +753,12 @@ const ANSWER_FIELDS: ReadonlySet<string> = new Set([
   'upgrade',
   'www-authenticate',
 ]);
+
+/** An assertion is for the server itself, where the settings say who that is. */
+function withAudience({ issuer, clientAuth }: RawIntrospection): RawClientAuth {
+  const fits = issuer !== undefined && clientAuth.method.endsWith('_jwt');
+  return fits ? { audience: issuer, ...clientAuth } : clientAuth;
+}
 
 /** The methods of client authentication. */
 type Method = ClientAuth['method'];

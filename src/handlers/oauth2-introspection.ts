@@ -185,6 +185,9 @@ function endpointOf(
     url: target,
     headers: overlay(grant === undefined ? fixed : others, headers ?? {}),
     auth: grant === undefined ? auth : { method: 'pre_authorization', grant },
+    ...(own && fallback.own === true ? { own: true } : {}),
+    ...(own && fallback.signed !== undefined ? { signed: fallback.signed } : {}),
+    ...(url === undefined && fallback.discovered === true ? { discovered: true } : {}),
   };
 }
 

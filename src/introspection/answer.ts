@@ -7,6 +7,22 @@ export interface Endpoint {
   readonly headers: Readonly<Record<string, string>>;
   /** How the gateway identifies itself there. */
   readonly auth: ClientAuth;
+  /** The server that the settings name: the gateway's certificate is for it alone. */
+  readonly own?: true;
+  /** `url` is the issuer: its metadata says where the endpoint is (RFC 8414). */
+  readonly discovered?: true;
+  /** Undefined takes plain JSON (RFC 7662 §2.2). */
+  readonly signed?: SignedAnswers;
+}
+
+/** Whose signature an introspection answer must have, and for whom it must be (RFC 9701). */
+export interface SignedAnswers {
+  readonly issuer: string;
+  /** The server's keys; undefined: where its metadata says. */
+  readonly jwksUrl?: string;
+  /** The gateway, as the server knows it. */
+  readonly audience: string;
+  readonly algorithms: readonly string[];
 }
 
 /** The authorization server's answer about a token, as it was given (RFC 7662 §2.2). */
@@ -61,6 +77,15 @@ export function readAnswer(body: string): Answer {
     // The parser's message quotes the body.
     throw new UnusableAnswer('the introspection answer is not JSON');
   }
+  return readClaims(claims);
+}
+
+/**
+ * The same, of what was parsed already.
+ *
+ * @throws UnusableAnswer when it is not a JSON object with those meanings
+ */
+export function readClaims(claims: unknown): Answer {
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
     throw new UnusableAnswer('the introspection answer is not a JSON object');
   }

@@ -2,13 +2,16 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, type Dispatcher } from 'undici';
 import type { Clock } from '../clock.js';
 import { causeOf } from '../crash.js';
+import type { Remote } from '../remote/remote.js';
 import { retryAfterSeconds } from '../retry.js';
 import { type ServerTls, serverConnector } from '../tls/connector.js';
-import { type Answer, type Endpoint, readAnswer, UnusableAnswer } from './answer.js';
+import { type Answer, type Endpoint, readAnswer, type SignedAnswers, UnusableAnswer } from './answer.js';
 import { type Proof, proof } from './auth.js';
 import { formEncode } from './credentials.js';
 import { overlay } from './fields.js';
 import { Grants, NoGrant, type SendCall } from './grant.js';
+import { MetadataStore, NoMetadata, type ServerMetadata } from './metadata.js';
+import { readSigned, SIGNED_TYPE } from './signed.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
 export interface CallLimits {
@@ -27,12 +30,14 @@ export interface CallLimits {
 /** What the calls need besides their limits. */
 export interface CallSurroundings {
   readonly clock: Clock;
-  /** TLS by the server's origin. */
-  readonly tls: ReadonlyMap<string, () => ServerTls>;
-  /** TLS towards servers that are not among them. */
+  /** TLS towards the server of the settings. */
+  readonly tls: () => ServerTls;
+  /** TLS towards the servers that only rules name. */
   readonly otherTls: () => ServerTls;
-  /** Asks a token endpoint for the gateway's own token. */
+  /** Asks for the gateway's own token, and for metadata. */
   readonly send: SendCall;
+  /** Verifies signed answers. */
+  readonly verify: Remote['verify'];
 }
 
 /** A call that brought no usable answer; the message is for the log and holds neither token nor body. */
@@ -56,14 +61,18 @@ export class CallFailed extends Error {
 export class IntrospectionClient {
   readonly #limits: CallLimits;
   readonly #clock: Clock;
-  readonly #agents: ReadonlyMap<string, Agent>;
+  readonly #agent: Agent;
   readonly #otherAgent: Agent;
   readonly #grants: Grants;
+  readonly #metadata: MetadataStore;
+  readonly #verify: Remote['verify'];
 
-  constructor(limits: CallLimits, { clock, tls, otherTls, send }: CallSurroundings) {
+  constructor(limits: CallLimits, { clock, tls, otherTls, send, verify }: CallSurroundings) {
     this.#limits = limits;
     this.#clock = clock;
     this.#grants = new Grants(send, clock);
+    this.#metadata = new MetadataStore(send, clock);
+    this.#verify = verify;
     const agent = (of: () => ServerTls) =>
       new Agent({
         connect: serverConnector(of, limits.connectTimeout),
@@ -73,7 +82,7 @@ export class IntrospectionClient {
         maxHeaderSize: 16_384,
         keepAliveTimeout: 10_000,
       });
-    this.#agents = new Map([...tls].map(([origin, of]) => [origin, agent(of)]));
+    this.#agent = agent(tls);
     this.#otherAgent = agent(otherTls);
   }
 
@@ -103,18 +112,37 @@ export class IntrospectionClient {
 
   /** Closes idle connections and ends running calls. */
   async close(): Promise<void> {
-    await Promise.all([...this.#agents.values(), this.#otherAgent].map((agent) => agent.destroy()));
+    await Promise.all([this.#agent.destroy(), this.#otherAgent.destroy()]);
   }
 
   async #once(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
+    const url = endpoint.discovered === true ? await this.#discover(endpoint) : endpoint.url;
     const identity = await this.#identify(endpoint, signal);
-    const response = await this.#send(endpoint, token, identity, signal);
-    if (response.statusCode !== 401 || identity.refused === undefined) return this.#read(response);
+    const response = await this.#send(endpoint, url, token, identity, signal);
+    if (response.statusCode !== 401 || identity.refused === undefined) {
+      return await this.#read(endpoint, response);
+    }
     // The server ended a token before its time; with the next one its answer is final.
     response.body.on('error', () => {}).destroy();
     identity.refused();
     const next = await this.#identify(endpoint, signal);
-    return this.#read(await this.#send(endpoint, token, next, signal));
+    return await this.#read(endpoint, await this.#send(endpoint, url, token, next, signal));
+  }
+
+  /** Where the server says that its endpoint is. */
+  async #discover({ url: issuer, auth }: Endpoint): Promise<string> {
+    return auth.method === 'tls'
+      ? await this.#address(issuer, 'introspectionUrlWithCertificate', 'introspectionUrl')
+      : await this.#address(issuer, 'introspectionUrl');
+  }
+
+  async #address(issuer: string, ...names: readonly (keyof ServerMetadata)[]): Promise<string> {
+    try {
+      return await this.#metadata.address(issuer, ...names);
+    } catch (error) {
+      if (error instanceof NoMetadata) throw new CallFailed(error.message, { retryAfter: error.retryAfter });
+      throw error;
+    }
   }
 
   async #identify({ auth }: Endpoint, signal: AbortSignal): Promise<Proof> {
@@ -129,17 +157,19 @@ export class IntrospectionClient {
   }
 
   async #send(
-    endpoint: Endpoint,
+    { headers, own, signed }: Endpoint,
+    address: string,
     token: string,
     { authorization, form }: Proof,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    const url = new URL(endpoint.url);
-    return await (this.#agents.get(url.origin) ?? this.#otherAgent).request({
+    const url = new URL(address);
+    const accept = signed === undefined ? {} : { accept: SIGNED_TYPE };
+    return await (own === true ? this.#agent : this.#otherAgent).request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: 'POST',
-      headers: overlay(FIELDS, authorization === undefined ? {} : { authorization }, endpoint.headers),
+      headers: overlay(FIELDS, authorization === undefined ? {} : { authorization }, headers, accept),
       body: `token=${formEncode(token)}${form}`,
       signal,
       headersTimeout: this.#limits.timeout,
@@ -147,32 +177,41 @@ export class IntrospectionClient {
     });
   }
 
-  async #read(response: Dispatcher.ResponseData): Promise<Answer> {
-    const { statusCode, headers, body } = response;
+  async #read({ signed }: Endpoint, { statusCode, headers, body }: Dispatcher.ResponseData): Promise<Answer> {
+    const give = (error: CallFailed): never => {
+      body.on('error', () => {}).destroy();
+      throw error;
+    };
     if (statusCode !== 200) {
-      body.destroy();
-      body.on('error', () => {});
-      throw new CallFailed(`the authorization server answered ${statusCode}`, {
-        retryAfter: retryAfter(headers['retry-after'], statusCode),
-        alive: statusCode === 400,
-      });
+      return give(
+        new CallFailed(`the authorization server answered ${statusCode}`, {
+          retryAfter: retryAfter(headers['retry-after'], statusCode),
+          alive: statusCode === 400,
+        }),
+      );
     }
     const encoding = headers['content-encoding'];
     const type = headers['content-type'];
     if (encoding !== undefined && encoding !== 'identity') {
-      body.on('error', () => {}).destroy();
-      throw unusable('the introspection answer is compressed');
+      return give(unusable('the introspection answer is compressed'));
     }
-    if (this.#limits.requireContentType && !isJson(type)) {
-      body.on('error', () => {}).destroy();
-      throw unusable('the introspection answer is not declared as application/json');
+    if (signed !== undefined && !isOf(SIGNED_TYPE, type)) {
+      return give(unusable('the introspection answer is not signed'));
+    }
+    if (signed === undefined && this.#limits.requireContentType && !isOf('application/json', type)) {
+      return give(unusable('the introspection answer is not declared as application/json'));
     }
     const text = decodeStrictly(await body.bytes());
     try {
-      return readAnswer(text);
+      return signed === undefined ? readAnswer(text) : await this.#readSigned(text, signed);
     } catch (error) {
       throw error instanceof UnusableAnswer ? unusable(error.message) : error;
     }
+  }
+
+  async #readSigned(text: string, signed: SignedAnswers): Promise<Answer> {
+    const jwksUrl = signed.jwksUrl ?? (await this.#address(signed.issuer, 'jwksUrl'));
+    return await readSigned(text, signed, jwksUrl, this.#verify, this.#clock.wall());
   }
 }
 
@@ -213,8 +252,9 @@ const CONNECTION_ERRORS = new Set([
   'UND_ERR_SOCKET',
 ]);
 
-function isJson(type: string | string[] | undefined): boolean {
-  return typeof type === 'string' && /^application\/json[ \t]*(?:;|$)/i.test(type);
+/** Whether a Content-Type is of a media type, parameters aside. */
+function isOf(media: string, type: string | string[] | undefined): boolean {
+  return typeof type === 'string' && (type.split(';', 1)[0] as string).trim().toLowerCase() === media;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

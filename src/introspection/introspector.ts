@@ -143,7 +143,8 @@ export function createIntrospector(
     let prefix = prefixes.get(endpoint);
     if (prefix === undefined) {
       // JSON delimits the parts: no URL or field value can pretend to be another's end.
-      prefix = JSON.stringify([endpoint.url, authIdentity(endpoint.auth), Object.entries(endpoint.headers)]);
+      const { url, auth, headers, signed } = endpoint;
+      prefix = JSON.stringify([url, authIdentity(auth), Object.entries(headers), signed?.issuer]);
       prefixes.set(endpoint, prefix);
       allPrefixes.add(prefix);
     }

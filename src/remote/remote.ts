@@ -1,7 +1,7 @@
 /** One HTTP call to a service that rules name: a session store, a token endpoint, a hydrator. */
 export interface Call {
   /** What it is for; `explain` answers by it without a network. */
-  readonly purpose: 'session' | 'token' | 'hydrate';
+  readonly purpose: 'session' | 'token' | 'hydrate' | 'metadata';
   /** http or https. */
   readonly url: string;
   readonly method: string;
@@ -30,6 +30,10 @@ export interface Verification {
   readonly algorithms: readonly string[];
   /** Tolerated clock skew, in seconds. */
   readonly leeway: number;
+  /** Values of `typ`, in lower case, that it may have; absent: those of an access token. */
+  readonly types?: ReadonlySet<unknown>;
+  /** Claims it must have; absent: `exp`. */
+  readonly requires?: readonly string[];
 }
 
 /** Key sets, and the issuers they speak for. */

@@ -46,7 +46,7 @@ export async function verifyJwt(
 }
 
 /** The key sets that may hold the token's key, or why none may. */
-function keySets(token: string, { sources, algorithms }: Verification): string[] | string {
+function keySets(token: string, { sources, algorithms, types = TYPES }: Verification): string[] | string {
   let header: ReturnType<typeof decodeProtectedHeader>;
   let issuer: unknown;
   try {
@@ -58,7 +58,9 @@ function keySets(token: string, { sources, algorithms }: Verification): string[]
   if (!algorithms.includes(header.alg ?? ''))
     return 'the token is signed with an algorithm that is not allowed';
   const type = typeof header.typ === 'string' ? header.typ.toLowerCase() : header.typ;
-  if (!TYPES.has(type)) return 'the token is not an access token';
+  if (!types.has(type)) {
+    return types === TYPES ? 'the token is not an access token' : 'the token is not of the right type';
+  }
   const trusted = sources.filter(({ issuers }) => issuers.length === 0 || issuers.includes(issuer as string));
   if (trusted.length === 0) return 'the token is from an issuer that is not trusted';
   return [...new Set(trusted.flatMap(({ urls }) => urls))];
@@ -67,14 +69,14 @@ function keySets(token: string, { sources, algorithms }: Verification): string[]
 async function attempt(
   token: string,
   keys: Keys,
-  { algorithms, leeway }: Verification,
+  { algorithms, leeway, requires = ['exp'] }: Verification,
   now: number,
 ): Promise<Attempt> {
   const options = {
     algorithms: [...algorithms],
     clockTolerance: leeway,
     currentDate: new Date(now * 1000),
-    requiredClaims: ['exp'],
+    requiredClaims: [...requires],
   };
   try {
     return { kind: 'verified', claims: (await jwtVerify(token, keys.find, options)).payload };

@@ -33,6 +33,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
     resources: [],
     introspection: {
       url: 'http://hydra:4445/admin/oauth2/introspect',
+      discovered: false,
       scopeStrategy: 'exact',
       timeout: 2000,
       connectTimeout: 1000,
@@ -280,6 +281,13 @@ t.test('client authentication that is incomplete or at odds with itself is refus
       'invalid-value',
     ],
     ['{ method: none, scope: [read] }', 'invalid-value'],
+    ['{ method: none }\n  signed: { required: true, audience: gate }', 'missing-field'],
+    ['{ method: none }\n  issuer: https://as\n  signed: { required: true }', 'missing-field'],
+    [
+      '{ method: none }\n  issuer: https://as\n  signed: { required: true, audience: gate, algorithms: [HS256] }',
+      'invalid-value',
+    ],
+    ['{ method: none }\n  issuer: "https://as?tenant=a"', 'invalid-value'],
   ];
   const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
   const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
