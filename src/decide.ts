@@ -6,9 +6,10 @@ import type { AccessStrategy, Attempt, Outcome, Services, Subject } from './hand
 import type { IntrospectionTrace } from './introspection/introspector.js';
 import { type MutatorChain, mutate } from './mutators/chain.js';
 import type { Fields } from './request/fields.js';
+import type { BodyReader } from './request/form.js';
 import type { Peer } from './request/peer.js';
 import { MARK, readings, type Target } from './request/target.js';
-import { withoutParameter } from './request/token.js';
+import { type TokenSource, withoutParameter } from './request/token.js';
 
 /** What a rule's path may contain beyond the strict default (docs/paths.md); every one is off unless the rule says so. */
 export interface PathAllowances {
@@ -103,6 +104,8 @@ export interface Allowed {
   readonly introspection?: IntrospectionTrace;
   /** The nonce for the client's next DPoP proof, for the answer (RFC 9449 §8.2). */
   readonly nonce?: string;
+  /** What of the request does not go upstream: the places of its token, where the rule says so. */
+  readonly removal?: Removal;
   /** What the rule's mutators made of the request; undefined where it has none, or nothing is forwarded. */
   readonly mutations?: Mutations;
 }
@@ -125,6 +128,7 @@ export interface Denied {
  * @param method exactly as received: methods are case-sensitive (RFC 9110 §9.1)
  * @param peer who sent it; undefined where nobody did
  * @param scheme of a request that a proxy describes, with the host that is in `fields`
+ * @param body undefined where nobody can look into it
  */
 export function decide(
   table: RuleTable,
@@ -134,6 +138,7 @@ export function decide(
   services: Services,
   peer?: Peer,
   scheme?: string,
+  body?: BodyReader,
 ): Decision | Promise<Decision> {
   const found = table.find(target.host, method, target.path);
   let path = target.path;
@@ -145,7 +150,7 @@ export function decide(
   if (found === undefined) {
     return { allowed: false, denial: denial('no_rule', 'no rule for this host, method and path') };
   }
-  return attempt(table, found, path, { method, target, fields, peer, scheme }, services, 0);
+  return attempt(table, found, path, { method, target, fields, peer, scheme, body }, services, 0);
 }
 
 /**
@@ -248,12 +253,20 @@ function conclude(
       ? { allowed: true, rule, path, subject }
       : { allowed: true, rule, path, subject, introspection };
   if (nonce !== undefined) allowed = { ...allowed, nonce };
-  const source = rule.strategies[decider]?.tokenSource;
-  if (source !== undefined && 'query_parameter' in source) {
-    allowed = { ...allowed, query: withoutParameter(request.target.query, source.query_parameter) };
-  }
+  const { tokenSources, removal } = rule.strategies[decider] as AccessStrategy;
+  if (removal !== undefined) allowed = { ...allowed, removal };
+  if (tokenSources !== undefined) allowed = withoutToken(allowed, tokenSources, request.target.query);
   if (rule.mutators === undefined || services.forwards === false) return allowed;
   return change(allowed, rule.mutators, request, services);
+}
+
+/** A token in the query does not go upstream; an answer to such a request is private (RFC 6750 §2.3). */
+function withoutToken(allowed: Allowed, sources: readonly TokenSource[], query: string): Allowed {
+  let kept = query;
+  for (const source of sources) {
+    if ('query_parameter' in source) kept = withoutParameter(kept, source.query_parameter);
+  }
+  return kept === query ? allowed : { ...allowed, query: kept };
 }
 
 /** Sends an allowed request through its rule's mutators; what they cannot do, the upstream must not miss. */

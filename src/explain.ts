@@ -66,10 +66,19 @@ export function explain(table: RuleTable, question: Question): Explanation {
   }
 
   const rule = table.find(target.host, method, target.path);
-  const placed = token === undefined ? { raw: [], query: target.query } : place(rule, target.query);
+  const placed = token === undefined ? { raw: [], query: target.query } : place(rule, method, target.query);
   const fields = readFields(['Host', authority, ...placed.raw], '1.1');
   if ('refused' in fields) throw new RangeError(fields.refused);
-  const decision = decide(table, method, { ...target, query: placed.query }, fields, answering(token ?? {}));
+  const decision = decide(
+    table,
+    method,
+    { ...target, query: placed.query },
+    fields,
+    answering(token ?? {}),
+    undefined,
+    undefined,
+    placed.body === undefined ? undefined : { readBody: () => placed.body },
+  );
   // Nothing here waits: the answer about the token is at hand.
   if (decision instanceof Promise) throw new TypeError('a decision without a network cannot wait');
   return {
@@ -112,17 +121,30 @@ export function explanationJson(
   };
 }
 
-/** Puts the token where the rule reads it. */
-function place(rule: Rule | undefined, query: string): { raw: string[]; query: string } {
-  const source = rule?.strategies.find(({ tokenSource }) => tokenSource !== undefined)?.tokenSource;
+/** A request's fields, query and body that carry the token. */
+interface Placed {
+  readonly raw: string[];
+  readonly query: string;
+  readonly body?: Buffer;
+}
+
+/** Puts the token where the rule reads it: in the first of its places that a request with this method has. */
+function place(rule: Rule | undefined, method: string, query: string): Placed {
+  const sources = rule?.strategies.find(({ tokenSources }) => tokenSources !== undefined)?.tokenSources;
+  const source = sources?.find((each) => !('form_parameter' in each) || method === 'POST');
   if (source === undefined) return { raw: ['Authorization', `Bearer ${TOKEN}`], query };
   if ('cookie' in source) return { raw: ['Cookie', `${source.cookie}=${TOKEN}`], query };
   if ('query_parameter' in source) {
     const parameter = `${encodeURIComponent(source.query_parameter)}=${TOKEN}`;
     return { raw: [], query: query === '' ? `?${parameter}` : `${query}&${parameter}` };
   }
-  const bearer = source.header.toLowerCase() === 'authorization';
-  return { raw: [source.header, bearer ? `Bearer ${TOKEN}` : TOKEN], query };
+  if ('form_parameter' in source) {
+    const body = Buffer.from(`${encodeURIComponent(source.form_parameter)}=${TOKEN}`);
+    const raw = ['Content-Type', 'application/x-www-form-urlencoded', 'Content-Length', `${body.length}`];
+    return { raw, query, body };
+  }
+  const scheme = source.scheme ?? (source.header.toLowerCase() === 'authorization' ? 'Bearer' : undefined);
+  return { raw: [source.header, scheme === undefined ? TOKEN : `${scheme} ${TOKEN}`], query };
 }
 
 function answering(token: TokenClaims): Services {

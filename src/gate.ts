@@ -18,6 +18,7 @@ import {
   isWebSocket,
   readArrival,
 } from './request/arrival.js';
+import { type BodyReader, holdBody } from './request/form.js';
 
 /** What the gate needs of the running gateway. */
 export interface GateOptions extends EntranceOptions {
@@ -71,7 +72,7 @@ export function createGate(options: GateOptions): GateWithUpgrades {
 }
 
 /** One request on its way through the gateway. */
-class Visit {
+class Visit implements BodyReader {
   readonly #options: GateOptions;
   readonly #passages: WeakMap<IncomingMessage, UpgradePassage>;
   /** Connections that end with an answer already decided about: nothing else on them is processed (RFC 9112 §9.6). */
@@ -149,7 +150,16 @@ class Visit {
         this.#answerPreflight(arrival, asked);
         return;
       }
-      const decision = decide(table, message.method ?? '', target, fields, services, this.#account.peer);
+      const decision = decide(
+        table,
+        message.method ?? '',
+        target,
+        fields,
+        services,
+        this.#account.peer,
+        undefined,
+        this,
+      );
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(arrival, settled),
@@ -169,6 +179,10 @@ class Visit {
     if (!this.#response.shouldKeepAlive) this.#end();
     if (!this.#reply.sent) this.#reply.hijack();
     refuse(this.#message, this.#response, full, this.#options.realm);
+  }
+
+  readBody(length: number): Promise<Buffer | undefined> {
+    return holdBody(this.#message, length);
   }
 
   #settle(arrival: Arrival, decision: Decision): void {
@@ -242,6 +256,7 @@ class Visit {
         path: decision.path + (decision.query ?? arrival.target.query),
         isPrivate: decision.query !== undefined,
         nonce: decision.nonce,
+        removal: decision.removal,
         timeout: decision.rule.timeout,
         statements: this.#table?.statements,
         mutations: decision.mutations,
@@ -262,6 +277,7 @@ class Visit {
       via: this.#options.via,
       version: this.#message.httpVersion,
       statements: this.#table?.statements,
+      removal: decision.removal,
       mutations: decision.mutations,
     });
     if (headers === undefined) {

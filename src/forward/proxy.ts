@@ -46,6 +46,8 @@ export interface Passage {
   readonly timeout: number;
   /** What mutators write on any rule: the client's copies never pass. */
   readonly statements?: Removal | undefined;
+  /** What else of the client's stays behind, for this request. */
+  readonly removal?: Removal | undefined;
   /** What the mutators of this request's rule made of it. */
   readonly mutations?: Mutations | undefined;
   /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
@@ -118,6 +120,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         via: options.via,
         version: message.httpVersion,
         statements: passage.statements,
+        removal: passage.removal,
         mutations: passage.mutations,
         maxForwards: left === undefined ? undefined : left - 1,
       });

@@ -18,6 +18,8 @@ export interface Statement {
   readonly version: string;
   /** What mutators write on any rule: the client's copies never pass. */
   readonly statements?: Removal | undefined;
+  /** What else of the client's stays behind, for this request. */
+  readonly removal?: Removal | undefined;
   /** What the mutators of this request's rule made of it. */
   readonly mutations?: Mutations | undefined;
   /** What Max-Forwards has left after this hop, where the method makes it count (RFC 9110 §7.6.2). */
@@ -53,8 +55,9 @@ export type UpstreamFields = string[] | undefined;
  */
 export function requestFields(fields: Fields, statement: Statement): UpstreamFields {
   const { raw, names, connection } = fields;
-  const { peer, host, requestId, via, version, maxForwards, statements, mutations, trace } = statement;
-  const cookies = cookiesOf(statements, mutations);
+  const { peer, host, requestId, via, version, maxForwards, statements, removal, mutations, trace } =
+    statement;
+  const cookies = cookiesOf(statements, removal, mutations);
   // HTTP/2 may have split the field to compress it better; elsewhere it is one (RFC 9113 §8.2.3).
   const gathered = cookies || version === '2.0';
   let cookie = '';
@@ -96,6 +99,7 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     if (HOP_BY_HOP.has(name) || isManaged(name)) continue;
     if (connection?.includes(name) === true && !END_TO_END.has(name)) continue;
     if (statements?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true) continue;
+    if (removal?.headers.has(name) === true) continue;
     if (trace !== undefined && (name === 'traceparent' || name === 'tracestate')) continue;
     if (gathered && name === 'cookie') {
       cookie = cookie === '' ? value : `${cookie}; ${value}`;
@@ -103,7 +107,8 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     }
     sent.push(name, value);
   }
-  if (cookies) cookie = cookieField(cookie, [statements, mutations?.replaced], mutations?.cookies ?? []);
+  if (cookies)
+    cookie = cookieField(cookie, [statements, removal, mutations?.replaced], mutations?.cookies ?? []);
   if (cookie !== '') sent.push('cookie', cookie);
   for (const [name, value] of mutations?.headers ?? []) sent.push(name, value);
 
@@ -137,8 +142,15 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
 }
 
 /** Whether any mutator has to do with cookies; where none has, they go as they came. */
-function cookiesOf(statements: Removal | undefined, mutations: Mutations | undefined): boolean {
-  return (statements?.cookies.size ?? 0) + (mutations?.replaced.cookies.size ?? 0) > 0;
+function cookiesOf(
+  statements: Removal | undefined,
+  removal: Removal | undefined,
+  mutations: Mutations | undefined,
+): boolean {
+  return (
+    (statements?.cookies.size ?? 0) + (removal?.cookies.size ?? 0) + (mutations?.replaced.cookies.size ?? 0) >
+    0
+  );
 }
 
 /**

@@ -27,14 +27,14 @@ export const bearerToken: Handler = {
     },
   },
   compile(config): AccessStrategy {
-    const source = (config.token_from as TokenSource | null | undefined) ?? undefined;
+    const source = (config.token_from as PlainSource | null | undefined) ?? undefined;
     const prefix = (config.prefix as string | undefined) ?? '';
     const check = readSessionCheck(config as unknown as SessionCheckConfig, fieldOf(source), 'sub');
     const inQuery = source !== undefined && 'query_parameter' in source;
     return {
       handler: 'bearer_token',
       requiredScopes: [],
-      tokenSource: source,
+      tokenSources: source === undefined ? undefined : [source],
       authenticate(attempt, services) {
         const credential = readToken(attempt.fields, attempt.target.query, source);
         if (credential.kind === 'malformed') {
@@ -55,8 +55,10 @@ export const bearerToken: Handler = {
   },
 };
 
+type PlainSource = Exclude<TokenSource, { readonly form_parameter: string }>;
+
 /** The field in which the store finds the token. */
-function fieldOf(source: TokenSource | undefined): string | undefined {
+function fieldOf(source: PlainSource | undefined): string | undefined {
   if (source === undefined) return 'authorization';
   if ('header' in source) return source.header.toLowerCase();
   return 'cookie' in source ? 'cookie' : undefined;

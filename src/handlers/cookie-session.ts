@@ -38,7 +38,7 @@ export const cookieSession: Handler = {
     return {
       handler: 'cookie_session',
       requiredScopes: [],
-      tokenSource: { cookie: only[0] ?? 'session' },
+      tokenSources: [{ cookie: only[0] ?? 'session' }],
       authenticate(attempt, services) {
         if (!isResponsible(attempt, only)) return none;
         const reply = services.call(sessionCall(check, attempt));

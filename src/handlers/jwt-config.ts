@@ -1,7 +1,16 @@
 import type { KeySource, Verification } from '../remote/remote.js';
 import type { TokenSource } from '../request/token.js';
 import { Binding, proofSchema } from './binding.js';
-import { scopeStrategyOf, scopeStrategySchema, scopeTokens, texts, tokenFrom } from './config.js';
+import {
+  scopeStrategyOf,
+  scopeStrategySchema,
+  scopeTokens,
+  type TokenPlaces,
+  texts,
+  tokenFrom,
+  tokenPlaces,
+  tokenProperties,
+} from './config.js';
 import { compileDemands, type DemandConfig, type Demands, demandProperties, leewayOf } from './demands.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
 import { ConfigError, type HandlerDefaults, type RequiredProof, type ScopeStrategyName } from './strategy.js';
@@ -15,7 +24,7 @@ export interface JwtConfig {
     readonly audience: readonly string[];
   }[];
   readonly strategy: ScopeStrategy;
-  readonly source: TokenSource | undefined;
+  readonly places: TokenPlaces;
   readonly binding: Binding;
   /** What `token_use` may say, where it says anything. */
   readonly uses: readonly string[];
@@ -45,6 +54,7 @@ export const jwtSchema = {
     allowed_algorithms: { ...texts, minItems: 1, description: 'Signature algorithms; default RS256.' },
     scope_strategy: scopeStrategySchema,
     token_from: tokenFrom,
+    ...tokenProperties,
     proof_of_possession: proofSchema,
     ...demandProperties,
     authentications: {
@@ -96,9 +106,11 @@ interface Oathkeeper {
   readonly allowed_algorithms?: readonly string[];
   readonly scope_strategy?: ScopeStrategyName | 'none';
   readonly token_from?: TokenSource | null;
+  readonly token_sources?: readonly TokenSource[];
 }
 
 interface Common extends DemandConfig {
+  readonly forward_token?: boolean;
   readonly proof_of_possession?: RequiredProof;
 }
 
@@ -122,6 +134,7 @@ const OATHKEEPER = [
   'allowed_algorithms',
   'scope_strategy',
   'token_from',
+  'token_sources',
 ] as const;
 
 /**
@@ -141,7 +154,7 @@ export function readJwtConfig(config: Oathkeeper & Istio & Common, defaults: Han
 
 type Requirements = Omit<JwtConfig, 'binding' | 'uses' | 'demands'>;
 
-function readRequirements(config: Oathkeeper & Istio, defaults: HandlerDefaults): Requirements {
+function readRequirements(config: Oathkeeper & Istio & Common, defaults: HandlerDefaults): Requirements {
   if (config.authentications === undefined && config.authorizations === undefined) {
     return fromOathkeeper(config, defaults);
   }
@@ -152,7 +165,7 @@ function readRequirements(config: Oathkeeper & Istio, defaults: HandlerDefaults)
   return fromIstio(config, defaults);
 }
 
-function fromOathkeeper(config: Oathkeeper, defaults: HandlerDefaults): Requirements {
+function fromOathkeeper(config: Oathkeeper & Common, defaults: HandlerDefaults): Requirements {
   if (config.jwks_urls === undefined) {
     throw new ConfigError([], 'must have the field "jwks_urls", or "authentications"');
   }
@@ -169,12 +182,15 @@ function fromOathkeeper(config: Oathkeeper, defaults: HandlerDefaults): Requirem
     },
     alternatives: [{ scopes, audience: config.target_audience ?? [] }],
     strategy,
-    source: config.token_from ?? undefined,
+    places: tokenPlaces(config),
   };
 }
 
 /** Istio has no field for the algorithm: the key's own type decides, as in Envoy. Scopes are compared exactly. */
-function fromIstio({ authentications, authorizations }: Istio, defaults: HandlerDefaults): Requirements {
+function fromIstio(
+  { authentications, authorizations, forward_token: forwards }: Istio & Common,
+  defaults: HandlerDefaults,
+): Requirements {
   if (authentications === undefined) throw new ConfigError([], 'must have the field "authentications"');
   const sources = authentications.map(({ issuer, jwksUri }, index): KeySource => {
     checkUrls([jwksUri], ['authentications', index, 'jwksUri'], true);
@@ -196,7 +212,10 @@ function fromIstio({ authentications, authorizations }: Istio, defaults: Handler
     verification: { sources, algorithms: ALGORITHMS, leeway: defaults.leeway },
     alternatives: alternatives.length === 0 ? [{ scopes: [], audience: [] }] : alternatives,
     strategy: scopeStrategies.exact,
-    source: places[0],
+    places: tokenPlaces({
+      ...(places[0] === undefined ? {} : { token_from: places[0] }),
+      ...(forwards === undefined ? {} : { forward_token: forwards }),
+    }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { type Denial, denial } from '../errors.js';
+import type { Removal } from '../forward/changes.js';
 import type { KeySource, Verification, Verified } from '../remote/remote.js';
-import { readToken, type TokenCredential, type TokenSource } from '../request/token.js';
+import { type Credential, readCredential, type TokenCredential, type TokenSource } from '../request/token.js';
 import type { Binding, Bound } from './binding.js';
 import type { Demands } from './demands.js';
 import { type JwtConfig, jwtSchema, readJwtConfig } from './jwt-config.js';
@@ -24,7 +25,8 @@ const SCOPE_CLAIMS = ['scp', 'scope', 'scopes'] as const;
 class Jwt implements AccessStrategy {
   readonly handler = 'jwt';
   readonly requiredScopes: readonly string[];
-  readonly tokenSource: TokenSource | undefined;
+  readonly tokenSources: readonly TokenSource[] | undefined;
+  readonly removal: Removal | undefined;
   readonly keySources: readonly KeySource[];
   readonly binding: Binding;
   readonly #verification: Verification;
@@ -33,9 +35,10 @@ class Jwt implements AccessStrategy {
   readonly #uses: readonly string[];
   readonly #demands: Demands | undefined;
 
-  constructor({ verification, alternatives, strategy, source, binding, uses, demands }: JwtConfig) {
+  constructor({ verification, alternatives, strategy, places, binding, uses, demands }: JwtConfig) {
     this.requiredScopes = alternatives[0]?.scopes ?? [];
-    this.tokenSource = source;
+    this.tokenSources = places.sources;
+    this.removal = places.removal;
     this.keySources = verification.sources;
     this.binding = binding;
     this.#verification = verification;
@@ -46,8 +49,13 @@ class Jwt implements AccessStrategy {
   }
 
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
-    const { fields, target } = attempt;
-    const credential = readToken(fields, target.query, this.tokenSource, this.binding.dpop !== undefined);
+    const credential = readCredential(attempt, this.tokenSources, this.binding.dpop !== undefined);
+    return credential instanceof Promise
+      ? credential.then((read) => this.#verify(read, attempt, services))
+      : this.#verify(credential, attempt, services);
+  }
+
+  #verify(credential: Credential, attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
     if (credential.kind === 'none') return { kind: 'pass' };
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };

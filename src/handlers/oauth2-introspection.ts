@@ -1,12 +1,23 @@
 import { type Denial, denial } from '../errors.js';
+import type { Removal } from '../forward/changes.js';
 import type { ActiveAnswer, Endpoint } from '../introspection/answer.js';
 import { OWN_FIELDS, overlay } from '../introspection/fields.js';
 import type { Grant } from '../introspection/grant.js';
 import type { Introspected, IntrospectionTrace } from '../introspection/introspector.js';
 import { type Requirements, unmet } from '../introspection/requirements.js';
-import { readToken, type TokenCredential, type TokenSource } from '../request/token.js';
+import { type Credential, readCredential, type TokenCredential, type TokenSource } from '../request/token.js';
 import { Binding, type Bound, proofSchema } from './binding.js';
-import { scopeStrategyOf, scopeStrategySchema, scopeTokens, texts, tokenFrom } from './config.js';
+import {
+  scopeStrategyOf,
+  scopeStrategySchema,
+  scopeTokens,
+  type TokenConfig,
+  type TokenPlaces,
+  texts,
+  tokenFrom,
+  tokenPlaces,
+  tokenProperties,
+} from './config.js';
 import { compileDemands, type DemandConfig, type Demands, demandProperties, leewayOf } from './demands.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
 import {
@@ -63,6 +74,7 @@ export const oauth2Introspection: Handler = {
         type: 'object',
         description: 'Where the token stands instead of the Authorization field.',
       },
+      ...tokenProperties,
       proof_of_possession: proofSchema,
       ...demandProperties,
       pre_authorization: {
@@ -113,7 +125,7 @@ export const oauth2Introspection: Handler = {
       strategy,
       endpoint,
       requirements,
-      config.token_from as TokenSource | undefined,
+      tokenPlaces(config as TokenConfig),
       new Binding(config.proof_of_possession as RequiredProof | undefined, defaults),
       compileDemands(demanded, requirements.leeway),
       defaults.staleIfError ?? 0,
@@ -201,8 +213,9 @@ class Introspection implements AccessStrategy {
   readonly #endpoint: Endpoint;
   readonly #requirements: Requirements;
   readonly #demands: Demands | undefined;
-  readonly tokenSource: TokenSource | undefined;
   readonly #staleIfError: number;
+  readonly tokenSources: readonly TokenSource[] | undefined;
+  readonly removal: Removal | undefined;
   readonly binding: Binding;
 
   constructor(
@@ -210,7 +223,7 @@ class Introspection implements AccessStrategy {
     strategy: ScopeStrategy,
     endpoint: Endpoint,
     requirements: Requirements,
-    source: TokenSource | undefined,
+    { sources, removal }: TokenPlaces,
     binding: Binding,
     demands: Demands | undefined,
     staleIfError: number,
@@ -219,15 +232,21 @@ class Introspection implements AccessStrategy {
     this.#strategy = strategy;
     this.#endpoint = endpoint;
     this.#requirements = requirements;
-    this.tokenSource = source;
+    this.tokenSources = sources;
+    this.removal = removal;
     this.binding = binding;
     this.#demands = demands;
     this.#staleIfError = staleIfError;
   }
 
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
-    const { fields, target } = attempt;
-    const credential = readToken(fields, target.query, this.tokenSource, this.binding.dpop !== undefined);
+    const credential = readCredential(attempt, this.tokenSources, this.binding.dpop !== undefined);
+    return credential instanceof Promise
+      ? credential.then((read) => this.#introspect(read, attempt, services))
+      : this.#introspect(credential, attempt, services);
+  }
+
+  #introspect(credential: Credential, attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
     if (credential.kind === 'none') return { kind: 'pass' };
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };

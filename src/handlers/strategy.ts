@@ -1,9 +1,11 @@
 import type { Denial, DpopChallenge } from '../errors.js';
+import type { Removal } from '../forward/changes.js';
 import type { Endpoint } from '../introspection/answer.js';
 import type { IntrospectionTrace, Introspector } from '../introspection/introspector.js';
 import type { Prover } from '../proof/prover.js';
 import type { Remote } from '../remote/remote.js';
 import type { Fields } from '../request/fields.js';
+import type { BodyReader } from '../request/form.js';
 import type { Peer } from '../request/peer.js';
 import type { Target } from '../request/target.js';
 import type { TokenSource } from '../request/token.js';
@@ -17,6 +19,8 @@ export interface Attempt {
   readonly peer?: Peer | undefined;
   /** The scheme of a request that a proxy describes. */
   readonly scheme?: string | undefined;
+  /** Undefined where nobody can look into the body. */
+  readonly body?: BodyReader | undefined;
 }
 
 /** Who an allowed request acts for, as far as the strategy learned it. */
@@ -85,8 +89,10 @@ export interface AccessStrategy {
   readonly handler: string;
   /** The scopes it requires, for `explain`, `/rules` and challenges. */
   readonly requiredScopes: readonly string[];
-  /** Where it reads its token from, if not from the Authorization field; for `explain`. */
-  readonly tokenSource?: TokenSource | undefined;
+  /** Where it reads its token from, in order, if not from the Authorization field. */
+  readonly tokenSources?: readonly TokenSource[] | undefined;
+  /** What does not go upstream of a request that it allows: the places of its token. Undefined: all goes. */
+  readonly removal?: Removal | undefined;
   /** What it demands of a token's key, and how DPoP is used here; undefined where it knows no such tokens. */
   readonly binding?: BindingRules;
   authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome>;

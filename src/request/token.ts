@@ -1,11 +1,23 @@
 import type { Fields } from './fields.js';
 import { singleField } from './fields.js';
+import { type BodyReader, formLength, formValues } from './form.js';
 
-/** Where a rule reads its bearer token from (`token_from`); by default the Authorization field alone. */
+/** One place where a rule reads its token from; by default the Authorization field alone. */
 export type TokenSource =
-  | { readonly header: string }
+  /** `scheme` is what stands before the token; default `Bearer` in Authorization, and nothing elsewhere. */
+  | { readonly header: string; readonly scheme?: string }
   | { readonly query_parameter: string }
-  | { readonly cookie: string };
+  | { readonly cookie: string }
+  | { readonly form_parameter: string };
+
+/** A request as its token is looked for. */
+export interface TokenRequest {
+  readonly method: string;
+  readonly fields: Fields;
+  readonly target: { readonly query: string };
+  /** Undefined where there is no body to look into. */
+  readonly body?: BodyReader | undefined;
+}
 
 /** One well-formed token. */
 export interface TokenCredential {
@@ -30,16 +42,88 @@ const MAX_TOKEN_LENGTH = 4096;
 const NONE: Credential = { kind: 'none' };
 
 /**
+ * Finds the request's one token in a rule's places, in their order. A second one, in another of them or in one of the
+ * standard places (RFC 6750 §2), makes the request malformed: which of the two an upstream would believe is unknown.
+ *
+ * @param sources undefined: the Authorization field
+ * @param dpop as in {@link readToken}
+ * @returns a promise only where a form has to be read
+ */
+export function readCredential(
+  request: TokenRequest,
+  sources: readonly TokenSource[] | undefined,
+  dpop: boolean,
+): Credential | Promise<Credential> {
+  const { fields, target } = request;
+  if (sources === undefined) return readToken(fields, target.query, undefined, dpop);
+  const [only] = sources;
+  if (sources.length === 1 && only !== undefined && !('form_parameter' in only)) {
+    return readToken(fields, target.query, only, dpop);
+  }
+  const form = sources.some((source) => 'form_parameter' in source);
+  const length = form && request.body !== undefined ? formLength(request.method, fields) : undefined;
+  if (length === undefined) return oneOf(request, sources, dpop, undefined);
+  const body = request.body?.readBody(length);
+  return body instanceof Promise
+    ? body.then((read) => oneOf(request, sources, dpop, read))
+    : oneOf(request, sources, dpop, body);
+}
+
+function oneOf(
+  { fields, target }: TokenRequest,
+  sources: readonly TokenSource[],
+  dpop: boolean,
+  body: Buffer | undefined,
+): Credential {
+  let found: Credential = NONE;
+  const all = sources.map((source) => fromSource(fields, target.query, source, dpop, body));
+  for (const credential of all) {
+    if (credential.kind === 'malformed') return credential;
+    if (credential.kind === 'none') continue;
+    if (found.kind !== 'none') return malformed('the request carries more than one token');
+    found = credential;
+  }
+  if (found.kind === 'none') return found;
+  const named = (place: 'header' | 'query_parameter', name: string) =>
+    sources.some((source) => (source as Record<string, string>)[place]?.toLowerCase() === name);
+  const elsewhere =
+    (!named('header', 'authorization') && fromAuthorization(fields.authorization, dpop).kind !== 'none') ||
+    (!named('query_parameter', 'access_token') && mentions(target.query, 'access_token'));
+  if (elsewhere) return malformed('the request carries more than one token');
+  return found;
+}
+
+function fromSource(
+  fields: Fields,
+  query: string,
+  source: TokenSource,
+  dpop: boolean,
+  body: Buffer | undefined,
+): Credential {
+  if (!('form_parameter' in source)) return readToken(fields, query, source, dpop);
+  const values = body === undefined ? [] : formValues(body, source.form_parameter);
+  if (values.length === 0) return NONE;
+  return values.length > 1
+    ? malformed('the token parameter stands more than once')
+    : checked(values[0] as string);
+}
+
+/**
  * Finds the request's one bearer token (RFC 6750 §2).
  *
  * A request that carries `access_token` in its query beside a bearer Authorization uses two methods and is refused
  * even where query tokens are off (RFC 6750 §2 and §3.1): which of the two an upstream would believe is unknown.
  *
  * @param query the target's query, with its `?`
- * @param source the rule's `token_from`
+ * @param source the rule's one place
  * @param dpop whether the scheme DPoP is served (RFC 9449 §7.1); where not, it is another scheme like any
  */
-export function readToken(fields: Fields, query: string, source?: TokenSource, dpop = false): Credential {
+export function readToken(
+  fields: Fields,
+  query: string,
+  source?: Exclude<TokenSource, { readonly form_parameter: string }>,
+  dpop = false,
+): Credential {
   if (source === undefined) {
     const credential = fromAuthorization(fields.authorization, dpop);
     if (credential.kind !== 'none' && mentions(query, 'access_token')) {
@@ -49,10 +133,13 @@ export function readToken(fields: Fields, query: string, source?: TokenSource, d
   }
   if ('header' in source) {
     const name = source.header.toLowerCase();
-    if (name === 'authorization') return fromAuthorization(fields.authorization, dpop);
+    const { scheme } = source;
+    if (name === 'authorization' && scheme === undefined)
+      return fromAuthorization(fields.authorization, dpop);
     const value = singleField(fields, name);
     if (value === undefined) return NONE;
-    return value === null ? malformed('the token field stands more than once') : checked(value);
+    if (value === null) return malformed('the token field stands more than once');
+    return scheme === undefined ? checked(value) : behind(value, scheme);
   }
   if ('query_parameter' in source) {
     const values = new URLSearchParams(query).getAll(source.query_parameter);
@@ -81,6 +168,13 @@ function fromAuthorization(authorization: string | undefined, dpop: boolean): Cr
   while (authorization.charCodeAt(start) === 0x20) start++;
   const credential = checked(authorization.slice(start));
   return bearer || credential.kind !== 'token' ? credential : { ...credential, scheme: 'DPoP' };
+}
+
+/** What stands behind a scheme; a value of another scheme is no token of ours. */
+function behind(value: string, scheme: string): Credential {
+  const [given, ...rest] = value.split(' ');
+  if (given?.toLowerCase() !== scheme.toLowerCase()) return NONE;
+  return checked(rest.join(' ').trimStart());
 }
 
 function checked(token: string): Credential {

@@ -4,6 +4,7 @@ import { openHandler } from '../handlers/open.js';
 import type { HandlerDefaults } from '../handlers/strategy.js';
 import { readHost } from '../request/host.js';
 import { canonicalPath } from '../request/target.js';
+import type { TokenSource } from '../request/token.js';
 import { relate } from './overlap.js';
 import { compilePattern } from './pattern.js';
 import { wildcardsAround } from './sites.js';
@@ -27,6 +28,7 @@ export interface ResourceSettings {
   readonly source: string;
 }
 
+const AUTHORIZATION: TokenSource = { header: 'authorization' };
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 /** Seconds for which a client may keep the document: it changes with the rules. */
 const MAX_AGE = 300;
@@ -142,9 +144,9 @@ function rulesOf({ host: authority, pathname }: URL, rules: readonly Rule[]): Ru
 function metadataOf(settings: ResourceSettings, rules: readonly Rule[]): object {
   const strategies = rules.flatMap(({ strategies: all }) => all);
   const scopes = [...new Set(strategies.flatMap(({ requiredScopes }) => requiredScopes))].sort();
-  const methods = [...new Set(strategies.map(({ tokenSource }) => methodOf(tokenSource)))].filter(
-    (method) => method !== undefined,
-  );
+  const methods = [
+    ...new Set(strategies.flatMap(({ tokenSources = [AUTHORIZATION] }) => tokenSources.map(methodOf))),
+  ].filter((method) => method !== undefined);
   const bindings = strategies.map(({ binding }) => binding).filter((binding) => binding !== undefined);
   const members = {
     resource: settings.resource,
@@ -170,9 +172,12 @@ function metadataOf(settings: ResourceSettings, rules: readonly Rule[]): object 
 }
 
 /** RFC 9728 §2 has names for the three methods of RFC 6750 and for no other place. */
-function methodOf(source: Rule['strategies'][number]['tokenSource']): string | undefined {
-  if (source === undefined) return 'header';
-  if ('header' in source) return source.header.toLowerCase() === 'authorization' ? 'header' : undefined;
+function methodOf(source: TokenSource): string | undefined {
+  if ('header' in source) {
+    const bearer = (source.scheme ?? 'bearer').toLowerCase() === 'bearer';
+    return bearer && source.header.toLowerCase() === 'authorization' ? 'header' : undefined;
+  }
+  if ('form_parameter' in source) return source.form_parameter === 'access_token' ? 'body' : undefined;
   return 'query_parameter' in source && source.query_parameter === 'access_token' ? 'query' : undefined;
 }
 

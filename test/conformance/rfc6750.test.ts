@@ -12,7 +12,7 @@ import { prove } from './statements.js';
 /** A rule with one access strategy. */
 const guarded = (path: string, config: object): object => ({
   path,
-  methods: ['GET', 'POST'],
+  methods: ['GET', 'POST', 'DELETE'],
   accessStrategies: [{ handler: 'oauth2_introspection', config }],
 });
 
@@ -20,6 +20,7 @@ const RULES = apiRule('gate.example', [
   guarded('/read', { required_scope: ['read'] }),
   guarded('/both', { required_scope: ['read', 'write'] }),
   guarded('/any', {}),
+  guarded('/form', { token_sources: [{ form_parameter: 'access_token' }] }),
   guarded('/query', { required_scope: ['read'], token_from: { query_parameter: 'access_token' } }),
 ]);
 
@@ -118,13 +119,47 @@ t.test('RFC 6750', async (t) => {
     },
 
     'R6750-07': async (t) => {
-      // Form tokens cannot be switched on: a body's access_token is never a credential, whatever its type.
       const gate = await start(t);
       const form = { 'content-type': 'application/x-www-form-urlencoded' };
-      const reply = await ask(gate, '/any', { method: 'POST', headers: form, body: 'access_token=t' });
-      t.equal(reply.status, 401);
-      t.notMatch(reply.headers['www-authenticate'], /error=/, 'no credential at all');
-      t.equal(gate.endpoint.asked.length, 0);
+      const post = (
+        path: string,
+        headers: Record<string, string>,
+        body = 'access_token=t',
+        method = 'POST',
+      ) => ask(gate, path, { method: method as 'POST', headers, body });
+      const off = await post('/any', form);
+      t.equal(off.status, 401, 'off unless a rule asks for it');
+      t.notMatch(off.headers['www-authenticate'], /error=/, 'no credential at all');
+      for (const type of [
+        'application/x-www-form-urlencoded',
+        'Application/X-WWW-Form-Urlencoded; charset=UTF-8',
+      ]) {
+        t.equal((await post('/form', { 'content-type': type })).status, 200, type);
+        t.equal(String(gate.upstream.received.at(-1)?.body), 'access_token=t', 'byte for byte');
+      }
+      t.equal((await post('/form', form, 'a=1&%61ccess_token=t&b=%20+')).status, 200);
+      t.equal((await post('/form', form, 'access_token=t&access_token=t')).status, 400, 'twice');
+      t.equal((await post('/form', form, 'access_token=')).status, 400, 'none');
+      t.equal((await post('/form', { ...form, authorization: 'Bearer t' })).status, 400, 'two methods');
+      t.equal((await post('/form?access_token=t', form)).status, 400, 'two methods');
+      const asked = gate.endpoint.asked.length;
+      for (const [headers, body, method] of [
+        [{ 'content-type': 'multipart/form-data; boundary=x' }],
+        [{ 'content-type': 'text/plain' }],
+        [{ 'content-type': 'application/x-www-form-urlencoded; boundary=x' }],
+        [{ 'content-type': 'application/x-www-form-urlencoded, text/plain' }],
+        [{}],
+        [{ ...form, 'content-encoding': 'gzip' }],
+        [form, 'access_token=t&a=\u00fc'],
+        [form, `access_token=t&a=${'x'.repeat(16_384)}`],
+        [form, 'access_token=t', 'GET'],
+        [form, 'access_token=t', 'DELETE'],
+      ] as [Record<string, string>, string?, string?][]) {
+        const reply = await post('/form', headers, body, method);
+        t.equal(reply.status, 401, JSON.stringify([headers, method]));
+        t.notMatch(reply.headers['www-authenticate'], /error=/);
+      }
+      t.equal(gate.endpoint.asked.length, asked, 'nobody was asked');
     },
 
     'R6750-08': async (t) => {

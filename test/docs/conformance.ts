@@ -14,7 +14,8 @@ export const GAPS: Readonly<Record<string, string>> = Object.fromEntries(
 /** What the statements do not speak of, and somebody who reads an RFC might expect. */
 const LIMITS: Readonly<Record<string, readonly string[]>> = {
   'RFC 6750': [
-    'A token in a form body (section 2.2) cannot be switched on: what R6750-07 shows is that it is never taken.',
+    'A form (section 2.2) is looked into only where a rule asks for it, and only where its length is declared, 16 KiB at most, and not held back with `Expect: 100-continue`; a token in any other is none.',
+    'A proxy that asks for decisions sends no body: a token in a form is none there.',
     'A token in the query is taken only where a rule says `token_from`, and taken out of what is forwarded. RFC 9700 section 4.3.2 advises against it.',
   ],
   'RFC 8705': [
