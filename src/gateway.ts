@@ -274,7 +274,7 @@ export async function startGateway(
       const question = Object.keys(token).length === 0 ? { method, url } : { method, url, token };
       return explanationJson(method, url, explain(rules, question));
     },
-    purge: (token) => introspector.forget(token),
+    purge: introspector.forget,
     access: {
       ...settings.admin,
       isLocal: (socket) => isLocal(socket).trusted,

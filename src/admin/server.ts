@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Forgotten } from '../introspection/introspector.js';
 import type { Credentials } from '../tls/credentials.js';
 import { version } from '../version.js';
 import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
@@ -25,7 +26,7 @@ export interface AdminOptions {
   /** What would become of a request. @throws RangeError where the question makes no sense */
   readonly explain: (question: ExplainQuestion) => object;
   /** Forgets the answers about one token, or all. @returns how many */
-  readonly purge: (token?: string) => number;
+  readonly purge: (which: Forgotten) => number;
   readonly access: AccessOptions;
   /** Plain HTTP without. */
   readonly tls?: Credentials | undefined;
@@ -158,7 +159,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
         },
       ],
     },
-    async (request) => ({ purged: options.purge(purgedToken(request.body)) }),
+    async (request) => ({ purged: options.purge(toPurge(request.body)) }),
   );
 
   app.setNotFoundHandler((_request, reply) => {
@@ -207,14 +208,20 @@ function sequence(request: FastifyRequest): number {
   return Number(after);
 }
 
-/** The token to forget, or undefined for all. A body is needed: no other site's form can send JSON. */
-function purgedToken(body: unknown): string | undefined {
-  const { token, all, ...more } = object(body);
-  if (Object.keys(more).length === 0) {
-    if (typeof token === 'string' && token !== '' && all === undefined) return token;
-    if (token === undefined && all === true) return undefined;
+/** What to forget. A body is needed: no other site's form can send JSON. */
+function toPurge(body: unknown): Forgotten {
+  const [member, ...more] = Object.entries(object(body));
+  if (member !== undefined && more.length === 0) {
+    const [name, value] = member;
+    if (name === 'all' && value === true) return 'all';
+    if (typeof value === 'string' && value !== '') {
+      if (name === 'token') return { token: value };
+      if (name === 'sub' || name === 'client_id' || name === 'sid') return { claim: name, value };
+    }
   }
-  throw invalid('The body must be {"all":true} or {"token":"…"}');
+  throw invalid(
+    'The body must be {"all":true}, or one text under token, sub, client_id or sid: {"token":"…"}',
+  );
 }
 
 const LISTS = ['scopes', 'audience'] as const;

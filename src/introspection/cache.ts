@@ -85,6 +85,16 @@ export class AnswerCache {
     return this.#inactive.delete(key) || active;
   }
 
+  /** Forgets every active answer that has a value under a claim. @returns how many */
+  deleteWhere(claim: string, value: string): number {
+    const found: string[] = [];
+    for (const [key, { answer }] of this.#active) {
+      if (answer.active && answer.claims[claim] === value) found.push(key);
+    }
+    for (const key of found) this.#active.delete(key);
+    return found.length;
+  }
+
   /** Entries that others pushed out before they ended, since the start. */
   get evictions(): number {
     return this.#evictions;

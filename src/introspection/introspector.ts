@@ -91,13 +91,20 @@ export interface LocalIntrospector extends Required<Introspector> {
   /** The authorization servers that were asked so far. */
   servers(): ServerState[];
   /**
-   * Forgets what is known of one token, whichever of the endpoints was asked about it, or of all. Calls in flight
-   * were asked before that: what they bring is told to those who wait for it, and not kept.
+   * Forgets what is known of one token, whichever of the endpoints was asked about it, of all tokens with a claim, or
+   * of all. Calls in flight were asked before that: what they bring is told to those who wait for it, and not kept.
    *
    * @returns how many answers were forgotten
    */
-  forget(token?: string): number;
+  forget(which: Forgotten): number;
 }
+
+/** Whose answers are to be forgotten. */
+export type Forgotten =
+  | 'all'
+  | { readonly token: string }
+  /** All tokens of a subject, a client or a session. */
+  | { readonly claim: 'sub' | 'client_id' | 'sid'; readonly value: string };
 
 /** What one flight brings home to everybody who waits for it. */
 type Landing =
@@ -237,17 +244,22 @@ export function createIntrospector(
     servers: () =>
       [...servers].map(([url, { breaker, gate }]) => ({ url, breaker: breaker.state, ...gate.load })),
 
-    forget(token) {
+    forget(which) {
       epoch++;
-      if (token === undefined) {
+      if (which === 'all') {
         const held = cache?.size ?? { active: 0, inactive: 0 };
         cache?.clear();
         flights.clear();
         return held.active + held.inactive;
       }
+      if ('claim' in which) {
+        // Whose tokens the calls in flight are about is not known: those who come now ask again.
+        flights.clear();
+        return cache?.deleteWhere(which.claim, which.value) ?? 0;
+      }
       let forgotten = 0;
       for (const prefix of allPrefixes) {
-        const key = hash('sha256', prefix + token, 'base64');
+        const key = hash('sha256', prefix + which.token, 'base64');
         if (cache?.delete(key) === true) forgotten++;
         flights.delete(key);
       }

@@ -175,13 +175,43 @@ t.test('POST /cache/purge forgets all, or one token, whatever is under way', asy
   t.notMatch(JSON.stringify(gate.log), /good-admin/);
 });
 
-t.test('the purge takes JSON only, with a token or with all', async (t) => {
+t.test('POST /cache/purge forgets all tokens of a subject, a client or a session', async (t) => {
+  const gate = await startTestGateway(t, {
+    tokens: {
+      a: { scope: 'read', sub: 'alice', client_id: 'app', sid: 's1' },
+      b: { scope: 'read', sub: 'alice', client_id: 'app', sid: 's2' },
+      c: { scope: 'read', sub: 'bob', client_id: 'app', sid: 's3' },
+      d: { scope: 'read', sub: 'bob', client_id: 'other' },
+    },
+  });
+  const purge = async (body: object) => (await call(gate, '/cache/purge', { body })).json();
+  const askedAgain = async () => {
+    const before = gate.endpoint.asked.length;
+    for (const token of ['a', 'b', 'c', 'd']) await ask(gate, '/headers', { token });
+    return gate.endpoint.asked.slice(before).join('');
+  };
+  t.equal(await askedAgain(), 'abcd');
+  t.same(await purge({ sub: 'alice' }), { purged: 2 });
+  t.equal(await askedAgain(), 'ab');
+  t.same(await purge({ client_id: 'app' }), { purged: 3 });
+  t.equal(await askedAgain(), 'abc');
+  t.same(await purge({ sid: 's3' }), { purged: 1 });
+  t.equal(await askedAgain(), 'c');
+  t.same(await purge({ sid: 'none' }), { purged: 0 });
+  t.equal(await askedAgain(), '');
+});
+
+t.test('the purge takes JSON only, and says what to forget in one way', async (t) => {
   const gate = await startTestGateway(t);
   for (const body of [
     {},
     { all: false },
     { token: '' },
     { token: 'a', all: true },
+    { token: 'a', sub: 'b' },
+    { sub: '' },
+    { sub: ['a'] },
+    { iss: 'a' },
     { tokn: 'a' },
     [],
     '"a"',

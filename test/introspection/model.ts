@@ -113,13 +113,13 @@ export async function runModel(seed: number, decisions: number): Promise<ModelRu
           break;
         case 8:
           happens('one is forgotten');
-          introspector.forget(`t${token}`);
+          introspector.forget({ token: `t${token}` });
           remembered.delete(token);
           break;
         default:
           if (random.chance(0.8)) break;
           happens('all are forgotten');
-          introspector.forget();
+          introspector.forget('all');
           remembered.clear();
       }
     }
