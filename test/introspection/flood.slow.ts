@@ -9,6 +9,7 @@ import { clientReader } from '../../src/request/client.js';
 import { readFields } from '../../src/request/fields.js';
 import { ask } from '../ask.js';
 import { startTestGateway } from '../gateway.js';
+import { crowdWithOneToken, floodWithBadTokens } from './flood.js';
 
 /** Bytes in use after a collection. */
 function used(): number {
@@ -103,3 +104,11 @@ t.test('the same through the gateway, with 20,000', async (t) => {
   t.equal(statuses.get(429), 20_000 - 250);
   t.equal(gate.endpoint.asked.length, 51);
 });
+
+t.test('23: 10,000 distinct bad tokens: calls bounded, good tokens still served', (t) =>
+  floodWithBadTokens(t, 10_000),
+);
+
+t.test('24: 1,000 requests with one new token make one introspection; who leaves cancels nobody else', (t) =>
+  crowdWithOneToken(t, 1_000),
+);
