@@ -143,19 +143,19 @@ const quarrelsome = fc
   )
   .map((pieces) => `/${pieces.join('')}`);
 
-t.test('a canonical path is its own canonical path', async () => {
+t.test('a canonical path is its own canonical path', async (t) => {
   fc.assert(
     fc.property(quarrelsome, (path) => {
       const once = canonicalPath(path);
-      if ('refused' in once) return;
+      if ('refused' in once) return true;
       const twice = canonicalPath(once.path);
       // Marks of a segment that ".." took away are kept: some upstream may have cut the segment before it resolved.
-      t.match(twice, { path: once.path });
-      t.equal(((twice as { marks: number }).marks | once.marks) ^ once.marks, 0, 'no new marks');
-      t.notOk('unmerged' in twice);
+      if ('refused' in twice) return false;
+      return twice.path === once.path && (twice.marks | once.marks) === once.marks && !('unmerged' in twice);
     }),
-    { numRuns: runs(1_500) },
+    { numRuns: runs(5_000) },
   );
+  t.end();
 });
 
 t.test('a canonical path is what WHATWG URL makes of it', async (t) => {
@@ -165,7 +165,7 @@ t.test('a canonical path is what WHATWG URL makes of it', async (t) => {
       if ('refused' in canonical) return true;
       return new URL(`http://h${canonical.path}`).pathname === canonical.path;
     }),
-    { numRuns: runs(1_500) },
+    { numRuns: runs(5_000) },
   );
   t.end();
 });
@@ -184,7 +184,7 @@ t.test(
           !/%(?![0-9A-F]{2})|%2[EeD]|%5[Cc]|%00|%3F|%23/.test(canonical.path)
         );
       }),
-      { numRuns: runs(1_500) },
+      { numRuns: runs(5_000) },
     );
     t.end();
   },
@@ -220,7 +220,7 @@ t.test(
           reading === undefined ? false : table.find('h', 'GET', reading) === decision.rule,
         );
       }),
-      { numRuns: runs(1_500) },
+      { numRuns: runs(5_000) },
     );
     const allowed = (path: string): boolean => {
       const decision = decide(table, 'GET', canonicalTarget(path, 'h') as Target, fields, services);
