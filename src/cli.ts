@@ -107,6 +107,7 @@ if (isMain()) {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const io: Io = {
     environment: process.env,
+    terminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
   };

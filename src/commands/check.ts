@@ -4,6 +4,7 @@ import { toSarif } from '../document/sarif.js';
 import { version } from '../version.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { load } from './load.js';
+import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate check --config FILE [--strict] [--format FORMAT]
 
@@ -13,7 +14,8 @@ and prints everything it finds, one line each, in order of position:
   file:line:col level code message
 
 Nothing is listened on and nothing is sent. Findings go to standard output,
-a summary to standard error.
+a summary to standard error; so does, at a terminal and after a second, how far
+it has come.
 
 Options:
   -c, --config FILE  the settings file (YAML or JSON); its rules and other files
@@ -47,7 +49,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   });
   const print = FORMATS[values.format];
   if (print === undefined) throw new UsageError(`--format must be one of ${Object.keys(FORMATS).join(', ')}`);
-  const { table, findings } = load(requireConfig(values.config), io.environment);
+  const { table, findings } = load(requireConfig(values.config), io.environment, showProgress(io, 'check'));
   io.out(print(findings));
   io.err(`${summary(findings, table?.rules.length)}\n`);
   const failed = findings.some(({ level }) => level === 'error' || values.strict);

@@ -5,6 +5,7 @@ import { HydraAdmin, HydraError } from '../clients/hydra.js';
 import { type ClientManifest, readManifests } from '../clients/manifest.js';
 import { byPosition, type Finding, formatFinding } from '../document/finding.js';
 import { type Io, readArgs, UsageError } from './command.js';
+import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate clients apply --admin-url URL --out DIR FILE...
 
@@ -13,6 +14,8 @@ as Hydra Maester does: creates what is missing, replaces what differs, leaves
 what is right. Prints one line a client to standard output:
 
   namespace/name created|updated|unchanged
+
+One that failed is told of on standard error, and the others go on.
 
 Each client's credentials are kept, with mode 0600, as a mounted Kubernetes
 Secret would be: DIR/<secretName>/client_id and DIR/<secretName>/client_secret.
@@ -44,11 +47,30 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   // All or nothing: a typo in the last file must not leave the first ones applied.
   if (findings.some(({ level }) => level === 'error')) return 1;
   let status = 0;
-  for (const client of clients) if (!(await applyOne(client, options, io))) status = 1;
+  const progress = showProgress(io, 'clients');
+  const told = {
+    out(text: string): void {
+      progress.clear();
+      io.out(text);
+    },
+    err(text: string): void {
+      progress.clear();
+      io.err(text);
+    },
+  };
+  for (const [index, client] of clients.entries()) {
+    progress.step(`${client.namespace}/${client.name}`, index + 1, clients.length);
+    if (!(await applyOne(client, options, told))) status = 1;
+  }
+  progress.end();
   return status;
 }
 
-async function applyOne(client: ClientManifest, { adminUrl, out }: Options, io: Io): Promise<boolean> {
+async function applyOne(
+  client: ClientManifest,
+  { adminUrl, out }: Options,
+  io: Pick<Io, 'out' | 'err'>,
+): Promise<boolean> {
   const { hydraAdmin } = client;
   const hydra = new HydraAdmin(hydraAdmin?.url ?? adminUrl, hydraAdmin?.forwardedProto);
   const name = `${client.namespace}/${client.name}`;

@@ -4,6 +4,8 @@ import { parseArgs } from 'node:util';
 /** What a command reads and writes besides files and sockets. */
 export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Whether standard error is a person's terminal. */
+  readonly terminal?: boolean;
   /** Writes to standard output: the result. */
   out(text: string): void;
   /** Writes to standard error: what a person should know besides. */

@@ -2,6 +2,7 @@ import { formatFinding } from '../document/finding.js';
 import { type Candidate, type Explanation, explain, explanationJson, type TokenClaims } from '../explain.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { load } from './load.js';
+import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate explain --config FILE METHOD URL [OPTIONS]
 
@@ -19,6 +20,9 @@ Options:
   --claims JSON       further claims of the token, such as '{"acr":"gold"}'
   --json              print JSON
   -h, --help          print this help
+
+Environment:
+  SCOPEGATE_<PATH>    overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080
 
 Exit code:
   0  allowed   1  denied, or bad settings or rules   2  bad usage
@@ -45,7 +49,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const config = requireConfig(values.config);
   if (method === undefined || url === undefined || more.length > 0)
     throw new UsageError('METHOD and URL are needed');
-  const { table, findings } = load(config, io.environment);
+  const { table, findings } = load(config, io.environment, showProgress(io, 'explain'));
   for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
   if (table === undefined) return 1;
 

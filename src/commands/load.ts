@@ -5,6 +5,7 @@ import { byPosition, type Finding } from '../document/finding.js';
 import type { HandlerDefaults } from '../handlers/strategy.js';
 import type { ClientAuth } from '../introspection/auth.js';
 import { type LoadOptions, loadRules } from '../rules/load.js';
+import type { ShownProgress } from './progress.js';
 
 /** Settings and rules, or all that is wrong with them. */
 export interface Loaded {
@@ -19,11 +20,13 @@ export interface Loaded {
  *
  * @param file the settings file
  * @param environment the process's variables
+ * @param progress shown while the rules are loaded
  */
-export function load(file: string, environment: Environment): Loaded {
+export function load(file: string, environment: Environment, progress?: ShownProgress): Loaded {
   const { settings, findings } = loadSettings(file, environment);
   if (settings === undefined) return { findings };
-  const rules = loadRules(settings.rules, loadOptions(settings, 1));
+  const rules = loadRules(settings.rules, loadOptions(settings, 1), progress?.step);
+  progress?.end();
   return { settings, ...rules, findings: [...findings, ...rules.findings].sort(byPosition) };
 }
 

@@ -5,6 +5,7 @@ import { type Gateway, startGateway } from '../gateway.js';
 import { loadRules } from '../rules/load.js';
 import { type Io, readArgs, requireConfig } from './command.js';
 import { load, loadOptions } from './load.js';
+import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate serve --config FILE
 
@@ -13,8 +14,11 @@ listen.admin. Log lines (JSON) go to standard output, one audit line a decision.
 
 SIGTERM or SIGINT drains: readiness turns false, no new connection is taken,
 requests in flight are answered for up to server.drainTimeout, then it exits.
-A second signal ends it at once. Rule files that change are loaded again, all or
-nothing; SIGHUP does so at once.
+A second signal ends it at once.
+
+Rule files that change are loaded again, all or nothing, and certificates of the
+listeners are renewed; SIGHUP does both at once. What is broken changes nothing:
+what was in force stays, and the log says why. Settings are read at the start.
 
 Options:
   -c, --config FILE  the settings file (YAML or JSON)
@@ -22,6 +26,9 @@ Options:
 
 Environment:
   SCOPEGATE_<PATH>   overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080
+  OTEL_EXPORTER_OTLP_ENDPOINT
+                     where spans go, if tracing.endpoint does not say; other
+                     variables of OpenTelemetry count as well
 
 Exit code:
   0  ended after a drain
@@ -35,7 +42,11 @@ Example:
 /** `scopegate serve`: runs the gateway until a signal ends it. */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values } = readArgs(args, { config: { type: 'string', short: 'c' } });
-  const { settings, table, findings } = load(requireConfig(values.config), io.environment);
+  const { settings, table, findings } = load(
+    requireConfig(values.config),
+    io.environment,
+    showProgress(io, 'serve'),
+  );
   for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
   if (settings === undefined || table === undefined) {
     io.err('scopegate: not started: the settings or the rules have errors\n');

@@ -6,6 +6,7 @@ import { explain } from '../explain.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { tokenClaims } from './explain.js';
 import { load } from './load.js';
+import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate test --config FILE CASES.yaml [CASES.yaml…]
 
@@ -25,6 +26,9 @@ sent anywhere; the decisions are made by the function that serves.
 Options:
   -c, --config FILE  the settings file (YAML or JSON)
   -h, --help         print this help
+
+Environment:
+  SCOPEGATE_<PATH>   overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080
 
 Exit code:
   0  every case came out as expected   1  one did not, or a file has errors   2  bad usage
@@ -81,7 +85,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(args, { config: { type: 'string', short: 'c' } }, true);
   const config = requireConfig(values.config);
   if (positionals.length === 0) throw new UsageError('a file of cases is missing');
-  const { table, findings: problems } = load(config, io.environment);
+  const { table, findings: problems } = load(config, io.environment, showProgress(io, 'test'));
   const { cases, findings } = readCases(positionals);
   for (const finding of [...problems, ...findings].sort(byPosition)) io.err(`${formatFinding(finding)}\n`);
   if (table === undefined || findings.length > 0) return 1;

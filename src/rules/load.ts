@@ -7,6 +7,9 @@ import { apiRules } from './manifest.js';
 import { compileResources, type ResourceSettings } from './resource.js';
 import { buildTable } from './table.js';
 
+/** Told how far something that may take long has come: what is done, how many of how many. */
+export type Progress = (what: string, done: number, of: number) => void;
+
 /** How rules are loaded. */
 export interface LoadOptions extends RuleDefaults {
   /** What becomes of two rules that match one request. */
@@ -22,15 +25,18 @@ export interface LoadOptions extends RuleDefaults {
  * there is no table. All that is wrong is found in one run.
  *
  * @param paths files, and folders of `*.yaml`, `*.yml` and `*.json`
+ * @param progress told of every file read, every APIRule compiled, and every rule compared with the others
  * @returns the table where no finding is an error; findings in order of their positions
  */
 export function loadRules(
   paths: readonly string[],
   options: LoadOptions,
+  progress: Progress = () => {},
 ): { table?: RuleTable; findings: Finding[] } {
   const { files, findings } = readRuleFiles(paths);
   const documents: SourceDocument[] = [];
-  for (const { file, text } of files) {
+  for (const [index, { file, text }] of files.entries()) {
+    progress('reading files', index + 1, files.length);
     const read = readDocuments(text, file);
     findings.push(...read.findings);
     documents.push(...read.documents);
@@ -40,7 +46,8 @@ export function loadRules(
 
   const rules: Rule[] = [];
   const names = new Map<string, Position>();
-  for (const document of found.rules) {
+  for (const [index, document] of found.rules.entries()) {
+    progress('compiling APIRules', index + 1, found.rules.length);
     const compiled = compileApiRule(document, options);
     // A broken document says enough about itself; a copy of a good one would only repeat every rule of it.
     const copy = compiled.findings.some(isError) ? undefined : duplicateName(document, names);
@@ -57,6 +64,7 @@ export function loadRules(
     overlap: options.overlap,
     version: options.version,
     resources: resources.index,
+    compared: (done, of) => progress('comparing rules', done, of),
   });
   findings.push(...built.findings);
   findings.sort(byPosition);

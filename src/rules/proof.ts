@@ -9,6 +9,9 @@ import { shapeOf } from './syntax.js';
 /** How overlaps are treated: refused, or settled in favour of the rule that lies inside the other. */
 export type OverlapMode = 'error' | 'specific';
 
+/** Told how many comparisons are done, of how many. */
+export type Compared = (done: number, of: number) => void;
+
 /** What is proved about a set of rules. */
 export interface Proof {
   readonly findings: Finding[];
@@ -29,10 +32,12 @@ const MAX_FINDINGS = 1_000;
  * lies inside `*.suffix`; equal paths on a narrower host are inside, too. All else is refused: that the one has the
  * narrower host and the other the narrower path settles nothing.
  */
-export function prove(sites: Sites, mode: OverlapMode): Proof {
+export function prove(sites: Sites, mode: OverlapMode, compared: Compared = () => {}): Proof {
   const prover = new Prover(mode);
+  let done = 0;
+  const all = [...sites].reduce((total, { rules }) => total + rules.length, 0);
   for (const site of sites) {
-    const neighbours = prover.within(site);
+    const neighbours = prover.within(site, () => compared(++done, all));
     if (neighbours === undefined) break;
     for (const outer of sites.around(site)) {
       if (!prover.between(neighbours, site, outer)) break;
@@ -59,13 +64,17 @@ class Prover {
     return this.findings.length >= MAX_FINDINGS;
   }
 
-  /** @returns the site's rules, to compare those of other sites with; undefined where there are too many findings */
-  within(site: Site): Neighbours | undefined {
+  /**
+   * @param compared told of each rule
+   * @returns the site's rules, to compare those of other sites with; undefined where there are too many findings
+   */
+  within(site: Site, compared: () => void): Neighbours | undefined {
     const neighbours = new Neighbours();
     for (const rule of site.rules) {
       for (const other of neighbours.of(rule)) this.#compare(rule, site, other, site);
       if (this.#full) return undefined;
       neighbours.add(rule);
+      compared();
     }
     return neighbours;
   }

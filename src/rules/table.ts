@@ -5,7 +5,7 @@ import { canonicalForm, isNeverCanonical } from './canonical.js';
 import { kymaTraps } from './kyma.js';
 import { Matcher } from './matcher.js';
 import { matchesNothing } from './overlap.js';
-import { type OverlapMode, type Proof, positionOf, prove } from './proof.js';
+import { type Compared, type OverlapMode, type Proof, positionOf, prove } from './proof.js';
 import { Sites } from './sites.js';
 
 /** A table, where there are no errors; and all that was found on the way, by position. */
@@ -26,10 +26,12 @@ export function buildTable(
     readonly overlap: OverlapMode;
     readonly version: number;
     readonly resources?: ResourceIndex | undefined;
+    /** Told of every rule that was compared with the others of its host and method. */
+    readonly compared?: Compared | undefined;
   },
 ): Built {
   const sites = new Sites(rules);
-  const proof = prove(sites, options.overlap);
+  const proof = prove(sites, options.overlap, options.compared);
   const findings = [
     ...proof.findings,
     ...kymaTraps(rules.filter(({ document }) => document === undefined)),

@@ -1,6 +1,10 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { main } from '../../src/cli.js';
+import { loadOptions } from '../../src/commands/load.js';
+import { showProgress } from '../../src/commands/progress.js';
+import { loadSettings, type Settings } from '../../src/config/settings.js';
+import { loadRules } from '../../src/rules/load.js';
 import { tutorialManifests } from '../rules/tutorial.js';
 import { Recorder } from './io.js';
 
@@ -203,4 +207,81 @@ t.test('a clean set is an empty list', async (t) => {
   const io = new Recorder();
   t.equal(await main(['check', '--config', join(folder, 'settings.yaml'), '--format', 'json'], io), 0);
   t.same(JSON.parse(io.stdout), []);
+});
+
+/** A terminal, as far as the progress goes. */
+class Terminal extends Recorder {
+  readonly terminal = true;
+}
+
+t.test(
+  'progress is shown at a terminal alone, after a second, ten times a second, and not left there',
+  (t) => {
+    let time = 5_000;
+    const io = new Terminal();
+    const progress = showProgress(io, 'check', () => time);
+    const shown = () => {
+      const text = io.stderr;
+      io.stderr = '';
+      return text;
+    };
+    time += 999;
+    progress.step('reading files', 1, 9);
+    t.equal(shown(), '', 'whoever waits for less is shown nothing');
+    time += 1;
+    progress.step('reading files', 2, 9);
+    t.equal(shown(), '\r\u001b[Kcheck: reading files, 2 of 9');
+    time += 99;
+    progress.step('reading files', 3, 9);
+    t.equal(shown(), '');
+    time += 1;
+    progress.step('x'.repeat(200), 4, 9);
+    t.equal(shown().length, 4 + 78, 'in one line');
+    progress.clear();
+    t.equal(shown(), '\r\u001b[K', 'it makes room');
+    progress.step('reading files', 5, 9);
+    t.match(shown(), '5 of 9', 'and comes back');
+    progress.end();
+    t.equal(shown(), '\r\u001b[K');
+    progress.end();
+    t.equal(shown(), '');
+
+    const pipe = new Recorder();
+    const silent = showProgress(pipe, 'check', () => (time += 5_000));
+    silent.step('reading files', 1, 2);
+    silent.clear();
+    silent.end();
+    t.equal(pipe.stderr, '');
+    t.end();
+  },
+);
+
+t.test('progress tells of every file, APIRule and rule', async (t) => {
+  const rules = Object.fromEntries(
+    ['a', 'b', 'c'].map((name) => [
+      `${name}.yaml`,
+      rule(
+        ['/x', '/y']
+          .map((path) => `    - { path: ${path}, methods: [GET], accessStrategies: [{ handler: allow }] }\n`)
+          .join(''),
+      )
+        .replace('name: demo', `name: ${name}`)
+        .replace('host: demo', `host: ${name}`),
+    ]),
+  );
+  const folder = t.testdir({ rules, 'settings.yaml': SETTINGS });
+  const { settings } = loadSettings(join(folder, 'settings.yaml'), {});
+  const told: string[] = [];
+  const { table } = loadRules(settings?.rules ?? [], loadOptions(settings as Settings, 1), (what, done, of) =>
+    told.push(`${what} ${done}/${of}`),
+  );
+  t.equal(table?.rules.length, 6);
+  t.same(told, [
+    ...[1, 2, 3].map((i) => `reading files ${i}/3`),
+    ...[1, 2, 3].map((i) => `compiling APIRules ${i}/3`),
+    ...[1, 2, 3, 4, 5, 6].map((i) => `comparing rules ${i}/6`),
+  ]);
+  const io = new Terminal();
+  t.equal(await main(['check', '--config', join(folder, 'settings.yaml')], io), 0);
+  t.match(io.stderr, /^check: 6 rules, /, 'what is done at once shows none');
 });
