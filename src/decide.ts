@@ -47,6 +47,8 @@ export interface Rule {
   /** The longest wait for the upstream's answer to begin, in milliseconds. */
   readonly timeout: number;
   readonly allows: PathAllowances;
+  /** Whether what passes here to the authorization server revokes tokens (RFC 7009). */
+  readonly revokes?: true;
   /** What the gateway itself answers with in place of the upstream, where the rule publishes something. */
   readonly document?: Document;
 }

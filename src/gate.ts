@@ -8,6 +8,7 @@ import type { Forwarder } from './forward/proxy.js';
 import { drain, refuse } from './forward/refusal.js';
 import { requestFields } from './forward/request.js';
 import type { UpgradePassage } from './forward/websocket.js';
+import type { Forgotten } from './introspection/introspector.js';
 import { type Preflight, preflight } from './preflight.js';
 import { type EntranceOptions, Report } from './report.js';
 import {
@@ -19,12 +20,15 @@ import {
   readArrival,
 } from './request/arrival.js';
 import { type BodyReader, holdBody } from './request/form.js';
+import { Revocation } from './revocation.js';
 
 /** What the gate needs of the running gateway. */
 export interface GateOptions extends EntranceOptions {
   readonly forwarder: Forwarder;
   /** Larger header sections are refused, in bytes. */
   readonly maxHeaderBytes: number;
+  /** Forgets introspection answers. @returns how many */
+  readonly forget: (which: Forgotten) => number;
   /** The gateway's name in Via. */
   readonly via: string;
   /** Host towards the upstream: its own authority, or the client's. */
@@ -244,6 +248,10 @@ class Visit implements BodyReader {
   }
 
   #letThrough(arrival: Arrival, decision: Allowed): void {
+    const revocation =
+      decision.rule.revokes === true && this.#message.method === 'POST'
+        ? new Revocation(arrival.fields)
+        : undefined;
     this.#options.forwarder.forward(
       {
         message: this.#message,
@@ -261,8 +269,12 @@ class Visit implements BodyReader {
         statements: this.#table?.statements,
         mutations: decision.mutations,
         cors: this.#cors(decision),
+        watch: revocation?.watch,
       },
-      (result) => this.#report(decision, result),
+      (result) => {
+        if (result.upstreamStatus === 200) revocation?.apply(this.#options.forget);
+        this.#report(decision, result);
+      },
     );
   }
 

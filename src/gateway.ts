@@ -201,6 +201,7 @@ export async function startGateway(
   const proxy = await createGateway({
     ...common,
     forwarder,
+    forget: introspector.forget,
     peerOf: peerReader(settings.trustedProxies),
     via,
     host: forward.host,

@@ -52,6 +52,8 @@ export interface Passage {
   readonly mutations?: Mutations | undefined;
   /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
   readonly cors?: readonly string[] | undefined;
+  /** Is shown each piece of the request's body. */
+  readonly watch?: ((piece: Buffer) => void) | undefined;
   /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
   readonly isPrivate?: boolean;
   /** The nonce for the client's next DPoP proof (RFC 9449 §8.2). */
@@ -130,7 +132,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
       // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
       if (hasBody && fields.expectsContinue) allowBody(response);
       const upload = hasBody
-        ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout)
+        ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout, passage.watch)
         : undefined;
       const exchange = new Exchange(
         message,

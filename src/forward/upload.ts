@@ -36,16 +36,19 @@ export class Upload extends Readable {
   readonly #message: IncomingMessage;
   readonly #limit: number;
   readonly #idle: NodeJS.Timeout | undefined;
+  readonly #watch: ((piece: Buffer) => void) | undefined;
   #bytes = 0;
 
   /**
    * @param limit bytes, 0 for none
    * @param idleTimeout milliseconds the client may pause while the upstream waits for it, 0 for ever
+   * @param watch is shown each piece on its way
    */
-  constructor(message: IncomingMessage, limit: number, idleTimeout: number) {
+  constructor(message: IncomingMessage, limit: number, idleTimeout: number, watch?: (piece: Buffer) => void) {
     super({ autoDestroy: true, highWaterMark: 65_536 });
     this.#message = message;
     this.#limit = limit;
+    this.#watch = watch;
     this.#idle = idleTimeout > 0 ? setTimeout(this.#onIdle, idleTimeout) : undefined;
     message.on('data', this.#onData);
     message.on('end', this.#onEnd);
@@ -78,6 +81,7 @@ export class Upload extends Readable {
       return;
     }
     this.#idle?.refresh();
+    this.#watch?.(chunk);
     if (!this.push(chunk)) this.#message.pause();
   };
 

@@ -76,7 +76,7 @@ interface Metadata {
 }
 
 /** What of a rule does not depend on the APIRule around it. */
-type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutators' | 'allows'>;
+type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutators' | 'allows' | 'revokes'>;
 
 class Compiler {
   readonly #document: SourceDocument;
@@ -169,6 +169,7 @@ class Compiler {
         semicolon: options.semicolon === 'keep',
         emptySegments: options.emptySegments === 'keep',
       },
+      ...(options.revocation === 'observe' ? { revokes: true } : {}),
     };
   }
 

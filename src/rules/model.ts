@@ -33,6 +33,7 @@ export interface RuleEntry {
   readonly scopegate?: Readonly<Partial<Record<keyof PathAllowances, 'refuse' | 'keep'>>> & {
     readonly undecidedPattern?: 'refuse' | 'accept';
     readonly staleIfError?: string;
+    readonly revocation?: 'ignore' | 'observe';
   };
 }
 

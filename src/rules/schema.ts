@@ -150,6 +150,7 @@ export const ruleSchema = {
         emptySegments: refuseOrKeep,
         undecidedPattern: { enum: ['refuse', 'accept'] },
         staleIfError: durationSchema,
+        revocation: { enum: ['ignore', 'observe'] },
       },
     },
   },
