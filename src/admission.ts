@@ -21,6 +21,11 @@ const PATIENCE = 2;
 const LESS = 0.7;
 /** By how much it grows again with each window that is not late. */
 const MORE = 0.05;
+/**
+ * Beside so few requests it is not they that make the loop late, but whoever else has the processor: to turn one away
+ * would help nobody.
+ */
+const FEW = 16;
 /** Never less than this: without requests nobody would see that there is room again. */
 const LEAST = 0.05;
 
@@ -56,7 +61,7 @@ export class Admission {
   /** Takes one more request on, to be given back with {@link leave}, or says why not. */
   enter(): Shortage | undefined {
     if (this.#inFlight >= this.#most) return 'in_flight';
-    if (this.#share < 1) {
+    if (this.#share < 1 && this.#inFlight >= FEW) {
       this.#credit += this.#share;
       if (this.#credit < 1) return 'event_loop';
       this.#credit -= 1;

@@ -49,6 +49,18 @@ t.test('where the event loop stays late, a falling share is let in, exactly so m
   t.equal(admitted(), 1000);
 });
 
+t.test('few requests are let in however late the loop is: others make it late', async (t) => {
+  const admission = new Admission({ maxInFlight: 0, maxEventLoopDelay: 100 });
+  for (let i = 0; i < 100; i++) admission.observe(500);
+  const causes = Array.from({ length: 40 }, () => admission.enter());
+  t.same(new Set(causes.slice(0, 16)), new Set([undefined]));
+  t.ok(causes.slice(16).includes('event_loop'));
+  for (let i = 0; i < 100; i++) {
+    while (admission.inFlight > 0) admission.leave();
+    t.equal(admission.enter(), undefined, 'one after the other');
+  }
+});
+
 t.test('a loop that is kept busy is seen to be late', async (t) => {
   const admission = new Admission({ maxInFlight: 0, maxEventLoopDelay: 5 });
   const stop = watchLoop(admission);
