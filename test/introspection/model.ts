@@ -125,7 +125,9 @@ export async function runModel(seed: number, decisions: number): Promise<ModelRu
     }
     const token = random.below(TOKENS);
     const rule = random.below(RULES);
-    const { target, fields } = requests[rule]?.[token] as ReturnType<typeof arrival>;
+    const { target, fields } = (requests[rule] as ReturnType<typeof arrival>[])[token] as ReturnType<
+      typeof arrival
+    >;
     const before = asked;
     const decision = await decide(table, 'GET', target, fields, services);
 
