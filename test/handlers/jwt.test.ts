@@ -274,3 +274,17 @@ t.test('a token that is no JWT is left to the rule’s next strategy', async (t)
   t.equal((await ask(gate, '/x', { token: 'good-read' })).status, 200);
   t.same(gate.endpoint.asked, ['good-read']);
 });
+
+t.test('R9701-05 a signed introspection answer is no access token', async (t) => {
+  const { issuer, key, get } = await start(t, ({ url }) => ({
+    jwks_urls: [url],
+    allowed_algorithms: ['ES256'],
+  }));
+  const claims = { sub: 'alice', token_introspection: { active: true, scope: 'read' } };
+  t.equal((await get(await issuer.sign(key, 'k1', claims))).status, 200, 'but for its type');
+  for (const typ of ['token-introspection+jwt', 'application/token-introspection+jwt']) {
+    const reply = await get(await issuer.sign(key, 'k1', claims, { typ }));
+    t.equal(reply.status, 401, typ);
+    t.equal(reply.reason, 'the token is not an access token');
+  }
+});

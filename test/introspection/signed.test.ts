@@ -10,7 +10,7 @@ const SIGNED = 'application/token-introspection+jwt';
 const SECRET = 'a-client-secret-that-is-long-enough-for-HS256';
 const clientAuth = { method: 'basic', clientId: 'gateway', clientSecret: SECRET };
 
-t.test('a real authorization server is discovered, and its signed answers are taken', async (t) => {
+t.test('R9701-01 a real server is discovered, and its signed answers are taken', async (t) => {
   const asked: string[] = [];
   const provider = await startProvider(t, {
     gateway: {
@@ -110,7 +110,7 @@ async function start(t: Test, introspection: object = {}, more: object = {}) {
   return Object.assign(state, { gate, get: status });
 }
 
-t.test('what is not signed by the server, for the gateway and now, is a fault and no answer', async (t) => {
+t.test('R9701-02 R9701-03 R9701-04 all but the server’s word, for us and now, is a fault', async (t) => {
   const server = await start(t);
   t.equal(await server.get(), 200);
   const now = Math.floor(server.clock.wall());
@@ -155,6 +155,7 @@ t.test('what is not signed by the server, for the gateway and now, is a fault an
   for (const [what, answer, status] of [
     ['inactive', signed({ token_introspection: { active: false } }), 401],
     ['the long name of the type', signed({}, { typ: SIGNED }), 200],
+    ['a scope beside the answer', signed({ scope: 'read', token_introspection: { active: true } }), 403],
     ['one of several audiences', signed({ aud: ['other', 'gateway'] }), 200],
     ['a minute of skew', signed({ iat: now + 60 }), 200],
   ] as const) {
