@@ -191,9 +191,9 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   client_id: { type: 'string', meaning: 'The `client_id` of the token.' },
   introspection: {
     type: 'string',
-    values: ['hit', 'miss', 'coalesced', 'stale', 'failed', 'limited'],
+    values: ['hit', 'shared', 'miss', 'coalesced', 'stale', 'failed', 'limited'],
     meaning:
-      'Where the answer about the token came from: the cache (`hit`), a call (`miss`), a call that another request had begun (`coalesced`), or the cache after its time, because the authorization server gave no answer (`stale`). `failed`: from nowhere. `limited`: nobody was asked, for the client has sent too many tokens that are none.',
+      'Where the answer about the token came from: the cache (`hit`), the cache that gateways share (`shared`), a call (`miss`), a call that another request had begun (`coalesced`), or the cache after its time, because the authorization server gave no answer (`stale`). `failed`: from nowhere. `limited`: nobody was asked, for the client has sent too many tokens that are none.',
   },
   introspection_ms: { type: 'number', meaning: 'Milliseconds waited for that answer.' },
   decision_ms: {

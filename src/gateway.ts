@@ -21,7 +21,11 @@ import { createForwarder } from './forward/proxy.js';
 import { AnswerCache } from './introspection/cache.js';
 import { IntrospectionClient } from './introspection/client.js';
 import { FloodLimiter } from './introspection/flood.js';
+import type { Forgotten } from './introspection/forgotten.js';
 import { createIntrospector, type FloodGuard } from './introspection/introspector.js';
+import { openRedis } from './introspection/redis.js';
+import { Seal } from './introspection/seal.js';
+import { channelOf, SharedCache } from './introspection/shared.js';
 import { openSink } from './log.js';
 import { createMetrics } from './metrics.js';
 import { signingKeys } from './mutators/chain.js';
@@ -107,6 +111,16 @@ export async function startGateway(
     verify: remote.verify,
   });
   const cache = introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined;
+  const shared = await openShared(settings, clock, {
+    revoked: (which) => {
+      introspector.forget(which);
+      if (typeof which === 'object' && 'token' in which) shared?.delete(introspector.keysOf(which.token));
+    },
+    failed: (cause) => {
+      metrics.sharedCacheFailed();
+      log.debug({ cause }, 'shared cache failed');
+    },
+  });
   const introspector = createIntrospector(
     client,
     cache,
@@ -118,7 +132,13 @@ export async function startGateway(
       log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed');
     },
     floodGuard(settings, clock),
+    shared,
   );
+  /** Tells the other gateways, where there is a way to. @returns whether they were told */
+  function tellOthers(which: Forgotten): Promise<boolean> | undefined {
+    const keys = typeof which === 'object' && 'token' in which ? introspector.keysOf(which.token) : [];
+    return shared?.revoke(which, keys);
+  }
   const metrics = createMetrics({
     rules: () => rules,
     ready: () => status() === 'ok',
@@ -201,7 +221,10 @@ export async function startGateway(
   const proxy = await createGateway({
     ...common,
     forwarder,
-    forget: introspector.forget,
+    forget: (which: Forgotten) => {
+      void tellOthers(which);
+      return introspector.forget(which);
+    },
     peerOf: peerReader(settings.trustedProxies),
     via,
     host: forward.host,
@@ -275,7 +298,12 @@ export async function startGateway(
       const question = Object.keys(token).length === 0 ? { method, url } : { method, url, token };
       return explanationJson(method, url, explain(rules, question));
     },
-    purge: introspector.forget,
+    purge: async (which) => {
+      const told = tellOthers(which);
+      const purged = introspector.forget(which);
+      // Whoever purges must know of gateways that were not told.
+      return told === undefined ? { purged } : { purged, told: await told };
+    },
     access: {
       ...settings.admin,
       isLocal: (socket) => isLocal(socket).trusted,
@@ -314,7 +342,14 @@ export async function startGateway(
   async function endAll(): Promise<void> {
     unwatchLoop();
     shed.flush();
-    await Promise.all([admin.close(), forwarder.close(), client.close(), remote.close(), tracing?.close()]);
+    await Promise.all([
+      admin.close(),
+      forwarder.close(),
+      client.close(),
+      remote.close(),
+      shared?.close(),
+      tracing?.close(),
+    ]);
   }
   try {
     await proxy.app.listen({ host: listen.proxy.host, port: listen.proxy.port });
@@ -407,6 +442,34 @@ function proofOptions({ dpop, certificateField: field }: ProofSettings): ProofOp
         }
       : {}),
   };
+}
+
+/** The second tier of the cache, where there is one. */
+async function openShared(
+  { introspection: { cache, connectTimeout } }: Settings,
+  clock: Clock,
+  { revoked, failed }: { revoked: (which: Forgotten) => void; failed: (cause: string) => void },
+): Promise<SharedCache | undefined> {
+  const { shared: settings } = cache;
+  if (settings === undefined) return undefined;
+  const { url, username, password, ca, keys, prefix } = settings;
+  const store = await openRedis(
+    {
+      url,
+      connectTimeout,
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password: () => password.reveal() }),
+      ...(ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') }),
+    },
+    channelOf(prefix),
+    (message) => {
+      const revocation = shared.readRevocation(message);
+      if (revocation !== undefined) revoked(revocation);
+    },
+    failed,
+  );
+  const shared = new SharedCache(store, new Seal(keys), settings, clock, failed);
+  return shared;
 }
 
 function floodGuard({ introspection, trustedProxies }: Settings, clock: Clock): FloodGuard | undefined {

@@ -49,6 +49,8 @@ export interface Metrics {
   spansExported(spans: number, ok: boolean): void;
   /** An introspection call failed. */
   introspectionFailed(): void;
+  /** The cache that gateways share was of no use. */
+  sharedCacheFailed(): void;
   /** An attempt to load the rules again is over. @param at seconds since 1970 */
   reloaded(ok: boolean, at: number): void;
   /** By rule, for the admin page; rules nobody asked for are absent. */
@@ -142,16 +144,27 @@ export function createMetrics(sources: MetricSources): Metrics {
   let known: ReadonlySet<string> = new Set();
   let knownVersion = -1;
   let introspectionFailures = 0;
+  let sharedFailures = 0;
   const shed: Record<Shortage, number> = { in_flight: 0, event_loop: 0 };
   const certificates = { ok: 0, failed: 0, lastOk: new Map<string, boolean>() };
   const spans = { exported: 0, lost: 0 };
   const reloads = { ok: 0, failed: 0, lastOk: true, lastAt: 0 };
-  const lookups = { hit: 0, negative_hit: 0, miss: 0, coalesced: 0, stale: 0, failed: 0, limited: 0 };
+  const lookups = {
+    hit: 0,
+    negative_hit: 0,
+    shared: 0,
+    miss: 0,
+    coalesced: 0,
+    stale: 0,
+    failed: 0,
+    limited: 0,
+  };
   const requestTime = new Histogram(SLOW);
   const upstreamTime = new Histogram(SLOW);
   const decisionTime = {
     none: new Histogram(FAST),
     hit: new Histogram(FAST),
+    shared: new Histogram(FAST),
     miss: new Histogram(FAST),
     coalesced: new Histogram(FAST),
     stale: new Histogram(FAST),
@@ -159,6 +172,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     limited: new Histogram(FAST),
   };
   const introspectionTime = {
+    shared: new Histogram(FAST),
     miss: new Histogram(FAST),
     coalesced: new Histogram(FAST),
     stale: new Histogram(FAST),
@@ -274,6 +288,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     'Introspection calls that brought no usable answer.',
     () => one(introspectionFailures),
   );
+  counter(
+    'scopegate_shared_cache_failures_total',
+    'Questions to the cache that gateways share, and connections to it, that failed.',
+    () => one(sharedFailures),
+  );
   gauge('scopegate_introspection_cache_entries', 'Answers kept.', () => {
     const { active, inactive } = sources.cache();
     return [
@@ -381,6 +400,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     spansExported: (count, ok) => {
       spans[ok ? 'exported' : 'lost'] += count;
+    },
+    sharedCacheFailed: () => {
+      sharedFailures++;
     },
     introspectionFailed: () => {
       introspectionFailures++;

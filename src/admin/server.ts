@@ -25,8 +25,8 @@ export interface AdminOptions {
   readonly status: (seq: number) => object;
   /** What would become of a request. @throws RangeError where the question makes no sense */
   readonly explain: (question: ExplainQuestion) => object;
-  /** Forgets the answers about one token, or all. @returns how many */
-  readonly purge: (which: Forgotten) => number;
+  /** Forgets the answers about one token, or all. @returns how many, for the answer */
+  readonly purge: (which: Forgotten) => object | Promise<object>;
   readonly access: AccessOptions;
   /** Plain HTTP without. */
   readonly tls?: Credentials | undefined;
@@ -159,7 +159,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
         },
       ],
     },
-    async (request) => ({ purged: options.purge(toPurge(request.body)) }),
+    async (request) => options.purge(toPurge(request.body)),
   );
 
   app.setNotFoundHandler((_request, reply) => {

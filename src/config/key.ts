@@ -70,3 +70,17 @@ function algorithmsOf(key: KeyObject): readonly string[] {
       return [];
   }
 }
+
+/**
+ * Reads a key for AES-256: 32 bytes in base64 or hexadecimal digits.
+ *
+ * @throws Error when it is none; the message holds nothing of the file
+ */
+export function readCipherKey(file: string): Buffer {
+  const text = readFileSync(file, 'utf8').trim();
+  const key = /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64');
+  if (key.length !== 32 || !/^[A-Za-z0-9+/_=-]+$/.test(text)) {
+    throw new Error('the file holds no 32 bytes in base64 or hexadecimal digits');
+  }
+  return key;
+}

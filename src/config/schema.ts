@@ -254,8 +254,24 @@ export const settingsSchema: SettingSchema = {
           negativeMaxEntries: integer('Most inactive answers kept, apart from the active ones.', 10_000, 1),
           shared: section(
             'A second tier that several gateways share. Absent: none.',
-            { url: text('Address of the store, redis://host:port.') },
-            ['url'],
+            {
+              url: text(
+                'Address of the store, Redis or Valkey: redis://host:port/database, or rediss:// for TLS.',
+              ),
+              keyFile: text(
+                'File of the key by which answers are encrypted there (AES-256-GCM): 32 bytes in base64 or hexadecimal digits. All gateways need the same. Read anew when it changes.',
+              ),
+              previousKeyFile: text('File of a key that is still good for reading.'),
+              username: text('The user there.'),
+              passwordFile: text('File of the password there.'),
+              ca: text("PEM file of the authorities to trust instead of the system's, for rediss."),
+              prefix: text('What all names there begin with.', 'scopegate'),
+              timeout: limit(
+                'Longest time that a request waits for the store before the authorization server is asked.',
+                '50ms',
+              ),
+            },
+            ['url', 'keyFile'],
           ),
         }),
         signed: section(

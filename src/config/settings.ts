@@ -20,7 +20,7 @@ import { current } from './current.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
-import { readAssertionKey } from './key.js';
+import { readAssertionKey, readCipherKey } from './key.js';
 import { type SettingSchema, settingsSchema } from './schema.js';
 import { readSecret, Secret } from './secret.js';
 import { unbuilt } from './unbuilt.js';
@@ -100,9 +100,23 @@ export interface IntrospectionSettings {
     readonly negativeTtl: number;
     readonly maxEntries: number;
     readonly negativeMaxEntries: number;
+    /** Undefined: each gateway has its own cache only. */
+    readonly shared?: SharedSettings;
   };
   readonly flood: { readonly badTokens: number; readonly per: number; readonly maxClients: number };
   readonly breaker: { readonly failures: number; readonly openFor: number };
+}
+
+/** The cache that several gateways share. */
+export interface SharedSettings {
+  readonly url: string;
+  /** 32 bytes, the one that encrypts first. */
+  readonly keys: readonly [() => Buffer, ...(() => Buffer)[]];
+  readonly username?: string;
+  readonly password?: Secret;
+  readonly ca?: string;
+  readonly prefix: string;
+  readonly timeout: number;
 }
 
 /** How the gateway authenticates at the introspection endpoint (RFC 6749 section 2.3, RFC 7662 section 2.1). */
@@ -215,7 +229,17 @@ type RawSettings = Omit<Settings, 'file' | 'introspection' | 'admin' | 'proof'> 
   readonly introspection: RawIntrospection;
 };
 
-type RawIntrospection = Omit<IntrospectionSettings, 'url' | 'discovered' | 'signed' | 'clientAuth'> & {
+interface RawShared extends Omit<SharedSettings, 'keys' | 'password'> {
+  readonly keyFile: string;
+  readonly previousKeyFile?: string;
+  readonly passwordFile?: string;
+}
+
+type RawIntrospection = Omit<
+  IntrospectionSettings,
+  'url' | 'discovered' | 'signed' | 'clientAuth' | 'cache'
+> & {
+  readonly cache: Omit<IntrospectionSettings['cache'], 'shared'> & { readonly shared?: RawShared };
   readonly url?: string;
   readonly signed: {
     readonly required: boolean;
@@ -299,6 +323,7 @@ class Loader {
       introspection: {
         ...introspection,
         ...place,
+        cache: this.#cache(raw.introspection.cache),
         ...(signed === undefined ? {} : { signed }),
         tls: this.#clientTls(['introspection', 'tls'], raw.introspection.tls),
         clientAuth: this.#clientAuth(withAudience(raw.introspection), raw.introspection.tls),
@@ -574,6 +599,50 @@ class Loader {
       return this.#clientTls(place, each);
     });
     return { ...this.#clientTls(section, raw), upstreams };
+  }
+
+  #cache({ shared, ...cache }: RawIntrospection['cache']): IntrospectionSettings['cache'] {
+    if (shared === undefined) return cache;
+    const section = ['introspection', 'cache', 'shared'];
+    if (!cache.enabled) {
+      this.#error(section, 'introspection.cache.shared is of no use without introspection.cache.enabled');
+    }
+    const { keyFile, previousKeyFile, passwordFile, url, ...rest } = shared;
+    const parsed = URL.canParse(url) ? new URL(url) : undefined;
+    if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol)) {
+      this.#error(
+        [...section, 'url'],
+        `${section.join('.')}.url must be redis://host:port or rediss://host:port`,
+      );
+    } else if (parsed.username !== '' || parsed.password !== '') {
+      this.#error([...section, 'url'], `${section.join('.')}.url must hold no credentials; use passwordFile`);
+    }
+    const first = this.#cipherKey([...section, 'keyFile'], keyFile);
+    const more =
+      previousKeyFile === undefined
+        ? []
+        : [this.#cipherKey([...section, 'previousKeyFile'], previousKeyFile)];
+    return {
+      ...cache,
+      shared: {
+        ...this.#files(section, rest, ['ca']),
+        url,
+        keys: [first, ...more],
+        ...(passwordFile === undefined
+          ? {}
+          : { password: this.#secret(section, 'password', undefined, passwordFile) }),
+      },
+    };
+  }
+
+  #cipherKey(path: Path, name: string): () => Buffer {
+    const file = this.#resolve(name);
+    try {
+      return current([file], () => readCipherKey(file));
+    } catch (error) {
+      this.#unreadable(path, file, error);
+      return () => Buffer.alloc(0);
+    }
   }
 
   /** Where the authorization server is found. */

@@ -5,9 +5,7 @@ import type { Path, SourceDocument } from '../document/yaml.js';
  * Settings that are known but not implemented yet: using one is an error, for a gateway that silently does less than
  * its settings say guards less than its owner believes.
  */
-const UNBUILT: readonly { readonly path: Path; readonly values?: readonly unknown[] }[] = [
-  { path: ['introspection', 'cache', 'shared'] },
-];
+const UNBUILT: readonly { readonly path: Path; readonly values?: readonly unknown[] }[] = [];
 
 /** One finding for each setting in use that is not implemented. */
 export function unbuilt(document: SourceDocument): Finding[] {

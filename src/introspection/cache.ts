@@ -63,10 +63,15 @@ export class AnswerCache {
     return this.#read(this.#active, key) ?? this.#read(this.#inactive, key);
   }
 
-  /** Keeps an answer as long as it may live; one that has no life left is not kept. */
-  set(key: string, answer: Answer): void {
+  /**
+   * Keeps an answer as long as it may live; one that has no life left is not kept.
+   *
+   * @param longest milliseconds it may live at most, where it is no new one
+   * @returns the milliseconds it lives
+   */
+  set(key: string, answer: Answer, longest = Number.POSITIVE_INFINITY): number {
     const now = this.#clock.monotonic();
-    let life = answer.active ? this.#limits.ttl : this.#limits.negativeTtl;
+    let life = Math.min(longest, answer.active ? this.#limits.ttl : this.#limits.negativeTtl);
     let expires: number | undefined;
     if (answer.active && answer.expiresAt !== undefined) {
       const left = (answer.expiresAt - this.#clock.wall()) * 1000;
@@ -77,6 +82,7 @@ export class AnswerCache {
     this.#inactive.delete(key);
     if (life > 0)
       (answer.active ? this.#active : this.#inactive).set(key, { answer, until: now + life, expires });
+    return Math.max(0, life);
   }
 
   /** Forgets the answer under one key. @returns whether there was one */

@@ -9,7 +9,9 @@ import { Breaker, type BreakerLimits } from './breaker.js';
 import type { AnswerCache } from './cache.js';
 import { CallFailed } from './client.js';
 import type { FloodLimiter } from './flood.js';
+import type { Forgotten } from './forgotten.js';
 import { Gate } from './gate.js';
+import type { SharedCache } from './shared.js';
 
 /** Limits towards each authorization server; times in milliseconds. */
 export interface IntrospectorLimits {
@@ -30,7 +32,7 @@ export interface Caller {
 
 /** How the introspection of one request went, for the audit line. */
 export interface IntrospectionTrace {
-  readonly from: 'hit' | 'miss' | 'coalesced' | 'stale' | 'failed' | 'limited';
+  readonly from: 'hit' | 'shared' | 'miss' | 'coalesced' | 'stale' | 'failed' | 'limited';
   /** Milliseconds waited; 0 for a hit. */
   readonly ms: number;
   /** When the wait began, in monotonic milliseconds; undefined for a hit. */
@@ -97,18 +99,18 @@ export interface LocalIntrospector extends Required<Introspector> {
    * @returns how many answers were forgotten
    */
   forget(which: Forgotten): number;
+  /** What may be known of one token is under these keys, whichever of the endpoints was asked about it. */
+  keysOf(token: string): string[];
 }
 
-/** Whose answers are to be forgotten. */
-export type Forgotten =
-  | 'all'
-  | { readonly token: string }
-  /** All tokens of a subject, a client or a session. */
-  | { readonly claim: 'sub' | 'client_id' | 'sid'; readonly value: string };
+export type { Forgotten } from './forgotten.js';
+
+/** A cache behind this process's own. It never rejects, and never takes long. */
+export type SecondTier = Pick<SharedCache, 'get' | 'set'>;
 
 /** What one flight brings home to everybody who waits for it. */
 type Landing =
-  | { readonly answer: Answer }
+  | { readonly answer: Answer; readonly shared?: true }
   | {
       readonly cause: string;
       /** Milliseconds. */
@@ -128,6 +130,7 @@ interface Server {
  * @param cache undefined turns caching off
  * @param onFailure told of every failed call, for log and metrics; the cause holds no token
  * @param flood undefined sets no limit to what a client may ask
+ * @param shared undefined: this process's cache is the only one
  */
 export function createIntrospector(
   client: Caller,
@@ -136,6 +139,7 @@ export function createIntrospector(
   clock: Clock,
   onFailure: (endpoint: Endpoint, cause: string) => void = () => {},
   flood?: FloodGuard,
+  shared?: SecondTier,
 ): LocalIntrospector {
   const flights = new Map<string, Promise<Landing>>();
   const servers = new Map<string, Server>();
@@ -173,6 +177,14 @@ export function createIntrospector(
   async function fly(endpoint: Endpoint, token: string, key: string): Promise<Landing> {
     const { breaker, gate } = serverOf(endpoint);
     const born = epoch;
+    if (cache !== undefined && shared !== undefined) {
+      const found = await shared.get(key);
+      // What was found may be what has been revoked meanwhile.
+      if (found !== undefined && born === epoch) {
+        cache.set(key, found.answer, found.life);
+        return { answer: found.answer, shared: true };
+      }
+    }
     // Our own queue says nothing of the server's health.
     if (gate.full) return { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
     const admission = breaker.admit();
@@ -188,7 +200,10 @@ export function createIntrospector(
     try {
       const answer = await client.call(endpoint, token, deadline.signal);
       admission.succeeded();
-      if (born === epoch) cache?.set(key, answer);
+      if (born === epoch && cache !== undefined) {
+        const life = cache.set(key, answer);
+        if (answer.active) shared?.set(key, answer, life);
+      }
       return { answer };
     } catch (error) {
       const failed = error instanceof CallFailed ? error : new CallFailed('the introspection call failed');
@@ -231,7 +246,11 @@ export function createIntrospector(
           return {
             ok: true,
             answer: landing.answer,
-            trace: { from: running === undefined ? 'miss' : 'coalesced', ms, since: started },
+            trace: {
+              from: running !== undefined ? 'coalesced' : landing.shared === true ? 'shared' : 'miss',
+              ms,
+              since: started,
+            },
           };
         }
         const retryAfter = Math.max(1, Math.ceil(landing.retryAfter / 1000));
@@ -240,6 +259,8 @@ export function createIntrospector(
     },
 
     stale: (endpoint, token, within) => cache?.stale(keyOf(endpoint, token), within),
+
+    keysOf: (token) => [...allPrefixes].map((prefix) => hash('sha256', prefix + token, 'base64')),
 
     servers: () =>
       [...servers].map(([url, { breaker, gate }]) => ({ url, breaker: breaker.state, ...gate.load })),

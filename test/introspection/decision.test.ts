@@ -72,7 +72,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 );
 
 t.test('law 1: whatever rules, tokens and order of hits and misses, each decision is its own', async (t) => {
-  const sources = { hit: 0, miss: 0, failed: 0, coalesced: 0, stale: 0, limited: 0 };
+  const sources = { hit: 0, shared: 0, miss: 0, failed: 0, coalesced: 0, stale: 0, limited: 0 };
   const verdicts = new Map<string, number>();
   await fc.assert(
     fc.asyncProperty(

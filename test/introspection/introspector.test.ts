@@ -127,7 +127,7 @@ t.test('law 2: the token is kept nowhere', async (t) => {
   });
   AnswerCache.prototype.set = function (key, answer) {
     keys.push(key);
-    set.call(this, key, answer);
+    return set.call(this, key, answer);
   };
   last(calls).answer(active);
   await asked;

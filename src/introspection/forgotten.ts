@@ -1,0 +1,6 @@
+/** Whose answers are to be forgotten. */
+export type Forgotten =
+  | 'all'
+  | { readonly token: string }
+  /** All tokens of a subject, a client or a session. */
+  | { readonly claim: 'sub' | 'client_id' | 'sid'; readonly value: string };

@@ -1,0 +1,186 @@
+import type { Clock } from '../clock.js';
+import { type ActiveAnswer, readClaims } from './answer.js';
+import { Breaker } from './breaker.js';
+import type { Forgotten } from './forgotten.js';
+import type { Seal } from './seal.js';
+
+/** A key-value store that several gateways share. Everything may reject, and may take for ever. */
+export interface Store {
+  get(name: string): Promise<string | null>;
+  /** @param life milliseconds */
+  set(name: string, value: string, life: number): Promise<unknown>;
+  delete(names: readonly string[]): Promise<unknown>;
+  /** Deletes all names that begin so. */
+  deleteAll(prefix: string): Promise<unknown>;
+  publish(channel: string, message: string): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** Limits of the second tier; times in milliseconds. */
+export interface SharedLimits {
+  /** The longest that one request waits for the store. */
+  readonly timeout: number;
+  /** What names in the store begin with. */
+  readonly prefix: string;
+}
+
+/** Where revocations are told. */
+export function channelOf(prefix: string): string {
+  return `${prefix}:revoked`;
+}
+
+/** What was found in the second tier. */
+export interface Found {
+  readonly answer: ActiveAnswer;
+  /** Milliseconds it has left. */
+  readonly life: number;
+}
+
+/** Failures in a row after which the store is left alone, and for how long, in milliseconds. */
+const BREAKER = { failures: 3, openFor: 5_000 };
+/** A revocation is waited for longer than an answer: nobody's request depends on it. */
+const REVOKE = 5_000;
+
+/**
+ * The second tier of the cache: active answers that other gateways have had. It can only save an introspection: when
+ * the store is slow, down, or holds nonsense, the authorization server is asked as if it were not there.
+ *
+ * A name is the first tier's key, a SHA-256; a value is encrypted for its name, so that who can write to the store can
+ * neither read nor make nor move one. The end of its life is inside, whatever the store says of expiry.
+ */
+export class SharedCache {
+  readonly #store: Store;
+  readonly #seal: Seal;
+  readonly #limits: SharedLimits;
+  readonly #clock: Clock;
+  readonly #breaker: Breaker;
+  readonly #onFailure: (cause: string) => void;
+
+  /** @param onFailure told of every failure; the cause holds nothing of the store */
+  constructor(
+    store: Store,
+    seal: Seal,
+    limits: SharedLimits,
+    clock: Clock,
+    onFailure: (cause: string) => void = () => {},
+  ) {
+    this.#store = store;
+    this.#seal = seal;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#breaker = new Breaker(BREAKER, clock);
+    this.#onFailure = onFailure;
+  }
+
+  /** What another gateway was answered; undefined where there is nothing, or the store is in trouble. */
+  async get(key: string): Promise<Found | undefined> {
+    const name = this.#name(key);
+    const value = await this.#ask('get', () => this.#store.get(name), this.#limits.timeout);
+    if (value === undefined || value === null) return undefined;
+    try {
+      return this.#read(value, name);
+    } catch {
+      this.#onFailure('a value is of another version');
+      return undefined;
+    }
+  }
+
+  /** Tells the others; nobody waits for it. @param life milliseconds */
+  set(key: string, { claims }: ActiveAnswer, life: number): void {
+    if (life < 1) return;
+    const name = this.#name(key);
+    const value = this.#seal.close(JSON.stringify({ until: this.#clock.wall() * 1000 + life, claims }), name);
+    void this.#ask('set', () => this.#store.set(name, value, Math.floor(life)), this.#limits.timeout);
+  }
+
+  /** Deletes answers here, as a message of another gateway asks for. */
+  delete(keys: readonly string[]): void {
+    if (keys.length === 0) return;
+    void this.#ask('delete', () => this.#store.delete(keys.map((key) => this.#name(key))), REVOKE);
+  }
+
+  /**
+   * Deletes the answers about one token, or all, and tells every gateway to forget what is to be forgotten.
+   *
+   * @param keys of the token, where it is one
+   * @returns whether the store has taken it
+   */
+  async revoke(which: Forgotten, keys: readonly string[]): Promise<boolean> {
+    const names = keys.map((key) => this.#name(key));
+    const channel = channelOf(this.#limits.prefix);
+    const message = this.#seal.close(JSON.stringify(which), channel);
+    const done = await this.#ask(
+      'revoke',
+      async () => {
+        // Whose an answer is stands inside it: of a subject's or a client's the store cannot tell.
+        if (which === 'all' || 'claim' in which)
+          await this.#store.deleteAll(`${this.#limits.prefix}:answer:`);
+        else if (names.length > 0) await this.#store.delete(names);
+        await this.#store.publish(channel, message);
+        return true;
+      },
+      REVOKE,
+      true,
+    );
+    return done === true;
+  }
+
+  /**
+   * Reads a message of the channel. The token is in it, encrypted: a gateway's keys depend on more than the token.
+   *
+   * @returns undefined where it is none of ours
+   */
+  readRevocation(message: string): Forgotten | undefined {
+    const text = this.#seal.open(message, channelOf(this.#limits.prefix));
+    // Who has the key speaks our language.
+    return text === undefined ? undefined : (JSON.parse(text) as Forgotten);
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  #name(key: string): string {
+    return `${this.#limits.prefix}:answer:${key}`;
+  }
+
+  #read(value: string, name: string): Found | undefined {
+    const text = this.#seal.open(value, name);
+    if (text === undefined) {
+      this.#onFailure('a value does not open with our keys');
+      return undefined;
+    }
+    const { until, claims } = JSON.parse(text) as { until: number; claims: unknown };
+    const answer = readClaims(claims);
+    const life = until - this.#clock.wall() * 1000;
+    return answer.active && life > 0 ? { answer, life } : undefined;
+  }
+
+  /** @param always also while the breaker is open */
+  async #ask<T>(
+    what: string,
+    work: () => Promise<T>,
+    timeout: number,
+    always = false,
+  ): Promise<T | undefined> {
+    const admission = this.#breaker.admit();
+    if (typeof admission === 'number' && !always) return undefined;
+    const call = typeof admission === 'number' ? undefined : admission;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error('it took too long')), timeout);
+    });
+    try {
+      const result = await Promise.race([work(), late]);
+      call?.succeeded();
+      return result;
+    } catch (error) {
+      call?.failed();
+      const { code, message } = error as NodeJS.ErrnoException;
+      this.#onFailure(`${what}: ${code ?? message}`);
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

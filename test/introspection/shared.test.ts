@@ -1,0 +1,209 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Seal } from '../../src/introspection/seal.js';
+import { ask } from '../ask.js';
+import { type FakeClock, fakeClock } from '../clock.js';
+import { startTestGateway, type TestGateway } from '../gateway.js';
+import { startIntrospection } from '../introspection.js';
+import { available } from '../require.js';
+import { startRedis } from './redis.js';
+
+/** Several gateways before one authorization server, with one store. */
+async function start(t: Test) {
+  const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const keyFile = join(folder, 'key');
+  const newKeyFile = join(folder, 'new');
+  writeFileSync(keyFile, `${randomBytes(32).toString('base64')}\n`);
+  writeFileSync(newKeyFile, randomBytes(32).toString('hex'));
+  const clock = fakeClock();
+  const exp = clock.wall() + 20;
+  const server = await startIntrospection({
+    'secret-token': { scope: 'read', sub: 'alice' },
+    short: { scope: 'read', exp, sub: 'carol' },
+    write: { scope: 'write' },
+  });
+  const redis = await startRedis(t);
+  t.teardown(() => server.close());
+  const gateway = async (more: object = {}, at: FakeClock = clock): Promise<TestGateway> => {
+    const gate = await startTestGateway(t, {
+      clock: at,
+      settings: {
+        introspection: {
+          url: server.url,
+          timeout: '5s',
+          cache: { shared: { url: redis.url, keyFile, timeout: '2s', ...more } },
+        },
+        log: { level: 'debug' },
+      },
+    });
+    // The connection is made in the background.
+    await until(async () => (await purge(gate, { token: 'nobody' })).told);
+    return gate;
+  };
+  return { server, redis, clock, keyFile, newKeyFile, gateway };
+}
+
+async function purge(gate: TestGateway, body: object): Promise<{ purged: number; told: boolean }> {
+  const headers = { 'content-type': 'application/json' };
+  const reply = await fetch(`${gate.adminUrl}/cache/purge`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(body),
+  });
+  return (await reply.json()) as { purged: number; told: boolean };
+}
+
+async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+  const late = performance.now() + 20_000;
+  while (!(await condition())) {
+    if (performance.now() > late) throw new Error('it never came to that');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+const status = async (gate: TestGateway, token: string) => (await ask(gate, '/x', { token })).status;
+const source = (gate: TestGateway) => gate.log.findLast(({ audit }) => audit !== undefined)?.introspection;
+
+t.test('what one gateway was answered, another need not ask; the store learns nothing', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway, clock } = await start(t);
+  const [one, two] = [await gateway(), await gateway()];
+  for (const token of ['secret-token', 'short', 'unknown']) await status(one, token);
+  await until(async () => (await redis.all()).size === 2);
+  const held = await redis.all();
+  t.notMatch(
+    JSON.stringify([...held]),
+    /secret-token|alice|read|introspect/,
+    'no token and no claim in clear',
+  );
+  for (const name of held.keys()) t.match(name, /^scopegate:answer:[A-Za-z0-9+/]{43}=$/);
+  const lives = await Promise.all([...held.keys()].map((name) => redis.life(name)));
+  t.ok(lives.every((life) => life > 0 && life <= 60_000) && lives.some((life) => life <= 20_000), `${lives}`);
+  const asked = server.asked.length;
+  t.equal(await status(two, 'secret-token'), 200);
+  t.equal(source(two), 'shared');
+  t.equal(await status(two, 'short'), 200);
+  t.equal(server.asked.length, asked, 'nobody was asked');
+  t.equal(await status(two, 'unknown'), 401);
+  t.equal(server.asked.length, asked + 1, 'an inactive answer is not shared');
+  t.equal(await status(two, 'secret-token'), 200);
+  t.equal(source(two), 'hit', 'from then on it is its own');
+  clock.advance(20_000);
+  t.equal(await status(two, 'short'), 401, 'exp ends it');
+  clock.advance(40_000);
+  await status(two, 'secret-token');
+  t.equal(source(two), 'miss', 'an answer from the store lives no longer than where it came from');
+});
+
+t.test('a purge anywhere is one everywhere', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway } = await start(t);
+  const [one, two, three] = [await gateway(), await gateway(), await gateway()];
+  for (const gate of [one, two, three]) {
+    for (const token of ['secret-token', 'short']) t.equal(await status(gate, token), 200);
+  }
+  await until(async () => (await redis.all()).size === 2);
+  server.tokens.delete('secret-token');
+  t.equal(await status(two, 'secret-token'), 200, 'still in its cache');
+  t.match(await purge(three, { token: 'secret-token' }), { purged: 1, told: true });
+  for (const gate of [one, two]) await until(async () => (await status(gate, 'secret-token')) === 401);
+  t.equal((await redis.all()).size, 1);
+  t.equal(await status(one, 'short'), 200);
+  t.equal(source(one), 'hit', 'other tokens stay');
+  t.match(await purge(two, { sub: 'bob' }), { told: true });
+  await until(async () => (await redis.all()).size === 0);
+  server.tokens.clear();
+  t.match(await purge(one, { all: true }), { told: true });
+  for (const gate of [two, three]) await until(async () => (await status(gate, 'short')) === 401);
+  t.equal((await redis.all()).size, 0);
+});
+
+t.test('nothing that others wrote is believed; keys are replaced one gateway at a time', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway, keyFile, newKeyFile, clock } = await start(t);
+  const one = await gateway();
+  for (const token of ['secret-token', 'write']) await status(one, token);
+  await until(async () => (await redis.all()).size === 2);
+  const rotated = await gateway({ keyFile: newKeyFile, previousKeyFile: keyFile });
+  t.equal(await status(rotated, 'secret-token'), 200);
+  t.equal(source(rotated), 'shared', 'the old key still reads');
+  const [[first, value], [second, other]] = [...(await redis.all())] as [[string, string], [string, string]];
+  const good = Buffer.from(value, 'base64');
+  for (const [what, bad] of [
+    ['garbage', 'x'],
+    ['nothing', ''],
+    [
+      'plain JSON',
+      JSON.stringify({ until: clock.wall() * 1000 + 60_000, claims: { active: true, scope: 'read' } }),
+    ],
+    ['one bit', Buffer.from(good.map((byte, i) => (i === 20 ? byte ^ 1 : byte))).toString('base64')],
+    ['a short tag', good.subarray(0, -4).toString('base64')],
+    ['another name’s value', undefined],
+  ] as const) {
+    const put = new Map([
+      [first, bad ?? other],
+      [second, bad ?? value],
+    ]);
+    for (const [name, text] of put) await redis.set(name, text);
+    const gate = await gateway();
+    t.equal(await status(gate, 'write'), 403, what);
+    t.equal(source(gate), 'miss', `${what}: the server was asked`);
+    await until(async () => [...(await redis.all())].some(([name, text]) => put.get(name) !== text));
+  }
+  const stranger = await gateway({ keyFile: newKeyFile });
+  await status(stranger, 'secret-token');
+  t.equal(source(stranger), 'miss', 'another key reads nothing');
+  t.ok(server.asked.length > 0);
+});
+
+t.test('a store that is slow, gone, or full of nonsense denies and delays nothing', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway, clock } = await start(t);
+  const gate = await gateway({ timeout: '20ms' });
+  const fresh = (): string => {
+    const token = `t${server.tokens.size}`;
+    server.tokens.set(token, { scope: 'read' });
+    return token;
+  };
+  t.equal(await status(gate, fresh()), 200);
+  redis.stall();
+  const started = performance.now();
+  for (let i = 0; i < 30; i++) t.equal(await status(gate, fresh()), 200, 'stalled');
+  t.ok(performance.now() - started < 2_000, 'after three that took too long nobody waits');
+  redis.goOn();
+  await redis.stop();
+  clock.advance(5_000);
+  for (let i = 0; i < 10; i++) t.equal(await status(gate, fresh()), 200, 'gone');
+  t.match(await purge(gate, { token: 't1' }), { told: false }, 'whoever purges is told that nobody heard');
+  const metrics = await (await fetch(`${gate.adminUrl}/metrics`)).text();
+  t.match(metrics, /scopegate_shared_cache_failures_total [1-9]/);
+  await redis.restart();
+  await until(async () => {
+    clock.advance(5_000);
+    const token = fresh();
+    t.equal(await status(gate, token), 200);
+    return (await redis.all()).size > 0;
+  });
+});
+
+t.test('a seal opens with its key, for its place, and whole', async (t) => {
+  const [a, b] = [randomBytes(32), randomBytes(32)];
+  const seal = new Seal([() => a]);
+  const sealed = seal.close('text', 'here');
+  t.not(sealed, seal.close('text', 'here'), 'never the same twice');
+  t.equal(seal.open(sealed, 'here'), 'text');
+  t.equal(seal.open(sealed, 'there'), undefined);
+  t.equal(new Seal([() => b]).open(sealed, 'here'), undefined);
+  t.equal(new Seal([() => b, () => a]).open(sealed, 'here'), 'text');
+  const bytes = Buffer.from(sealed, 'base64');
+  for (let i = 0; i < bytes.length; i++) {
+    const bent = Buffer.from(bytes);
+    bent[i] = (bent[i] as number) ^ 1;
+    t.equal(seal.open(bent.toString('base64'), 'here'), undefined, `byte ${i}`);
+    t.equal(seal.open(bytes.subarray(0, i).toString('base64'), 'here'), undefined, `${i} bytes`);
+  }
+});
