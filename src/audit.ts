@@ -55,11 +55,12 @@ export interface AuditOptions {
 }
 
 /**
- * Builds the audit log on a pino logger: one line a decision.
+ * Builds the audit log: one line a decision, of the form of the logger's own. It is put together by hand, because this is
+ * the one line that every request pays for: the logger, which is made for any object, takes more than twice the time.
  *
- * @param logger its destination decides about buffering
+ * @param write takes a line with its end; it decides about buffering
  */
-export function createAudit(logger: Logger, options: AuditOptions): Audit {
+export function createAudit(write: (line: string) => void, options: AuditOptions): Audit {
   const { sampleAllowed: share, random = Math.random } = options;
   // Counting lines must be able to scale up what was left out.
   const sampled = share < 1 ? share : undefined;
@@ -70,35 +71,48 @@ export function createAudit(logger: Logger, options: AuditOptions): Audit {
       entry.cause === undefined &&
       entry.introspection !== 'stale';
     if (routine && sampled !== undefined && random() >= sampled) return;
-    logger.info(
-      {
-        audit: AUDIT_VERSION,
-        entrance: entry.entrance,
-        request_id: entry.requestId,
-        trace_id: entry.traceId,
-        peer: entry.peer,
-        method: entry.method,
-        host: entry.host,
-        path: entry.path,
-        rule: entry.rule,
-        decision: entry.decision,
-        error: entry.error,
-        reason: entry.reason,
-        subject: entry.subject,
-        client_id: entry.clientId,
-        introspection: entry.introspection,
-        introspection_ms: rounded(entry.introspectionMs),
-        decision_ms: rounded(entry.decisionMs),
-        status: entry.status,
-        upstream_status: entry.upstreamStatus,
-        upstream_ms: rounded(entry.upstreamMs),
-        cause: entry.cause,
-        ms: rounded(entry.ms),
-        sampled: routine ? sampled : undefined,
-      },
-      'decision',
+    write(
+      `{"level":30,"time":${Date.now()},"name":"scopegate","audit":${AUDIT_VERSION},"entrance":"${entry.entrance}"` +
+        text('request_id', entry.requestId) +
+        text('trace_id', entry.traceId) +
+        text('peer', entry.peer) +
+        text('method', entry.method) +
+        text('host', entry.host) +
+        text('path', entry.path) +
+        text('rule', entry.rule) +
+        text('decision', entry.decision) +
+        text('error', entry.error) +
+        text('reason', entry.reason) +
+        text('subject', entry.subject) +
+        text('client_id', entry.clientId) +
+        text('introspection', entry.introspection) +
+        milliseconds('introspection_ms', entry.introspectionMs) +
+        milliseconds('decision_ms', entry.decisionMs) +
+        number('status', entry.status) +
+        number('upstream_status', entry.upstreamStatus) +
+        milliseconds('upstream_ms', entry.upstreamMs) +
+        text('cause', entry.cause) +
+        milliseconds('ms', entry.ms) +
+        number('sampled', routine ? sampled : undefined) +
+        ',"msg":"decision"}\n',
     );
   };
+}
+
+/** What cannot stand in a JSON text as it is, and lone surrogates, which are no text (RFC 8259 §7, §8.1). */
+const TO_ESCAPE = /["\\\u0000-\u001f\u2028\u2029\ud800-\udfff]/;
+
+function text(name: string, value: string | undefined): string {
+  if (value === undefined) return '';
+  return TO_ESCAPE.test(value) ? `,"${name}":${JSON.stringify(value)}` : `,"${name}":"${value}"`;
+}
+
+function number(name: string, value: number | undefined): string {
+  return value === undefined ? '' : `,"${name}":${value}`;
+}
+
+function milliseconds(name: string, value: number | undefined): string {
+  return value === undefined ? '' : `,"${name}":${Math.round(value * 1000) / 1000}`;
 }
 
 /** Requests of one entrance that were turned away unread within a second, and for want of what. */
@@ -111,7 +125,7 @@ export interface ShedEntry {
 /** Told of requests that were turned away unread. */
 export type ShedAudit = (entry: ShedEntry) => void;
 
-/** Builds the audit of requests that were turned away unread, on the logger of {@link createAudit}: a line for many. */
+/** Builds the audit of requests that were turned away unread, a line for many. */
 export function createShedAudit(logger: Logger): ShedAudit {
   return ({ entrance, cause, requests }) =>
     logger.info(
@@ -121,10 +135,6 @@ export function createShedAudit(logger: Logger): ShedAudit {
 }
 
 /** Microseconds are as fine as anybody reads. */
-function rounded(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : Math.round(ms * 1000) / 1000;
-}
-
 /** One field of the audit line, for the reference. */
 export interface AuditField {
   readonly type: 'string' | 'integer' | 'number';

@@ -85,10 +85,9 @@ export async function startGateway(
   let draining = false;
   const sink = destination === undefined ? openSink() : undefined;
   const lines = (destination ?? sink) as DestinationStream;
-  const log = pino(
-    { level: settings.log.level, base: { name: 'scopegate' } },
-    settings.log.pretty ? prettyLog(lines) : lines,
-  );
+  const stream = settings.log.pretty ? prettyLog(lines) : lines;
+  const log = pino({ level: settings.log.level, base: { name: 'scopegate' } }, stream);
+  const audits = settings.log.audit && log.isLevelEnabled('info');
   const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
 
   const remote = createRemote(
@@ -151,7 +150,7 @@ export async function startGateway(
   });
   const started = new Date(clock.wall() * 1000).toISOString();
   const recent = createRecent(RECENT, () => clock.wall() * 1000);
-  const write = settings.log.audit ? createAudit(log, settings.log) : () => {};
+  const write = audits ? createAudit((line) => void stream.write(line), settings.log) : () => {};
   const { endpoint, ...sampling } = settings.tracing;
   const tracing =
     endpoint === undefined
@@ -166,7 +165,7 @@ export async function startGateway(
         });
   const admission = new Admission(server);
   const unwatchLoop = server.maxEventLoopDelay > 0 ? watchLoop(admission) : () => {};
-  const shed = createShedLog(settings.log.audit ? createShedAudit(log) : () => {});
+  const shed = createShedLog(audits ? createShedAudit(log) : () => {});
   function admit(entrance: Entrance, method: string): Denial | undefined {
     const cause = admission.enter();
     if (cause === undefined) return undefined;

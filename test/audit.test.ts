@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { AUDIT_FIELDS } from '../src/audit.js';
+import { AUDIT_FIELDS, type AuditEntry, createAudit } from '../src/audit.js';
 import { ask } from './ask.js';
 import { apiRule, rule, startTestGateway, type TestGateway, type TestGatewayOptions } from './gateway.js';
 import { open, sendRaw } from './wire.js';
@@ -179,4 +180,45 @@ t.test('log.audit: false writes none', async (t) => {
   await ask(gate, '/read', { token: 'good-read' });
   await ask(gate, '/read');
   t.same(lines(gate), []);
+});
+
+t.test('whatever stands in a claim or a path, a line is one line of JSON that says so', (t) => {
+  const any = fc.string({
+    unit: fc.oneof(
+      fc.constantFrom('"', '\\', '\n', '\u2028', '\ud800', '\0'),
+      fc.string({ unit: 'binary', maxLength: 2 }),
+    ),
+  });
+  fc.assert(
+    fc.property(any, any, any, fc.double({ min: 0, max: 1e7, noNaN: true }), (subject, path, reason, ms) => {
+      const written: string[] = [];
+      const audit = createAudit((line) => void written.push(line), { sampleAllowed: 1 });
+      audit({
+        entrance: 'proxy',
+        requestId: 'id',
+        peer: '::1',
+        method: 'GET',
+        host: 'h',
+        path,
+        decision: 'deny',
+        reason,
+        subject,
+        decisionMs: ms,
+        status: 403,
+        ms,
+      } as unknown as AuditEntry);
+      const [line = ''] = written;
+      const read = JSON.parse(line) as Record<string, unknown>;
+      const shown = (text: string) => JSON.parse(JSON.stringify(text)) as string;
+      return (
+        line.indexOf('\n') === line.length - 1 &&
+        read.subject === shown(subject) &&
+        read.path === shown(path) &&
+        read.reason === shown(reason) &&
+        Math.abs((read.ms as number) - ms) <= 0.0005 &&
+        !('rule' in read)
+      );
+    }),
+  );
+  t.end();
 });
