@@ -12,9 +12,6 @@ import { startUpstream } from '../upstream.js';
 import { open, sendRaw } from '../wire.js';
 import { FORWARD_RULES, type RawUpstream, request, startRawUpstream, until } from './raw.js';
 
-// Each has a gateway of its own and waits most of its time.
-t.jobs = 4;
-
 // What the libraries beneath do by default and a security gateway must not do: each default has its number and its test.
 
 const START: TestGatewayOptions = { rules: FORWARD_RULES };
