@@ -9,6 +9,7 @@ import { ask, type Question } from '../ask.js';
 import { apiRule, startTestGateway } from '../gateway.js';
 import { makeClientKey } from '../proof.js';
 import { options } from '../rules/options.js';
+import { ask as askStream, fields, startTlsGateway } from '../streams.js';
 import { open, parseAnswers } from '../wire.js';
 
 const strategy = (path: string, config: object, handler = 'oauth2_introspection') => ({
@@ -135,6 +136,22 @@ t.test('a form that was looked into reaches the upstream byte for byte, however 
   const two = await ask(gate, '/form', { method: 'POST', headers: FORM, body: 'token=t' });
   t.equal(two.status, 200);
   t.equal(gate.upstream.received.length, before + 1, 'a form that was cut goes nowhere');
+});
+
+t.test('over HTTP/2 as well', async (t) => {
+  const gate = await startTlsGateway(t, { rules, tokens: { t: {} } });
+  const session = await gate.session();
+  const form = { ...FORM, ':method': 'POST', ':path': '/form', authorization: undefined };
+  for (const size of [1, 1_000, 16_000]) {
+    const body = Buffer.from(`token=t&p=${'x'.repeat(size)}`);
+    const sent = fields({ ...form, 'content-length': String(body.length) });
+    t.equal((await askStream(session, sent, body)).status, 200, `${size}`);
+    t.ok(gate.upstream.received.at(-1)?.body.equals(body), 'the very bytes');
+  }
+  const without = Buffer.from('a=t');
+  const refused = fields({ ...form, 'content-length': String(without.length) });
+  t.equal((await askStream(session, refused, without)).status, 401);
+  t.equal((await askStream(session, fields(form), without)).status, 401, 'of no declared length');
 });
 
 t.test('explain puts the token where the rule reads it', (t) => {
