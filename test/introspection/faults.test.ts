@@ -29,6 +29,22 @@ async function start(t: Test, introspection: object = {}, options: TestGatewayOp
   return { gate, clock };
 }
 
+/** Takes a process of its own, which starts while other faults are tried. */
+const blackhole = startBlackhole(t);
+
+/** One gateway for all faults that need no settings of their own: starting one takes longer than a fault. */
+let common: ReturnType<typeof start> | undefined;
+async function shared(): ReturnType<typeof start> {
+  common ??= start(t);
+  const { gate, clock } = await common;
+  // Whatever the last fault left in caches and breakers has ended.
+  clock.advance(300_000);
+  for (const list of [gate.log, gate.endpoint.asked, gate.endpoint.requests, gate.upstream.received]) {
+    list.length = 0;
+  }
+  return { gate, clock };
+}
+
 /** What holds in all trouble with the authorization server. */
 function refused(t: Test, gate: TestGateway, reply: Reply, what: string): void {
   t.equal(reply.status, 503, `${what}: 503`);
@@ -46,7 +62,8 @@ async function survives(
   fault: Answer,
   introspection: object = {},
 ): Promise<TestGateway> {
-  const { gate, clock } = await start(t, introspection);
+  const own = Object.keys(introspection).length > 0;
+  const { gate, clock } = await (own ? start(t, introspection) : shared());
   gate.endpoint.fault = fault;
   refused(t, gate, await ask(gate, '/x', { token: 'good-read' }), what);
   const before = gate.endpoint.asked.length;
@@ -83,7 +100,7 @@ t.test('1: introspection connection refused, and 22: down, then up again', async
 });
 
 t.test('2: connecting never ends', async (t) => {
-  const port = await startBlackhole(t);
+  const port = await blackhole;
   const { gate } = await start(t, { url: `http://127.0.0.1:${port}/introspect`, timeout: '30s', retries: 0 });
   const started = performance.now();
   refused(t, gate, await ask(gate, '/x', { token: 'good-read' }), 'blackhole');
@@ -114,7 +131,7 @@ t.test('4: the head comes byte by byte: the total timeout covers it', async (t) 
 
 for (const status of [500, 502, 503, 504, 429]) {
   t.test(`5: the server answers ${status}`, async (t) => {
-    const { gate, clock } = await start(t);
+    const { gate, clock } = await shared();
     gate.endpoint.fault = body('{"active":true}', json, status);
     refused(t, gate, await ask(gate, '/x', { token: 'good-read' }), `${status}`);
     t.ok(gate.endpoint.asked.length <= 2, 'at most one retry');
@@ -127,7 +144,7 @@ for (const status of [500, 502, 503, 504, 429]) {
 for (const status of [429, 503]) {
   t.test(`5: ${status} with Retry-After is honoured`, async (t) => {
     for (const value of ['7', new Date(Date.now() + 7_900).toUTCString()]) {
-      const { gate, clock } = await start(t);
+      const { gate, clock } = await shared();
       gate.endpoint.fault = body('', { 'retry-after': value }, status);
       const first = await ask(gate, '/x', { token: 'good-read' });
       refused(t, gate, first, value);
@@ -148,7 +165,7 @@ for (const status of [429, 503]) {
 
 t.test('5: a Retry-After without sense or measure is not believed', async (t) => {
   for (const value of ['99999999', '-1', 'soon', '1e9', 'Fri, 31 Dec 9999 23:59:59 GMT']) {
-    const { gate, clock } = await start(t);
+    const { gate, clock } = await shared();
     gate.endpoint.fault = body('', { 'retry-after': value }, 503);
     const reply = await ask(gate, '/x', { token: 'good-read' });
     refused(t, gate, reply, value);
@@ -232,7 +249,7 @@ t.test('9: a body of 100 MB is cut off', async (t) => {
 t.test('10: nesting 100,000 deep', async (t) => {
   const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
   await survives(t, 'at the top', body(deep));
-  const { gate } = await start(t);
+  const { gate } = await shared();
   gate.endpoint.fault = body(`{"active":true,"scope":"read","ext":${deep}}`);
   const { status } = await ask(gate, '/x', { token: 'good-read' });
   t.ok([200, 503].includes(status), `${status}: read or refused, no crash`);
@@ -251,7 +268,7 @@ t.test('11: a wrong or missing Content-Type is refused by default', async (t) =>
     'Application/JSON; charset=utf-8',
     'application/json;charset=UTF-8',
   ]) {
-    const { gate } = await start(t);
+    const { gate } = await shared();
     gate.endpoint.fault = body(good, { 'content-type': type });
     t.equal((await ask(gate, '/x', { token: 'any' })).status, 200, type);
   }
@@ -276,6 +293,8 @@ for (const text of [
   '{"active":1,"scope":"read"}',
   '{"active":null,"scope":"read"}',
   '{"scope":"read"}',
+  'null',
+  'true',
   '[{"active":true,"scope":"read"}]',
   '{"__proto__":{"active":true},"scope":"read"}',
 ]) {
@@ -289,6 +308,10 @@ t.test('14: the connection is reset in the middle of the body', async (t) => {
     response.writeHead(200, { ...json, 'content-length': '1000' });
     response.write('{"active":true,"scope":"read"}', () => (socket as Socket).resetAndDestroy());
   });
+});
+
+t.test('14: the connection is reset before a byte of the answer', async (t) => {
+  await survives(t, 'reset at once', ({ socket }) => void (socket as Socket).resetAndDestroy());
 });
 
 t.test('14: the connection ends before Content-Length bytes have come', async (t) => {
@@ -422,6 +445,8 @@ t.test('18: clocks that differ by five minutes', async (t) => {
     );
     clock.step(skew);
     t.equal((await ask(gate, '/x', { token: 'token' })).status, status, `${skew} s off, leeway ${leeway}`);
+    clock.step(-skew);
+    t.equal((await ask(gate, '/x', { token: 'token' })).status, 200, 'and right again when the clock is');
   }
 });
 
