@@ -34,8 +34,10 @@ export async function startChild(
   const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
   writeFileSync(join(folder, 'rules.yaml'), rules);
   const file = join(folder, 'settings.yaml');
+  // How busy the machine is with other tests is no concern of this one.
+  const server = { maxEventLoopDelay: '0s', ...(settings.server as object | undefined) };
   const listen = { proxy: { host: '127.0.0.1', port: 0 }, admin: { host: '127.0.0.1', port: 0 } };
-  writeFileSync(file, JSON.stringify({ listen, rules: ['./rules.yaml'], ...settings }));
+  writeFileSync(file, JSON.stringify({ listen, rules: ['./rules.yaml'], ...settings, server }));
   const child = spawn(process.execPath, [join(root, 'build/src/cli.js'), 'serve', '--config', file], {
     cwd: folder,
     // Nothing of the test runner's own: its loaders would change what is tested.

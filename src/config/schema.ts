@@ -125,8 +125,8 @@ function listener(description: string, host: string, port: number): SettingSchem
           },
         },
         clientCertificates: choice(
-          'Whether clients show a certificate: none asks for none; optional takes one that clientCa vouches for, and refuses any other; required refuses clients without one.',
-          ['none', 'optional', 'required'],
+          'Whether clients show a certificate: none asks for none; optional takes one that clientCa vouches for, and refuses any other; required refuses clients without one; unverified takes any, which then stands for nothing but the key of a token that is bound to it (RFC 8705).',
+          ['none', 'optional', 'required', 'unverified'],
           'none',
         ),
         clientCa: text('PEM file of the authorities that client certificates are verified by.'),
@@ -434,7 +434,7 @@ export const settingsSchema: SettingSchema = {
         ),
         maxEventLoopDelay: duration(
           'How late the event loop may be on average: where it stays later, a falling share of requests is let in and the others are answered 503 with Retry-After. 0s for any.',
-          '100ms',
+          '200ms',
         ),
         maxStreams: integer(
           'Most requests at once on one HTTP/2 connection, which clients may choose over TLS; 0 offers HTTP/1.1 alone.',

@@ -533,10 +533,11 @@ class Loader {
     const section: Path = ['listen', name, 'tls'];
     const before = this.findings.length;
     const { clientCertificates, clientCa } = listener.tls;
-    if (clientCertificates !== 'none' && clientCa === undefined) {
+    const verified = clientCertificates === 'optional' || clientCertificates === 'required';
+    if (verified && clientCa === undefined) {
       this.#error(section, `${section.join('.')} must have the field "clientCa"`, 'missing-field');
-    } else if (clientCertificates === 'none' && clientCa !== undefined) {
-      const problem = 'is of no use while clientCertificates is none';
+    } else if (!verified && clientCa !== undefined) {
+      const problem = `is of no use while clientCertificates is ${clientCertificates}`;
       this.#error([...section, 'clientCa'], `${section.join('.')}.clientCa ${problem}`);
     }
     const tls = {

@@ -15,7 +15,7 @@ export interface CertificateFiles {
 export interface TlsFiles extends CertificateFiles {
   /** Further certificates, chosen by the name a client asks for (RFC 6066 §3). */
   readonly certificates: readonly NamedCertificate[];
-  readonly clientCertificates: 'none' | 'optional' | 'required';
+  readonly clientCertificates: 'none' | 'optional' | 'required' | 'unverified';
   /** PEM of the authorities that client certificates are verified by. */
   readonly clientCa?: string;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';

@@ -93,7 +93,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       maxConnections: 0,
       maxStreams: 100,
       maxInFlight: 4_096,
-      maxEventLoopDelay: 100,
+      maxEventLoopDelay: 200,
       drainTimeout: 30_000,
     },
     tracing: { sample: 1 },

@@ -157,6 +157,9 @@ t.test('client certificates: none, optional, required; those nobody vouches for 
   t.equal(await required({}), 'refused');
   t.equal(await required(known), 'true b.example');
   t.equal(await required(stranger), 'refused');
+  const unverified = await serve({ clientCertificates: 'unverified' });
+  t.equal(await unverified({}), 'false nobody');
+  t.equal(await unverified(stranger), 'false gate.example', 'taken, but not vouched for');
   // Certificates that are only sent vouch for nobody.
   const sending = await serve({ ca: path('other.ca'), clientCertificates: 'required', clientCa });
   t.equal(await sending(stranger), 'refused');
@@ -165,21 +168,27 @@ t.test('client certificates: none, optional, required; those nobody vouches for 
 t.test('the certificate a client has shown is the one its token may be bound to (RFC 8705)', async (t) => {
   const path = files(t, { first, second, third });
   const bound = createHash('sha256').update(new X509Certificate(second.cert).raw).digest('base64url');
-  const gate = await startTestGateway(t, {
-    tokens: { bound: { scope: 'read', cnf: { 'x5t#S256': bound } } },
-    settings: {
-      listen: {
-        proxy: {
-          tls: {
-            ...pair(path, 'first'),
-            clientCertificates: 'optional',
-            clientCa: path('all.ca'),
+  const start = (clients: object) =>
+    startTestGateway(t, {
+      tokens: { bound: { scope: 'read', cnf: { 'x5t#S256': bound } } },
+      settings: {
+        listen: {
+          proxy: {
+            tls: {
+              ...pair(path, 'first'),
+              ...clients,
+            },
           },
         },
       },
-    },
-  });
-  for (const allowH2 of [false, true]) {
+    });
+  const verified = await start({ clientCertificates: 'optional', clientCa: path('all.ca') });
+  const unverified = await start({ clientCertificates: 'unverified' });
+  for (const [allowH2, gate] of [
+    [false, verified],
+    [true, verified],
+    [false, unverified],
+  ] as const) {
     const statusWith = async (shown: object) => {
       const dispatcher = new Agent({
         allowH2,
@@ -344,6 +353,10 @@ t.test('settings that name no identity are refused where they stand', async (t) 
   t.match(
     problem({ ...pair(path, 'first'), clientCa: path('other.ca') }),
     /clientCa is of no use while clientCertificates is none/,
+  );
+  t.match(
+    problem({ ...pair(path, 'first'), clientCa: path('other.ca'), clientCertificates: 'unverified' }),
+    /clientCa is of no use while clientCertificates is unverified/,
   );
   const asking = { ...pair(path, 'first'), clientCertificates: 'optional' };
   t.match(problem({ ...asking, clientCa: path('first.key') }), /clientCa: .* holds no certificate/);
