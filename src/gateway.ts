@@ -103,7 +103,9 @@ export async function startGateway(
   const { ca } = introspection.tls;
   const client = new IntrospectionClient(introspection, {
     clock,
-    tls: currentClientTls(introspection.tls),
+    tls: new Map(
+      [introspection, ...introspection.servers].map(({ url, tls }) => [url, currentClientTls(tls)]),
+    ),
     // What the gateway shows is for the server it was configured for.
     otherTls: currentClientTls(ca === undefined ? {} : { ca }),
     send: remote.call,

@@ -1,5 +1,5 @@
 import type { Environment } from '../config/environment.js';
-import { loadSettings, type Settings } from '../config/settings.js';
+import { type AuthorizationServer, loadSettings, type Settings } from '../config/settings.js';
 import type { RuleTable } from '../decide.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import type { HandlerDefaults } from '../handlers/strategy.js';
@@ -55,19 +55,24 @@ export function handlerDefaults(settings: Settings): HandlerDefaults {
     endpoint: {
       url,
       headers,
-      auth: clientAuth(settings),
-      own: true,
+      auth: clientAuth(settings.introspection),
+      server: url,
       ...(discovered ? { discovered } : {}),
       ...(signed === undefined ? {} : { signed }),
     },
+    servers: settings.introspection.servers.map((server) => ({
+      url: server.url,
+      headers: server.headers,
+      auth: clientAuth(server),
+      server: server.url,
+    })),
     leeway: leeway / 1000,
     ...(settings.proof.dpop.enabled ? { dpopAlgorithms: settings.proof.dpop.algorithms } : {}),
   };
 }
 
 /** Secrets stay wrapped until a call needs them. */
-function clientAuth(settings: Settings): ClientAuth {
-  const auth = settings.introspection.clientAuth;
+function clientAuth({ clientAuth: auth }: Pick<AuthorizationServer, 'clientAuth'>): ClientAuth {
   switch (auth.method) {
     case 'none':
     case 'tls':

@@ -138,6 +138,51 @@ function listener(description: string, host: string, port: number): SettingSchem
   });
 }
 
+const serverTls = section('TLS to the authorization server, whose certificate is always verified.', {
+  ca: text("PEM file of the authorities to trust instead of the system's."),
+  cert: text(
+    'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read anew when they change.',
+  ),
+  key: text('PEM file of the private key of that certificate.'),
+});
+
+const clientAuth = section('How the gateway authenticates at the endpoint.', {
+  method: choice(
+    'none, basic (client_secret_basic), post (client_secret_post), private_key_jwt or client_secret_jwt (a signed assertion, RFC 7523), tls (the certificate of introspection.tls, RFC 8705), bearer (a fixed token) or pre_authorization (a token that the gateway gets for itself, as in Oathkeeper).',
+    ['none', 'basic', 'post', 'private_key_jwt', 'client_secret_jwt', 'tls', 'bearer', 'pre_authorization'],
+    'none',
+  ),
+  clientId: text('The client identifier.'),
+  clientSecret: text('The client secret; prefer clientSecretFile.'),
+  clientSecretFile: text('File that holds the client secret.'),
+  keyFile: text(
+    'File of the private key of private_key_jwt: PEM (not encrypted) or a JWK. It is read anew when it changes.',
+  ),
+  keyId: text('The kid of the assertions of private_key_jwt. Absent: that of the JWK, or none.'),
+  algorithm: text(
+    'The JWS algorithm of the assertions. Absent: that of the JWK, or the one that fits the key (RS256, ES256, ES384, ES512, EdDSA); HS256 with client_secret_jwt.',
+  ),
+  audience: text(
+    'For the assertions, whom they are for: the issuer identifier of the authorization server, or what it wants instead, such as the URL of its token endpoint; absent: introspection.issuer. For pre_authorization, the audience that is asked for.',
+  ),
+  token: text('The token of the method bearer; prefer tokenFile.'),
+  tokenFile: text('File that holds the token of the method bearer.'),
+  tokenUrl: text('The token endpoint of pre_authorization.'),
+  scope: list('The scopes that pre_authorization asks for.', []),
+});
+
+/** One of `introspection.servers`. */
+export const serverSchema = section(
+  'An authorization server.',
+  {
+    url: text('An introspection endpoint of it.'),
+    headers: map('Header fields sent with every introspection.', {}),
+    tls: serverTls,
+    clientAuth,
+  },
+  ['url'],
+);
+
 /** The settings file: drives validation, environment variables, `scopegate schema` and the reference in the docs. */
 export const settingsSchema: SettingSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
@@ -203,46 +248,15 @@ export const settingsSchema: SettingSchema = {
         leeway: duration('Clock skew tolerated on exp, nbf and iat.', '0s'),
         headers: map('Header fields sent with every introspection.', {}),
         requireContentType: flag('Refuse an answer whose Content-Type is not application/json.', true),
-        tls: section('TLS to the authorization server, whose certificate is always verified.', {
-          ca: text("PEM file of the authorities to trust instead of the system's."),
-          cert: text(
-            'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read anew when they change.',
-          ),
-          key: text('PEM file of the private key of that certificate.'),
-        }),
-        clientAuth: section('How the gateway authenticates at the endpoint.', {
-          method: choice(
-            'none, basic (client_secret_basic), post (client_secret_post), private_key_jwt or client_secret_jwt (a signed assertion, RFC 7523), tls (the certificate of introspection.tls, RFC 8705), bearer (a fixed token) or pre_authorization (a token that the gateway gets for itself, as in Oathkeeper).',
-            [
-              'none',
-              'basic',
-              'post',
-              'private_key_jwt',
-              'client_secret_jwt',
-              'tls',
-              'bearer',
-              'pre_authorization',
-            ],
-            'none',
-          ),
-          clientId: text('The client identifier.'),
-          clientSecret: text('The client secret; prefer clientSecretFile.'),
-          clientSecretFile: text('File that holds the client secret.'),
-          keyFile: text(
-            'File of the private key of private_key_jwt: PEM (not encrypted) or a JWK. It is read anew when it changes.',
-          ),
-          keyId: text('The kid of the assertions of private_key_jwt. Absent: that of the JWK, or none.'),
-          algorithm: text(
-            'The JWS algorithm of the assertions. Absent: that of the JWK, or the one that fits the key (RS256, ES256, ES384, ES512, EdDSA); HS256 with client_secret_jwt.',
-          ),
-          audience: text(
-            'For the assertions, whom they are for: the issuer identifier of the authorization server, or what it wants instead, such as the URL of its token endpoint; absent: introspection.issuer. For pre_authorization, the audience that is asked for.',
-          ),
-          token: text('The token of the method bearer; prefer tokenFile.'),
-          tokenFile: text('File that holds the token of the method bearer.'),
-          tokenUrl: text('The token endpoint of pre_authorization.'),
-          scope: list('The scopes that pre_authorization asks for.', []),
-        }),
+        tls: serverTls,
+        clientAuth,
+        servers: {
+          description:
+            'Further authorization servers, which rules choose by introspection_url. Each has a `url`, of whose origin it is, and `headers`, `tls` and `clientAuth` of its own, as above; a server that is not among them gets no credentials.',
+          type: 'array',
+          default: [],
+          items: serverSchema,
+        },
         cache: section('The cache of introspection answers.', {
           enabled: flag('Keep answers.', true),
           ttl: duration(

@@ -21,7 +21,7 @@ import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './du
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
 import { readAssertionKey, readCipherKey } from './key.js';
-import { type SettingSchema, settingsSchema } from './schema.js';
+import { type SettingSchema, serverSchema, settingsSchema } from './schema.js';
 import { readSecret, Secret } from './secret.js';
 import { unbuilt } from './unbuilt.js';
 
@@ -94,6 +94,8 @@ export interface IntrospectionSettings {
   readonly requireContentType: boolean;
   readonly tls: ClientTls;
   readonly clientAuth: ClientAuth;
+  /** Further servers that rules may name. */
+  readonly servers: readonly AuthorizationServer[];
   readonly cache: {
     readonly enabled: boolean;
     readonly ttl: number;
@@ -105,6 +107,15 @@ export interface IntrospectionSettings {
   };
   readonly flood: { readonly badTokens: number; readonly per: number; readonly maxClients: number };
   readonly breaker: { readonly failures: number; readonly openFor: number };
+}
+
+/** An authorization server besides the one that rules mean where they name none. */
+export interface AuthorizationServer {
+  /** An endpoint of it; what is said here holds for its origin. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: ClientTls;
+  readonly clientAuth: ClientAuth;
 }
 
 /** The cache that several gateways share. */
@@ -229,6 +240,10 @@ type RawSettings = Omit<Settings, 'file' | 'introspection' | 'admin' | 'proof'> 
   readonly introspection: RawIntrospection;
 };
 
+interface RawServer extends Omit<AuthorizationServer, 'clientAuth'> {
+  readonly clientAuth: RawClientAuth;
+}
+
 interface RawShared extends Omit<SharedSettings, 'keys' | 'password'> {
   readonly keyFile: string;
   readonly previousKeyFile?: string;
@@ -237,7 +252,7 @@ interface RawShared extends Omit<SharedSettings, 'keys' | 'password'> {
 
 type RawIntrospection = Omit<
   IntrospectionSettings,
-  'url' | 'discovered' | 'signed' | 'clientAuth' | 'cache'
+  'url' | 'discovered' | 'signed' | 'clientAuth' | 'cache' | 'servers'
 > & {
   readonly cache: Omit<IntrospectionSettings['cache'], 'shared'> & { readonly shared?: RawShared };
   readonly url?: string;
@@ -248,6 +263,7 @@ type RawIntrospection = Omit<
     readonly algorithms: readonly string[];
   };
   readonly clientAuth: RawClientAuth;
+  readonly servers: readonly object[];
 };
 
 interface RawClientAuth {
@@ -326,7 +342,12 @@ class Loader {
         cache: this.#cache(raw.introspection.cache),
         ...(signed === undefined ? {} : { signed }),
         tls: this.#clientTls(['introspection', 'tls'], raw.introspection.tls),
-        clientAuth: this.#clientAuth(withAudience(raw.introspection), raw.introspection.tls),
+        clientAuth: this.#clientAuth(
+          ['introspection', 'clientAuth'],
+          withAudience(raw.introspection),
+          raw.introspection.tls,
+        ),
+        servers: this.#servers(raw.introspection.servers, place.url),
       },
       proof: this.#proof(raw.proof),
       admin: this.#admin(raw.admin),
@@ -505,13 +526,17 @@ class Loader {
     return { ...tracing, endpoint };
   }
 
-  #headers(headers: Readonly<Record<string, string>>, method: string): void {
+  #headers(
+    headers: Readonly<Record<string, string>>,
+    method: string,
+    section: Path = ['introspection'],
+  ): void {
     const seen = new Set<string>();
     for (const [name, value] of Object.entries(headers)) {
       const lower = name.toLowerCase();
       const problem = this.#headerProblem(lower, value, method, seen);
       if (problem !== undefined) {
-        this.#error(['introspection', 'headers', name], `introspection.headers.${name} ${problem}`);
+        this.#error([...section, 'headers', name], `${section.join('.')}.headers.${name} ${problem}`);
       }
       seen.add(lower);
     }
@@ -523,7 +548,7 @@ class Loader {
     if (OWN_FIELDS.has(name)) return 'is a field that the gateway itself must set';
     if (seen.has(name)) return 'is given twice';
     if (name === 'authorization' && IN_FIELD.has(method)) {
-      return `is at odds with introspection.clientAuth.method ${method}`;
+      return `is at odds with the method ${method} of clientAuth`;
     }
     return undefined;
   }
@@ -646,6 +671,27 @@ class Loader {
     }
   }
 
+  #servers(raw: readonly object[], main: string): AuthorizationServer[] {
+    const origins = new Set(URL.canParse(main) ? [new URL(main).origin] : []);
+    return raw.map((each, index) => {
+      const section: Path = ['introspection', 'servers', index];
+      const { url, headers, tls, clientAuth } = complete(serverSchema, each) as RawServer;
+      this.#endpoint([...section, 'url'], url);
+      const origin = URL.canParse(url) ? new URL(url).origin : undefined;
+      if (origin !== undefined && origins.has(origin)) {
+        this.#error([...section, 'url'], `${section.join('.')}.url has the origin of another server`);
+      }
+      if (origin !== undefined) origins.add(origin);
+      this.#headers(headers, clientAuth.method, section);
+      return {
+        url,
+        headers,
+        tls: this.#clientTls([...section, 'tls'], tls),
+        clientAuth: this.#clientAuth([...section, 'clientAuth'], clientAuth, tls),
+      };
+    });
+  }
+
   /** Where the authorization server is found. */
   #server({ url, issuer }: RawIntrospection): { readonly url: string; readonly discovered: boolean } {
     if (url !== undefined) this.#endpoint(['introspection', 'url'], url);
@@ -705,23 +751,20 @@ class Loader {
     return tls;
   }
 
-  #clientAuth(raw: RawClientAuth, tls: ClientTls): ClientAuth {
-    const section: Path = ['introspection', 'clientAuth'];
+  #clientAuth(section: Path, raw: RawClientAuth, tls: ClientTls): ClientAuth {
+    const name = section.join('.');
     const { method } = raw;
     const { needs, takes = [] } = METHODS[method];
     for (const [key, value] of Object.entries(raw)) {
-      const name = key.replace(/(?<!^key)File$/, '');
-      if (key === 'method' || needs.includes(name) || takes.includes(name)) continue;
+      const field = key.replace(/(?<!^key)File$/, '');
+      if (key === 'method' || needs.includes(field) || takes.includes(field)) continue;
       if (key === 'scope' && (value as readonly string[]).length === 0) continue;
-      this.#error(
-        [...section, key],
-        `introspection.clientAuth.${key} is of no use with the method ${method}`,
-      );
+      this.#error([...section, key], `${name}.${key} is of no use with the method ${method}`);
     }
     for (const key of needs) {
       if (key === 'clientSecret' || key === 'token' || raw[key as keyof RawClientAuth] !== undefined)
         continue;
-      this.#error(section, `introspection.clientAuth must have the field "${key}"`, 'missing-field');
+      this.#error(section, `${name} must have the field "${key}"`, 'missing-field');
     }
     const { clientId = '', audience, scope } = raw;
     const clientSecret = () => this.#secret(section, 'clientSecret', raw.clientSecret, raw.clientSecretFile);
@@ -735,7 +778,11 @@ class Loader {
         return { method, token: this.#secret(section, 'token', raw.token, raw.tokenFile) };
       case 'tls':
         if (tls.cert === undefined) {
-          this.#error(section, 'the method tls needs introspection.tls.cert', 'missing-field');
+          this.#error(
+            section,
+            `the method tls needs ${[...section.slice(0, -1), 'tls'].join('.')}.cert`,
+            'missing-field',
+          );
         }
         return { method, clientId };
       case 'private_key_jwt':

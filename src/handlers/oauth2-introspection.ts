@@ -112,7 +112,7 @@ export const oauth2Introspection: Handler = {
     const headers = config.introspection_request_headers as Record<string, string> | undefined;
     const grant = grantOf(config.pre_authorization as PreAuthorization | undefined);
     const url = config.introspection_url as string | undefined;
-    const endpoint = endpointOf(url, headers, grant, defaults.endpoint);
+    const endpoint = endpointOf(url, headers, grant, defaults.endpoint, defaults.servers);
     const demanded = config as DemandConfig;
     const requirements: Requirements = {
       audience: (config.target_audience as string[] | undefined) ?? [],
@@ -172,10 +172,11 @@ function endpointOf(
   url: string | undefined,
   headers: Record<string, string> | undefined,
   grant: Grant | undefined,
-  fallback: Endpoint,
+  main: Endpoint,
+  servers: readonly Endpoint[] = [],
 ): Endpoint {
-  if (url === undefined && headers === undefined && grant === undefined) return fallback;
-  const target = url ?? fallback.url;
+  if (url === undefined && headers === undefined && grant === undefined) return main;
+  const target = url ?? main.url;
   if (!URL.canParse(target)) throw new ConfigError(['introspection_url'], 'this is no URL');
   for (const name of Object.keys(headers ?? {})) {
     if (OWN_FIELDS.has(name.toLowerCase())) {
@@ -188,18 +189,19 @@ function endpointOf(
       );
     }
   }
-  const own = new URL(target).origin === new URL(fallback.url).origin;
-  const auth = own ? fallback.auth : ({ method: 'none' } as const);
-  const fixed = own ? fallback.headers : {};
+  const { origin } = new URL(target);
+  const known = [main, ...servers].find((each) => new URL(each.url).origin === origin);
+  const auth = known?.auth ?? ({ method: 'none' } as const);
+  const fixed = known?.headers ?? {};
   // The gateway's own Authorization field would stand in for the token's.
   const { authorization: _, ...others } = overlay(fixed);
   return {
     url: target,
     headers: overlay(grant === undefined ? fixed : others, headers ?? {}),
     auth: grant === undefined ? auth : { method: 'pre_authorization', grant },
-    ...(own && fallback.own === true ? { own: true } : {}),
-    ...(own && fallback.signed !== undefined ? { signed: fallback.signed } : {}),
-    ...(url === undefined && fallback.discovered === true ? { discovered: true } : {}),
+    ...(known?.server === undefined ? {} : { server: known.server }),
+    ...(known?.signed === undefined ? {} : { signed: known.signed }),
+    ...(url === undefined && main.discovered === true ? { discovered: true } : {}),
   };
 }
 

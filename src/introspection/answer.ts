@@ -7,8 +7,8 @@ export interface Endpoint {
   readonly headers: Readonly<Record<string, string>>;
   /** How the gateway identifies itself there. */
   readonly auth: ClientAuth;
-  /** The server that the settings name: the gateway's certificate is for it alone. */
-  readonly own?: true;
+  /** Which server of the settings it is, by the URL there: what the gateway trusts and shows is for it alone. */
+  readonly server?: string;
   /** `url` is the issuer: its metadata says where the endpoint is (RFC 8414). */
   readonly discovered?: true;
   /** Undefined takes plain JSON (RFC 7662 §2.2). */

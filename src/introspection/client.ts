@@ -30,8 +30,8 @@ export interface CallLimits {
 /** What the calls need besides their limits. */
 export interface CallSurroundings {
   readonly clock: Clock;
-  /** TLS towards the server of the settings. */
-  readonly tls: () => ServerTls;
+  /** TLS towards the servers of the settings, by their URL there. */
+  readonly tls: ReadonlyMap<string, () => ServerTls>;
   /** TLS towards the servers that only rules name. */
   readonly otherTls: () => ServerTls;
   /** Asks for the gateway's own token, and for metadata. */
@@ -61,7 +61,7 @@ export class CallFailed extends Error {
 export class IntrospectionClient {
   readonly #limits: CallLimits;
   readonly #clock: Clock;
-  readonly #agent: Agent;
+  readonly #agents: ReadonlyMap<string, Agent>;
   readonly #otherAgent: Agent;
   readonly #grants: Grants;
   readonly #metadata: MetadataStore;
@@ -82,7 +82,7 @@ export class IntrospectionClient {
         maxHeaderSize: 16_384,
         keepAliveTimeout: 10_000,
       });
-    this.#agent = agent(tls);
+    this.#agents = new Map([...tls].map(([server, of]) => [server, agent(of)]));
     this.#otherAgent = agent(otherTls);
   }
 
@@ -112,7 +112,7 @@ export class IntrospectionClient {
 
   /** Closes idle connections and ends running calls. */
   async close(): Promise<void> {
-    await Promise.all([this.#agent.destroy(), this.#otherAgent.destroy()]);
+    await Promise.all([...this.#agents.values(), this.#otherAgent].map((agent) => agent.destroy()));
   }
 
   async #once(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
@@ -157,7 +157,7 @@ export class IntrospectionClient {
   }
 
   async #send(
-    { headers, own, signed }: Endpoint,
+    { headers, server, signed }: Endpoint,
     address: string,
     token: string,
     { authorization, form }: Proof,
@@ -165,7 +165,7 @@ export class IntrospectionClient {
   ): Promise<Dispatcher.ResponseData> {
     const url = new URL(address);
     const accept = signed === undefined ? {} : { accept: SIGNED_TYPE };
-    return await (own === true ? this.#agent : this.#otherAgent).request({
+    return await ((server !== undefined && this.#agents.get(server)) || this.#otherAgent).request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: 'POST',

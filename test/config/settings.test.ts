@@ -46,6 +46,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       requireContentType: true,
       tls: {},
       clientAuth: { method: 'none' },
+      servers: [],
       cache: {
         enabled: true,
         ttl: 60_000,
@@ -279,6 +280,16 @@ t.test('client authentication that is incomplete or at odds with itself is refus
       'invalid-value',
     ],
     ['{ method: none, scope: [read] }', 'invalid-value'],
+    ['{ method: none }\n  servers: [ { url: "http://hydra:4445/other" } ]', 'invalid-value'],
+    [
+      '{ method: none }\n  servers: [ { url: "http://b", clientAuth: { method: tls, clientId: g } } ]',
+      'missing-field',
+    ],
+    [
+      '{ method: none }\n  servers: [ { url: "http://b", clientAuth: { method: basic, clientId: g } } ]',
+      'missing-field',
+    ],
+    ['{ method: none }\n  servers: [ { headers: {} } ]', 'missing-field'],
     ['{ method: none }\n  cache: { shared: { url: "redis://h" } }', 'missing-field'],
     ['{ method: none }\n  cache: { shared: { url: "http://h", keyFile: cipher } }', 'invalid-value'],
     [

@@ -95,6 +95,36 @@ t.test(
   },
 );
 
+t.test('each server of the settings gets its own credentials and fields', async (t) => {
+  const second = await startIntrospection({ t: {} });
+  const third = await startIntrospection({ t: {} });
+  t.teardown(() => Promise.all([second.close(), third.close()]));
+  const own = await startIntrospection({ t: {} });
+  t.teardown(() => own.close());
+  const gate = await start(
+    t,
+    [{}, { introspection_url: `${second.url}/tenant` }, { introspection_url: third.url }],
+    {},
+    {
+      url: own.url,
+      clientAuth: { method: 'bearer', token: 'for-the-first' },
+      servers: [
+        {
+          url: second.url,
+          headers: { 'X-Server': 'second' },
+          clientAuth: { method: 'basic', clientId: 'second', clientSecret: 'for-the-second' },
+        },
+      ],
+    },
+  );
+  for (const path of ['/0', '/1', '/2']) t.same(await statuses(gate, path, ['t']), [200]);
+  const headers = ({ requests }: typeof own) => requests[0]?.message.headers;
+  t.match(headers(own), { authorization: 'Bearer for-the-first', 'x-server': undefined });
+  const basic = Buffer.from('second:for-the-second').toString('base64');
+  t.match(headers(second), { authorization: `Basic ${basic}`, 'x-server': 'second' });
+  t.match(headers(third), { authorization: undefined, 'x-server': undefined });
+});
+
 t.test('another path on the same origin gets the credentials', async (t) => {
   const own = await startIntrospection({ t: {} });
   t.teardown(() => own.close());

@@ -199,6 +199,22 @@ t.test('mutual TLS: the certificate proves the client, and is read anew when it 
   );
   show(one);
   t.equal((await ask(gate, '/x', { token })).status, 200);
+
+  const handler = 'oauth2_introspection';
+  const config = { introspection_url: provider.introspectionUrl };
+  const path = { path: '/second', methods: ['GET'], accessStrategies: [{ handler, config }] };
+  const rules = apiRule('gate.example', [path]);
+  const second = {
+    url: provider.introspectionUrl,
+    tls: files,
+    clientAuth: { method: 'tls', clientId: 'gateway' },
+  };
+  const between = await startTestGateway(t, { rules, settings: { introspection: { servers: [second] } } });
+  t.equal((await ask(between, '/second', { token })).status, 200, 'as one of several servers');
+  t.equal(shown.at(-1), 'CN=gateway.example');
+  const bare = await startTestGateway(t, { rules, settings: { introspection: { tls: { ca: files.ca } } } });
+  t.equal((await ask(bare, '/second', { token })).status, 503);
+  t.equal(shown.at(-1), undefined, 'a server that only a rule names is shown no certificate');
 });
 
 /** Waits for what the gateway does in its own time. */
