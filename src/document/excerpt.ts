@@ -4,7 +4,7 @@ import type { Position } from './finding.js';
 /** Longer lines are cut around the column. */
 const WIDTH = 100;
 /** A line that may hold a secret is not repeated: what `check` prints ends up in CI logs. */
-const SECRET = /secret|token\b|password|passphrase|authorization/i;
+const SECRET = /secret|token\b|password|passphrase|authorization|:\/\/[^/\s]*@/i;
 
 /**
  * The source line a position points at, with a caret under the column. Control characters are shown as `·`.

@@ -197,6 +197,13 @@ t.test('an excerpt repeats no line that may hold a secret', async (t) => {
   t.equal(await main(['check', '--config', join(folder, 'settings.yaml'), '--format', 'text'], io), 1);
   t.match(io.stdout, /clientAuth/);
   t.notMatch(io.stdout, /hunter2/);
+
+  const address = FORMATTED.replace(/http:\/\//, 'http://user:hunter2@');
+  const other = t.testdir({ 'settings.yaml': address, rules: { 'a.yaml': MISTYPED } });
+  const told = new Recorder();
+  t.equal(await main(['check', '--config', join(other, 'settings.yaml'), '--format', 'text'], told), 1);
+  t.match(told.stdout, /must hold no credentials/);
+  t.notMatch(told.stdout, /hunter2/, 'an address with a password in it');
 });
 
 t.test('a clean set is an empty list', async (t) => {
