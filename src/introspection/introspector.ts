@@ -178,7 +178,7 @@ export function createIntrospector(
     const { breaker, gate } = serverOf(endpoint);
     const born = epoch;
     if (cache !== undefined && shared !== undefined) {
-      const found = await shared.get(key);
+      const found = await shared.get(key, token);
       // What was found may be what has been revoked meanwhile.
       if (found !== undefined && born === epoch) {
         cache.set(key, found.answer, found.life);
@@ -202,7 +202,7 @@ export function createIntrospector(
       admission.succeeded();
       if (born === epoch && cache !== undefined) {
         const life = cache.set(key, answer);
-        if (answer.active) shared?.set(key, answer, life);
+        if (answer.active) shared?.set(key, token, answer, life);
       }
       return { answer };
     } catch (error) {

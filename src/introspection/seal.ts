@@ -1,9 +1,10 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 
 /** Reads a key for AES-256; see {@link Seal}. */
 export type ReadKey = () => Buffer;
 
 const CIPHER = 'aes-256-gcm';
+const KEY = 32;
 /** Bytes of the nonce (NIST SP 800-38D §8.2.2) and of the tag. */
 const NONCE = 12;
 const TAG = 16;
@@ -22,22 +23,27 @@ export class Seal {
 
   /**
    * @param place what the text belongs to: it opens for no other
+   * @param secret who does not know it cannot open it, even with the key
    * @returns base64: nonce, ciphertext, tag
    */
-  close(text: string, place: string): string {
+  close(text: string, place: string, secret?: string): string {
     const nonce = randomBytes(NONCE);
-    const cipher = createCipheriv(CIPHER, this.#keys[0](), nonce).setAAD(Buffer.from(place));
+    const cipher = createCipheriv(CIPHER, keyFor(this.#keys[0](), place, secret), nonce).setAAD(
+      Buffer.from(place),
+    );
     return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString(
       'base64',
     );
   }
 
   /** @returns undefined where no key opens it */
-  open(sealed: string, place: string): string | undefined {
+  open(sealed: string, place: string, secret?: string): string | undefined {
     const bytes = Buffer.from(sealed, 'base64');
     if (bytes.length < NONCE + TAG) return undefined;
     for (const key of this.#keys) {
-      const decipher = createDecipheriv(CIPHER, key(), bytes.subarray(0, NONCE), { authTagLength: TAG })
+      const decipher = createDecipheriv(CIPHER, keyFor(key(), place, secret), bytes.subarray(0, NONCE), {
+        authTagLength: TAG,
+      })
         .setAAD(Buffer.from(place))
         .setAuthTag(bytes.subarray(-TAG));
       try {
@@ -50,4 +56,9 @@ export class Seal {
     }
     return undefined;
   }
+}
+
+/** The key itself, or one that takes both it and the secret to derive (HKDF-SHA-256, RFC 5869). */
+function keyFor(key: Buffer, place: string, secret: string | undefined): Buffer {
+  return secret === undefined ? key : Buffer.from(hkdfSync('sha256', secret, key, place, KEY));
 }

@@ -45,8 +45,9 @@ const REVOKE = 5_000;
  * The second tier of the cache: active answers that other gateways have had. It can only save an introspection: when
  * the store is slow, down, or holds nonsense, the authorization server is asked as if it were not there.
  *
- * A name is the first tier's key, a SHA-256; a value is encrypted for its name, so that who can write to the store can
- * neither read nor make nor move one. The end of its life is inside, whatever the store says of expiry.
+ * A name is the first tier's key, a SHA-256; a value is encrypted for its name under a key derived from the gateways' own
+ * and the token, so that who can write to the store can neither read nor make nor move one, and who has the key as well
+ * can still not read one without its token. The end of its life is inside, whatever the store says of expiry.
  */
 export class SharedCache {
   readonly #store: Store;
@@ -73,12 +74,12 @@ export class SharedCache {
   }
 
   /** What another gateway was answered; undefined where there is nothing, or the store is in trouble. */
-  async get(key: string): Promise<Found | undefined> {
+  async get(key: string, token: string): Promise<Found | undefined> {
     const name = this.#name(key);
     const value = await this.#ask('get', () => this.#store.get(name), this.#limits.timeout);
     if (value === undefined || value === null) return undefined;
     try {
-      return this.#read(value, name);
+      return this.#read(value, name, token);
     } catch {
       this.#onFailure('a value is of another version');
       return undefined;
@@ -86,10 +87,11 @@ export class SharedCache {
   }
 
   /** Tells the others; nobody waits for it. @param life milliseconds */
-  set(key: string, { claims }: ActiveAnswer, life: number): void {
+  set(key: string, token: string, { claims }: ActiveAnswer, life: number): void {
     if (life < 1) return;
     const name = this.#name(key);
-    const value = this.#seal.close(JSON.stringify({ until: this.#clock.wall() * 1000 + life, claims }), name);
+    const text = JSON.stringify({ until: this.#clock.wall() * 1000 + life, claims });
+    const value = this.#seal.close(text, name, token);
     void this.#ask('set', () => this.#store.set(name, value, Math.floor(life)), this.#limits.timeout);
   }
 
@@ -144,8 +146,8 @@ export class SharedCache {
     return `${this.#limits.prefix}:answer:${key}`;
   }
 
-  #read(value: string, name: string): Found | undefined {
-    const text = this.#seal.open(value, name);
+  #read(value: string, name: string, token: string): Found | undefined {
+    const text = this.#seal.open(value, name, token);
     if (text === undefined) {
       this.#onFailure('a value does not open with our keys');
       return undefined;

@@ -196,6 +196,22 @@ t.test('a store that is slow, gone, or full of nonsense denies and delays nothin
   });
 });
 
+t.test('what a secret seals, the key alone does not open', async (t) => {
+  const key = randomBytes(32);
+  const seal = new Seal([() => key]);
+  const sealed = seal.close('text', 'here', 'token');
+  t.equal(seal.open(sealed, 'here', 'token'), 'text');
+  for (const [place, secret] of [
+    ['here', 'other'],
+    ['here', undefined],
+    ['there', 'token'],
+  ] as const) {
+    t.equal(seal.open(sealed, place, secret), undefined);
+  }
+  t.equal(seal.open(seal.close('text', 'here'), 'here', 'token'), undefined);
+  t.equal(new Seal([() => randomBytes(32)]).open(sealed, 'here', 'token'), undefined, 'nor the secret alone');
+});
+
 t.test('a seal opens with its key, for its place, and whole', async (t) => {
   const [a, b] = [randomBytes(32), randomBytes(32)];
   const seal = new Seal([() => a]);
