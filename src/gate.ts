@@ -8,7 +8,7 @@ import type { Forwarder } from './forward/proxy.js';
 import { drain, refuse } from './forward/refusal.js';
 import { requestFields } from './forward/request.js';
 import type { UpgradePassage } from './forward/websocket.js';
-import type { Forgotten } from './introspection/introspector.js';
+import type { Forgotten } from './introspection/forgotten.js';
 import { type Preflight, preflight } from './preflight.js';
 import { type EntranceOptions, Report } from './report.js';
 import {

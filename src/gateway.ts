@@ -115,7 +115,7 @@ export async function startGateway(
   const shared = await openShared(settings, clock, {
     revoked: (which) => {
       introspector.forget(which);
-      if (typeof which === 'object' && 'token' in which) shared?.delete(introspector.keysOf(which.token));
+      shared?.delete(introspector.keysOf(which));
     },
     failed: (cause) => {
       metrics.sharedCacheFailed();
@@ -137,8 +137,7 @@ export async function startGateway(
   );
   /** Tells the other gateways, where there is a way to. @returns whether they were told */
   function tellOthers(which: Forgotten): Promise<boolean> | undefined {
-    const keys = typeof which === 'object' && 'token' in which ? introspector.keysOf(which.token) : [];
-    return shared?.revoke(which, keys);
+    return shared?.revoke(which, introspector.keysOf(which));
   }
   const metrics = createMetrics({
     rules: () => rules,

@@ -1,8 +1,6 @@
-import type { Forgotten } from './introspection/introspector.js';
+import type { Forgotten } from './introspection/forgotten.js';
 import type { Fields } from './request/fields.js';
-
-/** The largest form that is read along, in bytes. */
-const MAX_FORM = 16_384;
+import { MAX_FORM_BYTES } from './request/form.js';
 
 const FORM = /^application\/x-www-form-urlencoded[ \t]*(?:;|$)/i;
 const BASIC = /^Basic +([A-Za-z0-9+/]+=*) *$/i;
@@ -30,7 +28,7 @@ export class Revocation {
   /** Told of each piece of the body. */
   readonly watch = (piece: Buffer): void => {
     this.#bytes += piece.length;
-    if (this.#bytes <= MAX_FORM) this.#pieces.push(piece);
+    if (this.#bytes <= MAX_FORM_BYTES) this.#pieces.push(piece);
   };
 
   /**
@@ -53,7 +51,8 @@ export class Revocation {
 
   #read(): Form | undefined {
     const { authorization, contentType } = this.#fields;
-    if (this.#bytes > MAX_FORM || contentType === undefined || !FORM.test(contentType)) return undefined;
+    if (this.#bytes > MAX_FORM_BYTES || contentType === undefined || !FORM.test(contentType))
+      return undefined;
     const form = new URLSearchParams(Buffer.concat(this.#pieces).toString());
     const [token, ...more] = form.getAll('token');
     if (token === undefined || more.length > 0) return undefined;

@@ -102,7 +102,7 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
   let draining = false;
   const serve: RequestListener = (message, response) => {
     if (draining) response.shouldKeepAlive = false;
-    gate({ raw: message }, { raw: response, sent: false, hijack() {} }, () => {});
+    gate({ raw: message }, { raw: response, sent: false, hijack: nothing }, nothing);
   };
   server.removeAllListeners('request');
   server.on('request', serve);
@@ -128,6 +128,9 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
     },
   };
 }
+
+/** Without a router there is nobody to take an answer from, or to hand a request on to. */
+function nothing(): void {}
 
 /** HTTP/2 is offered over TLS alone, where the handshake settles it (RFC 9113 §3.2). */
 function offersStreams({ tls, maxStreams }: GatewayOptions): boolean {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { Forgotten } from '../introspection/introspector.js';
+import type { Forgotten } from '../introspection/forgotten.js';
 import type { Credentials } from '../tls/credentials.js';
 import { version } from '../version.js';
 import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';

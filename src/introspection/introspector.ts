@@ -99,11 +99,12 @@ export interface LocalIntrospector extends Required<Introspector> {
    * @returns how many answers were forgotten
    */
   forget(which: Forgotten): number;
-  /** What may be known of one token is under these keys, whichever of the endpoints was asked about it. */
-  keysOf(token: string): string[];
+  /**
+   * What may be known of a token is under these keys, whichever of the endpoints was asked about it. Empty where it is no
+   * single token that is to be forgotten.
+   */
+  keysOf(which: Forgotten): string[];
 }
-
-export type { Forgotten } from './forgotten.js';
 
 /** A cache behind this process's own. It never rejects, and never takes long. */
 export type SecondTier = Pick<SharedCache, 'get' | 'set'>;
@@ -159,7 +160,13 @@ export function createIntrospector(
       prefixes.set(endpoint, prefix);
       allPrefixes.add(prefix);
     }
-    return hash('sha256', prefix + token, 'base64');
+    return digest(prefix, token);
+  }
+
+  function keysOf(which: Forgotten): string[] {
+    return which === 'all' || 'claim' in which
+      ? []
+      : [...allPrefixes].map((prefix) => digest(prefix, which.token));
   }
 
   function serverOf(endpoint: Endpoint): Server {
@@ -260,7 +267,7 @@ export function createIntrospector(
 
     stale: (endpoint, token, within) => cache?.stale(keyOf(endpoint, token), within),
 
-    keysOf: (token) => [...allPrefixes].map((prefix) => hash('sha256', prefix + token, 'base64')),
+    keysOf,
 
     servers: () =>
       [...servers].map(([url, { breaker, gate }]) => ({ url, breaker: breaker.state, ...gate.load })),
@@ -279,14 +286,17 @@ export function createIntrospector(
         return cache?.deleteWhere(which.claim, which.value) ?? 0;
       }
       let forgotten = 0;
-      for (const prefix of allPrefixes) {
-        const key = hash('sha256', prefix + which.token, 'base64');
+      for (const key of keysOf(which)) {
         if (cache?.delete(key) === true) forgotten++;
         flights.delete(key);
       }
       return forgotten;
     },
   };
+}
+
+function digest(prefix: string, token: string): string {
+  return hash('sha256', prefix + token, 'base64');
 }
 
 const HIT = { from: 'hit', ms: 0 } as const;
