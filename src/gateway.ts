@@ -144,6 +144,7 @@ export async function startGateway(
     ready: () => status() === 'ok',
     cache: () => ({ ...(cache?.size ?? { active: 0, inactive: 0 }), evictions: cache?.evictions ?? 0 }),
     servers: introspector.servers,
+    refreshes: introspector.refreshes,
     inFlight: () => admission.inFlight,
     certificates: () => tlsListeners.map(([listener, { expiresAt }]) => ({ listener, expiresAt })),
     admittedShare: () => admission.share,

@@ -2,7 +2,7 @@ import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import type { Shortage } from './admission.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
 import { ERRORS, type ErrorName } from './errors.js';
-import type { ServerState } from './introspection/introspector.js';
+import type { Refreshes, ServerState } from './introspection/introspector.js';
 import { version } from './version.js';
 
 /** What is asked for at a scrape, and counted by those it belongs to. */
@@ -12,6 +12,7 @@ export interface MetricSources {
   readonly cache: () => CacheState;
   /** The authorization servers that were asked so far. */
   readonly servers: () => readonly ServerState[];
+  readonly refreshes: Readonly<Refreshes>;
   /** Requests that were let in and are not over. */
   readonly inFlight: () => number;
   /** The share of requests that is let in, above 0 to 1. */
@@ -304,6 +305,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     'scopegate_introspection_cache_evictions_total',
     'Answers pushed out by others before they ended.',
     () => one(sources.cache().evictions),
+  );
+  counter(
+    'scopegate_introspection_refreshes_total',
+    'Answers in use that were due to be asked for again before their end, by what became of it.',
+    () => Object.entries(sources.refreshes).map(([result, value]) => ({ value, labels: { result } })),
   );
   gauge(
     'scopegate_introspection_calls',

@@ -264,6 +264,10 @@ export const settingsSchema: SettingSchema = {
             '60s',
           ),
           negativeTtl: duration('Life of an inactive answer. 0 keeps none.', '5s'),
+          refreshBefore: duration(
+            'How long before the end of its life an active answer is asked for again in the background, if it is in use. Shorter than ttl; 0s for never.',
+            '0s',
+          ),
           maxEntries: integer('Most active answers kept.', 100_000, 1),
           negativeMaxEntries: integer('Most inactive answers kept, apart from the active ones.', 10_000, 1),
           shared: section(

@@ -100,6 +100,7 @@ export interface IntrospectionSettings {
     readonly enabled: boolean;
     readonly ttl: number;
     readonly negativeTtl: number;
+    readonly refreshBefore: number;
     readonly maxEntries: number;
     readonly negativeMaxEntries: number;
     /** Undefined: each gateway has its own cache only. */
@@ -628,9 +629,19 @@ class Loader {
   }
 
   #cache({ shared, ...cache }: RawIntrospection['cache']): IntrospectionSettings['cache'] {
+    const { enabled, ttl, refreshBefore } = cache;
+    if (refreshBefore > 0 && (!enabled || refreshBefore >= ttl)) {
+      const problem = enabled
+        ? 'must be shorter than introspection.cache.ttl'
+        : 'is of no use without introspection.cache.enabled';
+      this.#error(
+        ['introspection', 'cache', 'refreshBefore'],
+        `introspection.cache.refreshBefore ${problem}`,
+      );
+    }
     if (shared === undefined) return cache;
     const section = ['introspection', 'cache', 'shared'];
-    if (!cache.enabled) {
+    if (!enabled) {
       this.#error(section, 'introspection.cache.shared is of no use without introspection.cache.enabled');
     }
     const { keyFile, previousKeyFile, passwordFile, url, ...rest } = shared;

@@ -8,15 +8,22 @@ export interface CacheLimits {
   readonly negativeTtl: number;
   readonly maxEntries: number;
   readonly negativeMaxEntries: number;
+  /** How long before its life ends an active answer that is in use is worth asking for again; absent or 0: never. */
+  readonly refreshBefore?: number;
 }
 
-interface Entry {
+/** An answer that is kept. All times in monotonic milliseconds. */
+export interface Entry {
   readonly answer: Answer;
-  /** Monotonic milliseconds. */
   readonly until: number;
-  /** Monotonic milliseconds: the token's `exp`, where it has one. */
+  /** The token's `exp`, where it has one. */
   readonly expires: number | undefined;
+  /** The next use from then on is one to call {@link AnswerCache.isDue} for. Infinity: none is. */
+  refreshAt: number;
 }
+
+/** `refreshAt` of an entry that nobody has used: its first use says that it is worth something. */
+const UNUSED = Number.NEGATIVE_INFINITY;
 
 /**
  * The authorization server's raw answers, never a decision: what a rule requires is checked against the entry on
@@ -59,8 +66,35 @@ export class AnswerCache {
 
   /** The answer under a key, if one is there and has not ended. */
   get(key: string): Answer | undefined {
+    return this.find(key, this.#clock.monotonic())?.answer;
+  }
+
+  /**
+   * The same with its times, for who may {@link isDue | refresh} it.
+   *
+   * @param now monotonic milliseconds
+   */
+  find(key: string, now: number): Entry | undefined {
     // What has ended stays: it may have to serve while the server is down, and its place is its successor's.
-    return this.#read(this.#active, key) ?? this.#read(this.#inactive, key);
+    const active = this.#active.get(key);
+    if (active !== undefined && now < active.until) return active;
+    const inactive = this.#inactive.get(key);
+    return inactive !== undefined && now < inactive.until ? inactive : undefined;
+  }
+
+  /** How long before its end an entry is worth asking for again, in milliseconds; 0: never. */
+  get refreshBefore(): number {
+    return this.#limits.refreshBefore ?? 0;
+  }
+
+  /**
+   * Whether a used entry, `refreshAt` of which has come, is to be asked for again: a second use, shortly before the
+   * end. The caller puts `refreshAt` off, whatever it does.
+   */
+  isDue(entry: Entry): boolean {
+    if (entry.refreshAt !== UNUSED) return true;
+    entry.refreshAt = entry.until - this.refreshBefore;
+    return false;
   }
 
   /**
@@ -71,17 +105,25 @@ export class AnswerCache {
    */
   set(key: string, answer: Answer, longest = Number.POSITIVE_INFINITY): number {
     const now = this.#clock.monotonic();
-    let life = Math.min(longest, answer.active ? this.#limits.ttl : this.#limits.negativeTtl);
+    const { ttl, negativeTtl } = this.#limits;
+    let life = Math.min(longest, answer.active ? ttl : negativeTtl);
+    let refreshAt = answer.active && this.refreshBefore > 0 ? UNUSED : Number.POSITIVE_INFINITY;
     let expires: number | undefined;
     if (answer.active && answer.expiresAt !== undefined) {
       const left = (answer.expiresAt - this.#clock.wall()) * 1000;
-      life = Math.min(life, left);
       expires = now + left;
+      if (left <= life) {
+        life = left;
+        // The token itself ends there: the server has nothing to add.
+        refreshAt = Number.POSITIVE_INFINITY;
+      }
     }
     this.#active.delete(key);
     this.#inactive.delete(key);
-    if (life > 0)
-      (answer.active ? this.#active : this.#inactive).set(key, { answer, until: now + life, expires });
+    if (life > 0) {
+      const entry: Entry = { answer, until: now + life, expires, refreshAt };
+      (answer.active ? this.#active : this.#inactive).set(key, entry);
+    }
     return Math.max(0, life);
   }
 
@@ -115,11 +157,5 @@ export class AnswerCache {
   /** Entries held, ended ones that nobody asked for again included. */
   get size(): { readonly active: number; readonly inactive: number } {
     return { active: this.#active.size, inactive: this.#inactive.size };
-  }
-
-  #read(partition: LRUCache<string, Entry>, key: string): Answer | undefined {
-    const entry = partition.get(key);
-    if (entry !== undefined && this.#clock.monotonic() < entry.until) return entry.answer;
-    return undefined;
   }
 }

@@ -19,6 +19,11 @@ export class Gate {
     return this.#running >= this.#concurrency && this.#waiting.length >= this.#queue;
   }
 
+  /** Whether one more may run at once. */
+  get free(): boolean {
+    return this.#running < this.#concurrency;
+  }
+
   /** Calls that run and calls that wait, for metrics. */
   get load(): { readonly running: number; readonly waiting: number } {
     return { running: this.#running, waiting: this.#waiting.length };

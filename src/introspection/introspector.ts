@@ -6,7 +6,7 @@ import type { Peer } from '../request/peer.js';
 import type { ActiveAnswer, Answer, Endpoint } from './answer.js';
 import { authIdentity } from './auth.js';
 import { Breaker, type BreakerLimits } from './breaker.js';
-import type { AnswerCache } from './cache.js';
+import type { AnswerCache, Entry } from './cache.js';
 import { CallFailed } from './client.js';
 import type { FloodLimiter } from './flood.js';
 import type { Forgotten } from './forgotten.js';
@@ -88,10 +88,18 @@ export interface ServerState {
   readonly waiting: number;
 }
 
+/**
+ * What became of answers that were due to be asked for again before their end: the server said active or inactive, it
+ * gave no answer, another gateway had a newer one (shared), or there was no room for the call (skipped).
+ */
+export type Refreshes = Record<'active' | 'inactive' | 'failed' | 'shared' | 'skipped', number>;
+
 /** An introspector that can be looked at, and told to forget. */
 export interface LocalIntrospector extends Required<Introspector> {
   /** The authorization servers that were asked so far. */
   servers(): ServerState[];
+  /** Since the start. */
+  readonly refreshes: Readonly<Refreshes>;
   /**
    * Forgets what is known of one token, whichever of the endpoints was asked about it, of all tokens with a claim, or
    * of all. Calls in flight were asked before that: what they bring is told to those who wait for it, and not kept.
@@ -147,6 +155,7 @@ export function createIntrospector(
   const prefixes = new WeakMap<Endpoint, string>();
   /** Every prefix a key was made with; as many as rule sets name endpoints. */
   const allPrefixes = new Set<string>();
+  const refreshes: Refreshes = { active: 0, inactive: 0, failed: 0, shared: 0, skipped: 0 };
   /** Grows when something is forgotten. */
   let epoch = 0;
 
@@ -181,13 +190,14 @@ export function createIntrospector(
     return server;
   }
 
-  async function fly(endpoint: Endpoint, token: string, key: string): Promise<Landing> {
+  /** @param least milliseconds that an answer of the second tier must have left to be of use */
+  async function fly(endpoint: Endpoint, token: string, key: string, least: number): Promise<Landing> {
     const { breaker, gate } = serverOf(endpoint);
     const born = epoch;
     if (cache !== undefined && shared !== undefined) {
       const found = await shared.get(key, token);
       // What was found may be what has been revoked meanwhile.
-      if (found !== undefined && born === epoch) {
+      if (found !== undefined && found.life > least && born === epoch) {
         cache.set(key, found.answer, found.life);
         return { answer: found.answer, shared: true };
       }
@@ -225,28 +235,74 @@ export function createIntrospector(
     }
   }
 
+  /** Sets off, or says that the client must wait. */
+  function launch(
+    endpoint: Endpoint,
+    token: string,
+    key: string,
+    asker: Asker | undefined,
+    least: number,
+  ): Promise<Landing> | Introspected {
+    const guarded = flood !== undefined && asker !== undefined;
+    const refused = guarded ? limited(flood, asker) : undefined;
+    if (refused !== undefined) return refused;
+    const flight = fly(endpoint, token, key, least);
+    if (guarded) void settle(flood, asker, flight);
+    flights.set(key, flight);
+    const land = () => {
+      // Another one may have set off since: what this one was asked is forgotten.
+      if (flights.get(key) === flight) flights.delete(key);
+    };
+    flight.then(land, land);
+    return flight;
+  }
+
+  /**
+   * Asks again for an answer that is in use and about to end; nobody waits for it. It gives way: where the server is in
+   * trouble, all calls that it may get are in flight, or the client may not ask, a later hit may try again.
+   */
+  function refresh(
+    endpoint: Endpoint,
+    token: string,
+    key: string,
+    asker: Asker | undefined,
+    entry: Entry,
+    now: number,
+  ): void {
+    const { breaker, gate } = serverOf(endpoint);
+    const flight =
+      breaker.state === 'closed' && gate.free
+        ? // What another gateway has is of use where it is not about to end as well.
+          launch(endpoint, token, key, asker, cache?.refreshBefore ?? 0)
+        : undefined;
+    if (!(flight instanceof Promise)) {
+      refreshes.skipped++;
+      entry.refreshAt = now + PAUSE;
+      return;
+    }
+    // Once: what fails lets the entry end as ever.
+    entry.refreshAt = Number.POSITIVE_INFINITY;
+    void flight.then((landing) => {
+      if (!('answer' in landing)) refreshes.failed++;
+      else if (landing.shared === true) refreshes.shared++;
+      else refreshes[landing.answer.active ? 'active' : 'inactive']++;
+    });
+  }
+
   return {
     introspect(endpoint, token, asker) {
       const key = keyOf(endpoint, token);
-      const cached = cache?.get(key);
-      if (cached !== undefined) return { ok: true, answer: cached, trace: HIT };
-
       const started = clock.monotonic();
+      const entry = cache?.find(key, started);
+      if (entry !== undefined) {
+        if (started >= entry.refreshAt && cache?.isDue(entry) === true) {
+          refresh(endpoint, token, key, asker, entry, started);
+        }
+        return { ok: true, answer: entry.answer, trace: HIT };
+      }
       const running = flights.get(key);
-      if (running === undefined && flood !== undefined && asker !== undefined) {
-        const refused = limited(flood, asker);
-        if (refused !== undefined) return refused;
-      }
-      const flight = running ?? fly(endpoint, token, key);
-      if (running === undefined) {
-        if (flood !== undefined && asker !== undefined) void settle(flood, asker, flight);
-        flights.set(key, flight);
-        const land = () => {
-          // Another one may have set off since: what this one was asked is forgotten.
-          if (flights.get(key) === flight) flights.delete(key);
-        };
-        flight.then(land, land);
-      }
+      const flight = running ?? launch(endpoint, token, key, asker, 0);
+      if (!(flight instanceof Promise)) return flight;
       return flight.then((landing): Introspected => {
         const ms = clock.monotonic() - started;
         if ('answer' in landing) {
@@ -268,6 +324,8 @@ export function createIntrospector(
     stale: (endpoint, token, within) => cache?.stale(keyOf(endpoint, token), within),
 
     keysOf,
+
+    refreshes,
 
     servers: () =>
       [...servers].map(([url, { breaker, gate }]) => ({ url, breaker: breaker.state, ...gate.load })),
@@ -300,6 +358,9 @@ function digest(prefix: string, token: string): string {
 }
 
 const HIT = { from: 'hit', ms: 0 } as const;
+
+/** Milliseconds after a refresh for which there was no room before the next attempt. */
+const PAUSE = 1_000;
 
 /** Takes a place for the client, or says why there is none. */
 function limited({ limiter, addressOf }: FloodGuard, { peer, fields }: Asker): Introspected | undefined {

@@ -51,6 +51,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
         enabled: true,
         ttl: 60_000,
         negativeTtl: 5000,
+        refreshBefore: 0,
         maxEntries: 100_000,
         negativeMaxEntries: 10_000,
       },
@@ -199,6 +200,16 @@ t.test('every violation has its line and column', (t) => {
       'absent certificate',
       `${MINIMAL}listen: { proxy: { tls: { cert: a, key: b } } }\n`,
       '4:33 error unreadable-file',
+    ],
+    [
+      'refreshed after its end',
+      `${MINIMAL}  cache: { ttl: 5s, refreshBefore: 5s }\n`,
+      '4:36 error invalid-value',
+    ],
+    [
+      'refreshed without a cache',
+      `${MINIMAL}  cache: { enabled: false, refreshBefore: 5s }\n`,
+      '4:43 error invalid-value',
     ],
     ['two documents', `${MINIMAL}---\nrules: []\n`, '5:1 error invalid-value'],
   ];

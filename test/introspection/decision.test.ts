@@ -115,6 +115,12 @@ t.test('each decision is what the specification says, whatever happens in betwee
   t.ok(hits > decisions / 4, `${decisions} decisions, ${hits} of them from the cache`);
 });
 
+t.test('law 3: the same where answers in use are asked for again before they end', async (t) => {
+  const { hits, refreshes, events } = await runModel(20_261_126, 8_000, 20_000);
+  t.ok(refreshes > 80, `${refreshes} of ${hits} hits asked again`);
+  t.ok((events.get('forgotten during a refresh') ?? 0) > 10, `${[...events]}`);
+});
+
 t.test('law 1: the same through the whole gateway', async (t) => {
   const [rules] = fc.sample(fc.array(rule, { minLength: 12, maxLength: 12 }), { numRuns: 1, seed: 7662 });
   const [answers] = fc.sample(fc.array(answer, { minLength: 25, maxLength: 25 }), { numRuns: 1, seed: 6750 });

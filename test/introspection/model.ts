@@ -25,6 +25,8 @@ export interface ModelRun {
   readonly verdicts: ReadonlyMap<Verdict, number>;
   /** How often the answer came from the cache. */
   readonly hits: number;
+  /** How often an answer was asked for again before its end. */
+  readonly refreshes: number;
   /** What happened between decisions, how often. */
   readonly events: ReadonlyMap<string, number>;
 }
@@ -33,6 +35,9 @@ export interface ModelRun {
 interface Remembered {
   readonly answer: SpecifiedAnswer;
   readonly until: number;
+  /** Whether it may be asked for again before that. */
+  refreshable: boolean;
+  used: boolean;
 }
 
 /**
@@ -44,23 +49,30 @@ interface Remembered {
  * due when it came, one that says inactive for 5 seconds, any other not at all; what is forgotten is not used; an
  * outage is not remembered.
  *
+ * Refreshing adds two: a hit in the last part of the life of an active answer that had a hit before asks once, unless the
+ * life is the token's; what it brings is remembered in place of the other, unless something was forgotten meanwhile.
+ *
+ * @param refreshBefore that last part, in milliseconds
  * @throws Error at the first difference, with the seed and the course's number
  */
-export async function runModel(seed: number, decisions: number): Promise<ModelRun> {
+export async function runModel(seed: number, decisions: number, refreshBefore = 0): Promise<ModelRun> {
   const random = new Random(seed);
   const clock = fakeClock(START);
   const granted = Array.from({ length: TOKENS }, () => grant(random, clock.wall()));
   const specified = Array.from({ length: RULES }, () => requirement(random));
   let outage: (() => never) | undefined;
   let asked = 0;
+  /** Keeps what is asked from being answered. */
+  let held: Promise<void> | undefined;
   const cache = new AnswerCache(
-    { ttl: TTL, negativeTtl: NEGATIVE_TTL, maxEntries: 100, negativeMaxEntries: 100 },
+    { ttl: TTL, negativeTtl: NEGATIVE_TTL, maxEntries: 100, negativeMaxEntries: 100, refreshBefore },
     clock,
   );
   const introspector = createIntrospector(
     {
       call: async (_endpoint, token) => {
         asked++;
+        await held;
         outage?.();
         return readAnswer(JSON.stringify(granted[Number(token.slice(1))]));
       },
@@ -79,7 +91,20 @@ export async function runModel(seed: number, decisions: number): Promise<ModelRu
   const verdicts = new Map<Verdict, number>();
   const events = new Map<string, number>();
   let hits = 0;
+  let refreshes = 0;
   const happens = (event: string): void => void events.set(event, (events.get(event) ?? 0) + 1);
+
+  function remember(token: number): void {
+    remembered.delete(token);
+    const answer = granted[token] as SpecifiedAnswer;
+    const life = lifeOf(answer, clock.wall());
+    if (life <= 0) return;
+    const refreshable = refreshBefore > 0 && answer.active === true && !endsWith(answer);
+    remembered.set(token, { answer, until: clock.monotonic() + life, refreshable, used: false });
+  }
+  /** Whether the token's own end is that of the cache's entry. */
+  const endsWith = ({ exp }: SpecifiedAnswer) =>
+    typeof exp === 'number' && (exp - clock.wall()) * 1000 <= TTL;
 
   for (let i = 0; i < decisions; i++) {
     if (random.chance(0.2)) {
@@ -105,7 +130,7 @@ export async function runModel(seed: number, decisions: number): Promise<ModelRu
           break;
         case 6:
           happens('time passes');
-          clock.advance(random.pick([1, 1_000, 4_999, 5_000, 20_000, 59_999, 60_000]));
+          clock.advance(random.pick(refreshBefore === 0 ? PASSES : FINE_PASSES));
           break;
         case 7:
           happens('clock jumps');
@@ -129,32 +154,65 @@ export async function runModel(seed: number, decisions: number): Promise<ModelRu
       typeof arrival
     >;
     const before = asked;
+    let release = (): void => {};
+    if (refreshBefore > 0 && random.chance(0.4)) {
+      const known = remembered.get(token);
+      if (known !== undefined && clock.monotonic() < known.until) {
+        held = new Promise((resolve) => {
+          release = resolve;
+        });
+      }
+    }
     const decision = await decide(table, 'GET', target, fields, services);
 
     const known = remembered.get(token);
     const isHit = known !== undefined && clock.monotonic() < known.until;
     let expected: Verdict;
+    let calls = isHit ? 0 : 1;
     if (isHit) {
       hits++;
       expected = verdict(specified[rule] as SpecifiedRule, known.answer, clock.wall());
+      if (known.used && known.refreshable && clock.monotonic() >= known.until - refreshBefore) {
+        refreshes++;
+        calls = 1;
+        known.refreshable = false;
+        if (held !== undefined && random.chance(0.7)) {
+          happens('forgotten during a refresh');
+          const one = random.below(TOKENS);
+          introspector.forget({ token: `t${one}` });
+          remembered.delete(one);
+        } else if (outage === undefined && isReadable(granted[token] as SpecifiedAnswer)) remember(token);
+      }
+      known.used = true;
     } else if (outage !== undefined) {
       expected = 'authorization_server_unavailable';
     } else {
       const answer = granted[token] as SpecifiedAnswer;
       expected = verdict(specified[rule] as SpecifiedRule, answer, clock.wall());
-      remembered.delete(token);
-      const until = clock.monotonic() + lifeOf(answer, clock.wall());
-      if (until > clock.monotonic()) remembered.set(token, { answer, until });
+      remember(token);
     }
+    held = undefined;
+    release();
+    // A refresh comes home by itself.
+    if (refreshBefore > 0 && isHit) await new Promise((resolve) => setImmediate(resolve));
     const actual = decision.allowed ? 'allow' : decision.denial.error;
-    if (actual !== expected || asked - before !== (isHit ? 0 : 1)) {
+    if (actual !== expected || asked - before !== calls) {
       throw new Error(
-        `seed ${seed}, decision ${i}: ${actual} with ${asked - before} calls, where ${expected} with ${isHit ? 0 : 1} is right`,
+        `seed ${seed}, decision ${i}: ${actual} with ${asked - before} calls, where ${expected} with ${calls} is right`,
       );
     }
     verdicts.set(expected, (verdicts.get(expected) ?? 0) + 1);
   }
-  return { decisions, verdicts, hits, events };
+  return { decisions, verdicts, hits, refreshes, events };
+}
+
+const PASSES = [1, 1_000, 4_999, 5_000, 20_000, 59_999, 60_000];
+/** Refreshing needs entries that grow old in use. */
+const FINE_PASSES = [1, 1_000, 4_999, 5_000, 9_999, 10_000, 20_000];
+
+/** Whether it says something that can be understood (RFC 7662 §2.2). */
+function isReadable({ active, exp }: SpecifiedAnswer): boolean {
+  return active === false || (active === true && (exp === undefined || typeof exp === 'number'));
 }
 
 /** How long an answer is used, in milliseconds; 0 for not at all. */
