@@ -6,7 +6,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 # No dependency needs an install script to work, so none may run one.
 RUN npm ci --ignore-scripts
-COPY tsconfig.json ./
+COPY tsconfig.json bundle.js ./
 COPY src ./src
 RUN npm run build
 RUN npm ci --omit=dev --ignore-scripts

@@ -1,8 +1,9 @@
 /**
- * `npm run bench`: scopegate beside its peers, interleaved in one run, in four situations. Prints medians with their
+ * `npm run bench`: scopegate beside its peers, interleaved in one run, in four situations, and how long it
+ * takes to start. Prints medians with their
  * spread and ratios, writes build/bench/results.json and build/bench/results.svg.
  *
- *     npm run bench -- [--rounds 5] [--seconds 4] [--only hit,miss] [--contenders scopegate,nginx] [--profile DIR]
+ *     npm run bench -- [--rounds 5] [--seconds 4] [--only start,hit,miss] [--contenders scopegate,nginx] [--profile DIR]
  */
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,13 +21,14 @@ import { nginx, njs } from './contenders/nginx.js';
 import { scopegate } from './contenders/scopegate.js';
 import type { Harvest, Order } from './load.js';
 import { type Results, type Sample, table, toJson } from './report.js';
+import { measureStarts, type Start, startTable } from './startup.js';
 import { usageOf } from './usage.js';
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
-    only: { type: 'string', default: 'hit,miss,burst,down' },
+    only: { type: 'string', default: 'start,hit,miss,burst,down' },
     contenders: { type: 'string' },
     profile: { type: 'string' },
   },
@@ -61,6 +63,9 @@ interface Running {
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'scopegate-bench-'));
 const results: Results = new Map();
+/** Starts of a process say little one by one. */
+const STARTS = 15;
+let starts: Map<string, Start[]> | undefined;
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -168,6 +173,9 @@ async function compare(
 
 const introspecting = contenders.filter(({ introspects }) => introspects);
 try {
+  if (situations.includes('start')) {
+    starts = await measureStarts(STARTS);
+  }
   if (situations.includes('hit')) {
     await compare('cached hit', contenders, 0, () => ({
       connections: CONNECTIONS,
@@ -206,11 +214,22 @@ function withoutServer(contender: Contender): Contender {
   };
 }
 
-console.log(table(results, 'scopegate'));
+if (starts !== undefined) console.log(startTable(starts));
+if (results.size > 0) console.log(table(results, 'scopegate'));
 mkdirSync(here('.'), { recursive: true });
 writeFileSync(
   here('results.json'),
-  JSON.stringify({ node: process.version, rounds, seconds, results: toJson(results) }, null, 2),
+  JSON.stringify(
+    {
+      node: process.version,
+      rounds,
+      seconds,
+      ...(starts === undefined ? {} : { starts: Object.fromEntries(starts) }),
+      results: toJson(results),
+    },
+    null,
+    2,
+  ),
 );
 writeFileSync(here('results.svg'), chart(results));
 console.log(`\nwritten: ${here('results.json')}, ${here('results.svg')}`);

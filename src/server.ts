@@ -10,6 +10,7 @@ import { reportBroken } from './report.js';
 import { readArrival } from './request/arrival.js';
 import { answerBrokenRequest } from './request/broken.js';
 import { guardUpgrades } from './request/upgrade.js';
+import { SCHEMALESS } from './schemaless.js';
 import { serveStreams } from './streams.js';
 import type { Credentials } from './tls/credentials.js';
 
@@ -49,6 +50,7 @@ const REQUESTS_PER_CONNECTION = 100_000;
 export async function createGateway(options: GatewayOptions): Promise<ProxyListener> {
   const app = fastify({
     logger: false,
+    ...SCHEMALESS,
     // Anything the router could do to a hostile URL, it cannot do to this one.
     rewriteUrl: (message: IncomingMessage) => routedUpgrade(message, options),
     genReqId: () => '',

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Forgotten } from '../introspection/forgotten.js';
+import { SCHEMALESS } from '../schemaless.js';
 import type { Credentials } from '../tls/credentials.js';
 import { version } from '../version.js';
 import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
@@ -77,6 +78,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   const access = createAccess(options.access);
   const app = fastify({
     logger: false,
+    ...SCHEMALESS,
     forceCloseConnections: true,
     return503OnClosing: false,
     bodyLimit: BODY_LIMIT,

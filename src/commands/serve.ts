@@ -66,6 +66,8 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   }
   const { log, proxyUrl, adminUrl } = gateway;
   log.info({ proxy: proxyUrl, admin: adminUrl, rules: table.rules.length }, 'listening');
+  // Whoever waits for this line does not wait for others to fill the batch.
+  log.flush(() => {});
 
   process.on('SIGHUP', () => gateway.reload());
   return new Promise((resolve) => {

@@ -1,18 +1,8 @@
-import { Ajv, type AnySchema, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { AnySchema, ErrorObject } from 'ajv';
+import { compile } from './compile.js';
 import type { Finding } from './finding.js';
 import { nearest } from './nearest.js';
 import type { Path, SourceDocument } from './yaml.js';
-
-const ajv = new Ajv({
-  allErrors: true,
-  strict: true,
-  allowUnionTypes: true,
-  verbose: true,
-  // A third of the time a rule set takes to load went into schemas that a test has checked, and into code that runs once.
-  validateSchema: false,
-  code: { optimize: false },
-});
-const compiled = new WeakMap<object, ValidateFunction>();
 
 /**
  * Checks the part of a document at `base` against a JSON Schema and says where each violation stands.
@@ -27,11 +17,7 @@ export function validate(
   base: Path = [],
   value: unknown = document.value,
 ): Finding[] {
-  let check = compiled.get(schema);
-  if (check === undefined) {
-    check = ajv.compile(schema);
-    compiled.set(schema, check);
-  }
+  const check = compile(schema);
   if (check(value)) return [];
   return (check.errors ?? [])
     .filter(isOwnCause)

@@ -1,8 +1,13 @@
-import { Ajv, type ValidateFunction } from 'ajv';
+import type * as AjvPackage from 'ajv';
+import type { ValidateFunction } from 'ajv';
 import { DURATION_PATTERN, parseDuration } from '../config/duration.js';
 import { type Denial, denial } from '../errors.js';
+import { lazily } from '../lazily.js';
 import { texts } from './config.js';
 import { ConfigError } from './strategy.js';
+
+/** Only rules with `claims` need it. */
+const ajvPackage = lazily<typeof AjvPackage>('ajv');
 
 type Claims = Readonly<Record<string, unknown>>;
 
@@ -161,6 +166,7 @@ function misfit(schema: ValidateFunction, claims: Claims): Denial | undefined {
 }
 
 function compileClaims(schema: Claims): ValidateFunction {
+  const { Ajv } = ajvPackage();
   // Of its own: a schema's $id must not be known to the next one.
   const ajv = new Ajv({ strict: true, allowUnionTypes: true, strictRequired: false, logger: false });
   if (ajv.validateSchema(schema) !== true) {

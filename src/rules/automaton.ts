@@ -1,6 +1,10 @@
-import { type Char, CharSet, DFA, type Expression, JS, NFA, TooManyNodesError, visitAst } from 'refa';
+import type * as Refa from 'refa';
+import type { Char, CharSet, DFA, Expression } from 'refa';
+import { lazily } from '../lazily.js';
 import { PATH_CODES } from './alphabet.js';
 import { entryOf } from './entry.js';
+
+const refa = lazily<typeof Refa>('refa');
 
 /**
  * A deterministic automaton over the characters of a path, as flat tables. Trimmed: from each state a path can still
@@ -25,9 +29,7 @@ const SLASH = 0x2f;
 const END = 1 as Char;
 const MAX_CHARACTER = 127 as Char;
 
-const NO_CHARACTERS = CharSet.empty(MAX_CHARACTER);
-const PATH_SET = CharSet.fromCharacters(MAX_CHARACTER, PATH_CODES.toSorted((a, b) => a - b) as Char[]);
-const END_SET = CharSet.fromCharacter(MAX_CHARACTER, END);
+const PATH_CODE_SET = new Set(PATH_CODES);
 
 /**
  * Builds the automaton of a pattern of the regular fragment.
@@ -36,6 +38,7 @@ const END_SET = CharSet.fromCharacter(MAX_CHARACTER, END);
  * @returns undefined where it would grow too large
  */
 export function automatonOf(source: string, flags: string): Automaton | undefined {
+  const { JS, NFA, DFA, TooManyNodesError } = refa();
   try {
     const { expression } = JS.Parser.fromLiteral({ source, flags }).parse({
       assertions: 'unknown',
@@ -67,27 +70,55 @@ export function automatonOfLiteral(text: string): Automaton {
   const accepting = new Uint8Array(text.length + 1);
   accepting[text.length] = 1;
   const possible =
-    text.charCodeAt(0) === SLASH && distinct.every((char) => PATH_SET.has(char.charCodeAt(0) as Char));
+    text.charCodeAt(0) === SLASH && distinct.every((char) => PATH_CODE_SET.has(char.charCodeAt(0)));
   return { columns, width, next, accepting, initial: possible ? 0 : -1 };
 }
 
-const SINGLE_SETS = Array.from({ length: MAX_CHARACTER + 1 }, (_, code) =>
-  PATH_SET.has(code as Char) ? CharSet.fromCharacter(MAX_CHARACTER, code as Char) : NO_CHARACTERS,
-);
+/** The classes that an expression is cut to. */
+interface Classes {
+  readonly none: CharSet;
+  readonly path: CharSet;
+  readonly end: CharSet;
+  /** By character: the class of it alone, `none` where no path holds it. */
+  readonly single: readonly CharSet[];
+}
+
+let made: Classes | undefined;
+
+function classes(): Classes {
+  if (made === undefined) {
+    const { CharSet } = refa();
+    const none = CharSet.empty(MAX_CHARACTER);
+    made = {
+      none,
+      path: CharSet.fromCharacters(MAX_CHARACTER, PATH_CODES.toSorted((a, b) => a - b) as Char[]),
+      end: CharSet.fromCharacter(MAX_CHARACTER, END),
+      single: Array.from({ length: MAX_CHARACTER + 1 }, (_, code) =>
+        PATH_CODE_SET.has(code) ? CharSet.fromCharacter(MAX_CHARACTER, code as Char) : none,
+      ),
+    };
+  }
+  return made;
+}
 
 function confineSet({ ranges }: CharSet): CharSet {
+  const { none, path, single } = classes();
   const [first] = ranges;
-  if (first === undefined) return NO_CHARACTERS;
-  if (ranges.length === 1 && first.min === first.max) return SINGLE_SETS[first.min] ?? NO_CHARACTERS;
-  return NO_CHARACTERS.union(
-    ranges
-      .filter(({ min }) => min <= MAX_CHARACTER)
-      .map(({ min, max }) => ({ min, max: Math.min(max, MAX_CHARACTER) as Char })),
-  ).intersect(PATH_SET);
+  if (first === undefined) return none;
+  if (ranges.length === 1 && first.min === first.max) return single[first.min] ?? none;
+  return none
+    .union(
+      ranges
+        .filter(({ min }) => min <= MAX_CHARACTER)
+        .map(({ min, max }) => ({ min, max: Math.min(max, MAX_CHARACTER) as Char })),
+    )
+    .intersect(path);
 }
 
 /** Cuts an expression's classes to the characters of paths, and turns `$` into a mark that is consumed. */
 function confine(expression: Expression): void {
+  const { visitAst } = refa();
+  const { end } = classes();
   visitAst(expression, {
     onCharacterClassEnter(node) {
       node.characters = confineSet(node.characters);
@@ -101,7 +132,7 @@ function confine(expression: Expression): void {
       parent.elements[parent.elements.indexOf(node)] = {
         type: 'CharacterClass',
         parent,
-        characters: END_SET,
+        characters: end,
       };
     },
   });

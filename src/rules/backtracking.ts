@@ -1,7 +1,13 @@
-import { createRequire } from 'node:module';
 import type { AST } from '@eslint-community/regexpp';
-import type { checkSync } from 'recheck';
+import type * as Recheck from 'recheck';
+import { lazily } from '../lazily.js';
 import { isProvablyLinear } from './ambiguity.js';
+
+/**
+ * The build of `recheck` that runs in this process, without a worker or a child, which the main entry would start. It
+ * is 3 MB of JavaScript.
+ */
+const recheck = lazily<Pick<typeof Recheck, 'checkSync'>>('recheck/lib/browser.js');
 
 /** How a pattern behaves in a backtracking engine. */
 export type Backtracking =
@@ -29,7 +35,7 @@ const TIMEOUT = 10_000;
  */
 export function backtrackingOf(pattern: RegExp, syntax: AST.Pattern): Backtracking {
   if (isProvablyLinear(syntax, pattern.ignoreCase)) return { verdict: 'linear' };
-  const result = recheck()(pattern.source, pattern.flags, { timeout: TIMEOUT });
+  const result = recheck().checkSync(pattern.source, pattern.flags, { timeout: TIMEOUT });
   switch (result.status) {
     case 'safe':
       return { verdict: 'linear' };
@@ -45,16 +51,4 @@ export function backtrackingOf(pattern: RegExp, syntax: AST.Pattern): Backtracki
         reason: result.error.kind === 'timeout' ? 'the analysis timed out' : 'the analysis failed',
       };
   }
-}
-
-let loaded: typeof checkSync | undefined;
-
-/**
- * The build of `recheck` that runs in this process, without a worker or a child, which the main entry would start.
- * It is 3 MB of JavaScript, so it is read when the first pattern needs it.
- */
-function recheck(): typeof checkSync {
-  loaded ??= (createRequire(import.meta.url)('recheck/lib/browser.js') as { checkSync: typeof checkSync })
-    .checkSync;
-  return loaded;
 }

@@ -27,6 +27,7 @@ interface Manifest {
   readonly version: string;
   readonly dependencies: Record<string, string>;
   readonly devDependencies: Record<string, string>;
+  readonly bundleDependencies: readonly string[];
 }
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
 const folder = mkdtempSync(join(tmpdir(), 'scopegate-package-'));
@@ -51,7 +52,7 @@ t.test('the package is packed and installed where nothing else is', { timeout: 9
   ];
   t.same(
     [...new Set(packed.files.map(({ path }) => path.split('/')[0]))].sort(),
-    ['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'docs', 'package.json'],
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'docs', 'node_modules', 'package.json'],
     'nothing else is published',
   );
   writeFileSync(join(folder, 'package.json'), '{"private":true}');
@@ -74,9 +75,11 @@ t.test('the package is packed and installed where nothing else is', { timeout: 9
 t.test('what the program imports is among its dependencies', (t) => {
   const builtin = new Set(builtinModules);
   const imported = new Set<string>();
-  for (const path of filesOf(join(installed, 'dist')).filter((name) => name.endsWith('.js'))) {
+  for (const path of filesOf(join(root, 'build/src')).filter((name) => name.endsWith('.js'))) {
     const text = readFileSync(path, 'utf8');
-    for (const [, from = ''] of text.matchAll(/(?:from|import|import\(|require\(|\)\()\s*'([^'.][^']*)'/g)) {
+    for (const [, from = ''] of text.matchAll(
+      /(?:from|import|import\(|require\(|lazily\()\s*'([^'.][^']*)'/g,
+    )) {
       const name = from
         .split('/')
         .slice(0, from.startsWith('@') ? 2 : 1)
@@ -97,6 +100,20 @@ t.test('what the program imports is among its dependencies', (t) => {
     ['@fastify/reply-from'],
     'and no more',
   );
+  t.end();
+});
+
+t.test('what the bundle has inside travels along, in the very version and with its licence', (t) => {
+  for (const name of manifest.bundleDependencies) {
+    const [here, there] = [root, installed].map((place) => join(place, 'node_modules', name));
+    const version = (place = '') =>
+      (JSON.parse(readFileSync(join(place, 'package.json'), 'utf8')) as { version: string }).version;
+    t.equal(version(there), version(here), name);
+    t.ok(
+      readdirSync(there as string).some((file) => /^licen[cs]e/i.test(file)),
+      `${name}: its licence`,
+    );
+  }
   t.end();
 });
 
