@@ -10,7 +10,7 @@ import { type AuditEntry, createAudit, createShedAudit, type Entrance } from './
 import { type Clock, systemClock } from './clock.js';
 import { currentClientTls, unverified, upstreamTls } from './config/client-tls.js';
 import type { Secret } from './config/secret.js';
-import type { Listener, ProofSettings, Settings } from './config/settings.js';
+import type { AuthorizationServer, Listener, ProofSettings, Settings } from './config/settings.js';
 import { causeOf, traceOf } from './crash.js';
 import type { RuleTable } from './decide.js';
 import { createDecisions } from './decisions/endpoint.js';
@@ -32,7 +32,7 @@ import { signingKeys } from './mutators/chain.js';
 import { rulesJson, statusJson } from './overview.js';
 import { prettyLog } from './pretty.js';
 import { createProver, type ProofOptions } from './proof/prover.js';
-import { createRemote } from './remote/create.js';
+import { createRemote, type OpenRemote } from './remote/create.js';
 import { clientReader } from './request/client.js';
 import { peerReader } from './request/peer.js';
 import { createReloader, type ReloadOptions, type ReloadState } from './rules/reload.js';
@@ -90,26 +90,37 @@ export async function startGateway(
   const audits = settings.log.audit && log.isLevelEnabled('info');
   const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
 
-  const remote = createRemote(
-    {
-      timeout: introspection.timeout,
-      connectTimeout: introspection.connectTimeout,
-      maxResponseBytes: MAX_REMOTE_BYTES,
-      ...(introspection.tls.ca === undefined ? {} : { ca: readFileSync(introspection.tls.ca, 'utf8') }),
-    },
-    clock,
-    (url, cause) => log.warn({ url, cause }, 'call failed'),
-  );
+  /** What is trusted is for one authorization server; what is shown is for its introspection endpoint alone. */
+  const remoteOf = ({ tls: { ca } }: AuthorizationServer): OpenRemote =>
+    createRemote(
+      {
+        timeout: introspection.timeout,
+        connectTimeout: introspection.connectTimeout,
+        maxResponseBytes: MAX_REMOTE_BYTES,
+        tls: currentClientTls(ca === undefined ? {} : { ca }),
+      },
+      clock,
+      (url, cause) => log.warn({ url, cause }, 'call failed'),
+    );
+  const remote = remoteOf(introspection);
+  const remotes = new Map([
+    [introspection.url, remote],
+    ...introspection.servers.map((server) => [server.url, remoteOf(server)] as const),
+  ]);
   const { ca } = introspection.tls;
   const client = new IntrospectionClient(introspection, {
     clock,
-    tls: new Map(
-      [introspection, ...introspection.servers].map(({ url, tls }) => [url, currentClientTls(tls)]),
+    servers: new Map(
+      [introspection, ...introspection.servers].map(({ url, tls }) => {
+        const { call, verify } = remotes.get(url) as OpenRemote;
+        return [url, { tls: currentClientTls(tls), send: call, verify }];
+      }),
     ),
-    // What the gateway shows is for the server it was configured for.
-    otherTls: currentClientTls(ca === undefined ? {} : { ca }),
-    send: remote.call,
-    verify: remote.verify,
+    others: {
+      tls: currentClientTls(ca === undefined ? {} : { ca }),
+      send: remote.call,
+      verify: remote.verify,
+    },
   });
   const cache = introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined;
   const shared = await openShared(settings, clock, {
@@ -347,7 +358,7 @@ export async function startGateway(
       admin.close(),
       forwarder.close(),
       client.close(),
-      remote.close(),
+      ...[...remotes.values()].map((each) => each.close()),
       shared?.close(),
       tracing?.close(),
     ]);

@@ -3,6 +3,7 @@ import { type AuthorizationServer, loadSettings, type Settings } from '../config
 import type { RuleTable } from '../decide.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import type { HandlerDefaults } from '../handlers/strategy.js';
+import type { Endpoint } from '../introspection/answer.js';
 import type { ClientAuth } from '../introspection/auth.js';
 import { type LoadOptions, loadRules } from '../rules/load.js';
 import type { ShownProgress } from './progress.js';
@@ -49,25 +50,25 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
 
 /** What handlers take from the settings where a rule's `config` is silent. */
 export function handlerDefaults(settings: Settings): HandlerDefaults {
-  const { url, discovered, signed, headers, scopeStrategy, leeway } = settings.introspection;
+  const { scopeStrategy, leeway, servers } = settings.introspection;
   return {
     scopeStrategy,
-    endpoint: {
-      url,
-      headers,
-      auth: clientAuth(settings.introspection),
-      server: url,
-      ...(discovered ? { discovered } : {}),
-      ...(signed === undefined ? {} : { signed }),
-    },
-    servers: settings.introspection.servers.map((server) => ({
-      url: server.url,
-      headers: server.headers,
-      auth: clientAuth(server),
-      server: server.url,
-    })),
+    endpoint: endpointOf(settings.introspection),
+    servers: servers.map(endpointOf),
     leeway: leeway / 1000,
     ...(settings.proof.dpop.enabled ? { dpopAlgorithms: settings.proof.dpop.algorithms } : {}),
+  };
+}
+
+function endpointOf(server: AuthorizationServer): Endpoint {
+  const { url, discovered, signed, headers } = server;
+  return {
+    url,
+    headers,
+    auth: clientAuth(server),
+    server: url,
+    ...(discovered ? { discovered } : {}),
+    ...(signed === undefined ? {} : { signed }),
   };
 }
 

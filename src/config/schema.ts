@@ -171,17 +171,36 @@ const clientAuth = section('How the gateway authenticates at the endpoint.', {
   scope: list('The scopes that pre_authorization asks for.', []),
 });
 
+const signed = section('Signed answers (RFC 9701): asked for and required. They need introspection.issuer.', {
+  required: flag('Take only answers that the authorization server has signed.', false),
+  jwksUrl: text(
+    'The JWK Set with the keys of the authorization server. Absent: the one that its metadata names.',
+  ),
+  audience: text('The aud of the answers. Absent: introspection.clientAuth.clientId.'),
+  algorithms: list('The JWS algorithms that are taken.', [
+    'RS256',
+    'RS384',
+    'RS512',
+    'PS256',
+    'PS384',
+    'PS512',
+    'ES256',
+    'ES384',
+    'ES512',
+    'EdDSA',
+    'Ed25519',
+  ]),
+});
+
 /** One of `introspection.servers`. */
-export const serverSchema = section(
-  'An authorization server.',
-  {
-    url: text('An introspection endpoint of it.'),
-    headers: map('Header fields sent with every introspection.', {}),
-    tls: serverTls,
-    clientAuth,
-  },
-  ['url'],
-);
+export const serverSchema = section('An authorization server.', {
+  url: text('An introspection endpoint of it. Absent: the one that the metadata of the issuer names.'),
+  issuer: text('Its issuer identifier, by which its metadata is found.'),
+  headers: map('Header fields sent with every introspection.', {}),
+  tls: serverTls,
+  clientAuth,
+  signed,
+});
 
 /** The settings file: drives validation, environment variables, `scopegate schema` and the reference in the docs. */
 export const settingsSchema: SettingSchema = {
@@ -252,7 +271,7 @@ export const settingsSchema: SettingSchema = {
         clientAuth,
         servers: {
           description:
-            'Further authorization servers, which rules choose by introspection_url. Each has a `url`, of whose origin it is, and `headers`, `tls` and `clientAuth` of its own, as above; a server that is not among them gets no credentials.',
+            'Further authorization servers, which rules choose by introspection_url. Each has a `url` or an `issuer`, and `headers`, `tls`, `clientAuth` and `signed` of its own, as introspection itself; a server that is not among them gets no credentials.',
           type: 'array',
           default: [],
           items: serverSchema,
@@ -292,29 +311,7 @@ export const settingsSchema: SettingSchema = {
             ['url', 'keyFile'],
           ),
         }),
-        signed: section(
-          'Signed answers (RFC 9701): asked for and required. They need introspection.issuer.',
-          {
-            required: flag('Take only answers that the authorization server has signed.', false),
-            jwksUrl: text(
-              'The JWK Set with the keys of the authorization server. Absent: the one that its metadata names.',
-            ),
-            audience: text('The aud of the answers. Absent: introspection.clientAuth.clientId.'),
-            algorithms: list('The JWS algorithms that are taken.', [
-              'RS256',
-              'RS384',
-              'RS512',
-              'PS256',
-              'PS384',
-              'PS512',
-              'ES256',
-              'ES384',
-              'ES512',
-              'EdDSA',
-              'Ed25519',
-            ]),
-          },
-        ),
+        signed,
         flood: section(
           'What one client may ask about: tokens that turn out to be none. Clients are told apart by address, of IPv6 by network of 64 bits; a proxy in front must be among trustedProxies, for else all its clients are one.',
           {

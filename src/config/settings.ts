@@ -74,14 +74,7 @@ export interface Listener {
 }
 
 /** How tokens are introspected. */
-export interface IntrospectionSettings {
-  /** The endpoint, or the issuer where it is to be discovered. */
-  readonly url: string;
-  readonly issuer?: string;
-  /** Whether `url` is the issuer. */
-  readonly discovered: boolean;
-  /** Undefined takes plain answers. */
-  readonly signed?: SignedAnswers;
+export interface IntrospectionSettings extends AuthorizationServer {
   readonly scopeStrategy: ScopeStrategyName;
   readonly timeout: number;
   readonly connectTimeout: number;
@@ -90,10 +83,7 @@ export interface IntrospectionSettings {
   readonly queue: number;
   readonly retries: number;
   readonly leeway: number;
-  readonly headers: Readonly<Record<string, string>>;
   readonly requireContentType: boolean;
-  readonly tls: ClientTls;
-  readonly clientAuth: ClientAuth;
   /** Further servers that rules may name. */
   readonly servers: readonly AuthorizationServer[];
   readonly cache: {
@@ -110,10 +100,15 @@ export interface IntrospectionSettings {
   readonly breaker: { readonly failures: number; readonly openFor: number };
 }
 
-/** An authorization server besides the one that rules mean where they name none. */
+/** An authorization server: the one that rules mean where they name none, or another one. */
 export interface AuthorizationServer {
-  /** An endpoint of it; what is said here holds for its origin. */
+  /** The endpoint, or the issuer where it is to be discovered. */
   readonly url: string;
+  readonly issuer?: string;
+  /** Whether `url` is the issuer. */
+  readonly discovered: boolean;
+  /** Undefined takes plain answers. */
+  readonly signed?: SignedAnswers;
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: ClientTls;
   readonly clientAuth: ClientAuth;
@@ -241,8 +236,19 @@ type RawSettings = Omit<Settings, 'file' | 'introspection' | 'admin' | 'proof'> 
   readonly introspection: RawIntrospection;
 };
 
-interface RawServer extends Omit<AuthorizationServer, 'clientAuth'> {
+/** An authorization server as the file has it. */
+interface RawServer {
+  readonly url?: string;
+  readonly issuer?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: ClientTls;
   readonly clientAuth: RawClientAuth;
+  readonly signed: {
+    readonly required: boolean;
+    readonly jwksUrl?: string;
+    readonly audience?: string;
+    readonly algorithms: readonly string[];
+  };
 }
 
 interface RawShared extends Omit<SharedSettings, 'keys' | 'password'> {
@@ -251,21 +257,11 @@ interface RawShared extends Omit<SharedSettings, 'keys' | 'password'> {
   readonly passwordFile?: string;
 }
 
-type RawIntrospection = Omit<
-  IntrospectionSettings,
-  'url' | 'discovered' | 'signed' | 'clientAuth' | 'cache' | 'servers'
-> & {
-  readonly cache: Omit<IntrospectionSettings['cache'], 'shared'> & { readonly shared?: RawShared };
-  readonly url?: string;
-  readonly signed: {
-    readonly required: boolean;
-    readonly jwksUrl?: string;
-    readonly audience?: string;
-    readonly algorithms: readonly string[];
+type RawIntrospection = RawServer &
+  Omit<IntrospectionSettings, keyof AuthorizationServer | 'cache' | 'servers'> & {
+    readonly cache: Omit<IntrospectionSettings['cache'], 'shared'> & { readonly shared?: RawShared };
+    readonly servers: readonly object[];
   };
-  readonly clientAuth: RawClientAuth;
-  readonly servers: readonly object[];
-};
 
 interface RawClientAuth {
   readonly method: Method;
@@ -324,9 +320,7 @@ class Loader {
     this.#names(raw);
     this.#decisions(raw.decisions);
     const { signed: _, ...introspection } = raw.introspection;
-    const place = this.#server(raw.introspection);
-    const signed = this.#signed(raw.introspection);
-    this.#headers(raw.introspection.headers, raw.introspection.clientAuth.method);
+    const server = this.#server(['introspection'], raw.introspection);
     const { proxy, admin } = raw.listen;
     if (proxy.port === admin.port && proxy.port !== 0) {
       this.#error(['listen', 'admin', 'port'], 'listen.admin.port must differ from listen.proxy.port');
@@ -339,16 +333,9 @@ class Loader {
       resources: this.#resources(raw.resources),
       introspection: {
         ...introspection,
-        ...place,
+        ...server,
         cache: this.#cache(raw.introspection.cache),
-        ...(signed === undefined ? {} : { signed }),
-        tls: this.#clientTls(['introspection', 'tls'], raw.introspection.tls),
-        clientAuth: this.#clientAuth(
-          ['introspection', 'clientAuth'],
-          withAudience(raw.introspection),
-          raw.introspection.tls,
-        ),
-        servers: this.#servers(raw.introspection.servers, place.url),
+        servers: this.#servers(raw.introspection.servers, server.url),
       },
       proof: this.#proof(raw.proof),
       admin: this.#admin(raw.admin),
@@ -527,11 +514,7 @@ class Loader {
     return { ...tracing, endpoint };
   }
 
-  #headers(
-    headers: Readonly<Record<string, string>>,
-    method: string,
-    section: Path = ['introspection'],
-  ): void {
+  #headers(headers: Readonly<Record<string, string>>, method: string, section: Path): void {
     const seen = new Set<string>();
     for (const [name, value] of Object.entries(headers)) {
       const lower = name.toLowerCase();
@@ -683,53 +666,58 @@ class Loader {
   }
 
   #servers(raw: readonly object[], main: string): AuthorizationServer[] {
-    const origins = new Set(URL.canParse(main) ? [new URL(main).origin] : []);
+    const urls = new Set(URL.canParse(main) ? [new URL(main).href] : []);
     return raw.map((each, index) => {
       const section: Path = ['introspection', 'servers', index];
-      const { url, headers, tls, clientAuth } = complete(serverSchema, each) as RawServer;
-      this.#endpoint([...section, 'url'], url);
-      const origin = URL.canParse(url) ? new URL(url).origin : undefined;
-      if (origin !== undefined && origins.has(origin)) {
-        this.#error([...section, 'url'], `${section.join('.')}.url has the origin of another server`);
+      const server = this.#server(section, complete(serverSchema, each) as RawServer);
+      const url = URL.canParse(server.url) ? new URL(server.url).href : undefined;
+      if (url !== undefined && urls.has(url)) {
+        const key = server.discovered ? 'issuer' : 'url';
+        this.#error([...section, key], `${section.join('.')}.${key} is that of another server`);
       }
-      if (origin !== undefined) origins.add(origin);
-      this.#headers(headers, clientAuth.method, section);
-      return {
-        url,
-        headers,
-        tls: this.#clientTls([...section, 'tls'], tls),
-        clientAuth: this.#clientAuth([...section, 'clientAuth'], clientAuth, tls),
-      };
+      if (url !== undefined) urls.add(url);
+      return server;
     });
   }
 
-  /** Where the authorization server is found. */
-  #server({ url, issuer }: RawIntrospection): { readonly url: string; readonly discovered: boolean } {
-    if (url !== undefined) this.#endpoint(['introspection', 'url'], url);
+  #server(section: Path, raw: RawServer): AuthorizationServer {
+    const { url, issuer, headers, tls, clientAuth } = raw;
+    const name = section.join('.');
+    if (url !== undefined) this.#endpoint([...section, 'url'], url);
     if (issuer !== undefined) {
-      this.#endpoint(['introspection', 'issuer'], issuer);
-      if (issuer.includes('?'))
-        this.#error(['introspection', 'issuer'], 'introspection.issuer must have no query');
+      this.#endpoint([...section, 'issuer'], issuer);
+      if (issuer.includes('?')) this.#error([...section, 'issuer'], `${name}.issuer must have no query`);
     }
     if (url === undefined && issuer === undefined) {
-      this.#error(['introspection'], 'introspection must have the field "url" or "issuer"', 'missing-field');
+      this.#error(section, `${name} must have the field "url" or "issuer"`, 'missing-field');
     }
-    return { url: url ?? issuer ?? '', discovered: url === undefined };
+    this.#headers(headers, clientAuth.method, section);
+    const signed = this.#signed([...section, 'signed'], raw);
+    return {
+      url: url ?? issuer ?? '',
+      ...(issuer === undefined ? {} : { issuer }),
+      discovered: url === undefined,
+      ...(signed === undefined ? {} : { signed }),
+      headers,
+      tls: this.#clientTls([...section, 'tls'], tls),
+      clientAuth: this.#clientAuth([...section, 'clientAuth'], withAudience(raw), tls),
+    };
   }
 
-  #signed({ signed, issuer, clientAuth }: RawIntrospection): SignedAnswers | undefined {
-    const section: Path = ['introspection', 'signed'];
+  #signed(section: Path, { signed, issuer, clientAuth }: RawServer): SignedAnswers | undefined {
+    const name = section.join('.');
     const { required, algorithms, jwksUrl, audience = clientAuth.clientId } = signed;
     if (!required) return undefined;
     if (issuer === undefined) {
-      this.#error(section, 'introspection.signed.required needs introspection.issuer', 'missing-field');
+      const server = section.slice(0, -1).join('.');
+      this.#error(section, `${name}.required needs ${server}.issuer`, 'missing-field');
     }
     if (audience === undefined) {
-      this.#error(section, 'introspection.signed must have the field "audience"', 'missing-field');
+      this.#error(section, `${name} must have the field "audience"`, 'missing-field');
     }
-    algorithms.forEach((name, index) => {
-      if (/^(?:[RPE]S(?:256|384|512)|EdDSA|Ed25519)$/.test(name)) return;
-      const message = `introspection.signed.algorithms.${index} must be one of a public key, such as RS256 or ES256`;
+    algorithms.forEach((algorithm, index) => {
+      if (/^(?:[RPE]S(?:256|384|512)|EdDSA|Ed25519)$/.test(algorithm)) return;
+      const message = `${name}.algorithms.${index} must be one of a public key, such as RS256 or ES256`;
       this.#error([...section, 'algorithms', index], message);
     });
     if (jwksUrl !== undefined) this.#endpoint([...section, 'jwksUrl'], jwksUrl);
@@ -883,7 +871,7 @@ const ANSWER_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** An assertion is for the server itself, where the settings say who that is. */
-function withAudience({ issuer, clientAuth }: RawIntrospection): RawClientAuth {
+function withAudience({ issuer, clientAuth }: RawServer): RawClientAuth {
   const fits = issuer !== undefined && clientAuth.method.endsWith('_jwt');
   return fits ? { audience: issuer, ...clientAuth } : clientAuth;
 }

@@ -61,7 +61,8 @@ export const oauth2Introspection: Handler = {
       introspection_url: {
         type: 'string',
         pattern: '^https?://[^\\s#@]+$',
-        description: 'Another introspection endpoint than introspection.url.',
+        description:
+          'Another introspection endpoint than introspection.url, or the issuer of one of introspection.servers.',
       },
       introspection_request_headers: {
         type: 'object',
@@ -176,8 +177,8 @@ function endpointOf(
   servers: readonly Endpoint[] = [],
 ): Endpoint {
   if (url === undefined && headers === undefined && grant === undefined) return main;
-  const target = url ?? main.url;
-  if (!URL.canParse(target)) throw new ConfigError(['introspection_url'], 'this is no URL');
+  const named = url ?? main.url;
+  if (!URL.canParse(named)) throw new ConfigError(['introspection_url'], 'this is no URL');
   for (const name of Object.keys(headers ?? {})) {
     if (OWN_FIELDS.has(name.toLowerCase())) {
       throw new ConfigError(['introspection_request_headers', name], `${name} is set by the gateway itself`);
@@ -189,20 +190,41 @@ function endpointOf(
       );
     }
   }
-  const { origin } = new URL(target);
-  const known = [main, ...servers].find((each) => new URL(each.url).origin === origin);
+  const { known, exact } = serverOf(named, [main, ...servers]);
   const auth = known?.auth ?? ({ method: 'none' } as const);
   const fixed = known?.headers ?? {};
   // The gateway's own Authorization field would stand in for the token's.
   const { authorization: _, ...others } = overlay(fixed);
   return {
-    url: target,
+    // Of an issuer each character counts.
+    url: exact ? known.url : named,
     headers: overlay(grant === undefined ? fixed : others, headers ?? {}),
     auth: grant === undefined ? auth : { method: 'pre_authorization', grant },
     ...(known?.server === undefined ? {} : { server: known.server }),
     ...(known?.signed === undefined ? {} : { signed: known.signed }),
-    ...(url === undefined && main.discovered === true ? { discovered: true } : {}),
+    ...(exact && known.discovered === true ? { discovered: true } : {}),
   };
+}
+
+type Found =
+  | { readonly exact: true; readonly known: Endpoint }
+  | { readonly exact: false; readonly known: Endpoint | undefined };
+
+/**
+ * The server of the settings that a URL means: the one with that very URL, or else the one of its origin.
+ *
+ * @throws ConfigError where several servers are of that origin
+ */
+function serverOf(url: string, servers: readonly Endpoint[]): Found {
+  const { href, origin } = new URL(url);
+  const exact = servers.find((each) => new URL(each.url).href === href);
+  if (exact !== undefined) return { exact: true, known: exact };
+  const [known, ...more] = servers.filter((each) => new URL(each.url).origin === origin);
+  if (more.length > 0) {
+    const problem = 'several servers of the settings have this origin: name the url or issuer of one';
+    throw new ConfigError(['introspection_url'], problem);
+  }
+  return { exact: false, known };
 }
 
 /** Methods that change nothing (RFC 9110 §9.2.1), of those that a rule can have. */

@@ -103,7 +103,7 @@ export interface HandlerDefaults {
   readonly scopeStrategy: ScopeStrategyName;
   /** The endpoint for rules that name no `introspection_url`. */
   readonly endpoint: Endpoint;
-  /** Endpoints of further servers, whose credentials a rule's `introspection_url` gets if it is of their origin. */
+  /** Endpoints of further servers, which a rule's `introspection_url` means by their URL or origin. */
   readonly servers?: readonly Endpoint[];
   /** Clock skew tolerated on `exp`, `nbf` and `iat`, in seconds. */
   readonly leeway: number;

@@ -27,16 +27,30 @@ export interface CallLimits {
   readonly requireContentType: boolean;
 }
 
+/** How one authorization server is reached. */
+export interface ServerAccess {
+  /** What the gateway trusts and shows at its introspection endpoint. */
+  readonly tls: () => ServerTls;
+  /** Asks it for the gateway's own token, and for metadata; trusts the same, and shows nothing. */
+  readonly send: SendCall;
+  /** Verifies its signed answers. */
+  readonly verify: Remote['verify'];
+}
+
 /** What the calls need besides their limits. */
 export interface CallSurroundings {
   readonly clock: Clock;
-  /** TLS towards the servers of the settings, by their URL there. */
-  readonly tls: ReadonlyMap<string, () => ServerTls>;
-  /** TLS towards the servers that only rules name. */
-  readonly otherTls: () => ServerTls;
-  /** Asks for the gateway's own token, and for metadata. */
-  readonly send: SendCall;
-  /** Verifies signed answers. */
+  /** The servers of the settings, by their URL there. */
+  readonly servers: ReadonlyMap<string, ServerAccess>;
+  /** The servers that only rules name. */
+  readonly others: ServerAccess;
+}
+
+/** What the gateway holds of one authorization server. */
+interface Line {
+  readonly agent: Agent;
+  readonly grants: Grants;
+  readonly metadata: MetadataStore;
   readonly verify: Remote['verify'];
 }
 
@@ -61,29 +75,27 @@ export class CallFailed extends Error {
 export class IntrospectionClient {
   readonly #limits: CallLimits;
   readonly #clock: Clock;
-  readonly #agents: ReadonlyMap<string, Agent>;
-  readonly #otherAgent: Agent;
-  readonly #grants: Grants;
-  readonly #metadata: MetadataStore;
-  readonly #verify: Remote['verify'];
+  readonly #lines: ReadonlyMap<string, Line>;
+  readonly #otherLine: Line;
 
-  constructor(limits: CallLimits, { clock, tls, otherTls, send, verify }: CallSurroundings) {
+  constructor(limits: CallLimits, { clock, servers, others }: CallSurroundings) {
     this.#limits = limits;
     this.#clock = clock;
-    this.#grants = new Grants(send, clock);
-    this.#metadata = new MetadataStore(send, clock);
-    this.#verify = verify;
-    const agent = (of: () => ServerTls) =>
-      new Agent({
-        connect: serverConnector(of, limits.connectTimeout),
+    const line = ({ tls, send, verify }: ServerAccess): Line => ({
+      agent: new Agent({
+        connect: serverConnector(tls, limits.connectTimeout),
         connections: limits.concurrency,
         pipelining: 1,
         maxResponseSize: limits.maxResponseBytes,
         maxHeaderSize: 16_384,
         keepAliveTimeout: 10_000,
-      });
-    this.#agents = new Map([...tls].map(([server, of]) => [server, agent(of)]));
-    this.#otherAgent = agent(otherTls);
+      }),
+      grants: new Grants(send, clock),
+      metadata: new MetadataStore(send, clock),
+      verify,
+    });
+    this.#lines = new Map([...servers].map(([server, access]) => [server, line(access)]));
+    this.#otherLine = line(others);
   }
 
   /**
@@ -112,42 +124,28 @@ export class IntrospectionClient {
 
   /** Closes idle connections and ends running calls. */
   async close(): Promise<void> {
-    await Promise.all([...this.#agents.values(), this.#otherAgent].map((agent) => agent.destroy()));
+    await Promise.all([...this.#lines.values(), this.#otherLine].map(({ agent }) => agent.destroy()));
   }
 
   async #once(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
-    const url = endpoint.discovered === true ? await this.#discover(endpoint) : endpoint.url;
-    const identity = await this.#identify(endpoint, signal);
-    const response = await this.#send(endpoint, url, token, identity, signal);
+    const { server } = endpoint;
+    const line = (server !== undefined && this.#lines.get(server)) || this.#otherLine;
+    const url = endpoint.discovered === true ? await discover(line, endpoint) : endpoint.url;
+    const identity = await this.#identify(line, endpoint, signal);
+    const response = await this.#send(line, endpoint, url, token, identity, signal);
     if (response.statusCode !== 401 || identity.refused === undefined) {
-      return await this.#read(endpoint, response);
+      return await this.#read(line, endpoint, response);
     }
     // The server ended a token before its time; with the next one its answer is final.
     response.body.on('error', () => {}).destroy();
     identity.refused();
-    const next = await this.#identify(endpoint, signal);
-    return await this.#read(endpoint, await this.#send(endpoint, url, token, next, signal));
+    const next = await this.#identify(line, endpoint, signal);
+    return await this.#read(line, endpoint, await this.#send(line, endpoint, url, token, next, signal));
   }
 
-  /** Where the server says that its endpoint is. */
-  async #discover({ url: issuer, auth }: Endpoint): Promise<string> {
-    return auth.method === 'tls'
-      ? await this.#address(issuer, 'introspectionUrlWithCertificate', 'introspectionUrl')
-      : await this.#address(issuer, 'introspectionUrl');
-  }
-
-  async #address(issuer: string, ...names: readonly (keyof ServerMetadata)[]): Promise<string> {
+  async #identify({ grants }: Line, { auth }: Endpoint, signal: AbortSignal): Promise<Proof> {
     try {
-      return await this.#metadata.address(issuer, ...names);
-    } catch (error) {
-      if (error instanceof NoMetadata) throw new CallFailed(error.message, { retryAfter: error.retryAfter });
-      throw error;
-    }
-  }
-
-  async #identify({ auth }: Endpoint, signal: AbortSignal): Promise<Proof> {
-    try {
-      return await proof(auth, { grants: this.#grants, now: this.#clock.wall, signal });
+      return await proof(auth, { grants, now: this.#clock.wall, signal });
     } catch (error) {
       if (error instanceof NoGrant) throw new CallFailed(error.message, { retryAfter: error.retryAfter });
       if (signal.aborted) throw error;
@@ -157,7 +155,8 @@ export class IntrospectionClient {
   }
 
   async #send(
-    { headers, server, signed }: Endpoint,
+    { agent }: Line,
+    { headers, signed }: Endpoint,
     address: string,
     token: string,
     { authorization, form }: Proof,
@@ -165,7 +164,7 @@ export class IntrospectionClient {
   ): Promise<Dispatcher.ResponseData> {
     const url = new URL(address);
     const accept = signed === undefined ? {} : { accept: SIGNED_TYPE };
-    return await ((server !== undefined && this.#agents.get(server)) || this.#otherAgent).request({
+    return await agent.request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: 'POST',
@@ -177,7 +176,11 @@ export class IntrospectionClient {
     });
   }
 
-  async #read({ signed }: Endpoint, { statusCode, headers, body }: Dispatcher.ResponseData): Promise<Answer> {
+  async #read(
+    line: Line,
+    { signed }: Endpoint,
+    { statusCode, headers, body }: Dispatcher.ResponseData,
+  ): Promise<Answer> {
     const give = (error: CallFailed): never => {
       body.on('error', () => {}).destroy();
       throw error;
@@ -203,15 +206,35 @@ export class IntrospectionClient {
     }
     const text = decodeStrictly(await body.bytes());
     try {
-      return signed === undefined ? readAnswer(text) : await this.#readSigned(text, signed);
+      return signed === undefined ? readAnswer(text) : await this.#readSigned(line, text, signed);
     } catch (error) {
       throw error instanceof UnusableAnswer ? unusable(error.message) : error;
     }
   }
 
-  async #readSigned(text: string, signed: SignedAnswers): Promise<Answer> {
-    const jwksUrl = signed.jwksUrl ?? (await this.#address(signed.issuer, 'jwksUrl'));
-    return await readSigned(text, signed, jwksUrl, this.#verify, this.#clock.wall());
+  async #readSigned(line: Line, text: string, signed: SignedAnswers): Promise<Answer> {
+    const jwksUrl = signed.jwksUrl ?? (await address(line, signed.issuer, 'jwksUrl'));
+    return await readSigned(text, signed, jwksUrl, line.verify, this.#clock.wall());
+  }
+}
+
+/** Where the server says that its endpoint is. */
+async function discover(line: Line, { url: issuer, auth }: Endpoint): Promise<string> {
+  return auth.method === 'tls'
+    ? await address(line, issuer, 'introspectionUrlWithCertificate', 'introspectionUrl')
+    : await address(line, issuer, 'introspectionUrl');
+}
+
+async function address(
+  { metadata }: Line,
+  issuer: string,
+  ...names: readonly (keyof ServerMetadata)[]
+): Promise<string> {
+  try {
+    return await metadata.address(issuer, ...names);
+  } catch (error) {
+    if (error instanceof NoMetadata) throw new CallFailed(error.message, { retryAfter: error.retryAfter });
+    throw error;
   }
 }
 

@@ -136,7 +136,7 @@ function readMetadata(body: string, issuer: string): ServerMetadata {
   const fields = document as Readonly<Record<string, unknown>>;
   // RFC 8414 §3.3: whoever may answer for another issuer could say where tokens are sent.
   if (fields.issuer !== issuer)
-    throw new NoMetadata('the metadata is of another issuer than introspection.issuer');
+    throw new NoMetadata('the metadata is of another issuer than that of the settings');
   const aliases = (fields.mtls_endpoint_aliases ?? {}) as Readonly<Record<string, unknown>>;
   const introspectionUrl = urlOf(fields.introspection_endpoint, issuer);
   const introspectionUrlWithCertificate = urlOf(aliases.introspection_endpoint, issuer);

@@ -1,6 +1,7 @@
-import { Agent, buildConnector } from 'undici';
+import { Agent } from 'undici';
 import { causeOf } from '../crash.js';
 import { retryAfterSeconds } from '../retry.js';
+import { type ServerTls, serverConnector } from '../tls/connector.js';
 import type { Call, Reply } from './remote.js';
 
 /** Limits of one call; times in milliseconds, sizes in bytes. */
@@ -9,8 +10,8 @@ export interface ClientLimits {
   readonly timeout: number;
   readonly connectTimeout: number;
   readonly maxResponseBytes: number;
-  /** PEM certificates to trust instead of Node's own. */
-  readonly ca?: string;
+  /** Read before each connection. */
+  readonly tls: () => ServerTls;
 }
 
 /** Connections to one server; further calls wait within their deadline. */
@@ -26,11 +27,7 @@ export class RemoteClient {
   constructor(limits: ClientLimits) {
     this.#limits = limits;
     this.#agent = new Agent({
-      connect: buildConnector({
-        timeout: limits.connectTimeout,
-        rejectUnauthorized: true,
-        ...(limits.ca === undefined ? {} : { ca: limits.ca }),
-      }),
+      connect: serverConnector(limits.tls, limits.connectTimeout),
       connections: CONNECTIONS,
       pipelining: 1,
       maxResponseSize: limits.maxResponseBytes,

@@ -291,7 +291,22 @@ t.test('client authentication that is incomplete or at odds with itself is refus
       'invalid-value',
     ],
     ['{ method: none, scope: [read] }', 'invalid-value'],
-    ['{ method: none }\n  servers: [ { url: "http://hydra:4445/other" } ]', 'invalid-value'],
+    [
+      '{ method: none }\n  servers: [ { url: "http://hydra:4445/admin/oauth2/introspect" } ]',
+      'invalid-value',
+    ],
+    ['{ method: none }\n  servers: [ { issuer: "https://b" }, { issuer: "https://b/" } ]', 'invalid-value'],
+    ['{ method: none }\n  servers: [ { issuer: "https://b?tenant=a" } ]', 'invalid-value'],
+    ['{ method: none }\n  servers: [ { issuer: "b" } ]', 'invalid-value'],
+    [
+      '{ method: none }\n  servers: [ { url: "http://b", signed: { required: true, audience: g } } ]',
+      'missing-field',
+    ],
+    ['{ method: none }\n  servers: [ { issuer: "https://b", signed: { required: true } } ]', 'missing-field'],
+    [
+      '{ method: none }\n  servers: [ { issuer: "https://b", clientAuth: { method: private_key_jwt, clientId: g } } ]',
+      'missing-field',
+    ],
     [
       '{ method: none }\n  servers: [ { url: "http://b", clientAuth: { method: tls, clientId: g } } ]',
       'missing-field',

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
 import { oauth2Introspection } from '../../src/handlers/oauth2-introspection.js';
 import { ConfigError, type HandlerDefaults } from '../../src/handlers/strategy.js';
+import type { Endpoint } from '../../src/introspection/answer.js';
 import { ask } from '../ask.js';
 import { apiRule, startTestGateway, type TestGateway } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
@@ -123,6 +124,36 @@ t.test('each server of the settings gets its own credentials and fields', async 
   const basic = Buffer.from('second:for-the-second').toString('base64');
   t.match(headers(second), { authorization: `Basic ${basic}`, 'x-server': 'second' });
   t.match(headers(third), { authorization: undefined, 'x-server': undefined });
+});
+
+t.test('servers of one origin are told apart by their URLs, and another URL there is nobody’s', async (t) => {
+  const both = await startIntrospection({ t: {} });
+  t.teardown(() => both.close());
+  const [first, second] = [`${both.url}/first`, `${both.url}/second`];
+  const servers = [first, second].map((url) => ({
+    url,
+    clientAuth: { method: 'bearer', token: url.at(-1) },
+  }));
+  const gate = await start(t, [{ introspection_url: first }, { introspection_url: second }], {}, { servers });
+  for (const [path, url, letter] of [
+    ['/0', first, 't'],
+    ['/1', second, 'd'],
+  ] as const) {
+    t.same(await statuses(gate, path, ['t']), [200]);
+    const message = both.requests.at(-1)?.message;
+    t.equal(message?.url, new URL(url).pathname);
+    t.equal(message?.headers.authorization, `Bearer ${letter}`);
+  }
+  const known = servers.map(
+    ({ url }): Endpoint => ({ url, headers: {}, auth: { method: 'none' }, server: url }),
+  );
+  for (const url of [both.url, `${first}/`, `${first}?x`]) {
+    t.throws(
+      () => oauth2Introspection.compile({ introspection_url: url }, { ...defaults, servers: known }),
+      { path: ['introspection_url'], message: /several servers/ },
+      url,
+    );
+  }
 });
 
 t.test('another path on the same origin gets the credentials', async (t) => {
