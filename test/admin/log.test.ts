@@ -1,7 +1,8 @@
 import { openSync } from 'node:fs';
 import t from 'tap';
 import { openSink } from '../../src/log.js';
-import { pipe, until } from './pipe.js';
+import { until } from '../until.js';
+import { pipe } from './pipe.js';
 
 const LINE = `${JSON.stringify({ msg: 'x'.repeat(1000) })}\n`;
 

@@ -10,6 +10,7 @@ import { ask } from '../ask.js';
 import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
 import { available } from '../require.js';
 import { root } from '../root.js';
+import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
 import { readExposition } from './exposition.js';
 
@@ -24,13 +25,6 @@ async function scrape(gate: TestGateway) {
       .filter((sample) => Object.entries(labels).every(([label, wanted]) => sample.labels[label] === wanted))
       .reduce((total, sample) => total + sample.value, 0);
   return { text, samples, types, value, contentType: answer.headers['content-type'] };
-}
-
-/** Asks again until something is so. */
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 20_000; !(await holds()); await new Promise(setImmediate)) {
-    if (Date.now() > end) throw new Error(`it did not come to this: ${holds}`);
-  }
 }
 
 /** Every kind of request there is. */

@@ -9,9 +9,10 @@ import { VECTOR_RULES, VECTOR_TOKENS } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
 import { root } from '../root.js';
 import { freePort } from '../stack/port.js';
+import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 import { readExposition } from './exposition.js';
-import { pipe, until } from './pipe.js';
+import { pipe } from './pipe.js';
 
 /** Serves in a process of its own whose standard output is what the test says. */
 async function serve(t: Test, stdout: number | 'pipe') {

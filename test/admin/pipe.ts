@@ -34,10 +34,3 @@ export function pipe(t: Scope): { writer: number; read(): string; closeReader():
     },
   };
 }
-
-/** Asks again until something is so. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 30_000; !(await holds()); await new Promise((next) => setTimeout(next, 20))) {
-    if (Date.now() > end) throw new Error(`it did not come to this: ${holds}`);
-  }
-}

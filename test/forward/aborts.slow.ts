@@ -3,9 +3,10 @@ import t from 'tap';
 import { ask } from '../ask.js';
 import { startChild } from '../child.js';
 import { startIntrospection } from '../introspection.js';
+import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 import { dawdler, leave } from './aborts.js';
-import { FORWARD_RULES, until } from './raw.js';
+import { FORWARD_RULES } from './raw.js';
 
 const ABORTS = 10_000;
 

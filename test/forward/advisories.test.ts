@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import t from 'tap';
 import { apiRule, startTestGateway, type TestGatewayOptions } from '../gateway.js';
 import { root } from '../root.js';
+import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 import { sendRaw } from '../wire.js';
-import { FORWARD_RULES, request, startRawUpstream, until } from './raw.js';
+import { FORWARD_RULES, request, startRawUpstream } from './raw.js';
 
 // One test for each advisory about the libraries on the request's path: what it describes does not happen here, and would
 // not even with the version it was found in, wherever the gateway does not leave it to the library.

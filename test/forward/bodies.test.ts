@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import t from 'tap';
 import { startTestGateway, type TestGatewayOptions } from '../gateway.js';
+import { until } from '../until.js';
 import { open, parseAnswers, sendRaw } from '../wire.js';
-import { converse, FORWARD_RULES, request, startRawUpstream, until } from './raw.js';
+import { converse, FORWARD_RULES, request, startRawUpstream } from './raw.js';
 
 // Each has a gateway of its own and waits most of its time.
 t.jobs = 4;

@@ -4,8 +4,9 @@ import t, { type Test } from 'tap';
 import { prove, statements } from '../conformance/statements.js';
 import { startTestGateway, type TestGateway } from '../gateway.js';
 import { root } from '../root.js';
+import { until } from '../until.js';
 import { sendRaw, type WireResult } from '../wire.js';
-import { converse, FORWARD_RULES, request, startRawUpstream, until } from './raw.js';
+import { converse, FORWARD_RULES, request, startRawUpstream } from './raw.js';
 
 const start = (t: Test, settings: object = {}): Promise<TestGateway> =>
   startTestGateway(t, { rules: FORWARD_RULES, settings: settings as Record<string, unknown> });

@@ -1,8 +1,9 @@
 import { createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { type Scope, startTestGateway, type TestGateway } from '../gateway.js';
+import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
-import { converse, FORWARD_RULES, type RawUpstream, request, startRawUpstream, until } from './raw.js';
+import { converse, FORWARD_RULES, type RawUpstream, request, startRawUpstream } from './raw.js';
 
 // Each has a gateway of its own and waits most of its time.
 t.jobs = 4;

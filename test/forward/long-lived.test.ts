@@ -3,9 +3,10 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import t from 'tap';
 import { type Scope, startTestGateway, type TestGateway } from '../gateway.js';
+import { until } from '../until.js';
 import { open, sendRaw } from '../wire.js';
 import { dawdler, leave } from './aborts.js';
-import { FORWARD_RULES, request, startRawUpstream, until } from './raw.js';
+import { FORWARD_RULES, request, startRawUpstream } from './raw.js';
 
 /** A gateway before an upstream whose answers the test writes as it goes. */
 async function streaming(

@@ -8,9 +8,10 @@ import t from 'tap';
 import WebSocket, { WebSocketServer } from 'ws';
 import { apiRule, type Scope, startTestGateway, type TestGatewayOptions } from '../gateway.js';
 import { type Certificate, makeCertificate } from '../stack/certificate.js';
+import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 import { open, sendRaw } from '../wire.js';
-import { FORWARD_RULES, type RawUpstream, request, startRawUpstream, until } from './raw.js';
+import { FORWARD_RULES, type RawUpstream, request, startRawUpstream } from './raw.js';
 
 // What the libraries beneath do by default and a security gateway must not do: each default has its number and its test.
 

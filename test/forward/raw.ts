@@ -92,8 +92,3 @@ export function converse(port: number, bytes: string | Buffer): Promise<Conversa
 export function request(start: string, fields: readonly string[] = [], body = ''): string {
   return [`${start} HTTP/1.1`, 'Host: gate.example', ...fields, '', body].join('\r\n');
 }
-
-/** Resolves as soon as a condition holds, for what no event tells. The test's own timeout ends a vain wait. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
-}

@@ -5,8 +5,9 @@ import t from 'tap';
 import WebSocket, { type ServerOptions, WebSocketServer } from 'ws';
 import { fakeClock } from '../clock.js';
 import { type Scope, startTestGateway, type TestGateway, type TestGatewayOptions } from '../gateway.js';
+import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
-import { FORWARD_RULES, request, until } from './raw.js';
+import { FORWARD_RULES, request } from './raw.js';
 
 // Each has a gateway of its own and waits most of its time.
 t.jobs = 4;

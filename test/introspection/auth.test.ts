@@ -12,6 +12,7 @@ import { apiRule, startTestGateway } from '../gateway.js';
 import { type IntrospectionEndpoint, startIntrospection } from '../introspection.js';
 import { start as startAuthorizationServer } from '../stack/authorization-server.js';
 import { makeCertificate } from '../stack/certificate.js';
+import { until } from '../until.js';
 import { startProvider } from './provider.js';
 
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -217,16 +218,6 @@ t.test('mutual TLS: the certificate proves the client, and is read anew when it 
   t.equal(shown.at(-1), undefined, 'a server that only a rule names is shown no certificate');
 });
 
-/** Waits for what the gateway does in its own time. */
-async function until<T>(attempt: () => Promise<T | undefined>): Promise<T> {
-  for (let i = 0; i < 200; i++) {
-    const result = await attempt();
-    if (result !== undefined) return result;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  throw new Error('it never came to that');
-}
-
 /** A token endpoint and an introspection endpoint that takes what the other one gave last. */
 async function startGrants(t: Test, lifetime: number | undefined = 600) {
   const endpoint = await startIntrospection({
@@ -293,7 +284,7 @@ t.test('pre_authorization: one token for all calls, renewed before it ends', asy
     200,
     'the old one serves while the next is fetched',
   );
-  await until(async () => (grants.given.length === 2 ? true : undefined));
+  await until(async () => grants.given.length === 2);
   t.equal((await ask(gate, '/x', { token: 'g' })).status, 200);
   t.equal(grants.endpoint.requests.at(-1)?.message.headers.authorization, 'Bearer gateway-token-1');
   t.notMatch(JSON.stringify(gate.log), /gateway-token|a-client-secret/);

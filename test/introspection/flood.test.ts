@@ -1,6 +1,7 @@
 import t from 'tap';
 import { ask } from '../ask.js';
-import { crowdWithOneToken, floodWithBadTokens, start, until, watchArrivals } from './flood.js';
+import { until } from '../until.js';
+import { crowdWithOneToken, floodWithBadTokens, start, watchArrivals } from './flood.js';
 
 t.test('23: hundreds of distinct bad tokens: calls bounded, good tokens still served', (t) =>
   floodWithBadTokens(t, 500),

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Test } from 'tap';
 import { ask } from '../ask.js';
 import { startTestGateway, type TestGateway } from '../gateway.js';
+import { until } from '../until.js';
 
 /** A gateway with these settings of `introspection`. */
 export const start = (t: Test, introspection: object): Promise<TestGateway> =>
@@ -89,13 +90,4 @@ export function watchArrivals(t: Test, gate: TestGateway): () => number {
   subscribe('http.server.request.start', onRequest);
   t.teardown(() => unsubscribe('http.server.request.start', onRequest));
   return () => sockets.size;
-}
-
-/** Resolves as soon as a condition holds. @throws where it does not within 20 seconds */
-export async function until(condition: () => boolean): Promise<void> {
-  const late = performance.now() + 20_000;
-  while (!condition()) {
-    if (performance.now() > late) throw new Error('it never came to that');
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }

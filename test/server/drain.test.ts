@@ -4,6 +4,7 @@ import { ask } from '../ask.js';
 import { type Child, startChild } from '../child.js';
 import { VECTOR_RULES, VECTOR_TOKENS } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
+import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 import { open, parseAnswers } from '../wire.js';
 
@@ -39,14 +40,6 @@ async function start(t: Test, settings: object = {}) {
     for (const response of held.splice(0)) answer(response);
   };
   return { upstream, endpoint, child, release, held };
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const late = performance.now() + 20_000;
-  while (!(await condition())) {
-    if (performance.now() > late) throw new Error('it never came to that');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 const ready = async ({ adminUrl }: Child): Promise<number> =>

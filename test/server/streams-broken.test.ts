@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { block, END_HEADERS, END_STREAM, FRAME, openFrames, wasRefused } from '../frames.js';
 import { answerOf, ask, fields, startTlsGateway } from '../streams.js';
+import { until } from '../until.js';
 
 type List = readonly (readonly [string, string])[];
 const GET: List = [
@@ -321,12 +322,3 @@ t.test('what outlasts the drain is cut', async (t) => {
   t.equal(await gateway.gateway.close(), false);
   t.equal((await flight).ended, false);
 });
-
-/** Waits for something that other connections bring about. */
-async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 5_000;
-  while (!holds()) {
-    if (performance.now() > end) throw new Error('it did not come in five seconds');
-    await new Promise(setImmediate);
-  }
-}
