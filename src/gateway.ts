@@ -23,7 +23,6 @@ import { IntrospectionClient } from './introspection/client.js';
 import { FloodLimiter } from './introspection/flood.js';
 import type { Forgotten } from './introspection/forgotten.js';
 import { createIntrospector, type FloodGuard } from './introspection/introspector.js';
-import { openRedis } from './introspection/redis.js';
 import { Seal } from './introspection/seal.js';
 import { channelOf, SharedCache } from './introspection/shared.js';
 import { openSink } from './log.js';
@@ -39,6 +38,7 @@ import { createReloader, type ReloadOptions, type ReloadState } from './rules/re
 import { watchFiles } from './rules/watch.js';
 import { createGateway } from './server.js';
 import { createShedLog } from './shed.js';
+import { openStore } from './store/open.js';
 import { Credentials } from './tls/credentials.js';
 import { UnusableIdentity } from './tls/identity.js';
 import { startTracing } from './tracing/start.js';
@@ -127,6 +127,11 @@ export async function startGateway(
     revoked: (which) => {
       introspector.forget(which);
       shared?.delete(introspector.keysOf(which));
+    },
+    // What was revoked while nobody listened is not known: the answers that were not are in the store.
+    listening() {
+      introspector.forget('all');
+      log.debug('listening for purges of other gateways');
     },
     failed: (cause) => {
       metrics.sharedCacheFailed();
@@ -460,25 +465,36 @@ function proofOptions({ dpop, certificateField: field }: ProofSettings): ProofOp
 async function openShared(
   { introspection: { cache, connectTimeout } }: Settings,
   clock: Clock,
-  { revoked, failed }: { revoked: (which: Forgotten) => void; failed: (cause: string) => void },
+  {
+    revoked,
+    listening,
+    failed,
+  }: {
+    readonly revoked: (which: Forgotten) => void;
+    readonly listening: () => void;
+    readonly failed: (cause: string) => void;
+  },
 ): Promise<SharedCache | undefined> {
   const { shared: settings } = cache;
   if (settings === undefined) return undefined;
-  const { url, username, password, ca, keys, prefix } = settings;
-  const store = await openRedis(
+  const { place, username, password, ca, keys, prefix } = settings;
+  const store = await openStore(
     {
-      url,
+      place,
       connectTimeout,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password: () => password.reveal() }),
       ...(ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') }),
     },
     channelOf(prefix),
-    (message) => {
-      const revocation = shared.readRevocation(message);
-      if (revocation !== undefined) revoked(revocation);
+    {
+      message(text) {
+        const revocation = shared.readRevocation(text);
+        if (revocation !== undefined) revoked(revocation);
+      },
+      listening,
+      failed,
     },
-    failed,
   );
   const shared = new SharedCache(store, new Seal(keys), settings, clock, failed);
   return shared;

@@ -293,7 +293,31 @@ export const settingsSchema: SettingSchema = {
             'A second tier that several gateways share. Absent: none.',
             {
               url: text(
-                'Address of the store, Redis or Valkey: redis://host:port/database, or rediss:// for TLS.',
+                'Address of the store, one server of Redis or Valkey: redis://host:port/database, or rediss:// for TLS. This, cluster or sentinel is required.',
+              ),
+              cluster: section(
+                'The store is a cluster.',
+                {
+                  nodes: list(
+                    'Addresses of some nodes, by which the others are found: redis://host:port, or rediss:// for TLS to all of them.',
+                  ),
+                },
+                ['nodes'],
+              ),
+              sentinel: section(
+                'The store is a master that sentinels name, and another one when they say so.',
+                {
+                  nodes: list(
+                    'Addresses of the sentinels: redis://host:26379, or rediss:// for TLS to them and to the store.',
+                  ),
+                  master: text('What the sentinels call the master.'),
+                  database: integer('Number of the database.', 0),
+                  username: text('The user at the sentinels.'),
+                  passwordFile: text(
+                    'File of the password at the sentinels; they get none of the credentials of the store.',
+                  ),
+                },
+                ['nodes', 'master'],
               ),
               keyFile: text(
                 'File of the key by which answers are encrypted there (AES-256-GCM): 32 bytes in base64 or hexadecimal digits. All gateways need the same. Read anew when it changes.',
@@ -308,7 +332,7 @@ export const settingsSchema: SettingSchema = {
                 '50ms',
               ),
             },
-            ['url', 'keyFile'],
+            ['keyFile'],
           ),
         }),
         signed,

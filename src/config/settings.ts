@@ -14,6 +14,7 @@ import { PROOF_ALGORITHMS } from '../proof/dpop.js';
 import { readNetwork } from '../request/peer.js';
 import { identifierProblem, metadataUrl, type ResourceSettings } from '../rules/resource.js';
 import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
+import type { StorePlace } from '../store/store.js';
 import { readIdentity, type TlsFiles, UnusableIdentity } from '../tls/identity.js';
 import { type ClientTls, readClientTls, type UpstreamsTls } from './client-tls.js';
 import { current } from './current.js';
@@ -116,7 +117,7 @@ export interface AuthorizationServer {
 
 /** The cache that several gateways share. */
 export interface SharedSettings {
-  readonly url: string;
+  readonly place: StorePlace;
   /** 32 bytes, the one that encrypts first. */
   readonly keys: readonly [() => Buffer, ...(() => Buffer)[]];
   readonly username?: string;
@@ -251,9 +252,20 @@ interface RawServer {
   };
 }
 
-interface RawShared extends Omit<SharedSettings, 'keys' | 'password'> {
+interface RawShared extends Omit<SharedSettings, 'place' | 'keys' | 'password'> {
+  readonly url?: string;
+  readonly cluster?: { readonly nodes: readonly string[] };
+  readonly sentinel?: RawSentinel;
   readonly keyFile: string;
   readonly previousKeyFile?: string;
+  readonly passwordFile?: string;
+}
+
+interface RawSentinel {
+  readonly nodes: readonly string[];
+  readonly master: string;
+  readonly database: number;
+  readonly username?: string;
   readonly passwordFile?: string;
 }
 
@@ -627,16 +639,8 @@ class Loader {
     if (!enabled) {
       this.#error(section, 'introspection.cache.shared is of no use without introspection.cache.enabled');
     }
-    const { keyFile, previousKeyFile, passwordFile, url, ...rest } = shared;
-    const parsed = URL.canParse(url) ? new URL(url) : undefined;
-    if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol)) {
-      this.#error(
-        [...section, 'url'],
-        `${section.join('.')}.url must be redis://host:port or rediss://host:port`,
-      );
-    } else if (parsed.username !== '' || parsed.password !== '') {
-      this.#error([...section, 'url'], `${section.join('.')}.url must hold no credentials; use passwordFile`);
-    }
+    const { keyFile, previousKeyFile, passwordFile, url, cluster, sentinel, ...rest } = shared;
+    this.#user(section, shared);
     const first = this.#cipherKey([...section, 'keyFile'], keyFile);
     const more =
       previousKeyFile === undefined
@@ -646,13 +650,76 @@ class Loader {
       ...cache,
       shared: {
         ...this.#files(section, rest, ['ca']),
-        url,
+        place: this.#place(section, shared),
         keys: [first, ...more],
         ...(passwordFile === undefined
           ? {}
           : { password: this.#secret(section, 'password', undefined, passwordFile) }),
       },
     };
+  }
+
+  /** Where the shared store is. */
+  #place(section: Path, { url, cluster, sentinel }: RawShared): StorePlace {
+    const name = section.join('.');
+    if ([url, cluster, sentinel].filter((each) => each !== undefined).length !== 1) {
+      this.#error(
+        section,
+        `${name} must have one of the fields "url", "cluster" and "sentinel"`,
+        'missing-field',
+      );
+    }
+    if (url !== undefined) {
+      this.#storeUrl([...section, 'url'], url, true);
+      return { kind: 'single', url };
+    }
+    if (sentinel === undefined) {
+      const nodes = cluster?.nodes ?? [];
+      this.#storeUrls([...section, 'cluster', 'nodes'], nodes);
+      return { kind: 'cluster', nodes };
+    }
+    const { nodes, master, database, username, passwordFile } = sentinel;
+    this.#storeUrls([...section, 'sentinel', 'nodes'], nodes);
+    this.#user([...section, 'sentinel'], sentinel);
+    const place = { kind: 'sentinel', nodes, master, database } as const;
+    if (passwordFile === undefined) return username === undefined ? place : { ...place, username };
+    const password = this.#secret([...section, 'sentinel'], 'password', undefined, passwordFile);
+    return {
+      ...place,
+      ...(username === undefined ? {} : { username }),
+      password: () => password.reveal(),
+    };
+  }
+
+  #user(
+    section: Path,
+    { username, passwordFile }: { readonly username?: string; readonly passwordFile?: string },
+  ): void {
+    if (username === undefined || passwordFile !== undefined) return;
+    const name = [...section, 'username'].join('.');
+    this.#error([...section, 'username'], `${name} is of no use without passwordFile`);
+  }
+
+  #storeUrls(path: Path, urls: readonly string[]): void {
+    urls.forEach((url, index) => {
+      this.#storeUrl([...path, index], url, false);
+    });
+    if (['redis:', 'rediss:'].every((scheme) => urls.some((url) => url.startsWith(scheme)))) {
+      this.#error(path, `${path.join('.')} must be all redis:// or all rediss://`);
+    }
+  }
+
+  /** @param database whether the address may name one */
+  #storeUrl(path: Path, url: string, database: boolean): void {
+    const parsed = URL.canParse(url) ? new URL(url) : undefined;
+    const name = path.join('.');
+    if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {
+      this.#error(path, `${name} must be redis://host:port or rediss://host:port`);
+    } else if (parsed.username !== '' || parsed.password !== '') {
+      this.#error(path, `${name} must hold no credentials; use passwordFile`);
+    } else if (!database && /[^/]/.test(parsed.pathname)) {
+      this.#error(path, `${name} must name no database`);
+    }
   }
 
   #cipherKey(path: Path, name: string): () => Buffer {

@@ -1,20 +1,10 @@
 import type { Clock } from '../clock.js';
+import { causeOf } from '../store/connection.js';
+import type { Store } from '../store/store.js';
 import { type ActiveAnswer, readClaims } from './answer.js';
-import { Breaker } from './breaker.js';
+import { type Admission, Breaker } from './breaker.js';
 import type { Forgotten } from './forgotten.js';
 import type { Seal } from './seal.js';
-
-/** A key-value store that several gateways share. Everything may reject, and may take for ever. */
-export interface Store {
-  get(name: string): Promise<string | null>;
-  /** @param life milliseconds */
-  set(name: string, value: string, life: number): Promise<unknown>;
-  delete(names: readonly string[]): Promise<unknown>;
-  /** Deletes all names that begin so. */
-  deleteAll(prefix: string): Promise<unknown>;
-  publish(channel: string, message: string): Promise<unknown>;
-  close(): Promise<void>;
-}
 
 /** Limits of the second tier; times in milliseconds. */
 export interface SharedLimits {
@@ -54,7 +44,8 @@ export class SharedCache {
   readonly #seal: Seal;
   readonly #limits: SharedLimits;
   readonly #clock: Clock;
-  readonly #breaker: Breaker;
+  /** One for each server of the store. */
+  readonly #breakers = new Map<string, Breaker>();
   readonly #onFailure: (cause: string) => void;
 
   /** @param onFailure told of every failure; the cause holds nothing of the store */
@@ -69,14 +60,13 @@ export class SharedCache {
     this.#seal = seal;
     this.#limits = limits;
     this.#clock = clock;
-    this.#breaker = new Breaker(BREAKER, clock);
     this.#onFailure = onFailure;
   }
 
   /** What another gateway was answered; undefined where there is nothing, or the store is in trouble. */
   async get(key: string, token: string): Promise<Found | undefined> {
     const name = this.#name(key);
-    const value = await this.#ask('get', () => this.#store.get(name), this.#limits.timeout);
+    const value = await this.#askAt(name, 'get', (signal) => this.#store.get(name, signal));
     if (value === undefined || value === null) return undefined;
     try {
       return this.#read(value, name, token);
@@ -92,13 +82,14 @@ export class SharedCache {
     const name = this.#name(key);
     const text = JSON.stringify({ until: this.#clock.wall() * 1000 + life, claims });
     const value = this.#seal.close(text, name, token);
-    void this.#ask('set', () => this.#store.set(name, value, Math.floor(life)), this.#limits.timeout);
+    void this.#askAt(name, 'set', (signal) => this.#store.set(name, value, Math.floor(life), signal));
   }
 
   /** Deletes answers here, as a message of another gateway asks for. */
   delete(keys: readonly string[]): void {
     if (keys.length === 0) return;
-    void this.#ask('delete', () => this.#store.delete(keys.map((key) => this.#name(key))), REVOKE);
+    const names = keys.map((key) => this.#name(key));
+    void this.#ask('delete', () => this.#store.delete(names), REVOKE);
   }
 
   /**
@@ -111,20 +102,16 @@ export class SharedCache {
     const names = keys.map((key) => this.#name(key));
     const channel = channelOf(this.#limits.prefix);
     const message = this.#seal.close(JSON.stringify(which), channel);
-    const done = await this.#ask(
-      'revoke',
-      async () => {
-        // Whose an answer is stands inside it: of a subject's or a client's the store cannot tell.
-        if (which === 'all' || 'claim' in which)
-          await this.#store.deleteAll(`${this.#limits.prefix}:answer:`);
-        else if (names.length > 0) await this.#store.delete(names);
-        await this.#store.publish(channel, message);
-        return true;
-      },
-      REVOKE,
-      true,
-    );
-    return done === true;
+    // Whose an answer is stands inside it: of a subject's or a client's the store cannot tell.
+    const every = which === 'all' || 'claim' in which;
+    const deleted =
+      (!every && names.length === 0) ||
+      (await this.#done('delete', () =>
+        every ? this.#store.deleteAll(`${this.#limits.prefix}:answer:`) : this.#store.delete(names),
+      ));
+    // Also where the store keeps what it should not: the gateways have answers of their own.
+    const told = await this.#done('publish', () => this.#store.publish(channel, message));
+    return deleted && told;
   }
 
   /**
@@ -158,28 +145,50 @@ export class SharedCache {
     return answer.active && life > 0 ? { answer, life } : undefined;
   }
 
-  /** @param always also while the breaker is open */
+  /** Asks about one name, unless the server that has it is in trouble. */
+  async #askAt<T>(
+    name: string,
+    what: string,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T | undefined> {
+    const place = this.#store.placeOf(name);
+    let breaker = this.#breakers.get(place);
+    if (breaker === undefined) {
+      breaker = new Breaker(BREAKER, this.#clock);
+      this.#breakers.set(place, breaker);
+    }
+    const admission = breaker.admit();
+    if (typeof admission === 'number') return undefined;
+    return this.#ask(what, work, this.#limits.timeout, admission);
+  }
+
+  async #done(what: string, work: () => Promise<unknown>): Promise<boolean> {
+    const done = await this.#ask(what, () => work().then(() => true), REVOKE);
+    return done === true;
+  }
+
   async #ask<T>(
     what: string,
-    work: () => Promise<T>,
+    work: (signal: AbortSignal) => Promise<T>,
     timeout: number,
-    always = false,
+    admission?: Admission,
   ): Promise<T | undefined> {
-    const admission = this.#breaker.admit();
-    if (typeof admission === 'number' && !always) return undefined;
-    const call = typeof admission === 'number' ? undefined : admission;
+    // What is late must not be done later either: an answer that was revoked meanwhile would be back.
+    const deadline = new AbortController();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error('it took too long')), timeout);
+      timer = setTimeout(() => {
+        deadline.abort();
+        reject(new Error('it took too long'));
+      }, timeout);
     });
     try {
-      const result = await Promise.race([work(), late]);
-      call?.succeeded();
+      const result = await Promise.race([work(deadline.signal), late]);
+      admission?.succeeded();
       return result;
     } catch (error) {
-      call?.failed();
-      const { code, message } = error as NodeJS.ErrnoException;
-      this.#onFailure(`${what}: ${code ?? message}`);
+      admission?.failed();
+      this.#onFailure(`${what}: ${causeOf(error)}`);
       return undefined;
     } finally {
       clearTimeout(timer);

@@ -11,6 +11,7 @@ import type { Finding } from '../../src/document/finding.js';
 import { handlers } from '../../src/handlers/table.js';
 import { mutators } from '../../src/mutators/table.js';
 import * as rules from '../../src/rules/schema.js';
+import { root } from '../root.js';
 import { makeCertificate } from '../stack/certificate.js';
 
 const MINIMAL = 'rules: [ ./rules ]\nintrospection:\n  url: http://hydra:4445/admin/oauth2/introspect\n';
@@ -322,6 +323,26 @@ t.test('client authentication that is incomplete or at odds with itself is refus
       '{ method: none }\n  cache: { shared: { url: "redis://u:hunter2@h", keyFile: cipher } }',
       'invalid-value',
     ],
+    ...(
+      [
+        ['', 'missing-field'],
+        ['url: "redis://h", cluster: { nodes: ["redis://h"] },', 'missing-field'],
+        ['cluster: {},', 'missing-field'],
+        ['cluster: { nodes: ["redis://h/3"] },', 'invalid-value'],
+        ['cluster: { nodes: ["redis://h", "http://i"] },', 'invalid-value'],
+        ['cluster: { nodes: ["redis://h", "rediss://i"] },', 'invalid-value'],
+        ['cluster: { nodes: ["redis://:hunter2@h"] },', 'invalid-value'],
+        ['cluster: { nodes: ["redis://"] },', 'invalid-value'],
+        ['sentinel: { nodes: ["redis://h"] },', 'missing-field'],
+        ['sentinel: { nodes: ["redis://h:port"], master: m },', 'invalid-value'],
+        ['sentinel: { nodes: ["redis://h"], master: m, username: hunter2 },', 'invalid-value'],
+        ['sentinel: { nodes: ["redis://h"], master: m, passwordFile: absent },', 'unreadable-file'],
+        ['url: "redis://h", username: hunter2,', 'invalid-value'],
+      ] as const
+    ).map(
+      ([place, code]) =>
+        [`{ method: none }\n  cache: { shared: { ${place} keyFile: cipher } }`, code] as [string, string],
+    ),
     ['{ method: none }\n  cache: { shared: { url: "redis://h", keyFile: absent } }', 'unreadable-file'],
     ['{ method: none }\n  cache: { shared: { url: "redis://h", keyFile: secret } }', 'unreadable-file'],
     [
@@ -363,6 +384,32 @@ t.test('client authentication that is incomplete or at odds with itself is refus
     );
     t.notMatch(JSON.stringify(findings), 'hunter2', text);
   }
+});
+
+t.test('the store can be a cluster, or what sentinels name; the page’s examples are settings', (t) => {
+  const page = readFileSync(join(root, 'docs/introspection.md'), 'utf8');
+  const examples = [...page.matchAll(/```yaml\n(introspection:\n {2}cache:\n {4}shared:[^`]+)```/g)].map(
+    ([, text = '']) => text,
+  );
+  const places = examples.map((text) => {
+    const folder = t.testdir({
+      's.yaml': `rules: [r]\n${text.replace('\n', '\n  url: "http://as"\n')}`,
+      'shared.key': 'a'.repeat(64),
+      'store.password': 'hunter2',
+      'sentinel.password': 'hunter3',
+    });
+    const { settings, findings } = loadSettings(join(folder, 's.yaml'), {});
+    t.same(findings, [], text);
+    const shared = settings?.introspection.cache.shared;
+    t.notMatch(JSON.stringify(shared), 'hunter');
+    return { place: shared?.place, own: shared?.password?.reveal() };
+  });
+  const [sentinel, cluster] = places;
+  t.match(sentinel, { place: { kind: 'sentinel', master: 'mymaster', database: 0 }, own: 'hunter2' });
+  t.equal(sentinel?.place?.kind === 'sentinel' && sentinel.place.password?.(), 'hunter3');
+  t.match(cluster, { place: { kind: 'cluster', nodes: { length: 3 } }, own: undefined });
+  t.equal(places.length, 2);
+  t.end();
 });
 
 t.test('a file that cannot be read says why', (t) => {

@@ -1,72 +1,31 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Seal } from '../../src/introspection/seal.js';
-import { ask } from '../ask.js';
-import { type FakeClock, fakeClock } from '../clock.js';
-import { startTestGateway, type TestGateway } from '../gateway.js';
-import { startIntrospection } from '../introspection.js';
+import { slotOf } from '../../src/store/slot.js';
+import { fakeClock } from '../clock.js';
 import { available } from '../require.js';
-import { startRedis } from './redis.js';
+import { until } from '../until.js';
+import { purge, source, startFleet, status } from './fleet.js';
+import { startRedis, startSentinels } from './redis.js';
 
 /** Several gateways before one authorization server, with one store. */
 async function start(t: Test) {
-  const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const keyFile = join(folder, 'key');
-  const newKeyFile = join(folder, 'new');
-  writeFileSync(keyFile, `${randomBytes(32).toString('base64')}\n`);
-  writeFileSync(newKeyFile, randomBytes(32).toString('hex'));
   const clock = fakeClock();
-  const exp = clock.wall() + 20;
-  const server = await startIntrospection({
-    'secret-token': { scope: 'read', sub: 'alice' },
-    short: { scope: 'read', exp, sub: 'carol' },
-    write: { scope: 'write' },
-  });
   const redis = await startRedis(t);
-  t.teardown(() => server.close());
-  const gateway = async (more: object = {}, at: FakeClock = clock): Promise<TestGateway> => {
-    const gate = await startTestGateway(t, {
-      clock: at,
-      settings: {
-        introspection: {
-          url: server.url,
-          timeout: '5s',
-          cache: { shared: { url: redis.url, keyFile, timeout: '2s', ...more } },
-        },
-        log: { level: 'debug' },
-      },
-    });
-    // The connection is made in the background.
-    await until(async () => (await purge(gate, { token: 'nobody' })).told);
-    return gate;
-  };
-  return { server, redis, clock, keyFile, newKeyFile, gateway };
+  const exp = clock.wall() + 20;
+  const fleet = await startFleet(
+    t,
+    { url: redis.url },
+    {
+      'secret-token': { scope: 'read', sub: 'alice' },
+      short: { scope: 'read', exp, sub: 'carol' },
+      write: { scope: 'write' },
+    },
+    clock,
+  );
+  return { ...fleet, redis, clock };
 }
-
-async function purge(gate: TestGateway, body: object): Promise<{ purged: number; told: boolean }> {
-  const headers = { 'content-type': 'application/json' };
-  const reply = await fetch(`${gate.adminUrl}/cache/purge`, {
-    method: 'POST',
-    headers,
-    body: JSON.stringify(body),
-  });
-  return (await reply.json()) as { purged: number; told: boolean };
-}
-
-async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  const late = performance.now() + 20_000;
-  while (!(await condition())) {
-    if (performance.now() > late) throw new Error('it never came to that');
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
-const status = async (gate: TestGateway, token: string) => (await ask(gate, '/x', { token })).status;
-const source = (gate: TestGateway) => gate.log.findLast(({ audit }) => audit !== undefined)?.introspection;
 
 t.test('what one gateway was answered, another need not ask; the store learns nothing', async (t) => {
   if (!available(t, 'redis')) return;
@@ -194,6 +153,48 @@ t.test('a store that is slow, gone, or full of nonsense denies and delays nothin
     t.equal(await status(gate, token), 200);
     return (await redis.all()).size > 0;
   });
+});
+
+t.test('sentinels say where the store is; each gets its own password', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { master, sentinels } = await startSentinels(t, 0, 1);
+  const passwords = t.testdir({ store: 'store-password', sentinel: 'sentinel-password' });
+  const sentinel = {
+    nodes: ['redis://127.0.0.1:1', ...sentinels.map(({ url }) => url)],
+    master: 'main',
+    database: 3,
+    passwordFile: join(passwords, 'sentinel'),
+  };
+  const { server, gateway } = await startFleet(
+    t,
+    { sentinel, passwordFile: join(passwords, 'store') },
+    { good: { scope: 'read', sub: 'alice' } },
+  );
+  const [one, two] = [await gateway(), await gateway()];
+  t.equal(await status(one, 'good'), 200);
+  await until(async () => String(await master.call('INFO', 'keyspace')).includes('db3:keys=1'));
+  t.equal(await status(two, 'good'), 200);
+  t.equal(source(two), 'shared');
+  t.equal(server.asked.length, 1);
+  server.tokens.delete('good');
+  t.match(await purge(one, { sub: 'alice' }), { told: true });
+  await until(async () => (await status(two, 'good')) === 401);
+  t.notMatch(JSON.stringify([one.log, two.log]), /-password/);
+});
+
+t.test('the slot of a name is the cluster’s', async (t) => {
+  // The specification's own examples, and what `CLUSTER KEYSLOT` says.
+  for (const [name, slot] of [
+    ['123456789', 0x31c3],
+    ['foo', 12_182],
+    ['{foo}bar', 12_182],
+    ['x{foo}{bar}', 12_182],
+    ['', 0],
+  ] as const) {
+    t.equal(slotOf(name), slot, name);
+  }
+  t.equal(slotOf('foo{{bar}}zap'), slotOf('{bar'));
+  t.not(slotOf('foo{}{bar}'), slotOf('bar'));
 });
 
 t.test('what a secret seals, the key alone does not open', async (t) => {

@@ -1,0 +1,74 @@
+import type { createClient } from '@redis/client';
+import { causeOf, pauseBefore } from './connection.js';
+import type { StoreEvents } from './store.js';
+
+/** A client that is not connected yet and does not connect again. */
+export type OneConnection = Pick<
+  ReturnType<typeof createClient>,
+  'connect' | 'subscribe' | 'destroy' | 'on' | 'isReady'
+>;
+
+/** Something that listens until it is closed. */
+export interface Listening {
+  /** Listens at another server, because this one is no longer the right one. */
+  move(): void;
+  close(): void;
+}
+
+/**
+ * Listens to a channel at one server, and whenever that connection ends, at the next one.
+ *
+ * @param next makes the client for another attempt; undefined where no server is known yet
+ */
+export function listen(
+  next: () => OneConnection | undefined,
+  channel: string,
+  { message, listening, failed }: StoreEvents,
+): Listening {
+  let closed = false;
+  let attempt = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let current: OneConnection | undefined;
+
+  function again(): void {
+    current?.destroy();
+    current = undefined;
+    if (!closed) timer = setTimeout(start, pauseBefore(attempt++));
+  }
+
+  function start(): void {
+    const client = next();
+    current = client;
+    if (client === undefined) {
+      again();
+      return;
+    }
+    const ended = (error: unknown): void => {
+      if (current !== client) return;
+      failed(causeOf(error));
+      again();
+    };
+    client.on('error', ended);
+    client
+      .connect()
+      .then(() => client.subscribe(channel, message))
+      .then(() => {
+        if (current !== client) return;
+        attempt = 0;
+        listening();
+      }, ended);
+  }
+
+  start();
+  return {
+    move() {
+      if (current !== undefined) again();
+    },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      current?.destroy();
+      current = undefined;
+    },
+  };
+}

@@ -1,0 +1,114 @@
+import type * as Redis from '@redis/client';
+import { listen } from './channel.js';
+import { causeOf, connectionOptions, hostOf, isTls, pauseBefore } from './connection.js';
+import { SCAN } from './single.js';
+import { slotOf } from './slot.js';
+import type { Store, StoreEvents, StoreOptions } from './store.js';
+
+const PORT = 6_379;
+/** Milliseconds that a node is out of reach before the others are asked who has its slots. */
+const REFRESH = 1_000;
+
+/**
+ * A cluster. What concerns many names is asked of each node, and the others do their part when one cannot. A message is
+ * given to every node, and each passes it on to all the others (PUBLISH, not SPUBLISH: a channel that one shard keeps
+ * would fall silent with it), so that it is enough to listen at any one.
+ */
+export function openCluster(
+  { createClient, createCluster }: typeof Redis,
+  nodes: readonly string[],
+  options: StoreOptions,
+  channel: string,
+  events: StoreEvents,
+): Store {
+  const tls = nodes.some(isTls);
+  const told = (error: unknown): void => events.failed(causeOf(error));
+  const cluster = createCluster({
+    rootNodes: nodes.map((url) => ({ url })),
+    defaults: connectionOptions(options, tls),
+    // Else a gateway could not begin while one node is down.
+    minimizeConnections: true,
+    topologyRefreshOnReconnectionAttemptStrategy: REFRESH,
+  });
+  cluster.on('error', told);
+  cluster.on('node-error', told);
+  let turn = Math.floor(Math.random() * nodes.length);
+  const ear = listen(
+    () => {
+      const known = [...cluster.masters, ...nodes.map((url) => hostOf(url, PORT))];
+      const { host, port } = known[turn++ % known.length] as { host: string; port: number };
+      const { socket, ...more } = connectionOptions(options, tls, false);
+      return createClient({ ...more, socket: { ...socket, host, port } });
+    },
+    channel,
+    events,
+  );
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+  let attempt = 0;
+  function connect(): void {
+    cluster.connect().catch((error: unknown) => {
+      told(error);
+      if (!closed) timer = setTimeout(connect, pauseBefore(attempt++));
+    });
+  }
+  connect();
+  const until = (abortSignal: AbortSignal) => cluster.withCommandOptions({ abortSignal });
+
+  /** Does something at every master; one that is out of reach keeps none of the others from it. */
+  async function everywhere(
+    work: (node: Redis.RedisClientType) => Promise<unknown>,
+  ): Promise<PromiseSettledResult<unknown>[]> {
+    const { masters } = cluster;
+    if (masters.length === 0) throw new Error('no master');
+    return Promise.allSettled(
+      masters.map(async (master) => work(await within(options.connectTimeout, cluster.nodeClient(master)))),
+    );
+  }
+
+  return {
+    placeOf: (name) => cluster.slots[slotOf(name)]?.master.address ?? '',
+    get: (name, signal) => until(signal).get(name),
+    set: (name, value, life, signal) =>
+      until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
+    // One by one: names of one command must be of one slot.
+    delete: async (names) => all(await Promise.allSettled(names.map((name) => cluster.unlink(name)))),
+    deleteAll: async (prefix) =>
+      all(
+        await everywhere(async (node) => {
+          for await (const names of node.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN })) {
+            await Promise.all(names.map((name) => node.unlink(name)));
+          }
+        }),
+      ),
+    async publish(to, message) {
+      const { connectTimeout } = options;
+      const results = await everywhere((node) => within(connectTimeout, node.publish(to, message)));
+      if (results.every(({ status }) => status === 'rejected')) all(results);
+    },
+    async close() {
+      closed = true;
+      clearTimeout(timer);
+      ear.close();
+      cluster.destroy();
+    },
+  };
+}
+
+/** @throws the first failure, where there is one */
+function all(results: readonly PromiseSettledResult<unknown>[]): void {
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** @throws Error after a time in milliseconds */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('a node does not answer')), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,23 @@
+import { openCluster } from './cluster.js';
+import { openSentinel } from './sentinel.js';
+import { openSingle } from './single.js';
+import type { Store, StoreEvents, StoreOptions } from './store.js';
+
+/**
+ * Connects to Redis or Valkey in the background, and again whenever a connection ends; while there is none, every call
+ * is refused at once. The library is loaded only here: a gateway without a shared store does not pay for it.
+ *
+ * @param channel whose messages are told
+ */
+export async function openStore(options: StoreOptions, channel: string, events: StoreEvents): Promise<Store> {
+  const redis = await import('@redis/client');
+  const { place } = options;
+  switch (place.kind) {
+    case 'single':
+      return openSingle(redis, place.url, options, channel, events);
+    case 'cluster':
+      return openCluster(redis, place.nodes, options, channel, events);
+    case 'sentinel':
+      return openSentinel(redis, place, options, channel, events);
+  }
+}

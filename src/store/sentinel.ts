@@ -1,0 +1,93 @@
+import type * as Redis from '@redis/client';
+import { listen } from './channel.js';
+import { causeOf, connectionOptions, hostOf, isTls, pauseBefore } from './connection.js';
+import { SCAN } from './single.js';
+import type { Store, StoreEvents, StoreOptions, StorePlace } from './store.js';
+
+const PORT = 26_379;
+/** Milliseconds between two looks at what the sentinels say, should their word of a change get lost. */
+const LOOK = 5_000;
+
+/** The master that sentinels name, whichever that is. While they name none that answers, everything is refused at once. */
+export function openSentinel(
+  { createClient, createSentinel }: typeof Redis,
+  place: StorePlace & { readonly kind: 'sentinel' },
+  options: StoreOptions,
+  channel: string,
+  events: StoreEvents,
+): Store {
+  const { nodes, master: name, database, username, password } = place;
+  const tls = nodes.some(isTls);
+  const { ca, connectTimeout } = options;
+  const toSentinels = connectionOptions(
+    {
+      connectTimeout,
+      ...(ca === undefined ? {} : { ca }),
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+    },
+    tls,
+  );
+  const toStore = connectionOptions(options, tls);
+  const told = (error: unknown): void => events.failed(causeOf(error));
+  const sentinel = createSentinel({
+    name,
+    sentinelRootNodes: nodes.map((url) => hostOf(url, PORT)),
+    // Sentinels are asked while they are still there to be asked; nothing is sent to them later.
+    sentinelClientOptions: { ...toSentinels, disableOfflineQueue: false },
+    nodeClientOptions: { ...toStore, database },
+    passthroughClientErrorEvents: true,
+    scanInterval: LOOK,
+    // A command is not tried again: who asks goes to the authorization server instead.
+    maxCommandRediscovers: 0,
+  });
+  sentinel.on('error', told);
+  sentinel.on('topology-change', ({ type }: { type: string }) => {
+    // One that has been replaced may go on, and hear nothing of what is said to the new one.
+    if (type === 'MASTER_CHANGE') ear.move();
+  });
+  const ear = listen(
+    () => {
+      const master = sentinel.getMasterNode();
+      if (master === undefined) return undefined;
+      const { socket, ...more } = connectionOptions(options, tls, false);
+      return createClient({ ...more, database, socket: { ...socket, ...master } });
+    },
+    channel,
+    events,
+  );
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+  let attempt = 0;
+  function connect(): void {
+    sentinel.connect().catch((error: unknown) => {
+      told(error);
+      if (!closed) timer = setTimeout(connect, pauseBefore(attempt++));
+    });
+  }
+  connect();
+  // The library would wait for a master, and ask the sentinels all the while.
+  const ready = () => {
+    if (sentinel.getMasterNode() === undefined) throw new Error('no master');
+    return sentinel;
+  };
+  const until = (abortSignal: AbortSignal) => ready().withCommandOptions({ abortSignal });
+  return {
+    placeOf: () => '',
+    get: async (key, signal) => until(signal).get(key),
+    set: async (key, value, life, signal) =>
+      until(signal).set(key, value, { expiration: { type: 'PX', value: life } }),
+    delete: async (keys) => ready().unlink([...keys]),
+    async deleteAll(prefix) {
+      const scan = ready().scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });
+      for await (const keys of scan) if (keys.length > 0) await ready().unlink(keys);
+    },
+    publish: async (to, message) => ready().publish(to, message),
+    async close() {
+      closed = true;
+      clearTimeout(timer);
+      ear.close();
+      await sentinel.destroy();
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import type * as Redis from '@redis/client';
+import { listen } from './channel.js';
+import { causeOf, connectionOptions, isTls } from './connection.js';
+import type { Store, StoreEvents, StoreOptions } from './store.js';
+
+/** Names that are looked at in one step of a search. */
+export const SCAN = 1_000;
+
+/** One server: Redis or Valkey. */
+export function openSingle(
+  { createClient }: typeof Redis,
+  url: string,
+  options: StoreOptions,
+  channel: string,
+  events: StoreEvents,
+): Store {
+  const told = (error: unknown): void => events.failed(causeOf(error));
+  const client = createClient({ url, ...connectionOptions(options, isTls(url)) });
+  client.on('error', told);
+  client.connect().catch(told);
+  const ear = listen(
+    () => createClient({ url, ...connectionOptions(options, isTls(url), false) }),
+    channel,
+    events,
+  );
+  const until = (abortSignal: AbortSignal) => client.withCommandOptions({ abortSignal });
+  return {
+    placeOf: () => '',
+    get: (name, signal) => until(signal).get(name),
+    set: (name, value, life, signal) =>
+      until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
+    delete: (names) => client.unlink([...names]),
+    async deleteAll(prefix) {
+      for await (const names of client.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN })) {
+        if (names.length > 0) await client.unlink(names);
+      }
+    },
+    publish: (to, message) => client.publish(to, message),
+    async close() {
+      ear.close();
+      client.destroy();
+    },
+  };
+}
