@@ -33,18 +33,18 @@ export interface EntranceOptions {
 
 /** One request's account: who asked and when, and, once it is over, the one audit line about it. */
 export class Report {
+  readonly entrance: Entrance;
   readonly peer: Peer;
   readonly requestId: string;
   /** Undefined where tracing is off. */
   readonly trace: RequestTrace | undefined;
-  readonly #entrance: Entrance;
   readonly #audit: Audit;
   readonly #started = performance.now();
   #decided: number | undefined;
   #written = false;
 
   constructor(entrance: Entrance, { audit, peerOf, tracing }: EntranceOptions, message: IncomingMessage) {
-    this.#entrance = entrance;
+    this.entrance = entrance;
     this.#audit = audit;
     this.peer = peerOf(connectionOf(message));
     this.requestId = requestIdOf(message, this.peer);
@@ -65,30 +65,8 @@ export class Report {
     if (this.#written) return;
     this.#written = true;
     const now = performance.now();
-    const denied = decision.allowed ? undefined : decision.denial;
-    const entry: AuditEntry = {
-      entrance: this.#entrance,
-      requestId: this.requestId,
-      traceId: this.trace?.traceId,
-      peer: this.peer.address,
-      method,
-      host: target?.host,
-      path: decision.allowed ? decision.path : target?.path,
-      rule: decision.rule?.id,
-      decision: decision.allowed ? 'allow' : 'deny',
-      error: denied?.error ?? result.error,
-      reason: denied?.reason,
-      subject: decision.subject?.subject,
-      clientId: decision.subject?.clientId,
-      introspection: decision.introspection?.from,
-      introspectionMs: decision.introspection?.ms,
-      decisionMs: (this.#decided ?? now) - this.#started,
-      status: result.status,
-      upstreamStatus: result.upstreamStatus,
-      upstreamMs: result.upstreamMs,
-      cause: result.cause,
-      ms: now - this.#started,
-    };
+    const decisionMs = (this.#decided ?? now) - this.#started;
+    const entry = entryOf(this, method, target, decision, result, decisionMs, now - this.#started);
     this.#audit(entry);
     this.trace?.end(entry, {
       decided: this.#decided,
@@ -107,27 +85,48 @@ export function reportBroken(
 ): void {
   // Where there is no room even for that, it is counted there.
   if (admit('proxy', '') !== undefined) return;
-  audit({
+  const asked = {
     entrance: 'proxy',
     requestId: randomUUID(),
-    traceId: undefined,
-    peer: peerOf(socket).address,
-    method: '',
-    host: undefined,
-    path: undefined,
-    rule: undefined,
-    decision: 'deny',
-    error,
-    reason,
-    subject: undefined,
-    clientId: undefined,
-    introspection: undefined,
-    introspectionMs: undefined,
-    decisionMs: 0,
-    status: ERRORS[error].code,
-    upstreamStatus: undefined,
-    upstreamMs: undefined,
-    cause: undefined,
-    ms: 0,
-  });
+    trace: undefined,
+    peer: peerOf(socket),
+  } as const;
+  const denied = { allowed: false, denial: { error, reason } } as const;
+  audit(entryOf(asked, '', undefined, denied, { status: ERRORS[error].code }, 0, 0));
+}
+
+/** @param decisionMs and `ms`: what the decision and all took, in milliseconds */
+function entryOf(
+  asked: Pick<Report, 'entrance' | 'requestId' | 'trace' | 'peer'>,
+  method: string,
+  target: Target | undefined,
+  decision: Decision,
+  result: ExchangeResult,
+  decisionMs: number,
+  ms: number,
+): AuditEntry {
+  const denied = decision.allowed ? undefined : decision.denial;
+  return {
+    entrance: asked.entrance,
+    requestId: asked.requestId,
+    traceId: asked.trace?.traceId,
+    peer: asked.peer.address,
+    method,
+    host: target?.host,
+    path: decision.allowed ? decision.path : target?.path,
+    rule: decision.rule?.id,
+    decision: decision.allowed ? 'allow' : 'deny',
+    error: denied?.error ?? result.error,
+    reason: denied?.reason,
+    subject: decision.subject?.subject,
+    clientId: decision.subject?.clientId,
+    introspection: decision.introspection?.from,
+    introspectionMs: decision.introspection?.ms,
+    decisionMs,
+    status: result.status,
+    upstreamStatus: result.upstreamStatus,
+    upstreamMs: result.upstreamMs,
+    cause: result.cause,
+    ms,
+  };
 }
