@@ -14,6 +14,7 @@ const PROBES = {
   haproxy: () => onPath('haproxy'),
   httpbin: () => onPath('gunicorn') && runs('/usr/bin/python3', ['-c', 'import httpbin']),
   nginx: () => onPath('nginx'),
+  prlimit: () => onPath('prlimit'),
   promtool: () => onPath('promtool'),
   redis: () => onPath('redis-server'),
 } as const satisfies Record<string, () => boolean>;
