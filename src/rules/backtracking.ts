@@ -16,7 +16,7 @@ export type Backtracking =
       readonly verdict: 'super-linear';
       /** `exponential`, `2nd degree polynomial`. */
       readonly complexity: string;
-      /** A path that shows it, as a JavaScript expression. */
+      /** A text that shows it, as a JavaScript expression. */
       readonly attack: string;
     }
   | { readonly verdict: 'unknown'; readonly reason: string };
@@ -34,7 +34,11 @@ const TIMEOUT = 10_000;
  * @param syntax the same without its anchors
  */
 export function backtrackingOf(pattern: RegExp, syntax: AST.Pattern): Backtracking {
-  if (isProvablyLinear(syntax, pattern.ignoreCase)) return { verdict: 'linear' };
+  return isProvablyLinear(syntax, pattern.ignoreCase) ? { verdict: 'linear' } : behaviourOf(pattern);
+}
+
+/** The same of a pattern that is held against any text, not only paths, wherever in it. */
+export function behaviourOf(pattern: RegExp): Backtracking {
   const result = recheck().checkSync(pattern.source, pattern.flags, { timeout: TIMEOUT });
   switch (result.status) {
     case 'safe':

@@ -192,3 +192,87 @@ t.test('what cannot be demanded is an error at its place', (t) => {
   );
   t.end();
 });
+
+t.test('a pattern of claims that can be made to backtrack is an error at its place', (t) => {
+  const file = join(t.testdir(), 'rules.yaml');
+  const found = (claims: string) => {
+    writeFileSync(
+      file,
+      `apiVersion: gateway.kyma-project.io/v1beta1
+kind: APIRule
+metadata: { name: gate, namespace: default }
+spec:
+  gateway: default/gate
+  host: gate.example
+  service: { name: upstream, port: 80 }
+  rules:
+    - path: /x
+      methods: [GET]
+      accessStrategies:
+        - handler: oauth2_introspection
+          config:
+            claims:
+${claims.replace(/^/gm, '              ')}
+`,
+    );
+    return loadRules([file], options).findings.map(formatFinding);
+  };
+  for (const [claims, expected] of [
+    [
+      `
+properties:
+  name: { type: string, pattern: ^(a+)+$ }`,
+      /rules\.yaml:17:48 error pattern-backtracking .*\.claims\.properties\.name\.pattern: matching takes exponential time: \^\(a\+\)\+\$ on the text 'a/,
+    ],
+    [
+      String.raw`
+properties:
+  name: { type: string, pattern: \s+$ }`,
+      /rules\.yaml:17:48 error .*2nd degree polynomial/,
+    ],
+    [
+      String.raw`
+patternProperties:
+  admin: true
+  ^(\w+\s?)*$: true`,
+      /rules\.yaml:18:17 error pattern-backtracking .*\.claims\.patternProperties\.\^/,
+    ],
+    [
+      `
+propertyNames:
+  pattern: ^(a|a)*$`,
+      /rules\.yaml:17:26 error .*propertyNames\.pattern/,
+    ],
+    [
+      `
+properties:
+  roles:
+    type: array
+    items:
+      anyOf:
+        - { type: string }
+        - { type: string, pattern: x*x*y }`,
+      /rules\.yaml:22:\d+ error .*items\.anyOf\.1\.pattern: matching takes 3rd degree/,
+    ],
+    [
+      `
+properties:
+  name: { $ref: "#/properties/other/const" }
+  other: { const: { type: string, pattern: ^(a+)+$ } }`,
+      /rules\.yaml:18:\d+ error .*other\.const\.pattern/,
+    ],
+  ] as const) {
+    const [first = '', ...more] = found(claims);
+    t.match(first, expected, claims);
+    t.same(more, [], claims);
+  }
+  const linear = String.raw`
+required: [pattern, patternProperties]
+properties:
+  pattern: { type: string, pattern: '^[^@]+@corp\.example$' }
+  patternProperties: { type: object, patternProperties: { ^x-: { type: string, pattern: admin } } }
+patternProperties:
+  ^https://(?:a|b)\.example/: { type: string, pattern: '^\p{L}+$' }`;
+  t.same(found(linear), [], 'and what is linear is none');
+  t.end();
+});
