@@ -63,7 +63,10 @@ export async function startFleet(
 }
 
 /** `POST /cache/purge`. */
-export async function purge(gate: TestGateway, body: object): Promise<{ purged: number; told: boolean }> {
+export async function purge(
+  gate: Pick<TestGateway, 'adminUrl'>,
+  body: object,
+): Promise<{ purged: number; told: boolean }> {
   const reply = await fetch(`${gate.adminUrl}/cache/purge`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

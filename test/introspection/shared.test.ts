@@ -1,11 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Seal } from '../../src/introspection/seal.js';
 import { slotOf } from '../../src/store/slot.js';
+import { ask } from '../ask.js';
+import { startChild } from '../child.js';
 import { fakeClock } from '../clock.js';
+import { apiRule, rule } from '../gateway.js';
+import { startIntrospection } from '../introspection.js';
 import { available } from '../require.js';
 import { until } from '../until.js';
+import { startUpstream } from '../upstream.js';
 import { purge, source, startFleet, status } from './fleet.js';
 import { startRedis, startSentinels } from './redis.js';
 
@@ -229,4 +235,42 @@ t.test('a seal opens with its key, for its place, and whole', async (t) => {
     t.equal(seal.open(bent.toString('base64'), 'here'), undefined, `byte ${i}`);
     t.equal(seal.open(bytes.subarray(0, i).toString('base64'), 'here'), undefined, `${i} bytes`);
   }
+});
+
+t.test('the library of the store is loaded where there is one, and nowhere else', async (t) => {
+  const server = await startIntrospection({ t: { scope: 'read' } });
+  const upstream = await startUpstream();
+  t.teardown(() => Promise.all([server.close(), upstream.close()]));
+  const folder = t.testdir({ key: randomBytes(32).toString('base64') });
+  /** Serves, asks and purges. @returns the packages that were loaded for it */
+  const loaded = async (cache: object): Promise<string[]> => {
+    const list = join(folder, `loaded-${Object.keys(cache).length}`);
+    // What is imported goes through the hook, what is required is in the cache.
+    const hook = `import { appendFileSync } from 'node:fs';
+export async function load(url, context, next) { appendFileSync(${JSON.stringify(list)}, url + '\\n'); return next(url, context); }`;
+    const spy = `import Module, { register } from 'node:module'; import { appendFileSync } from 'node:fs';
+register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hook)}));
+process.on('exit', () => appendFileSync(${JSON.stringify(list)}, Object.keys(Module._cache).join('\\n')));`;
+    const child = await startChild(
+      t,
+      { introspection: { url: server.url, cache }, services: { default: upstream.url } },
+      apiRule('gate.example', [rule('/x', ['GET'], 'read')]),
+      { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(spy)}` },
+    );
+    t.equal((await ask(child, '/x', { token: 't' })).status, 200);
+    t.match(await purge(child, { token: 't' }), { purged: 1 });
+    child.process.kill('SIGTERM');
+    t.equal(await child.ended, 0);
+    const packages = readFileSync(list, 'utf8').match(/(?<=\/node_modules\/)(?:@[^/]+\/)?[^/]+/g) ?? [];
+    return [...new Set(packages)];
+  };
+  // Nobody listens there: a gateway serves without its store.
+  const shared = { url: 'redis://127.0.0.1:1', keyFile: join(folder, 'key') };
+  const [without, within] = await Promise.all([loaded({}), loaded({ shared })]);
+  t.ok(
+    without.includes('lru-cache') && without.includes('undici'),
+    `${without.length} packages are known of`,
+  );
+  t.notOk(without.includes('@redis/client'));
+  t.ok(within.includes('@redis/client'), 'it would have been seen');
 });
