@@ -71,48 +71,55 @@ export function createAudit(write: (line: string) => void, options: AuditOptions
       entry.cause === undefined &&
       entry.introspection !== 'stale';
     if (routine && sampled !== undefined && random() >= sampled) return;
-    write(
-      `{"level":30,"time":${Date.now()},"name":"scopegate","audit":${AUDIT_VERSION},"entrance":"${entry.entrance}"` +
-        text('request_id', entry.requestId) +
-        text('trace_id', entry.traceId) +
-        text('peer', entry.peer) +
-        text('method', entry.method) +
-        text('host', entry.host) +
-        text('path', entry.path) +
-        text('rule', entry.rule) +
-        text('decision', entry.decision) +
-        text('error', entry.error) +
-        text('reason', entry.reason) +
-        text('subject', entry.subject) +
-        text('client_id', entry.clientId) +
-        text('introspection', entry.introspection) +
-        milliseconds('introspection_ms', entry.introspectionMs) +
-        milliseconds('decision_ms', entry.decisionMs) +
-        number('status', entry.status) +
-        number('upstream_status', entry.upstreamStatus) +
-        milliseconds('upstream_ms', entry.upstreamMs) +
-        text('cause', entry.cause) +
-        milliseconds('ms', entry.ms) +
-        number('sampled', routine ? sampled : undefined) +
-        ',"msg":"decision"}\n',
-    );
+    const line = [`{"level":30,"time":${Date.now()},"name":"scopegate","audit":${AUDIT_VERSION}`];
+    text(line, ',"entrance":"', entry.entrance);
+    text(line, ',"request_id":"', entry.requestId);
+    text(line, ',"trace_id":"', entry.traceId);
+    text(line, ',"peer":"', entry.peer);
+    text(line, ',"method":"', entry.method);
+    text(line, ',"host":"', entry.host);
+    text(line, ',"path":"', entry.path);
+    text(line, ',"rule":"', entry.rule);
+    text(line, ',"decision":"', entry.decision);
+    text(line, ',"error":"', entry.error);
+    text(line, ',"reason":"', entry.reason);
+    text(line, ',"subject":"', entry.subject);
+    text(line, ',"client_id":"', entry.clientId);
+    text(line, ',"introspection":"', entry.introspection);
+    milliseconds(line, ',"introspection_ms":', entry.introspectionMs);
+    milliseconds(line, ',"decision_ms":', entry.decisionMs);
+    number(line, ',"status":', entry.status);
+    number(line, ',"upstream_status":', entry.upstreamStatus);
+    milliseconds(line, ',"upstream_ms":', entry.upstreamMs);
+    text(line, ',"cause":"', entry.cause);
+    milliseconds(line, ',"ms":', entry.ms);
+    number(line, ',"sampled":', routine ? sampled : undefined);
+    line.push(',"msg":"decision"}\n');
+    // Joined it is one text at once; added up it would be a chain of pieces, which costs more to unchain.
+    write(line.join(''));
   };
 }
 
 /** What cannot stand in a JSON text as it is, and lone surrogates, which are no text (RFC 8259 §7, §8.1). */
 const TO_ESCAPE = /["\\\u0000-\u001f\u2028\u2029\ud800-\udfff]/;
 
-function text(name: string, value: string | undefined): string {
-  if (value === undefined) return '';
-  return TO_ESCAPE.test(value) ? `,"${name}":${JSON.stringify(value)}` : `,"${name}":"${value}"`;
+/** @param name what stands before the value, with its opening quote */
+function text(line: string[], name: string, value: string | undefined): void {
+  if (value === undefined) return;
+  line.push(name, TO_ESCAPE.test(value) ? JSON.stringify(value).slice(1, -1) : value, '"');
 }
 
-function number(name: string, value: number | undefined): string {
-  return value === undefined ? '' : `,"${name}":${value}`;
+function number(line: string[], name: string, value: number | undefined): void {
+  if (value !== undefined) line.push(name, String(value));
 }
 
-function milliseconds(name: string, value: number | undefined): string {
-  return value === undefined ? '' : `,"${name}":${Math.round(value * 1000) / 1000}`;
+/** Microseconds are as fine as anybody reads; whole numbers are written faster than fractions. */
+function milliseconds(line: string[], name: string, value: number | undefined): void {
+  if (value === undefined) return;
+  const all = Math.round(value * 1000);
+  const micros = all % 1000;
+  line.push(name, String((all - micros) / 1000));
+  if (micros > 0) line.push(micros < 10 ? '.00' : micros < 100 ? '.0' : '.', String(micros));
 }
 
 /** Requests of one entrance that were turned away unread within a second, and for want of what. */
@@ -134,7 +141,6 @@ export function createShedAudit(logger: Logger): ShedAudit {
     );
 }
 
-/** Microseconds are as fine as anybody reads. */
 /** One field of the audit line, for the reference. */
 export interface AuditField {
   readonly type: 'string' | 'integer' | 'number';
@@ -220,7 +226,7 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   upstream_ms: { type: 'number', meaning: 'Milliseconds until the answer of the upstream began.' },
   cause: {
     type: 'string',
-    meaning: 'A code of what broke, such as `ECONNREFUSED`, `UND_ERR_HEADERS_TIMEOUT` or `client_closed`.',
+    meaning: 'A code of what broke, such as `ECONNREFUSED`, `headers_timeout` or `client_closed`.',
   },
   ms: {
     type: 'number',

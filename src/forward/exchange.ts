@@ -1,12 +1,22 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
-import type { Dispatcher } from 'undici';
 import { causeOf } from '../crash.js';
 import { denial, type ErrorName } from '../errors.js';
 import { isStream } from '../request/arrival.js';
+import {
+  type AnswerReader,
+  BODY_TIMEOUT,
+  type Connection,
+  HEAD_TIMEOUT,
+  Interrupted,
+  type Waiting,
+} from './connection.js';
+import type { AnswerHead } from './head.js';
+import { Unsendable } from './outgoing.js';
 import { drain, refuse } from './refusal.js';
 import { bodiless, type Overlay, responseFields, trailerFields } from './response.js';
 import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './upload.js';
+import { endWhole, WHOLE } from './whole.js';
 
 /** How one exchange with an upstream ended. */
 export interface ExchangeResult {
@@ -25,30 +35,12 @@ export interface ExchangeResult {
 /** The cause of an answer that did not begin in time because no connection was free. */
 const QUEUE_TIMEOUT = 'queue_timeout';
 
-/** Whole bodies up to this many bytes are sent with their head. */
-const AT_ONCE = 16_384;
-
-/** More interim responses than any honest upstream sends. */
-const MAX_INTERIM = 16;
-
-/** Reasons the gateway itself ends an exchange. */
-class Ended extends Error {
-  readonly code: string;
-  constructor(code: string) {
-    super(code);
-    this.code = code;
-  }
-}
-
 /**
- * One request at the upstream, from the dispatch to the last byte: undici's handler on one side, Node's response on
+ * One request at the upstream, from the dispatch to the last byte: a connection's reader on one side, Node's response on
  * the other. Streams with back-pressure both ways; a client that leaves cancels the upstream at once; an upstream
  * that breaks off in the middle is seen by the client as broken off, never as complete (RFC 9112 §8).
- *
- * Uses undici's raw handler interface, which hands header fields over as they came: order, case and repetition
- * survive, and no object is built to be taken apart again.
  */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements AnswerReader {
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #upload: Upload | undefined;
@@ -58,12 +50,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #done: (result: ExchangeResult) => void;
   readonly #started = performance.now();
 
-  #abort: ((error: Error) => void) | undefined;
-  #resume: (() => void) | undefined;
+  /** Before it has a connection. */
+  #waiting: Waiting | undefined;
+  /** While it has one. */
+  #connection: Connection | undefined;
   /** For whatever is being waited for: a free connection, then a client that does not read. */
   #timer: NodeJS.Timeout | undefined;
   #trailers: readonly string[] = [];
-  #interim = 0;
   /** Of the whole body in bytes, where the upstream has said it. */
   #length: number | undefined;
   #upstreamStatus: number | undefined;
@@ -95,37 +88,27 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#overlay = overlay;
     this.#done = done;
     response.on('close', this.#onClose);
+    upload?.on('error', (error) => this.#end(error));
   }
 
-  /** Bounds the wait for a free connection to the upstream, in milliseconds: undici's own timeout begins after it. */
-  queue(timeout: number): void {
-    if (this.#abort !== undefined || this.#settled || this.#gone) return;
-    this.#timer = setTimeout(() => this.onError(new Ended(QUEUE_TIMEOUT)), timeout);
+  onWait(waiting: Waiting, timeout: number): void {
+    this.#connection = undefined;
+    this.#waiting = waiting;
+    if (timeout > 0) this.#timer = setTimeout(() => this.#end(new Interrupted(QUEUE_TIMEOUT)), timeout);
   }
 
-  onConnect(abort: (error?: Error) => void): void {
+  onStart(connection: Connection): void {
     clearTimeout(this.#timer);
-    // To throw ends this request; to abort would end the idle connection it was given as well.
-    if (this.#gone || this.#settled) throw new Ended('client_closed');
-    this.#abort = abort;
+    this.#waiting = undefined;
+    this.#connection = connection;
   }
 
-  onUpgrade(): void {
-    // Unreachable: nothing is dispatched with `upgrade`; undici treats an unasked 101 as a broken answer.
-    this.#abort?.(new Ended('unasked_upgrade'));
-  }
-
-  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
-    if (status < 200) {
-      // 103 Early Hints and unknown interim answers are consumed (RFC 9110 §15.2), in a bounded number.
-      if (++this.#interim > MAX_INTERIM) this.#abort?.(new Ended('too_many_interim_answers'));
-      return true;
-    }
+  onHead(head: AnswerHead): void {
+    const { status } = head;
     this.#upstreamStatus = status;
     this.#upstreamMs = performance.now() - this.#started;
-    this.#resume = resume;
     const response = this.#response;
-    const { fields, trailers, length } = responseFields(raw, status, this.#overlay);
+    const { fields, trailers, length } = responseFields(head, this.#overlay);
     if (
       trailers.length > 0 &&
       this.#message.httpVersion !== '1.0' &&
@@ -135,16 +118,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
       fields.push('trailer', trailers.join(', '));
     }
     response.writeHead(status, fields);
-    if (status === 304 || status === 204) {
-      // undici holds a Content-Length against the body that cannot follow it, and would call the answer broken.
-      response.end();
-      return true;
-    }
     // A first part of the body in the same packet takes the head along; else the head of a stream goes alone, at
     // once: the client of an event stream waits for it. A body of known length comes when it comes.
     if (length === undefined) process.nextTick(flushHead, this);
     else this.#length = length;
-    return true;
   }
 
   /** Sends the head if nothing has taken it along yet. */
@@ -154,24 +131,25 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onData(chunk: Buffer): boolean {
     this.#begun = true;
-    if (chunk.length === this.#length && chunk.length <= AT_ONCE && !this.#response.writableEnded) {
-      // As text the body goes out in one piece with the head, for which it need not be gathered from two.
-      this.#response.end(chunk.toString('latin1'), 'latin1');
+    if (chunk.length === this.#length && chunk.length <= WHOLE && !this.#response.writableEnded) {
+      endWhole(this.#response, chunk);
       return true;
     }
-    if (this.#response.writableEnded || this.#response.write(chunk)) return true;
-    this.#response.once('drain', this.#onDrain);
+    // What is given belongs to the connection, and is written when the client takes it.
+    if (this.#response.writableEnded || this.#response.write(Buffer.from(chunk))) return true;
+    this.#response.once('drain', () => this.#onDrain());
     if (this.#stallTimeout > 0) {
-      this.#timer = setTimeout(() => this.#abort?.(new Ended('client_stalled')), this.#stallTimeout);
+      this.#timer = setTimeout(() => this.#end(new Interrupted('client_stalled')), this.#stallTimeout);
     }
     return false;
   }
 
-  onComplete(raw: Buffer[] | string[] | null): void {
+  onEnd(raw: readonly string[]): void {
+    this.#connection = undefined;
     const response = this.#response;
     if (!response.writableEnded) {
-      if (this.#trailers.length > 0 && raw !== null && raw.length > 0) {
-        addTrailers(response, trailerFields(raw as Buffer[], this.#trailers));
+      if (this.#trailers.length > 0 && raw.length > 0) {
+        addTrailers(response, trailerFields(raw, this.#trailers));
       }
       response.end();
     }
@@ -184,6 +162,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onError(error: Error): void {
+    this.#connection = undefined;
     if (this.#settled) return;
     const response = this.#response;
     // Before the refusal, which reads what is left of the body by itself.
@@ -214,14 +193,20 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // Node calls the answer of a stream finished that its client has reset.
     if (isStream(this.#message) ? response.writableEnded : response.writableFinished) return;
     this.#gone = true;
-    this.#upload?.destroy();
-    this.#abort?.(new Ended('client_closed'));
+    this.#end(new Interrupted('client_closed'));
   };
 
-  readonly #onDrain = (): void => {
+  /** Ends it from this side, wherever it is. */
+  #end(error: Error): void {
+    this.#waiting?.cancel();
+    if (this.#connection === undefined) this.onError(error);
+    else this.#connection.abort(error);
+  }
+
+  #onDrain(): void {
     clearTimeout(this.#timer);
-    this.#resume?.();
-  };
+    this.#connection?.resume();
+  }
 
   #settle(status: number, cause?: string, error?: ErrorName): void {
     if (this.#settled) return;
@@ -284,16 +269,11 @@ function errorFor(error: Error, cause: string): ErrorFor {
   if (error instanceof UploadTooLarge) return 'body_too_large';
   if (error instanceof UploadStalled) return 'request_timeout';
   if (error instanceof UploadBroken) return 'malformed_request';
+  if (error instanceof Unsendable) return 'internal';
   if (TIMEOUTS.has(cause)) return 'upstream_timeout';
   return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
 }
 
-const TIMEOUTS = new Set([
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
-  'ETIMEDOUT',
-  QUEUE_TIMEOUT,
-]);
+const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', HEAD_TIMEOUT, BODY_TIMEOUT, 'ETIMEDOUT', QUEUE_TIMEOUT]);
 const UNREACHABLE =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type buildConnector, Pool } from 'undici';
 import { denial } from '../errors.js';
 import type { Fields } from '../request/fields.js';
 import type { Peer } from '../request/peer.js';
@@ -7,6 +6,7 @@ import { serverConnector } from '../tls/connector.js';
 import type { RequestTrace } from '../tracing/trace.js';
 import type { Mutations, Removal } from './changes.js';
 import { Exchange, type ExchangeResult } from './exchange.js';
+import { Pool, READING } from './pool.js';
 import { drain, refuse } from './refusal.js';
 import { forwardsLeft, requestFields } from './request.js';
 import { Upload } from './upload.js';
@@ -69,15 +69,15 @@ export interface Forwarder {
    */
   forward(passage: Passage, done: (result: ExchangeResult) => void): void;
   /** Ends every connection to every upstream. */
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** An upstream's header fields may not be larger than this. */
 const MAX_ANSWER_HEADER_BYTES = 16_384;
 
 /**
- * Builds the forwarder: `undici.dispatch` on one pool an upstream. There is no retry, no cache and no redirect on
- * this path, and certificates are verified unless the settings say `insecureSkipVerify`.
+ * Builds the forwarder: one pool of connections an upstream. There is no cache and no redirect on this path, and no retry but one: a
+ * request that changes nothing, on a connection that the upstream left at that moment, and certificates are verified unless the settings say `insecureSkipVerify`.
  */
 export function createForwarder(options: ForwardOptions): Forwarder {
   const pools = new Map<string, Pool>();
@@ -86,12 +86,12 @@ export function createForwarder(options: ForwardOptions): Forwarder {
     let pool = pools.get(upstream.origin);
     if (pool === undefined) {
       const { shown, verify } = options.tlsOf(upstream.origin);
-      pool = new Pool(upstream.origin, {
+      pool = new Pool({
+        origin: upstream.origin,
         connections: options.connections,
-        pipelining: 1,
-        connect: withPlainResets(serverConnector(shown, options.connectTimeout, verify)),
-        bodyTimeout: options.idleTimeout,
-        maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
+        connect: serverConnector(shown, options.connectTimeout, verify, READING),
+        idleTimeout: options.idleTimeout,
+        maxHeadBytes: MAX_ANSWER_HEADER_BYTES,
       });
       pools.set(upstream.origin, pool);
     }
@@ -144,40 +144,26 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         done,
       );
       try {
-        const free = poolOf(upstream).dispatch(
+        poolOf(upstream).dispatch(
           {
-            method: message.method as 'GET',
+            method: message.method as string,
             path: passage.path,
-            headers,
-            body: upload ?? null,
-            headersTimeout: passage.timeout,
+            fields: headers,
+            upload,
+            length: fields.contentLength,
+            timeout: passage.timeout,
           },
           exchange,
         );
-        if (!free) exchange.queue(passage.timeout);
       } catch (error) {
-        // undici's own validation of method, path or fields: what it refuses is not sent.
+        // What cannot be written is not sent.
         exchange.onError(error as Error);
       }
     },
-    async close() {
-      await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+    close() {
+      for (const pool of pools.values()) pool.close();
     },
   };
-}
-
-/**
- * undici takes ECONNRESET for the end of an answer that nothing but the connection's end frames. A reset is no such
- * end (RFC 9112 §8), and under another code it stays an error.
- */
-function withPlainResets(connect: buildConnector.connector): buildConnector.connector {
-  return (where, done) =>
-    connect(where, (...result) => {
-      result[1]?.on('error', (error: Error & { code?: string }) => {
-        if (error.code === 'ECONNRESET') error.code = 'UPSTREAM_RESET';
-      });
-      done(...result);
-    });
 }
 
 /**

@@ -117,7 +117,6 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     if (entries.length > MAX_HOPS || entries.some((entry) => entry.trim().split(/[ \t]+/)[1] === via))
       return undefined;
   }
-  if (fields.contentLength !== undefined) sent.push('content-length', String(fields.contentLength));
 
   const scheme = peer.secure ? 'https' : 'http';
   const asked = fields.host ?? '';

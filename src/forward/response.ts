@@ -1,3 +1,4 @@
+import type { AnswerHead } from './head.js';
 import { HOP_BY_HOP, NEVER_A_TRAILER } from './hop.js';
 
 /** An upstream's header fields, ready for the client: name, value, name, value … */
@@ -28,24 +29,21 @@ export function bodiless(method: string, status: number): boolean {
  * Cleans an upstream's header fields: nothing of its connection crosses the gateway, repeated fields stay repeated
  * and in order (`Set-Cookie` is never joined, RFC 9110 §5.3).
  *
- * @param raw as undici hands them over: name, value, name, value …
- * @param status the final status; 304 loses its Content-Length, because what it may state is not what follows
+ * A 304 loses its Content-Length, because what it may state is not what follows.
  */
 export function responseFields(
-  raw: readonly Buffer[],
-  status: number,
+  { status, fields: raw, names, length: stated }: AnswerHead,
   { cors, isPrivate = false, nonce }: Overlay = {},
 ): ClientFields {
   const fields: string[] = [];
   let listed: string[] | undefined;
   let announced: string | undefined;
-  let length: number | undefined;
   let stored = true;
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = (raw[i] as Buffer).toString('latin1');
-    const lower = name.toLowerCase();
+  const length = status === 304 || status === 204 ? undefined : stated;
+  for (let i = 0; i < names.length; i++) {
+    const lower = names[i] as string;
+    const value = raw[i * 2 + 1] as string;
     if (HOP_BY_HOP.has(lower)) {
-      const value = (raw[i + 1] as Buffer).toString('latin1');
       if (lower === 'connection')
         listed = listed === undefined ? options(value) : [...listed, ...options(value)];
       else if (lower === 'trailer') announced = announced === undefined ? value : `${announced},${value}`;
@@ -54,14 +52,11 @@ export function responseFields(
     if (cors !== undefined && lower.startsWith(CORS_PREFIX)) continue;
     if (nonce !== undefined && (lower === 'dpop-nonce' || lower === 'cache-control')) continue;
     if (isPrivate && lower === 'cache-control') {
-      if (/no-store/i.test((raw[i + 1] as Buffer).toString('latin1'))) stored = false;
+      if (/no-store/i.test(value)) stored = false;
       continue;
     }
-    if (lower === 'content-length') {
-      if (status === 304 || status === 204) continue;
-      length = Number((raw[i + 1] as Buffer).toString('latin1'));
-    }
-    fields.push(name, (raw[i + 1] as Buffer).toString('latin1'));
+    if (lower === 'content-length' && length === undefined) continue;
+    fields.push(raw[i * 2] as string, value);
   }
   // Without chunks there is no place for trailers, and Node throws where they are announced all the same.
   const trailers =
@@ -79,12 +74,11 @@ export function responseFields(
  * The trailer fields that may follow a body: those that were announced, and never one that frames, routes or
  * authenticates (RFC 9110 §6.5.1).
  */
-export function trailerFields(raw: readonly Buffer[], announced: readonly string[]): [string, string][] {
+export function trailerFields(raw: readonly string[], announced: readonly string[]): [string, string][] {
   const trailers: [string, string][] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = (raw[i] as Buffer).toString('latin1');
-    if (announced.includes(name.toLowerCase()))
-      trailers.push([name, (raw[i + 1] as Buffer).toString('latin1')]);
+    const name = raw[i] as string;
+    if (announced.includes(name.toLowerCase())) trailers.push([name, raw[i + 1] as string]);
   }
   return trailers;
 }

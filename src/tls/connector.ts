@@ -1,3 +1,4 @@
+import type { OnReadOpts } from 'node:net';
 import { buildConnector } from 'undici';
 
 /** TLS towards one server, an authorization server or an upstream; PEM texts. Another object means that a file has changed. */
@@ -16,11 +17,13 @@ export interface ServerTls {
  * @param tls read before each connection
  * @param timeout milliseconds
  * @param verify false takes any certificate
+ * @param onread how its sockets read; undefined as streams do
  */
 export function serverConnector(
   tls: () => ServerTls,
   timeout: number,
   verify = true,
+  onread?: OnReadOpts,
 ): buildConnector.connector {
   let built: ServerTls | undefined;
   let connect: buildConnector.connector | undefined;
@@ -28,7 +31,12 @@ export function serverConnector(
     const now = tls();
     if (connect === undefined || now !== built) {
       // What the environment says of verification does not count.
-      connect = buildConnector({ timeout, rejectUnauthorized: verify, ...now });
+      connect = buildConnector({
+        timeout,
+        rejectUnauthorized: verify,
+        ...now,
+        ...(onread === undefined ? {} : { onread }),
+      });
       built = now;
     }
     connect(options, callback);
