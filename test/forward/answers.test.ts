@@ -10,7 +10,7 @@ import { type Outgoing, Unsendable, writeHead } from '../../src/forward/outgoing
 import { Pool, READING } from '../../src/forward/pool.js';
 import { serverConnector } from '../../src/tls/connector.js';
 import type { Scope } from '../gateway.js';
-import { until } from './raw.js';
+import { until } from '../until.js';
 
 t.jobs = 4;
 
