@@ -225,7 +225,10 @@ export async function startGateway(
       introspect: introspector.introspect,
       stale: introspector.stale,
       ...remote,
-      proof: createProver(proofOptions(settings.proof), clock.wall),
+      proof: createProver(
+        proofOptions(settings.proof, shared, () => metrics.proofUnshared()),
+        clock.wall,
+      ),
       now: clock.wall,
     },
     admit,
@@ -435,8 +438,12 @@ function nonceSecret(shared: Secret | undefined): () => string {
 }
 
 /** Times in seconds. */
-function proofOptions({ dpop, certificateField: field }: ProofSettings): ProofOptions {
-  const { enabled, algorithms, maxAge, leeway, maxProofs, maxProofsPerKey, nonce } = dpop;
+function proofOptions(
+  { dpop, certificateField: field }: ProofSettings,
+  shared: SharedCache | undefined,
+  onUnknown: () => void,
+): ProofOptions {
+  const { enabled, algorithms, maxAge, leeway, maxProofs, maxProofsPerKey, replays, nonce } = dpop;
   return {
     ...(field === 'none' ? {} : { certificateField: field }),
     ...(enabled
@@ -447,6 +454,15 @@ function proofOptions({ dpop, certificateField: field }: ProofSettings): ProofOp
             leeway: leeway / 1000,
             maxProofs,
             maxPerKey: maxProofsPerKey,
+            ...(shared === undefined || replays === 'own'
+              ? {}
+              : {
+                  others: {
+                    claim: (digest: string, life: number) => shared.claim(digest, life),
+                    required: replays === 'required',
+                    onUnknown,
+                  },
+                }),
             ...(nonce.required
               ? {
                   nonce: {

@@ -52,6 +52,8 @@ export interface Metrics {
   introspectionFailed(): void;
   /** The cache that gateways share was of no use. */
   sharedCacheFailed(): void;
+  /** A DPoP proof was compared with those of this gateway alone, where it should have been with those of all. */
+  proofUnshared(): void;
   /** An attempt to load the rules again is over. @param at seconds since 1970 */
   reloaded(ok: boolean, at: number): void;
   /** By rule, for the admin page; rules nobody asked for are absent. */
@@ -146,6 +148,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   let knownVersion = -1;
   let introspectionFailures = 0;
   let sharedFailures = 0;
+  let unsharedProofs = 0;
   const shed: Record<Shortage, number> = { in_flight: 0, event_loop: 0 };
   const certificates = { ok: 0, failed: 0, lastOk: new Map<string, boolean>() };
   const spans = { exported: 0, lost: 0 };
@@ -294,6 +297,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     'Questions to the cache that gateways share, and connections to it, that failed.',
     () => one(sharedFailures),
   );
+  counter(
+    'scopegate_dpop_proofs_unshared_total',
+    'DPoP proofs of which the shared store could not say whether another gateway had taken them.',
+    () => one(unsharedProofs),
+  );
   gauge('scopegate_introspection_cache_entries', 'Answers kept.', () => {
     const { active, inactive } = sources.cache();
     return [
@@ -409,6 +417,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     sharedCacheFailed: () => {
       sharedFailures++;
+    },
+    proofUnshared: () => {
+      unsharedProofs++;
     },
     introspectionFailed: () => {
       introspectionFailures++;

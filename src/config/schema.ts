@@ -367,6 +367,11 @@ export const settingsSchema: SettingSchema = {
             1,
           ),
           maxProofsPerKey: integer('Most proofs remembered of one key; one more is refused.', 10_000, 1),
+          replays: choice(
+            'What a proof must not have been used at. shared: any gateway with the store of introspection.cache.shared, where there is one; while it does not answer, this gateway. required: the same, but while the store does not answer, requests get 503. own: this gateway.',
+            ['shared', 'required', 'own'],
+            'shared',
+          ),
           nonce: section('Nonces of the gateway, which proofs must then hold (RFC 9449 section 9).', {
             required: flag('Refuse proofs without one.', false),
             lifetime: limit('How long a nonce is the newest; the one before it is taken as well.', '5m'),

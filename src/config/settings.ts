@@ -158,6 +158,7 @@ export interface ProofSettings {
     readonly leeway: number;
     readonly maxProofs: number;
     readonly maxProofsPerKey: number;
+    readonly replays: 'shared' | 'required' | 'own';
     readonly nonce: { readonly required: boolean; readonly lifetime: number; readonly secret?: Secret };
   };
   readonly certificateField: CertificateField | 'none';
@@ -349,7 +350,7 @@ class Loader {
         cache: this.#cache(raw.introspection.cache),
         servers: this.#servers(raw.introspection.servers, server.url),
       },
-      proof: this.#proof(raw.proof),
+      proof: this.#proof(raw.proof, raw.introspection.cache.shared !== undefined),
       admin: this.#admin(raw.admin),
       tracing: this.#tracing(raw.tracing),
       forward: { ...raw.forward, tls: this.#upstreamsTls(raw.forward.tls) },
@@ -474,9 +475,13 @@ class Loader {
       : { hosts, token: this.#secret(['admin'], 'token', undefined, tokenFile) };
   }
 
-  #proof(proof: RawSettings['proof']): ProofSettings {
+  #proof(proof: RawSettings['proof'], shared: boolean): ProofSettings {
     const { nonce, ...dpop } = proof.dpop;
     const section = ['proof', 'dpop'];
+    if (dpop.replays === 'required' && !shared) {
+      const message = 'proof.dpop.replays: required needs introspection.cache.shared';
+      this.#error([...section, 'replays'], message, 'missing-field');
+    }
     dpop.algorithms.forEach((name, index) => {
       if (PROOF_ALGORITHMS.includes(name)) return;
       const known = PROOF_ALGORITHMS.join(', ');

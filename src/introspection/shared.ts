@@ -85,6 +85,18 @@ export class SharedCache {
     void this.#askAt(name, 'set', (signal) => this.#store.set(name, value, Math.floor(life), signal));
   }
 
+  /**
+   * Marks something as used for all gateways, so that only one of them is the first.
+   *
+   * @param digest what stands for it
+   * @param life milliseconds it stays marked
+   * @returns whether it was not yet; undefined where the store cannot say
+   */
+  claim(digest: string, life: number): Promise<boolean | undefined> {
+    const name = `${this.#limits.prefix}:proof:${digest}`;
+    return this.#askAt(name, 'claim', (signal) => this.#store.add(name, life, signal));
+  }
+
   /** Deletes answers here, as a message of another gateway asks for. */
   delete(keys: readonly string[]): void {
     if (keys.length === 0) return;

@@ -10,7 +10,23 @@ import {
 import { singleField } from '../request/fields.js';
 import { Nonces } from './nonce.js';
 import { type Addressed, placeOf, placeOfUri } from './place.js';
-import { type ReplayLimits, ReplayStore } from './replay.js';
+import { proofDigest, type ReplayLimits, ReplayStore } from './replay.js';
+
+/** What other gateways have seen (RFC 9449 §11.1). It never rejects, and never takes long. */
+export interface OtherGateways {
+  /**
+   * Marks a proof as used at all gateways.
+   *
+   * @param digest what stands for the proof
+   * @param life milliseconds it is marked
+   * @returns whether it was not yet; undefined where that cannot be known now
+   */
+  readonly claim: (digest: string, life: number) => Promise<boolean | undefined>;
+  /** Whether a proof of which it cannot be known is refused. */
+  readonly required: boolean;
+  /** Told of each proof of which it could not be known. */
+  readonly onUnknown: () => void;
+}
 
 /** How proofs are judged; times in seconds. */
 export interface DpopOptions extends Omit<ReplayLimits, 'lifetime'> {
@@ -20,6 +36,8 @@ export interface DpopOptions extends Omit<ReplayLimits, 'lifetime'> {
   readonly maxAge: number;
   /** How far the client's clock may be ahead. */
   readonly leeway: number;
+  /** Undefined where this gateway goes by what it has seen itself. */
+  readonly others?: OtherGateways;
   /** Undefined where proofs need no nonce. */
   readonly nonce?: { readonly secret: () => string; readonly lifetime: number };
 }
@@ -138,19 +156,49 @@ export class Dpop {
     return undefined;
   }
 
-  #unused(jkt: string, { jti, nonce }: JWTPayload): ProofResult {
+  #unused(jkt: string, { jti, nonce }: JWTPayload): ProofResult | Promise<ProofResult> {
     switch (this.#replays.remember(jkt, jti as string)) {
       case 'replayed':
-        return this.#invalid('the DPoP proof has been used before');
+        return this.#replayed();
       case 'key-full':
         return this.#invalid('too many DPoP proofs of one key');
       case 'full':
         return { ok: false, error: 'overloaded', reason: 'too many DPoP proofs are remembered' };
       case 'new': {
-        const current = this.#nonces?.current;
-        return current === undefined || current === nonce ? { ok: true } : { ok: true, nonce: current };
+        const { others } = this.#options;
+        return others === undefined
+          ? this.#taken(nonce)
+          : this.#unusedElsewhere(others, jkt, jti as string, nonce);
       }
     }
+  }
+
+  async #unusedElsewhere(
+    others: OtherGateways,
+    jkt: string,
+    jti: string,
+    nonce: unknown,
+  ): Promise<ProofResult> {
+    const { maxAge, leeway } = this.#options;
+    const first = await others.claim(proofDigest(jkt, jti), (maxAge + leeway) * 1000);
+    if (first === false) return this.#replayed();
+    if (first === undefined) {
+      others.onUnknown();
+      if (others.required) {
+        const reason = 'it cannot be known now whether the DPoP proof has been used before';
+        return { ok: false, error: 'overloaded', reason };
+      }
+    }
+    return this.#taken(nonce);
+  }
+
+  #taken(nonce: unknown): ProofResult {
+    const current = this.#nonces?.current;
+    return current === undefined || current === nonce ? { ok: true } : { ok: true, nonce: current };
+  }
+
+  #replayed(): ProofResult {
+    return this.#invalid('the DPoP proof has been used before');
   }
 
   #invalid(reason: string): ProofResult {

@@ -9,6 +9,12 @@ export interface ReplayLimits {
   readonly maxPerKey: number;
 }
 
+/** What stands for a proof: a SHA-256 of the thumbprint of its key and its `jti`, in base64. */
+export function proofDigest(key: string, id: string): string {
+  // JSON delimits the parts.
+  return hash('sha256', JSON.stringify([key, id]), 'base64');
+}
+
 /** What became of a proof that was shown to the store. */
 export type Remembered = 'new' | 'replayed' | 'key-full' | 'full';
 
@@ -44,8 +50,7 @@ export class ReplayStore {
   remember(key: string, id: string): Remembered {
     const now = this.#now();
     this.#forget(now);
-    // JSON delimits the parts.
-    const proof = hash('sha256', JSON.stringify([key, id]), 'base64');
+    const proof = proofDigest(key, id);
     if (this.#proofs.has(proof)) return 'replayed';
     const count = this.#perKey.get(key) ?? 0;
     if (count >= this.#limits.maxPerKey) return 'key-full';

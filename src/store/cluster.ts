@@ -1,6 +1,6 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { causeOf, connectionOptions, hostOf, isTls, pauseBefore } from './connection.js';
+import { causeOf, connectionOptions, hostOf, isTls, onlyNew, pauseBefore } from './connection.js';
 import { SCAN } from './single.js';
 import { slotOf } from './slot.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
@@ -69,6 +69,7 @@ export function openCluster(
   return {
     placeOf: (name) => cluster.slots[slotOf(name)]?.master.address ?? '',
     get: (name, signal) => until(signal).get(name),
+    add: async (name, life, signal) => (await until(signal).set(name, '', onlyNew(life))) !== null,
     set: (name, value, life, signal) =>
       until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
     // One by one: names of one command must be of one slot.

@@ -66,3 +66,8 @@ export function causeOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return code ?? message;
 }
+
+/** Options of SET for a name that must not be there yet. @param life milliseconds */
+export function onlyNew(life: number) {
+  return { condition: 'NX', expiration: { type: 'PX', value: Math.ceil(life) } } as const;
+}

@@ -1,6 +1,6 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { causeOf, connectionOptions, hostOf, isTls, pauseBefore } from './connection.js';
+import { causeOf, connectionOptions, hostOf, isTls, onlyNew, pauseBefore } from './connection.js';
 import { SCAN } from './single.js';
 import type { Store, StoreEvents, StoreOptions, StorePlace } from './store.js';
 
@@ -75,6 +75,7 @@ export function openSentinel(
   return {
     placeOf: () => '',
     get: async (key, signal) => until(signal).get(key),
+    add: async (key, life, signal) => (await until(signal).set(key, '', onlyNew(life))) !== null,
     set: async (key, value, life, signal) =>
       until(signal).set(key, value, { expiration: { type: 'PX', value: life } }),
     delete: async (keys) => ready().unlink([...keys]),

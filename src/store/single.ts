@@ -1,6 +1,6 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { causeOf, connectionOptions, isTls } from './connection.js';
+import { causeOf, connectionOptions, isTls, onlyNew } from './connection.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
 /** Names that are looked at in one step of a search. */
@@ -27,6 +27,7 @@ export function openSingle(
   return {
     placeOf: () => '',
     get: (name, signal) => until(signal).get(name),
+    add: async (name, life, signal) => (await until(signal).set(name, '', onlyNew(life))) !== null,
     set: (name, value, life, signal) =>
       until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
     delete: (names) => client.unlink([...names]),

@@ -6,6 +6,13 @@ export interface Store {
   /** The server that keeps a name: trouble there says nothing of another. Empty where there is one only. */
   placeOf(name: string): string;
   get(name: string, signal: AbortSignal): Promise<string | null>;
+  /**
+   * Sets a name that is not there yet.
+   *
+   * @param life milliseconds
+   * @returns whether it was not
+   */
+  add(name: string, life: number, signal: AbortSignal): Promise<boolean>;
   /** @param life milliseconds */
   set(name: string, value: string, life: number, signal: AbortSignal): Promise<unknown>;
   delete(names: readonly string[]): Promise<unknown>;

@@ -70,6 +70,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
         leeway: 5_000,
         maxProofs: 100_000,
         maxProofsPerKey: 10_000,
+        replays: 'shared',
         nonce: { required: false, lifetime: 300_000 },
       },
       certificateField: 'none',
@@ -407,6 +408,8 @@ t.test('the store can be a cluster, or what sentinels name; the page’s example
   const [sentinel, cluster] = places;
   t.match(sentinel, { place: { kind: 'sentinel', master: 'mymaster', database: 0 }, own: 'hunter2' });
   t.equal(sentinel?.place?.kind === 'sentinel' && sentinel.place.password?.(), 'hunter3');
+  const required = t.testdir({ 's.yaml': `${MINIMAL}proof: { dpop: { replays: required } }\n` });
+  t.match(loadSettings(join(required, 's.yaml'), {}).findings, [{ code: 'missing-field', line: 4 }]);
   t.match(cluster, { place: { kind: 'cluster', nodes: { length: 3 } }, own: undefined });
   t.equal(places.length, 2);
   t.end();

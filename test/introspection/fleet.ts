@@ -14,8 +14,8 @@ export interface Fleet {
   /** The key of all, and another one. */
   readonly keyFile: string;
   readonly newKeyFile: string;
-  /** Starts one more. @param more settings of the shared cache */
-  gateway(more?: object, clock?: Clock): Promise<TestGateway>;
+  /** Starts one more. @param more settings of the shared cache, and those of `proof.dpop` */
+  gateway(more?: object, dpop?: object): Promise<TestGateway>;
 }
 
 /**
@@ -27,7 +27,6 @@ export async function startFleet(
   shared: object,
   tokens: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
   clock?: Clock,
-  rules?: string,
 ): Promise<Fleet> {
   const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
@@ -41,16 +40,16 @@ export async function startFleet(
     server,
     keyFile,
     newKeyFile,
-    async gateway(more = {}, own = clock) {
+    async gateway(more = {}, dpop = {}) {
       const gate = await startTestGateway(t, {
-        ...(own === undefined ? {} : { clock: own }),
-        ...(rules === undefined ? {} : { rules }),
+        ...(clock === undefined ? {} : { clock }),
         settings: {
           introspection: {
             url: server.url,
             timeout: '5s',
             cache: { shared: { keyFile, timeout: '2s', ...shared, ...more } },
           },
+          proof: { dpop },
           log: { level: 'debug' },
         },
       });

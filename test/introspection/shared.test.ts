@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -7,13 +7,16 @@ import { slotOf } from '../../src/store/slot.js';
 import { ask } from '../ask.js';
 import { startChild } from '../child.js';
 import { fakeClock } from '../clock.js';
-import { apiRule, rule } from '../gateway.js';
+import { apiRule, rule, type TestGateway } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
+import { makeClientKey } from '../proof.js';
 import { available } from '../require.js';
 import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 import { purge, source, startFleet, status } from './fleet.js';
 import { startRedis, startSentinels } from './redis.js';
+
+const key = await makeClientKey();
 
 /** Several gateways before one authorization server, with one store. */
 async function start(t: Test) {
@@ -27,6 +30,7 @@ async function start(t: Test) {
       'secret-token': { scope: 'read', sub: 'alice' },
       short: { scope: 'read', exp, sub: 'carol' },
       write: { scope: 'write' },
+      bound: { scope: 'read', token_type: 'DPoP', cnf: { jkt: key.jkt } },
     },
     clock,
   );
@@ -158,6 +162,85 @@ t.test('a store that is slow, gone, or full of nonsense denies and delays nothin
     const token = fresh();
     t.equal(await status(gate, token), 200);
     return (await redis.all()).size > 0;
+  });
+});
+
+/** Asks with a DPoP proof. */
+const show = async (gate: TestGateway, proof: string) =>
+  ask(gate, '/x', { headers: { authorization: 'DPoP bound', dpop: proof } });
+
+t.test('a DPoP proof is taken once by all gateways together', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { redis, gateway, clock } = await start(t);
+  const [one, two, alone] = [
+    await gateway({}, { enabled: true }),
+    await gateway({}, { enabled: true }),
+    await gateway({}, { enabled: true, replays: 'own' }),
+  ];
+  const prove = (jti: string = randomUUID()): Promise<string> =>
+    key.prove({ uri: 'http://gate.example/x', token: 'bound', now: clock.wall() }, { jti });
+  const proof = await prove('the-jti');
+  t.equal((await show(one, proof)).status, 200);
+  const replayed = await show(two, proof);
+  t.equal(replayed.status, 401);
+  t.match(replayed.headers['www-authenticate'], /error="invalid_dpop_proof"/);
+  t.match(replayed.reason, /used before/);
+  t.equal((await show(two, await prove())).status, 200);
+  t.equal((await show(alone, proof)).status, 200, 'but where each goes by itself');
+
+  const proofs = await Promise.all(Array.from({ length: 8 }, () => prove()));
+  const together = await Promise.all(proofs.flatMap((each) => [show(one, each), show(two, each)]));
+  t.equal(
+    together.filter(({ status }) => status === 200).length,
+    proofs.length,
+    'of two at once one gets through',
+  );
+
+  const names = [...(await redis.all()).keys()].filter((name) => name.startsWith('scopegate:proof:'));
+  t.equal(names.length, 2 + proofs.length);
+  t.notMatch(JSON.stringify([...(await redis.all())]), new RegExp(`the-jti|${key.jkt}`));
+  const lives = await Promise.all(names.map((name) => redis.life(name)));
+  t.ok(
+    lives.every((life) => life > 50_000 && life <= 65_000),
+    `${lives}`,
+  );
+  await purge(one, { all: true });
+  t.equal((await show(two, proof)).status, 401, 'a purge forgets answers, and no proof');
+
+  await status(one, 'secret-token');
+  await redis.call('CONFIG', 'RESETSTAT');
+  for (let i = 0; i < 5; i++) t.equal(await status(one, 'secret-token'), 200);
+  t.notMatch(
+    String(await redis.call('INFO', 'commandstats')),
+    /cmdstat_(set|get):/,
+    'a hit asks for nothing',
+  );
+});
+
+t.test('without the store a gateway remembers proofs itself, or takes none', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { redis, gateway, clock } = await start(t);
+  const one = await gateway({}, { enabled: true });
+  const strict = await gateway({}, { enabled: true, replays: 'required' });
+  const prove = (): Promise<string> =>
+    key.prove({ uri: 'http://gate.example/x', token: 'bound', now: clock.wall() });
+  for (const gate of [one, strict]) t.equal((await show(gate, await prove())).status, 200);
+  await redis.stop();
+  const proof = await prove();
+  t.equal((await show(one, proof)).status, 200);
+  t.equal((await show(one, proof)).status, 401, 'still once at each');
+  const metrics = await (await fetch(`${one.adminUrl}/metrics`)).text();
+  t.match(metrics, /scopegate_dpop_proofs_unshared_total 1\n/);
+  for (let i = 0; i < 5; i++) {
+    const reply = await show(strict, await prove());
+    t.equal(reply.status, 503);
+    t.match(reply.headers['retry-after'], /^[1-9]/);
+  }
+  t.equal(await status(strict, 'secret-token'), 200, 'tokens that are bound to nothing go on');
+  await redis.restart();
+  await until(async () => {
+    clock.advance(5_000);
+    return (await show(strict, await prove())).status === 200;
   });
 });
 
