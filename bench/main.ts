@@ -1,10 +1,11 @@
 /**
  * `npm run bench`: scopegate beside its peers, interleaved in one run, in four situations, and how long it
- * takes to start. Prints medians with their
+ * takes to start; `--only cache`: what a cached token takes. Prints medians with their
  * spread and ratios, writes build/bench/results.json and build/bench/results.svg.
  *
  *     npm run bench -- [--rounds 5] [--seconds 4] [--only start,hit,miss] [--contenders scopegate,nginx] [--profile DIR]
  */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -175,6 +176,9 @@ const introspecting = contenders.filter(({ introspects }) => introspects);
 try {
   if (situations.includes('start')) {
     starts = await measureStarts(STARTS);
+  }
+  if (situations.includes('cache')) {
+    spawnSync(process.execPath, ['--expose-gc', here('memory.js')], { stdio: 'inherit' });
   }
   if (situations.includes('hit')) {
     await compare('cached hit', contenders, 0, () => ({

@@ -158,7 +158,11 @@ export async function startGateway(
   const metrics = createMetrics({
     rules: () => rules,
     ready: () => status() === 'ok',
-    cache: () => ({ ...(cache?.size ?? { active: 0, inactive: 0 }), evictions: cache?.evictions ?? 0 }),
+    cache: () => ({
+      ...(cache?.size ?? { active: 0, inactive: 0 }),
+      bytes: cache?.bytes ?? 0,
+      evictions: cache?.evictions ?? 0,
+    }),
     servers: introspector.servers,
     refreshes: introspector.refreshes,
     inFlight: () => admission.inFlight,
@@ -307,6 +311,7 @@ export async function startGateway(
         counts: metrics.counts(),
         cache: cache && {
           ...cache.size,
+          bytes: cache.bytes,
           evictions: cache.evictions,
           maxEntries: introspection.cache.maxEntries,
           negativeMaxEntries: introspection.cache.negativeMaxEntries,

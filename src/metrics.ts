@@ -28,6 +28,8 @@ export interface CacheState {
   /** Entries held. */
   readonly active: number;
   readonly inactive: number;
+  /** What the active ones take, about; 0 where nothing limits it. */
+  readonly bytes: number;
   /** Entries that were pushed out by others before they ended. */
   readonly evictions: number;
 }
@@ -309,6 +311,9 @@ export function createMetrics(sources: MetricSources): Metrics {
       { value: inactive, labels: { kind: 'inactive' } },
     ];
   });
+  gauge('scopegate_introspection_cache_bytes', 'What active answers take, about.', () =>
+    one(sources.cache().bytes),
+  );
   counter(
     'scopegate_introspection_cache_evictions_total',
     'Answers pushed out by others before they ended.',

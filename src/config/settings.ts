@@ -93,6 +93,7 @@ export interface IntrospectionSettings extends AuthorizationServer {
     readonly negativeTtl: number;
     readonly refreshBefore: number;
     readonly maxEntries: number;
+    readonly maxBytes: number;
     readonly negativeMaxEntries: number;
     /** Undefined: each gateway has its own cache only. */
     readonly shared?: SharedSettings;

@@ -41,12 +41,12 @@ export interface ActiveAnswer {
   readonly scopes: readonly string[];
   readonly audience: readonly string[];
   /** `exp`, seconds since 1970. */
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
   /** `nbf`, seconds since 1970. */
-  readonly notBefore?: number;
-  readonly issuer?: string;
-  readonly subject?: string;
-  readonly clientId?: string;
+  readonly notBefore?: number | undefined;
+  readonly issuer?: string | undefined;
+  readonly subject?: string | undefined;
+  readonly clientId?: string | undefined;
 }
 
 /** An answer that is no answer: whoever asked must treat it as the authorization server's failure. */
@@ -101,17 +101,36 @@ export function readClaims(claims: unknown): Answer {
   const issuer = text(own('iss'), 'iss');
   const subject = text(own('sub'), 'sub');
   const clientId = text(own('client_id'), 'client_id');
+  const scope = own('scope') ?? own('scp');
+  // One shape for all: an object that grows field by field takes more.
   return {
     active: true,
     claims: claims as Record<string, unknown>,
-    scopes: list(own('scope') ?? own('scp'), 'scope', ' '),
+    scopes: typeof scope === 'string' ? scopesOf(scope) : list(scope, 'scope'),
     audience: list(own('aud'), 'aud'),
-    ...(expiresAt === undefined ? {} : { expiresAt }),
-    ...(notBefore === undefined ? {} : { notBefore }),
-    ...(issuer === undefined ? {} : { issuer }),
-    ...(subject === undefined ? {} : { subject }),
-    ...(clientId === undefined ? {} : { clientId }),
+    expiresAt,
+    notBefore,
+    issuer,
+    subject,
+    clientId,
   };
+}
+
+/** The lists of scopes seen lately: many tokens have the same ones, and cached answers share them. */
+const scopeLists = new Map<string, readonly string[]>();
+/** A map that is full begins anew. */
+const MAX_LISTS = 1_000;
+/** Longer ones are not kept, so that the map stays small. */
+const MAX_SCOPE = 1_000;
+
+function scopesOf(scope: string): readonly string[] {
+  let scopes = scopeLists.get(scope);
+  if (scopes === undefined) {
+    scopes = scope.split(' ').filter((item) => item !== '');
+    if (scopeLists.size >= MAX_LISTS) scopeLists.clear();
+    if (scope.length <= MAX_SCOPE) scopeLists.set(scope, scopes);
+  }
+  return scopes;
 }
 
 /** A NumericDate (RFC 7519 §2): a finite number, not a text that looks like one. */
@@ -129,13 +148,15 @@ function text(value: unknown, name: string): string | undefined {
   return value;
 }
 
-/** Text or a list of texts; text is split at `separator` where one is given. Empty items are none (RFC 7662 §2.2). */
-function list(value: unknown, name: string, separator?: string): string[] {
-  if (value === undefined || value === null) return [];
-  const items =
-    typeof value === 'string' ? (separator === undefined ? [value] : value.split(separator)) : value;
+const NONE: readonly string[] = [];
+
+/** Text or a list of texts. Empty items are none (RFC 7662 §2.2). */
+function list(value: unknown, name: string): readonly string[] {
+  if (value === undefined || value === null) return NONE;
+  const items = typeof value === 'string' ? [value] : value;
   if (Array.isArray(items) && items.every((item) => typeof item === 'string')) {
-    return items.filter((item) => item !== '');
+    // As it is, mostly: a filter's result has room for more, for as long as it is cached.
+    return items.includes('') ? items.filter((item) => item !== '') : items;
   }
   throw new UnusableAnswer(`the introspection answer's "${name}" is neither text nor a list of texts`);
 }

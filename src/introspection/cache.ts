@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.js';
 import type { ActiveAnswer, Answer } from './answer.js';
+import { weightOf } from './weight.js';
 
 /** Limits of the answer cache; times in milliseconds. */
 export interface CacheLimits {
@@ -8,6 +9,8 @@ export interface CacheLimits {
   readonly negativeTtl: number;
   readonly maxEntries: number;
   readonly negativeMaxEntries: number;
+  /** What active answers may take together, in bytes; absent or 0: no limit. */
+  readonly maxBytes?: number;
   /** How long before its life ends an active answer that is in use is worth asking for again; absent or 0: never. */
   readonly refreshBefore?: number;
 }
@@ -38,14 +41,17 @@ export class AnswerCache {
   readonly #inactive: LRUCache<string, Entry>;
   readonly #limits: CacheLimits;
   readonly #clock: Clock;
+  readonly #weighs: boolean;
   #evictions = 0;
 
   constructor(limits: CacheLimits, clock: Clock) {
     const dispose = (_entry: Entry, _key: string, reason: LRUCache.DisposeReason): void => {
       if (reason === 'evict') this.#evictions++;
     };
-    this.#active = new LRUCache({ max: limits.maxEntries, dispose });
+    const { maxEntries, maxBytes = 0 } = limits;
+    this.#active = new LRUCache({ max: maxEntries, dispose, ...(maxBytes > 0 ? { maxSize: maxBytes } : {}) });
     this.#inactive = new LRUCache({ max: limits.negativeMaxEntries, dispose });
+    this.#weighs = maxBytes > 0;
     this.#limits = limits;
     this.#clock = clock;
   }
@@ -122,7 +128,8 @@ export class AnswerCache {
     this.#inactive.delete(key);
     if (life > 0) {
       const entry: Entry = { answer, until: now + life, expires, refreshAt };
-      (answer.active ? this.#active : this.#inactive).set(key, entry);
+      if (!answer.active) this.#inactive.set(key, entry);
+      else this.#active.set(key, entry, this.#weighs ? { size: weightOf(answer.claims) } : {});
     }
     return Math.max(0, life);
   }
@@ -146,6 +153,11 @@ export class AnswerCache {
   /** Entries that others pushed out before they ended, since the start. */
   get evictions(): number {
     return this.#evictions;
+  }
+
+  /** What active answers take together, about, in bytes; 0 where nothing limits it. */
+  get bytes(): number {
+    return this.#active.calculatedSize;
   }
 
   /** Forgets everything. */

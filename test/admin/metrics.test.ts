@@ -81,6 +81,8 @@ t.test('what happened is counted, by rule, method, decision and status', async (
   t.equal(value('scopegate_introspection_failures_total'), 1);
   t.equal(value('scopegate_introspection_cache_entries', { kind: 'active' }), 2);
   t.equal(value('scopegate_introspection_cache_entries', { kind: 'inactive' }), 1);
+  const bytes = value('scopegate_introspection_cache_bytes') ?? 0;
+  t.ok(bytes > 608 && bytes < 4_000, `two answers take ${bytes} bytes`);
   t.equal(value('scopegate_breakers', { state: 'closed' }), 1);
 
   t.equal(value('scopegate_request_duration_seconds_count'), 12);
@@ -198,7 +200,7 @@ t.test('rules that are gone take their series with them', async (t) => {
   const sources: MetricSources = {
     rules: () => rules,
     ready: () => true,
-    cache: () => ({ active: 0, inactive: 0, evictions: 0 }),
+    cache: () => ({ active: 0, inactive: 0, bytes: 0, evictions: 0 }),
     refreshes: { active: 0, inactive: 0, failed: 0, shared: 0, skipped: 0 },
     servers: () => [],
     inFlight: () => 0,
@@ -239,7 +241,7 @@ t.test('each observation is in one bucket, and buckets add up', async (t) => {
   const metrics = createMetrics({
     rules: () => ({ version: 1, rules: [] }),
     ready: () => false,
-    cache: () => ({ active: 0, inactive: 0, evictions: 0 }),
+    cache: () => ({ active: 0, inactive: 0, bytes: 0, evictions: 0 }),
     refreshes: { active: 0, inactive: 0, failed: 0, shared: 0, skipped: 0 },
     servers: () => [],
     inFlight: () => 0,

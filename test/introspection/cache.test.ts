@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { Answer } from '../../src/introspection/answer.js';
 import { AnswerCache } from '../../src/introspection/cache.js';
+import { weightOf } from '../../src/introspection/weight.js';
 import { fakeClock } from '../clock.js';
 
 const limits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 100, negativeMaxEntries: 10 };
@@ -111,4 +112,31 @@ t.test('clear forgets both partitions', async (t) => {
   cache.set('b', inactive);
   cache.clear();
   t.same(cache.size, { active: 0, inactive: 0 });
+});
+
+t.test('active answers are bounded in bytes as well; the least used goes first', async (t) => {
+  const large = (size: number) => active({ claims: { ext: { note: 'x'.repeat(size) } } });
+  const cache = new AnswerCache({ ...limits, maxBytes: 10_000 }, fakeClock());
+  for (const key of ['a', 'b', 'c']) cache.set(key, large(2_500));
+  cache.get('a');
+  cache.set('d', large(2_500));
+  t.ok(cache.get('a'));
+  t.notOk(cache.get('b'));
+  t.equal(cache.evictions, 1);
+  t.ok(cache.bytes <= 10_000, `${cache.bytes} bytes`);
+  cache.set('e', large(20_000));
+  t.notOk(cache.get('e'), 'what would not fit by itself is not kept, and pushes nothing out');
+  t.equal(cache.size.active, 3);
+  for (let i = 0; i < 10; i++) cache.set('bad', inactive);
+  t.equal(cache.size.inactive, 1);
+  cache.clear();
+  t.equal(cache.bytes, 0);
+});
+
+t.test('an answer weighs what it holds, however deep', async (t) => {
+  const nested = JSON.parse(`{"ext":${'['.repeat(50_000)}${']'.repeat(50_000)}}`) as Record<string, unknown>;
+  t.ok(weightOf(nested) > 50_000 * 16);
+  const [narrow, wide] = ['a', '→'].map((char) => weightOf({ sub: char.repeat(1_000) }));
+  t.equal((wide ?? 0) - (narrow ?? 0), 1_000, 'a character beyond Latin-1 makes two bytes of each');
+  t.ok(weightOf({ a: { b: 1 } }) > weightOf({ a: 1 }));
 });
