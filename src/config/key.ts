@@ -1,6 +1,7 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AssertionKey } from '../introspection/assertion.js';
+import type { DecryptionKey } from '../introspection/encrypted.js';
 
 /** The JWS algorithms a private key can sign with, the first one where nobody chooses. */
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
@@ -23,14 +24,8 @@ export function readAssertionKey(
   chosen: { readonly algorithm?: string; readonly keyId?: string } = {},
 ): AssertionKey {
   const text = readFileSync(file, 'utf8');
-  const jwk = text.trimStart().startsWith('{') ? readJwk(text) : undefined;
-  let key: KeyObject;
-  try {
-    key = jwk === undefined ? createPrivateKey(text) : createPrivateKey({ key: jwk, format: 'jwk' });
-  } catch {
-    // The library's message may quote what it could not read.
-    throw new Error('the file holds no private key in PEM or JWK form');
-  }
+  const jwk = isJson(text) ? readJwk(readJson(text)) : undefined;
+  const key = privateKey(jwk ?? text);
   const able = algorithmsOf(key);
   const algorithm = chosen.algorithm ?? jwk?.alg ?? able[0];
   if (algorithm === undefined || !able.includes(algorithm)) {
@@ -41,19 +36,87 @@ export function readAssertionKey(
   return { key, algorithm, ...(keyId === undefined ? {} : { keyId }) };
 }
 
-function readJwk(text: string): JsonWebKey & { readonly alg?: string; readonly kid?: string } {
-  let jwk: unknown;
+/**
+ * Reads the private keys for which others encrypt, from a PEM file with one, or a file with a JWK or a JWK Set
+ * (RFC 7517 §5), as it takes while keys are rotated. Keys of a set that are for signatures (`use`) are passed over.
+ *
+ * @throws Error when there is none, or one that cannot decrypt; the message holds nothing of the file
+ */
+export function readDecryptionKeys(file: string): readonly DecryptionKey[] {
+  const text = readFileSync(file, 'utf8');
+  if (!isJson(text)) return [decryptionKey(text)];
+  const document = readJson(text);
+  const { keys } = document as { readonly keys?: unknown };
+  if (!Array.isArray(keys)) return [decryptionKey(readJwk(document))];
+  const meant = keys.filter((each: { use?: unknown } | null) => each?.use !== 'sig');
+  if (meant.length === 0) throw new Error('the JWK Set holds no key to decrypt with');
+  return meant.map((each) => decryptionKey(readJwk(each)));
+}
+
+function decryptionKey(source: string | Jwk): DecryptionKey {
+  const key = privateKey(source);
+  const { alg, kid } = typeof source === 'string' ? {} : source;
+  const able = decryptionAlgorithmsOf(key);
+  if (able.length === 0 || (alg !== undefined && !able.includes(alg))) {
+    const can = able.length === 0 ? 'no algorithm known here' : able.join(', ');
+    throw new Error(`the key decrypts with ${can}${alg === undefined ? '' : `, not with ${alg}`}`);
+  }
+  return {
+    key,
+    algorithms: alg === undefined ? able : [alg],
+    ...(kid === undefined ? {} : { keyId: kid }),
+  };
+}
+
+/** RFC 7518 §4.1, RFC 8037 §3.2; RSA1_5 is not among them, for it can be turned against its key (Bleichenbacher). */
+function decryptionAlgorithmsOf(key: KeyObject): readonly string[] {
+  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      if (modulusLength < RSA_BITS) throw new Error(`an RSA key must have ${RSA_BITS} bits or more`);
+      return ['RSA-OAEP', 'RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512'];
+    case 'ec':
+      return Object.hasOwn(CURVES, namedCurve) ? AGREEMENT : [];
+    case 'x25519':
+      return AGREEMENT;
+    default:
+      return [];
+  }
+}
+
+const AGREEMENT = ['ECDH-ES', 'ECDH-ES+A128KW', 'ECDH-ES+A192KW', 'ECDH-ES+A256KW'];
+
+type Jwk = JsonWebKey & { readonly alg?: string; readonly kid?: string };
+
+/** @param source PEM or JWK */
+function privateKey(source: string | Jwk): KeyObject {
   try {
-    jwk = JSON.parse(text);
+    return createPrivateKey(typeof source === 'string' ? source : { key: source, format: 'jwk' });
+  } catch {
+    // The library's message may quote what it could not read.
+    throw new Error('the file holds no private key in PEM or JWK form');
+  }
+}
+
+function isJson(text: string): boolean {
+  return text.trimStart().startsWith('{');
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch {
     throw new Error('the file is neither PEM nor JSON');
   }
-  const { alg, kid } = jwk as Readonly<Record<string, unknown>>;
+}
+
+function readJwk(jwk: unknown): Jwk {
+  const { alg, kid } = (jwk ?? {}) as Readonly<Record<string, unknown>>;
   for (const value of [alg, kid]) {
     if (value !== undefined && typeof value !== 'string')
       throw new Error('the JWK has an "alg" or "kid" that is no text');
   }
-  return jwk as JsonWebKey;
+  return jwk as Jwk;
 }
 
 function algorithmsOf(key: KeyObject): readonly string[] {

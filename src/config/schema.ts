@@ -177,6 +177,9 @@ const signed = section('Signed answers (RFC 9701): asked for and required. They 
     'The JWK Set with the keys of the authorization server. Absent: the one that its metadata names.',
   ),
   audience: text('The aud of the answers. Absent: introspection.clientAuth.clientId.'),
+  decryptionKeyFile: text(
+    'File of the private key that answers are encrypted for: PEM (not encrypted), a JWK, or a JWK Set while keys are rotated. Read anew when it changes. Absent: answers are not encrypted; present: they must be.',
+  ),
   algorithms: list('The JWS algorithms that are taken.', [
     'RS256',
     'RS384',

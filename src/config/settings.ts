@@ -8,6 +8,7 @@ import type { Path, SourceDocument } from '../document/yaml.js';
 import type { ScopeStrategyName } from '../handlers/strategy.js';
 import type { SignedAnswers } from '../introspection/answer.js';
 import type { AssertionKey } from '../introspection/assertion.js';
+import type { DecryptionKey } from '../introspection/encrypted.js';
 import { OWN_FIELDS } from '../introspection/fields.js';
 import type { CertificateField } from '../proof/certificate.js';
 import { PROOF_ALGORITHMS } from '../proof/dpop.js';
@@ -21,7 +22,7 @@ import { current } from './current.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
-import { readAssertionKey, readCipherKey } from './key.js';
+import { readAssertionKey, readCipherKey, readDecryptionKeys } from './key.js';
 import { type SettingSchema, serverSchema, settingsSchema } from './schema.js';
 import { readSecret, Secret } from './secret.js';
 import { unbuilt } from './unbuilt.js';
@@ -250,6 +251,7 @@ interface RawServer {
     readonly required: boolean;
     readonly jwksUrl?: string;
     readonly audience?: string;
+    readonly decryptionKeyFile?: string;
     readonly algorithms: readonly string[];
   };
 }
@@ -779,8 +781,14 @@ class Loader {
 
   #signed(section: Path, { signed, issuer, clientAuth }: RawServer): SignedAnswers | undefined {
     const name = section.join('.');
-    const { required, algorithms, jwksUrl, audience = clientAuth.clientId } = signed;
-    if (!required) return undefined;
+    const { required, algorithms, jwksUrl, audience = clientAuth.clientId, decryptionKeyFile } = signed;
+    if (!required) {
+      if (decryptionKeyFile !== undefined) {
+        const problem = `is of no use without ${name}.required`;
+        this.#error([...section, 'decryptionKeyFile'], `${name}.decryptionKeyFile ${problem}`);
+      }
+      return undefined;
+    }
     if (issuer === undefined) {
       const server = section.slice(0, -1).join('.');
       this.#error(section, `${name}.required needs ${server}.issuer`, 'missing-field');
@@ -799,7 +807,20 @@ class Loader {
       audience: audience ?? '',
       algorithms,
       ...(jwksUrl === undefined ? {} : { jwksUrl }),
+      ...(decryptionKeyFile === undefined
+        ? {}
+        : { decryption: this.#decryptionKeys([...section, 'decryptionKeyFile'], decryptionKeyFile) }),
     };
+  }
+
+  #decryptionKeys(path: Path, name: string): () => readonly DecryptionKey[] {
+    const file = this.#resolve(name);
+    try {
+      return current([file], () => readDecryptionKeys(file));
+    } catch (error) {
+      this.#unreadable(path, file, error);
+      return () => [];
+    }
   }
 
   #clientTls<T extends ClientTls>(section: Path, raw: T): T {

@@ -1,4 +1,5 @@
 import type { ClientAuth } from './auth.js';
+import type { DecryptionKey } from './encrypted.js';
 
 /** An authorization server's introspection endpoint (RFC 7662 §2), as a rule or the settings name it. */
 export interface Endpoint {
@@ -23,6 +24,8 @@ export interface SignedAnswers {
   /** The gateway, as the server knows it. */
   readonly audience: string;
   readonly algorithms: readonly string[];
+  /** Present: answers must be encrypted for one of these keys, read at each use. */
+  readonly decryption?: () => readonly DecryptionKey[];
 }
 
 /** The authorization server's answer about a token, as it was given (RFC 7662 §2.2). */

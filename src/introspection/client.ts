@@ -8,6 +8,7 @@ import { type ServerTls, serverConnector } from '../tls/connector.js';
 import { type Answer, type Endpoint, readAnswer, type SignedAnswers, UnusableAnswer } from './answer.js';
 import { type Proof, proof } from './auth.js';
 import { formEncode } from './credentials.js';
+import { decryptAnswer } from './encrypted.js';
 import { overlay } from './fields.js';
 import { Grants, NoGrant, type SendCall } from './grant.js';
 import { MetadataStore, NoMetadata, type ServerMetadata } from './metadata.js';
@@ -214,7 +215,8 @@ export class IntrospectionClient {
 
   async #readSigned(line: Line, text: string, signed: SignedAnswers): Promise<Answer> {
     const jwksUrl = signed.jwksUrl ?? (await address(line, signed.issuer, 'jwksUrl'));
-    return await readSigned(text, signed, jwksUrl, line.verify, this.#clock.wall());
+    const jwt = signed.decryption === undefined ? text : await decryptAnswer(text, signed.decryption());
+    return await readSigned(jwt, signed, jwksUrl, line.verify, this.#clock.wall());
   }
 }
 

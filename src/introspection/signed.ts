@@ -14,7 +14,7 @@ const SKEW = 60;
 
 /**
  * Verifies and reads a signed answer: signature, `typ`, `iss`, `aud`, `iat`, and `token_introspection`, which is the
- * answer itself (RFC 9701 §5). Encrypted answers are not read.
+ * answer itself (RFC 9701 §5).
  *
  * @param now seconds since 1970
  * @throws UnusableAnswer for anything else; the message holds nothing of the answer

@@ -95,6 +95,7 @@ t.test('every leaf has a description, and a default unless it is optional or req
     'introspection.cache.shared.ca',
     'introspection.signed.jwksUrl',
     'introspection.signed.audience',
+    'introspection.signed.decryptionKeyFile',
     'proof.dpop.nonce.secretFile',
     'forward.tls.ca',
     'forward.tls.cert',

@@ -362,8 +362,16 @@ t.test('client authentication that is incomplete or at odds with itself is refus
       'invalid-value',
     ],
     ['{ method: none }\n  issuer: "https://as?tenant=a"', 'invalid-value'],
+    ['{ method: none }\n  signed: { decryptionKeyFile: key }', 'invalid-value'],
+    ...['absent', 'secret', 'broken', 'small', 'signing', 'signingSet', 'cert'].map(
+      (file): [string, string] => [
+        `{ method: none }\n  issuer: https://as\n  signed: { required: true, audience: gate, decryptionKeyFile: ${file} }`,
+        'unreadable-file',
+      ],
+    ),
   ];
   const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const signing = generateKeyPairSync('ed25519').privateKey;
   const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
   const certificate = await makeCertificate(['gate']);
   for (const [text, code] of cases) {
@@ -374,6 +382,8 @@ t.test('client authentication that is incomplete or at odds with itself is refus
       broken: '{"kty":"EC","crv":"P-256","d":"hunter2"}',
       key: key.export({ type: 'pkcs8', format: 'pem' }),
       small: JSON.stringify(small.export({ format: 'jwk' })),
+      signing: signing.export({ type: 'pkcs8', format: 'pem' }),
+      signingSet: JSON.stringify({ keys: [{ ...key.export({ format: 'jwk' }), use: 'sig' }] }),
       cert: certificate.cert,
       certKey: certificate.key,
     });

@@ -27,7 +27,7 @@ const LIMITS: Readonly<Record<string, readonly string[]>> = {
     'Which claims a login application writes is its own affair; in Hydra’s answers `acr` and `auth_time` are looked for in `ext` as well.',
   ],
   'RFC 9701': [
-    'Encrypted answers (section 5) are not read, and the gateway publishes no `introspection_signed_response_alg` of its own: it is configured at the authorization server.',
+    'The gateway publishes no `introspection_signed_response_alg` and no `introspection_encrypted_response_alg` of its own: they are configured at the authorization server.',
   ],
   'RFC 9728': [
     'No `signed_metadata` (section 2.2), no names in several languages (section 2.1), no keys of the resource (`jwks_uri`): it signs and decrypts nothing.',

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
@@ -177,6 +177,52 @@ t.test('a server that must sign and does not is a fault, and no other server’s
   t.equal((await ask(gate, '/plain', { token: await plain.issue() })).status, 503);
   t.match(gate.log[0], { cause: 'the introspection answer is not signed' });
   t.equal((await ask(gate, '/main', { token: await main.issue() })).status, 200);
+});
+
+t.test('answers that a real server has signed and then encrypted for the gateway', async (t) => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const [ec, next] = [1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+  if (ec === undefined || next === undefined) throw new Error('no keys');
+  const jwk = async (key: KeyObject, kid: string) => ({ ...(await exportJWK(key)), kid, use: 'enc' });
+  const file = join(t.testdir({}), 'key');
+  for (const [alg, enc, published, text] of [
+    [
+      'RSA-OAEP-256',
+      'A256GCM',
+      await jwk(rsa.publicKey, 'r'),
+      rsa.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    ],
+    [
+      'ECDH-ES',
+      'A128CBC-HS256',
+      await jwk(ec.publicKey, 'old'),
+      JSON.stringify({ keys: [await jwk(next.privateKey, 'new'), await jwk(ec.privateKey, 'old')] }),
+    ],
+    ['RSA-OAEP', 'A128GCM', await jwk(rsa.publicKey, 'r'), JSON.stringify(await exportJWK(rsa.privateKey))],
+  ] as const) {
+    writeFileSync(file, text);
+    const provider = await startProvider(t, {
+      gateway: {
+        ...basic,
+        ...SIGNED,
+        introspection_encrypted_response_alg: alg,
+        introspection_encrypted_response_enc: enc,
+        jwks: { keys: [published as never] },
+      },
+    });
+    const gate = await startTestGateway(t, {
+      settings: {
+        introspection: {
+          url: provider.introspectionUrl,
+          issuer: provider.issuer,
+          clientAuth: { method: 'basic', clientId: 'gateway', clientSecret: SECRET },
+          signed: { required: true, decryptionKeyFile: file },
+        },
+      },
+    });
+    t.equal((await ask(gate, '/x', { token: await provider.issue() })).status, 200, `${alg}, ${enc}`);
+    t.equal((await ask(gate, '/x', { token: 'unknown' })).status, 401);
+  }
 });
 
 /** The server as a client finds it. */

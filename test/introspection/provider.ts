@@ -90,6 +90,7 @@ export async function startProvider(t: Scope, options: RealProviderOptions): Pro
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: () => true },
+      encryption: { enabled: true },
       jwtIntrospection: { enabled: options.signs !== false },
       revocation: { enabled: true },
       dPoP: { enabled: true },

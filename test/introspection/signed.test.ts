@@ -1,4 +1,6 @@
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CompactEncrypt, type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import t, { type Test } from 'tap';
 import { ask } from '../ask.js';
 import { fakeClock } from '../clock.js';
@@ -165,6 +167,67 @@ t.test('R9701-02 R9701-03 R9701-04 all but the server’s word, for us and now, 
   const causes = server.gate.log.map(({ cause }) => String(cause));
   t.ok(causes.includes('the introspection answer is not signed'));
   t.notMatch(JSON.stringify(server.gate.log), /eyJ|alice@/, 'no answer in the log');
+});
+
+t.test('an answer that must be encrypted is so, for the gateway, with a signed one inside', async (t) => {
+  const file = join(t.testdir({}), 'keys');
+  const pairs = new Map<string, { publicKey: CryptoKey; privateKey: CryptoKey }>();
+  for (const name of ['one', 'two', 'three']) {
+    pairs.set(name, await generateKeyPair('ECDH-ES', { extractable: true }));
+  }
+  const keyOf = (name: string) => pairs.get(name) as { publicKey: CryptoKey; privateKey: CryptoKey };
+  const hold = async (...names: string[]): Promise<void> => {
+    const keys = await Promise.all(
+      names.map(async (kid) => ({ ...(await exportJWK(keyOf(kid).privateKey)), kid })),
+    );
+    writeFileSync(file, JSON.stringify({ keys }));
+  };
+  await hold('one', 'two');
+  const server = await start(t, { signed: { required: true, decryptionKeyFile: file } });
+  const sealed = async (text: string, name = 'one', header: object = {}): Promise<string> =>
+    await new CompactEncrypt(new TextEncoder().encode(text))
+      .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', kid: name, cty: 'JWT', ...header })
+      .encrypt(keyOf(name).publicKey);
+  const plain = JSON.stringify({ active: true, scope: 'read' });
+  const good = await sealed(await server.sign());
+  const [head = '', key, iv, text = '', tag] = good.split('.');
+  const changed = text.replace(/^./, (first) => (first === 'A' ? 'B' : 'A'));
+  const secret = new Uint8Array(32);
+  const shared = await new CompactEncrypt(new TextEncoder().encode(await server.sign()))
+    .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+    .encrypt(secret);
+  for (const [what, answer, cause] of [
+    ['signed alone', await server.sign(), /is not encrypted/],
+    ['plain JSON', plain, /is not encrypted/],
+    ['nothing', '', /is not encrypted/],
+    ['for another key', await sealed(await server.sign(), 'three'), /cannot be decrypted/],
+    ['for another key by its name', await sealed(await server.sign(), 'one', { kid: 'two' }), /cannot be/],
+    ['by a secret', shared, /cannot be decrypted/],
+    ['changed', [head, key, iv, changed, tag].join('.'), /cannot be decrypted/],
+    ['five parts of nothing', 'a.b.c.d.e', /cannot be decrypted/],
+    ['compressed', await sealed(await server.sign(), 'one', { zip: 'DEF' }), /cannot be decrypted/],
+    ['no signature inside', await sealed(plain), /cannot be verified/],
+    ['a stranger’s inside', await sealed(await server.stranger({})), /cannot be verified/],
+    ['encrypted twice', await sealed(good), /cannot be verified/],
+    ['for another gateway inside', await sealed(await server.sign({ aud: 'other' })), /not for this gateway/],
+  ] as const) {
+    server.answer = async () => ({ type: SIGNED, text: answer });
+    t.equal(await server.get(), 503, what);
+    t.match(server.gate.log.findLast(({ msg }) => msg === 'introspection failed')?.cause, cause, what);
+  }
+  t.notMatch(JSON.stringify(server.gate.log), /eyJ/, 'no answer in the log');
+  const answered = async (name: string, header: object = {}) => {
+    const jwe = await sealed(await server.sign(), name, header);
+    server.answer = async () => ({ type: SIGNED, text: jwe });
+    return server.get();
+  };
+  t.equal(await answered('one'), 200);
+  t.equal(await answered('two'), 200, 'either key, while they are rotated');
+  t.equal(await answered('two', { kid: undefined }), 200, 'and where the server names none');
+  t.equal(await answered('one', { alg: 'ECDH-ES+A256KW', enc: 'A128CBC-HS256' }), 200);
+  await hold('three');
+  t.equal(await answered('one'), 503, 'the file is read anew');
+  t.equal(await answered('three'), 200);
 });
 
 t.test('metadata: of this issuer, to safe addresses, or nobody is asked', async (t) => {
