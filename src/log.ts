@@ -10,7 +10,7 @@ export interface LogSink extends DestinationStream {
   flush(done: () => void): void;
 }
 
-/** Lines are written together, at this many bytes or after so many milliseconds. */
+/** Lines are written together, at this many characters or after so many milliseconds. */
 const BATCH = 32_768;
 const INTERVAL = 200;
 /** What is kept, in bytes, while nobody takes it. */
@@ -30,33 +30,49 @@ export function openSink(fd = 1, kept = KEPT): LogSink {
   const stream = new sonic.SonicBoom({
     fd: withoutBlocking(fd),
     sync: false,
-    minLength: BATCH,
+    contentMode: 'buffer',
     maxWrite: 2 * BATCH,
     maxLength: kept,
-    periodicFlush: INTERVAL,
-  });
+  }) as unknown as Omit<SonicBoom, 'write'> & { write(bytes: Buffer): boolean };
   let dropped = 0;
   let closed = false;
-  stream.on('drop', () => {
-    dropped++;
+  // The library would copy all that waits with each line.
+  let waiting: string[] = [];
+  let length = 0;
+  function hand(): void {
+    if (closed || length === 0) return;
+    const bytes = Buffer.from(waiting.join(''));
+    waiting = [];
+    length = 0;
+    stream.write(bytes);
+  }
+  setInterval(hand, INTERVAL).unref();
+  stream.on('drop', (bytes: Buffer) => {
+    dropped += linesIn(bytes);
   });
   // Without a listener, the first error would end the process.
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (closed || (error.code !== 'EPIPE' && error.code !== 'EBADF' && error.code !== 'ECONNRESET')) return;
     closed = true;
-    dropped += lines(stream);
+    dropped += waiting.length + linesOf(stream);
+    waiting = [];
     stream.destroy();
   });
   return {
     write(line: string) {
       if (closed) dropped++;
-      else stream.write(line);
+      else {
+        waiting.push(line);
+        length += line.length;
+        if (length >= BATCH) hand();
+      }
     },
     get dropped() {
       return dropped;
     },
     flush(done) {
       if (closed) return done();
+      hand();
       const timer = setTimeout(done, LAST_WORDS);
       stream.flush(() => {
         clearTimeout(timer);
@@ -67,13 +83,21 @@ export function openSink(fd = 1, kept = KEPT): LogSink {
 }
 
 /** How many lines a stream that is given up still holds. */
-function lines(stream: SonicBoom): number {
-  const { _bufs: waiting = [], _writingBuf: written = '' } = stream as unknown as {
-    _bufs?: readonly string[];
-    _writingBuf?: string | Buffer;
+function linesOf(stream: object): number {
+  const { _bufs: lists = [], _writingBuf: written = Buffer.alloc(0) } = stream as {
+    _bufs?: readonly (readonly Buffer[])[];
+    _writingBuf?: Buffer;
   };
-  return [...waiting, String(written)].reduce((total, text) => total + text.split('\n').length - 1, 0);
+  return [...lists.flat(), written].reduce((total, bytes) => total + linesIn(bytes), 0);
 }
+
+function linesIn(bytes: Buffer): number {
+  let count = 0;
+  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) count++;
+  return count;
+}
+
+const LF = 0x0a;
 
 /**
  * The same pipe, opened anew so that a write to a full one fails instead of holding a thread that file system calls

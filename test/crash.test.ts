@@ -24,15 +24,15 @@ t.test('a trace says where and what kind, and nothing of the message', async (t)
 
 t.test('a fault of our own is 500 for one request and never an allowance', async (t) => {
   const gate = await startTestGateway(t);
-  const { get } = AnswerCache.prototype;
+  const { find } = AnswerCache.prototype;
   t.teardown(() => {
-    AnswerCache.prototype.get = get;
+    AnswerCache.prototype.find = find;
   });
-  AnswerCache.prototype.get = () => {
+  AnswerCache.prototype.find = () => {
     throw new Error('MARKER');
   };
   const reply = await ask(gate, '/x', { token: 'good-read' });
-  AnswerCache.prototype.get = get;
+  AnswerCache.prototype.find = find;
   t.equal(reply.status, 500);
   t.match(JSON.parse(reply.text), { error: { code: 500, reason: 'the gateway failed' } });
   t.equal(gate.upstream.received.length, 0);
