@@ -61,12 +61,13 @@ export function handlerDefaults(settings: Settings): HandlerDefaults {
 }
 
 function endpointOf(server: AuthorizationServer): Endpoint {
-  const { url, discovered, signed, headers } = server;
+  const { url, issuer, discovered, signed, headers } = server;
   return {
     url,
     headers,
     auth: clientAuth(server),
     server: url,
+    ...(issuer === undefined ? {} : { issuer }),
     ...(discovered ? { discovered } : {}),
     ...(signed === undefined ? {} : { signed }),
   };

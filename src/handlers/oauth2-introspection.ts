@@ -196,7 +196,7 @@ function endpointOf(
   // The gateway's own Authorization field would stand in for the token's.
   const { authorization: _, ...others } = overlay(fixed);
   return {
-    // Of an issuer each character counts.
+    // A server named by its issuer is asked at its own URL; of an issuer that is asked for it each character counts.
     url: exact ? known.url : named,
     headers: overlay(grant === undefined ? fixed : others, headers ?? {}),
     auth: grant === undefined ? auth : { method: 'pre_authorization', grant },
@@ -211,20 +211,31 @@ type Found =
   | { readonly exact: false; readonly known: Endpoint | undefined };
 
 /**
- * The server of the settings that a URL means: the one with that very URL, or else the one of its origin.
+ * The server of the settings that a URL means: the one with that very URL, the one with that issuer, or else the one of
+ * its origin.
  *
- * @throws ConfigError where several servers are of that origin
+ * @throws ConfigError where several servers have that issuer or are of that origin
  */
 function serverOf(url: string, servers: readonly Endpoint[]): Found {
   const { href, origin } = new URL(url);
-  const exact = servers.find((each) => new URL(each.url).href === href);
-  if (exact !== undefined) return { exact: true, known: exact };
-  const [known, ...more] = servers.filter((each) => new URL(each.url).origin === origin);
-  if (more.length > 0) {
-    const problem = 'several servers of the settings have this origin: name the url or issuer of one';
-    throw new ConfigError(['introspection_url'], problem);
-  }
+  const named =
+    servers.find((each) => new URL(each.url).href === href) ??
+    only(
+      servers.filter(({ issuer }) => issuer !== undefined && new URL(issuer).href === href),
+      'issuer',
+    );
+  if (named !== undefined) return { exact: true, known: named };
+  const known = only(
+    servers.filter((each) => new URL(each.url).origin === origin),
+    'origin',
+  );
   return { exact: false, known };
+}
+
+function only([first, ...more]: readonly Endpoint[], what: string): Endpoint | undefined {
+  if (more.length === 0) return first;
+  const problem = `several servers of the settings have this ${what}: name the url or issuer of one`;
+  throw new ConfigError(['introspection_url'], problem);
 }
 
 /** Methods that change nothing (RFC 9110 §9.2.1), of those that a rule can have. */

@@ -10,6 +10,8 @@ export interface Endpoint {
   readonly auth: ClientAuth;
   /** Which server of the settings it is, by the URL there: what the gateway trusts and shows is for it alone. */
   readonly server?: string;
+  /** The server's issuer identifier, by which rules may name it as well. */
+  readonly issuer?: string;
   /** `url` is the issuer: its metadata says where the endpoint is (RFC 8414). */
   readonly discovered?: true;
   /** Undefined takes plain JSON (RFC 7662 §2.2). */

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import type { AuditEntry } from '../../src/audit.js';
 import { createMetrics, type MetricSources } from '../../src/metrics.js';
 import { ask } from '../ask.js';
+import { fakeClock } from '../clock.js';
 import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
 import { available } from '../require.js';
 import { root } from '../root.js';
@@ -107,6 +108,28 @@ t.test('what happened is counted, by rule, method, decision and status', async (
   t.equal(value('scopegate_ready'), 1);
   t.ok(value('process_resident_memory_bytes') > 0);
   t.notMatch(text, /good-read|gate\.example|\/headers|127\.0\.0\.1/, 'no token, host, path or address');
+});
+
+t.test('answers that are asked for again before they end are told', async (t) => {
+  const clock = fakeClock();
+  const cache = { ttl: '60s', refreshBefore: '10s' };
+  const gate = await startTestGateway(t, { clock, settings: { introspection: { cache } } });
+  const hit = async () => t.equal((await ask(gate, '/headers', { token: 'good-read' })).status, 200);
+  const refreshes = async (result: string) =>
+    (await scrape(gate)).value('scopegate_introspection_refreshes_total', { result });
+  await hit();
+  await hit();
+  clock.advance(50_000);
+  await hit();
+  await until(async () => (await refreshes('active')) === 1);
+  gate.endpoint.tokens.delete('good-read');
+  clock.advance(59_000);
+  await hit();
+  await hit();
+  await until(async () => (await refreshes('inactive')) === 1);
+  t.equal((await ask(gate, '/headers', { token: 'good-read' })).status, 401, 'a revoked token ends');
+  t.equal(gate.endpoint.asked.length, 3);
+  t.same(await Promise.all(['failed', 'shared', 'skipped'].map(refreshes)), [0, 0, 0]);
 });
 
 t.test('waiting, coalesced, open breakers and evictions are told', async (t) => {

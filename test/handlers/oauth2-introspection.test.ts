@@ -144,6 +144,24 @@ t.test('servers of one origin are told apart by their URLs, and another URL ther
     t.equal(message?.url, new URL(url).pathname);
     t.equal(message?.headers.authorization, `Bearer ${letter}`);
   }
+  const issuer = 'https://issuer.example';
+  const named = await start(
+    t,
+    [{ introspection_url: `${issuer}/` }],
+    {},
+    {
+      servers: [servers[0], { ...servers[1], issuer }],
+    },
+  );
+  t.same(await statuses(named, '/0', ['t']), [200], 'named by its issuer, asked at its URL');
+  t.equal(both.requests.at(-1)?.message.headers.authorization, 'Bearer d');
+  const twice = [first, second].map(
+    (url): Endpoint => ({ url, issuer, headers: {}, auth: { method: 'none' } }),
+  );
+  t.throws(
+    () => oauth2Introspection.compile({ introspection_url: issuer }, { ...defaults, servers: twice }),
+    { path: ['introspection_url'], message: /several servers/ },
+  );
   const known = servers.map(
     ({ url }): Endpoint => ({ url, headers: {}, auth: { method: 'none' }, server: url }),
   );
