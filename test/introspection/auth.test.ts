@@ -1,6 +1,9 @@
 import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
@@ -384,6 +387,62 @@ t.test('pre_authorization: what is no usable token response', async (t) => {
     t.equal(grants.endpoint.requests.length, 1, 'nothing was asked with it');
   }
 });
+
+t.test(
+  'pre_authorization of a second server: its token endpoint is trusted by its own authorities',
+  async (t) => {
+    const certificate = await makeCertificate(['127.0.0.1']);
+    const seen: string[] = [];
+    const server = createHttpsServer({ ...certificate, requestCert: true, rejectUnauthorized: false });
+    server.on('request', ({ url = '', headers, socket }, response) => {
+      const shown = (socket as TLSSocket).getPeerX509Certificate()?.subject ?? 'nothing';
+      seen.push(`${url} ${headers.authorization?.replace(/(?<=Basic ).*/, '…')} shown ${shown}`);
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(
+        url === '/token'
+          ? '{"access_token":"of-the-second","token_type":"bearer","expires_in":600}'
+          : '{"active":true,"scope":"read"}',
+      );
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const folder = t.testdir({ ca: certificate.ca, cert: certificate.cert, key: certificate.key });
+    const second = (tls: object) => ({
+      url: `${origin}/introspect`,
+      tls,
+      clientAuth: {
+        method: 'pre_authorization',
+        clientId: 'gateway',
+        clientSecret: SECRET,
+        tokenUrl: `${origin}/token`,
+      },
+    });
+    const rules = apiRule('gate.example', [
+      {
+        path: '/second',
+        methods: ['GET'],
+        accessStrategies: [
+          { handler: 'oauth2_introspection', config: { introspection_url: `${origin}/introspect` } },
+        ],
+      },
+    ]);
+    const [ca, cert, key] = ['ca', 'cert', 'key'].map((name) => join(folder, name));
+    const gate = await startTestGateway(t, {
+      rules,
+      settings: { introspection: { servers: [second({ ca, cert, key })] } },
+    });
+    t.equal((await ask(gate, '/second', { token: 't' })).status, 200);
+    t.same(seen, ['/token Basic … shown nothing', '/introspect Bearer of-the-second shown CN=127.0.0.1']);
+    const wary = await startTestGateway(t, { rules, settings: { introspection: { servers: [second({})] } } });
+    t.equal((await ask(wary, '/second', { token: 't' })).status, 503, 'not by the system’s');
+    t.equal(seen.length, 2);
+  },
+);
 
 t.test('pre_authorization of a rule, as Oathkeeper has it, before Hydra’s own token endpoint', async (t) => {
   const server = await startAuthorizationServer();

@@ -73,7 +73,7 @@ t.test('several real servers: each found, believed and authenticated to in its o
         tls_client_auth_san_dns: 'gateway.example',
         ...SIGNED,
       },
-      { certificate, clientCa: own.ca },
+      { certificate, clientCa: own.ca, alias: true },
     ),
     shared: await start('shared', {
       token_endpoint_auth_method: 'client_secret_jwt',

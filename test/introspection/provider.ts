@@ -29,6 +29,8 @@ export interface RealProviderOptions {
   readonly signs?: false;
   /** TLS with client certificates asked for, of whatever authority. */
   readonly certificate?: Certificate;
+  /** Certificates are asked for at a listener of its own, which the metadata names (RFC 8705 §5), and at no other. */
+  readonly alias?: true;
   /** PEM of the authorities by which `tls_client_auth` goes. */
   readonly clientCa?: string;
   /** Sees every request first. */
@@ -52,28 +54,37 @@ export async function startProvider(t: Scope, options: RealProviderOptions): Pro
     options.tap?.(message, response);
     if (!response.writableEnded) handle(message, response);
   };
-  const server =
-    certificate === undefined
-      ? createServer(listener)
-      : createHttpsServer(
-          {
-            cert: certificate.cert,
-            key: certificate.key,
-            ca: clientCa ?? certificate.ca,
-            requestCert: true,
-            rejectUnauthorized: false,
-          },
-          listener,
-        );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
+  /** @returns the port */
+  async function listen(requestCert: boolean): Promise<number> {
+    const server =
+      certificate === undefined
+        ? createServer(listener)
+        : createHttpsServer(
+            {
+              cert: certificate.cert,
+              key: certificate.key,
+              ca: clientCa ?? certificate.ca,
+              requestCert,
+              rejectUnauthorized: false,
+            },
+            listener,
+          );
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return (server.address() as AddressInfo).port;
+  }
+  const port = await listen(options.alias !== true);
+  const aliases =
+    options.alias === true
+      ? { introspection_endpoint: `https://127.0.0.1:${await listen(true)}/token/introspection` }
+      : undefined;
   const issuer = `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
   const provider = new Provider(issuer, {
+    discovery: aliases === undefined ? {} : { mtls_endpoint_aliases: aliases },
     jwks: { keys: [await signing] },
     cookies: { keys: ['test'] },
     scopes: ['read'],
