@@ -28,7 +28,7 @@ export interface CacheState {
   /** Entries held. */
   readonly active: number;
   readonly inactive: number;
-  /** What the active ones take, about; 0 where nothing limits it. */
+  /** What the active ones take, about, in bytes. */
   readonly bytes: number;
   /** Entries that were pushed out by others before they ended. */
   readonly evictions: number;

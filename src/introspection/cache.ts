@@ -41,17 +41,15 @@ export class AnswerCache {
   readonly #inactive: LRUCache<string, Entry>;
   readonly #limits: CacheLimits;
   readonly #clock: Clock;
-  readonly #weighs: boolean;
   #evictions = 0;
 
   constructor(limits: CacheLimits, clock: Clock) {
     const dispose = (_entry: Entry, _key: string, reason: LRUCache.DisposeReason): void => {
       if (reason === 'evict') this.#evictions++;
     };
-    const { maxEntries, maxBytes = 0 } = limits;
-    this.#active = new LRUCache({ max: maxEntries, dispose, ...(maxBytes > 0 ? { maxSize: maxBytes } : {}) });
-    this.#inactive = new LRUCache({ max: limits.negativeMaxEntries, dispose });
-    this.#weighs = maxBytes > 0;
+    // Limits of size, not of number: for a number of entries it would take their places at the start, all at once.
+    this.#active = new LRUCache({ maxSize: limits.maxBytes || Number.MAX_SAFE_INTEGER, dispose });
+    this.#inactive = new LRUCache({ maxSize: limits.negativeMaxEntries, dispose });
     this.#limits = limits;
     this.#clock = clock;
   }
@@ -128,8 +126,11 @@ export class AnswerCache {
     this.#inactive.delete(key);
     if (life > 0) {
       const entry: Entry = { answer, until: now + life, expires, refreshAt };
-      if (!answer.active) this.#inactive.set(key, entry);
-      else this.#active.set(key, entry, this.#weighs ? { size: weightOf(answer.claims) } : {});
+      if (!answer.active) this.#inactive.set(key, entry, { size: 1 });
+      else {
+        this.#active.set(key, entry, { size: weightOf(answer.claims) });
+        if (this.#active.size > this.#limits.maxEntries) this.#active.pop();
+      }
     }
     return Math.max(0, life);
   }
@@ -155,7 +156,7 @@ export class AnswerCache {
     return this.#evictions;
   }
 
-  /** What active answers take together, about, in bytes; 0 where nothing limits it. */
+  /** What active answers take together, about, in bytes. */
   get bytes(): number {
     return this.#active.calculatedSize;
   }
