@@ -1,11 +1,13 @@
 /**
- * A child process: an upstream with a small JSON answer, and an authorization server that takes a while. Prints its
+ * A child process: an upstream with a small JSON answer, or one of as many bytes as the last segment of the path says, and an authorization server that takes a while. Prints its
  * ports, and on each line of standard input the number of introspections since the last one.
  *
  *     node build/bench/backend.js [delay in ms]
+ *
+ * A token that ends in `~` and a number gets an answer with so many bytes of claims.
  */
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -23,16 +25,44 @@ async function listen(server: Server): Promise<number> {
 }
 
 const upstream = await listen(
-  createServer((_message, response) => {
+  createServer((message, response) => {
+    const size = /^\/bytes\/(\d+)$/.exec(message.url ?? '')?.[1];
+    if (size !== undefined) {
+      sendBytes(response, Number(size));
+      return;
+    }
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length });
     response.end(body);
   }),
 );
 
+const PIECE = Buffer.alloc(65_536, 'x');
+
+function sendBytes(response: ServerResponse, size: number): void {
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': size });
+  let left = size;
+  const more = (): void => {
+    while (left > 0) {
+      const count = Math.min(left, PIECE.length);
+      left -= count;
+      if (!response.write(PIECE.subarray(0, count)) && left > 0) {
+        response.once('drain', more);
+        return;
+      }
+    }
+    response.end();
+  };
+  more();
+}
+
 const introspect: RequestListener = (message, response) => {
-  message.resume();
+  let form = '';
+  message.on('data', (piece) => {
+    form += piece;
+  });
   message.on('end', () => {
     introspections++;
+    const claims = /(?:~|%7E)(\d+)/.exec(form)?.[1];
     // Shaped as Hydra answers.
     const now = Math.floor(Date.now() / 1000);
     const answer = JSON.stringify({
@@ -47,6 +77,7 @@ const introspect: RequestListener = (message, response) => {
       iss: 'http://127.0.0.1:4444',
       token_type: 'Bearer',
       token_use: 'access_token',
+      ...(claims === undefined ? {} : { ext: { filler: 'x'.repeat(Number(claims)) } }),
     });
     const send = (): void => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length });

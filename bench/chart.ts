@@ -1,12 +1,15 @@
 import { median, type Results } from './report.js';
+import type { Curve } from './scale.js';
 
 const WIDTH = 760;
 const BAR = 22;
 const GAP = 8;
 const LABEL = 170;
 
-/** Draws CPU time a request as bars, a group a situation: an SVG of its own, no script and no font to fetch. */
-export function chart(results: Results): string {
+/**
+ * Draws CPU time a request as bars, a group a situation, and as curves: an SVG of its own, no script and no font to fetch.
+ */
+export function chart(results: Results, curves: readonly Curve[] = []): string {
   const parts: string[] = [];
   let y = 28;
   for (const [situation, contenders] of results) {
@@ -29,12 +32,43 @@ export function chart(results: Results): string {
     }
     y += 28;
   }
+  for (const curve of curves) {
+    parts.push(drawn(curve, y));
+    y += CURVE + 70;
+  }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img">
-<style>text{font:13px system-ui,sans-serif;fill:#222}.title{font-weight:600}.own{fill:#0a7d4f}.peer{fill:#8a94a6}
+<style>text{font:13px system-ui,sans-serif;fill:#222}.title{font-weight:600}.own{fill:#0a7d4f}.peer{fill:#8a94a6}.line{fill:none;stroke:#0a7d4f;stroke-width:2}.axis{stroke:#8a94a6}
 @media (prefers-color-scheme:dark){text{fill:#ddd}svg{background:#16181d}.own{fill:#3ecf8e}.peer{fill:#5b6475}}</style>
 ${parts.join('\n')}
 </svg>
 `;
+}
+
+/** The height of a curve. */
+const CURVE = 120;
+
+/** One curve: the steps side by side, because each is ten times the one before or so; zero is at the bottom. */
+function drawn({ name, unit, points }: Curve, top: number): string {
+  const most = Math.max(...points.map(({ cpu }) => cpu));
+  const step = (WIDTH - LABEL - 80) / Math.max(1, points.length - 1);
+  const base = top + 12 + CURVE;
+  const places = points.map(({ x, cpu }, i) => ({
+    x: LABEL + i * step,
+    y: base - (CURVE * cpu) / most,
+    below: x.toLocaleString('en'),
+    above: cpu < 10_000 ? cpu.toFixed(0) : cpu.toExponential(1),
+  }));
+  return [
+    `<text x="8" y="${top}" class="title">CPU µs a request by ${escapeText(name)}</text>`,
+    `<line x1="${LABEL}" y1="${base}" x2="${WIDTH - 80}" y2="${base}" class="axis"/>`,
+    `<polyline class="line" points="${places.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(' ')}"/>`,
+    ...places.flatMap(({ x, y, below, above }) => [
+      `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="3" class="own"/>`,
+      `<text x="${x.toFixed(1)}" y="${(y - 8).toFixed(1)}" text-anchor="middle">${above}</text>`,
+      `<text x="${x.toFixed(1)}" y="${base + 18}" text-anchor="middle">${below}</text>`,
+    ]),
+    `<text x="${WIDTH - 8}" y="${base + 18}" text-anchor="end">${escapeText(unit)}</text>`,
+  ].join('\n');
 }
 
 function escapeText(text: string): string {

@@ -13,6 +13,8 @@ export interface Order {
   readonly duration: number;
   /** The token of every request; undefined for a new one each time. */
   readonly token?: string;
+  /** So many tokens that take turns, in place of one or of new ones. */
+  readonly tokens?: number;
   readonly path: string;
   /** Ends after so many requests, however long the duration. */
   readonly requests?: number;
@@ -31,16 +33,20 @@ export interface Harvest {
 }
 
 let serial = 0;
+let turn = 0;
 /** As long as Hydra's opaque tokens. */
 const freshToken = (): string =>
   `ory_at_${process.pid.toString(36)}${(serial++).toString(36).padStart(12, '0')}${'x'.repeat(30)}.${'y'.repeat(43)}`;
+
+/** As long; the number leads to it again. */
+const tokenOf = (number: number): string => `ory_at_${String(number).padStart(43, 'z')}.${'y'.repeat(43)}`;
 
 async function run(order: Order): Promise<Harvest> {
   const latencies: number[] = [];
   const statuses: Record<string, number> = {};
   const started = performance.now();
   const ends = started + order.duration * 1000;
-  let left = order.requests ?? Number.POSITIVE_INFINITY;
+  let quota = order.requests ?? Number.POSITIVE_INFINITY;
   const fixed = order.token === undefined ? undefined : requestText(order.path, order.token);
 
   await Promise.all(
@@ -48,44 +54,57 @@ async function run(order: Order): Promise<Harvest> {
       return new Promise<void>((resolve) => {
         let socket: Socket;
         let sent = 0;
-        let pending = '';
-        const next = (): void => {
-          if (left-- <= 0 || performance.now() >= ends) {
+        let head = '';
+        /** Bytes of the body that are still to come; undefined while the head is. */
+        let left: number | undefined;
+        const send = (): void => {
+          if (quota-- <= 0 || performance.now() >= ends) {
             socket.destroy();
             resolve();
             return;
           }
           sent = performance.now();
-          socket.write(fixed ?? requestText(order.path, freshToken()));
+          socket.write(fixed ?? requestText(order.path, next(order)));
         };
         const open = (): void => {
-          pending = '';
+          head = '';
+          left = undefined;
           socket = connect(order.port, '127.0.0.1');
           socket.setNoDelay(true);
-          socket.on('connect', next);
+          socket.on('connect', send);
           socket.on('data', (chunk) => {
-            pending += chunk.toString('latin1');
-            const head = pending.indexOf('\r\n\r\n');
-            if (head === -1) return;
-            const length = /\r\ncontent-length: *(\d+)/i.exec(pending)?.[1];
-            const complete =
-              length === undefined
-                ? pending.endsWith('0\r\n\r\n')
-                : pending.length >= head + 4 + Number(length);
-            if (!complete) return;
-            const status = pending.slice(9, 12);
+            let body = chunk.length;
+            let last = chunk;
+            if (left === undefined) {
+              head += chunk.toString('latin1');
+              const end = head.indexOf('\r\n\r\n');
+              if (end === -1) return;
+              body = head.length - end - 4;
+              last = Buffer.from(head.slice(end + 4), 'latin1');
+              head = head.slice(0, end);
+              // Without a length it comes in chunks, and its end is looked for.
+              left = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? Number.POSITIVE_INFINITY);
+            }
+            left -= body;
+            if (
+              left > 0 &&
+              !(left === Number.POSITIVE_INFINITY && last.toString('latin1').endsWith('0\r\n\r\n'))
+            )
+              return;
+            const status = head.slice(9, 12);
             statuses[status] = (statuses[status] ?? 0) + 1;
             latencies.push(performance.now() - sent);
-            const closes = /\r\nconnection: *close/i.test(pending.slice(0, head));
-            pending = '';
+            const closes = /\r\nconnection: *close/i.test(head);
+            head = '';
+            left = undefined;
             if (closes) socket.destroy();
-            else next();
+            else send();
           });
           socket.on('error', () => {
             statuses['broken'] = (statuses['broken'] ?? 0) + 1;
           });
           socket.on('close', () => {
-            if (left > 0 && performance.now() < ends) setImmediate(open);
+            if (quota > 0 && performance.now() < ends) setImmediate(open);
             else resolve();
           });
         };
@@ -102,6 +121,10 @@ async function run(order: Order): Promise<Harvest> {
     p99: at(0.99),
     seconds: (performance.now() - started) / 1000,
   };
+}
+
+function next({ tokens }: Order): string {
+  return tokens === undefined ? freshToken() : tokenOf(turn++ % tokens);
 }
 
 function requestText(path: string, token: string): string {

@@ -1,34 +1,35 @@
 /**
  * `npm run bench`: scopegate beside its peers, interleaved in one run, in four situations, and how long it
- * takes to start; `--only cache`: what a cached token takes. Prints medians with their
+ * takes to start; `--only scale`: how its cost grows; `--only cache`: what a cached token takes;
+ * `--only soak [--minutes 30]`: whether its memory stays as it is. Prints medians with their
  * spread and ratios, writes build/bench/results.json and build/bench/results.svg.
  *
  *     npm run bench -- [--rounds 5] [--seconds 4] [--only start,hit,miss] [--contenders scopegate,nginx] [--profile DIR]
  */
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chart } from './chart.js';
-import { type Child, listening, start } from './child.js';
 import type { Contender } from './contender.js';
 import { oauth2, openidc } from './contenders/apache.js';
 import { httpProxy } from './contenders/http-proxy.js';
 import { nginx, njs } from './contenders/nginx.js';
 import { scopegate } from './contenders/scopegate.js';
-import type { Harvest, Order } from './load.js';
+import type { Order } from './load.js';
 import { type Results, type Sample, table, toJson } from './report.js';
+import { type Curve, curveTable, measureCurves } from './scale.js';
+import { soak, soakTable } from './soak.js';
+import { measure, staged } from './stage.js';
 import { measureStarts, type Start, startTable } from './startup.js';
-import { usageOf } from './usage.js';
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
+    minutes: { type: 'string', default: '30' },
     only: { type: 'string', default: 'start,hit,miss,burst,down' },
     contenders: { type: 'string' },
     profile: { type: 'string' },
@@ -55,95 +56,12 @@ const WARM_UP = 2;
 /** The authorization server of a miss takes its time, in milliseconds. */
 const DELAY = 2;
 
-interface Running {
-  readonly contender: Contender;
-  readonly child: Child;
-  readonly port: number;
-}
-
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'scopegate-bench-'));
 const results: Results = new Map();
 /** Starts of a process say little one by one. */
 const STARTS = 15;
 let starts: Map<string, Start[]> | undefined;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** Everything that runs during one situation. */
-interface Stage {
-  readonly backend: Child;
-  readonly load: Child;
-  readonly running: readonly Running[];
-}
-
-/** Starts the backend, the load and the contenders, and ends them all whatever happens. */
-async function staged(
-  situation: string,
-  field: readonly Contender[],
-  delay: number,
-  work: (stage: Stage) => Promise<void>,
-): Promise<void> {
-  const children: Child[] = [];
-  const born = (child: Child): Child => {
-    children.push(child);
-    return child;
-  };
-  try {
-    const backend = born(start(1, process.execPath, [here('backend.js'), String(delay)]));
-    const ports = JSON.parse(await backend.ask()) as Record<'upstream' | 'authorization' | 'secure', number>;
-    const load = born(start(1, process.execPath, [here('load.js')]));
-    const running: Running[] = [];
-    for (const contender of field) {
-      const own = join(folder, situation, contender.name).replaceAll(' ', '-');
-      mkdirSync(own, { recursive: true });
-      const port = await freePort();
-      const surroundings = {
-        folder: own,
-        port,
-        upstreamPort: ports.upstream,
-        introspectionUrl: `http://127.0.0.1:${ports.authorization}/introspect`,
-        secureIntrospectionUrl: `https://127.0.0.1:${ports.secure}/introspect`,
-        ...(values.profile === undefined ? {} : { profile: values.profile }),
-      };
-      const child = born(contender.start(surroundings));
-      await listening(port);
-      running.push({ contender, child, port });
-    }
-    await work({ backend, load, running });
-  } finally {
-    for (const child of children.reverse()) await child.stop();
-  }
-}
-
-async function measure(
-  { child, port }: Running,
-  load: Child,
-  backend: Child,
-  order: Omit<Order, 'port' | 'path'>,
-): Promise<Sample> {
-  await backend.ask('count');
-  const before = usageOf(child.pid);
-  const harvest = JSON.parse(await load.ask(JSON.stringify({ ...order, port, path: '/get' }))) as Harvest;
-  const after = usageOf(child.pid);
-  return {
-    cpu: (after.cpu - before.cpu) / harvest.requests,
-    rate: harvest.requests / harvest.seconds,
-    p50: harvest.p50,
-    p99: harvest.p99,
-    rss: after.rss / 2 ** 20,
-    introspections: Number(await backend.ask('count')),
-    requests: harvest.requests,
-    statuses: harvest.statuses,
-  };
-}
 
 /** Warms every contender up, then measures all of them in turn, round by round. */
 async function compare(
@@ -152,16 +70,17 @@ async function compare(
   delay: number,
   order: (round: number) => Omit<Order, 'port' | 'path'>,
 ): Promise<void> {
-  await staged(situation, field, delay, async ({ backend, load, running }) => {
+  await staged(join(folder, situation), field, delay, values.profile, async (stage) => {
+    const { running } = stage;
     const samples = new Map<string, Sample[]>(running.map(({ contender }) => [contender.name, []]));
     results.set(situation, samples);
     // Compilers of the Node contenders take their time; nobody is measured cold.
     for (let warm = 0; warm < WARM_UP; warm++) {
-      for (const one of running) await measure(one, load, backend, order(-1 - warm));
+      for (const one of running) await measure(one, stage, { path: '/get', ...order(-1 - warm) });
     }
     for (let round = 0; round < rounds; round++) {
       for (const one of running) {
-        const sample = await measure(one, load, backend, order(round));
+        const sample = await measure(one, stage, { path: '/get', ...order(round) });
         samples.get(one.contender.name)?.push(sample);
         const { cpu, rate, statuses } = sample;
         console.log(
@@ -172,10 +91,17 @@ async function compare(
   });
 }
 
+let curves: readonly Curve[] = [];
 const introspecting = contenders.filter(({ introspects }) => introspects);
 try {
   if (situations.includes('start')) {
     starts = await measureStarts(STARTS);
+  }
+  if (situations.includes('scale')) {
+    curves = await measureCurves(join(folder, 'scale'), rounds, seconds);
+  }
+  if (situations.includes('soak')) {
+    console.log(soakTable(await soak(join(folder, 'soak'), scopegate, Number(values.minutes))));
   }
   if (situations.includes('cache')) {
     spawnSync(process.execPath, ['--expose-gc', here('memory.js')], { stdio: 'inherit' });
@@ -220,6 +146,7 @@ function withoutServer(contender: Contender): Contender {
 
 if (starts !== undefined) console.log(startTable(starts));
 if (results.size > 0) console.log(table(results, 'scopegate'));
+for (const curve of curves) console.log(curveTable(curve));
 mkdirSync(here('.'), { recursive: true });
 writeFileSync(
   here('results.json'),
@@ -230,10 +157,11 @@ writeFileSync(
       seconds,
       ...(starts === undefined ? {} : { starts: Object.fromEntries(starts) }),
       results: toJson(results),
+      curves,
     },
     null,
     2,
   ),
 );
-writeFileSync(here('results.svg'), chart(results));
+writeFileSync(here('results.svg'), chart(results, curves));
 console.log(`\nwritten: ${here('results.json')}, ${here('results.svg')}`);

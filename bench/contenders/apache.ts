@@ -86,7 +86,7 @@ OIDCOAuthRemoteUserClaim sub
 </Location>`,
 );
 
-/** mod_oauth2 with its own cache. */
+/** mod_oauth2 with its own cache. Debian's knows no patterns and compares the whole of `scope`. */
 export const oauth2 = contender(
   'apache mod_oauth2',
   'mod_oauth2.so',
@@ -95,6 +95,6 @@ export const oauth2 = contender(
 <Location />
   AuthType oauth2
   OAuth2TokenVerify introspect ${introspectionUrl} introspect.auth=client_secret_basic&client_id=bench&client_secret=bench-only-secret&verify.iat=skip
-  Require oauth2_claim scope~read
+  Require oauth2_claim "scope:read write"
 </Location>`,
 );

@@ -26,24 +26,33 @@ spec:
 `;
 
 /** scopegate complete: rules, decision, audit line, metrics. */
-export const scopegate: Contender = {
-  name: 'scopegate',
-  introspects: true,
-  missing: () => undefined,
-  start({ folder, port, upstreamPort, introspectionUrl, profile }) {
-    writeFileSync(join(folder, 'rules.yaml'), RULES);
-    const settings = join(folder, 'settings.yaml');
-    writeFileSync(
-      settings,
-      JSON.stringify({
-        listen: { proxy: { host: '127.0.0.1', port }, admin: { host: '127.0.0.1', port: 0 } },
-        rules: ['./rules.yaml'],
-        services: { httpbin: `http://127.0.0.1:${upstreamPort}` },
-        introspection: { url: introspectionUrl },
-      }),
-    );
-    const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
-    const flags = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile];
-    return start(0, process.execPath, [...flags, cli, 'serve', '--config', settings], join(folder, 'log'));
-  },
-};
+export const scopegate: Contender = withRules('scopegate', RULES);
+
+/**
+ * The same with other rules.
+ *
+ * @param rules APIRules whose service is `httpbin`
+ */
+export function withRules(name: string, rules: string): Contender {
+  return {
+    name,
+    introspects: true,
+    missing: () => undefined,
+    start({ folder, port, upstreamPort, introspectionUrl, profile }) {
+      writeFileSync(join(folder, 'rules.yaml'), rules);
+      const settings = join(folder, 'settings.yaml');
+      writeFileSync(
+        settings,
+        JSON.stringify({
+          listen: { proxy: { host: '127.0.0.1', port }, admin: { host: '127.0.0.1', port: 0 } },
+          rules: ['./rules.yaml'],
+          services: { httpbin: `http://127.0.0.1:${upstreamPort}` },
+          introspection: { url: introspectionUrl },
+        }),
+      );
+      const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+      const flags = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile];
+      return start(0, process.execPath, [...flags, cli, 'serve', '--config', settings], join(folder, 'log'));
+    },
+  };
+}

@@ -1,0 +1,184 @@
+import type { Contender } from './contender.js';
+import { scopegate, withRules } from './contenders/scopegate.js';
+import type { Order } from './load.js';
+import { median } from './report.js';
+import { measure, type Running, staged } from './stage.js';
+
+/** How the cost of a request grows with something. */
+export interface Curve {
+  readonly name: string;
+  readonly unit: string;
+  readonly points: readonly Point[];
+}
+
+/** One step of a curve. */
+export interface Point {
+  readonly x: number;
+  /** CPU microseconds a request, the median. */
+  readonly cpu: number;
+  readonly least: number;
+  readonly most: number;
+  /** Resident memory in MiB afterwards. */
+  readonly rss: number;
+  readonly statuses: readonly string[];
+}
+
+/** One step, before it is measured. */
+interface Step {
+  readonly x: number;
+  /** Which of the running gateways it is for. */
+  readonly gateway: number;
+  readonly order: Omit<Order, 'port' | 'duration'>;
+}
+
+interface Plan {
+  readonly name: string;
+  readonly unit: string;
+  readonly gateways: readonly Contender[];
+  readonly steps: readonly Step[];
+}
+
+const TOKEN = `ory_at_${'a'.repeat(43)}.${'b'.repeat(43)}`;
+const CONNECTIONS = 64;
+const SIMPLE = { connections: CONNECTIONS, path: '/get', token: TOKEN };
+/** Rounds that do not count. */
+const WARM_UP = 2;
+/** Hosts among which many rules are spread. */
+const HOSTS = 100;
+
+/**
+ * Rules as people have them, on a hundred hosts or on one; the requests of the load go to one of the first host.
+ *
+ * @param count a multiple of ten
+ */
+function rulesOf(count: number): string {
+  const hosts = Math.min(HOSTS, count / 10);
+  const rule = (path: string): string =>
+    `    - path: ${path}\n      methods: ["GET"]\n      accessStrategies:\n        - handler: oauth2_introspection\n          config: { required_scope: ["read"] }\n`;
+  return Array.from({ length: hosts }, (_, host) => {
+    const paths = Array.from({ length: count / hosts }, (_, i) =>
+      i === 0 ? '/get' : i % 2 === 0 ? `/api/resource-${i}/[^/]+` : `/resource-${i}(/.*)?`,
+    );
+    return `apiVersion: gateway.kyma-project.io/v1beta1
+kind: APIRule
+metadata: { name: rules-${host}, namespace: default }
+spec:
+  gateway: kyma-system/kyma-gateway
+  host: ${host === 0 ? 'gate.example' : `h${host}.example`}
+  service: { name: httpbin, port: 8000 }
+  rules:
+${paths.map(rule).join('')}`;
+  }).join('---\n');
+}
+
+const RULES = [10, 100, 1_000, 10_000];
+
+const PLANS: readonly Plan[] = [
+  {
+    name: 'rules',
+    unit: 'rules',
+    gateways: RULES.map((count) => withRules(`${count} rules`, rulesOf(count))),
+    steps: RULES.map((x, gateway) => ({ x, gateway, order: SIMPLE })),
+  },
+  {
+    name: 'tokens that take turns',
+    unit: 'tokens',
+    gateways: [scopegate],
+    steps: [10, 1_000, 30_000].map((tokens) => ({
+      x: tokens,
+      gateway: 0,
+      order: { connections: CONNECTIONS, path: '/get', tokens },
+    })),
+  },
+  {
+    name: 'connections',
+    unit: 'connections',
+    gateways: [scopegate],
+    steps: [1, 8, 64, 512, 5_000].map((connections) => ({
+      x: connections,
+      gateway: 0,
+      order: { ...SIMPLE, connections },
+    })),
+  },
+  {
+    name: 'size of the answer’s body',
+    unit: 'bytes',
+    gateways: [scopegate],
+    steps: [0, 1_024, 16_384, 65_536, 1_048_576, 104_857_600].map((size) => ({
+      x: size,
+      gateway: 0,
+      order: { ...SIMPLE, connections: size > 1_000_000 ? 2 : CONNECTIONS, path: `/bytes/${size}` },
+    })),
+  },
+  {
+    name: 'size of the token’s claims',
+    unit: 'bytes',
+    gateways: [scopegate],
+    steps: [0, 1_000, 10_000, 50_000].map((size) => ({
+      x: size,
+      gateway: 0,
+      order: { ...SIMPLE, token: `${TOKEN}~${size}` },
+    })),
+  },
+];
+
+/**
+ * Measures all curves: the steps of each take turns, round by round.
+ *
+ * @param seconds of load a step and round
+ */
+export async function measureCurves(folder: string, rounds: number, seconds: number): Promise<Curve[]> {
+  const curves: Curve[] = [];
+  for (const plan of PLANS) {
+    await staged(`${folder}-${curves.length}`, plan.gateways, 0, undefined, async (stage) => {
+      const samples = plan.steps.map(() => [] as Awaited<ReturnType<typeof measure>>[]);
+      for (let round = -WARM_UP; round < rounds; round++) {
+        for (const [i, { gateway, order }] of plan.steps.entries()) {
+          const sample = await measure(stage.running[gateway] as Running, stage, {
+            ...order,
+            duration: seconds,
+          });
+          if (round >= 0) samples[i]?.push(sample);
+        }
+        console.log(`${plan.name} ${round + 1}/${rounds}`);
+      }
+      curves.push({
+        name: plan.name,
+        unit: plan.unit,
+        points: plan.steps.map(({ x }, i) => {
+          const own = samples[i] ?? [];
+          const cpu = own.map((sample) => sample.cpu);
+          return {
+            x,
+            cpu: median(cpu),
+            least: Math.min(...cpu),
+            most: Math.max(...cpu),
+            rss: median(own.map(({ rss }) => rss)),
+            statuses: [...new Set(own.flatMap(({ statuses }) => Object.keys(statuses)))],
+          };
+        }),
+      });
+    });
+  }
+  return curves;
+}
+
+/** A curve as a table, with the ratio of each step to the first. */
+export function curveTable({ name, unit, points }: Curve): string {
+  const first = points[0]?.cpu ?? Number.NaN;
+  const lines = points.map(({ x, cpu, least, most, rss, statuses }) =>
+    [
+      `  ${x.toLocaleString('en').padStart(14)} ${unit.padEnd(12)}`,
+      cpu.toFixed(1),
+      `${least.toFixed(0)}–${most.toFixed(0)}`,
+      (cpu / first).toFixed(2),
+      `${rss.toFixed(0)} MiB`,
+      statuses.join(','),
+    ]
+      .map((cell, i) => (i === 0 ? cell : cell.padStart(14)))
+      .join(''),
+  );
+  return ['', `CPU µs a request by ${name} (median, min–max, ratio to the first, memory)`, ...lines].join(
+    '\n',
+  );
+}

@@ -1,0 +1,103 @@
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Child, listening, start } from './child.js';
+import type { Contender } from './contender.js';
+import type { Harvest, Order } from './load.js';
+import type { Sample } from './report.js';
+import { usageOf } from './usage.js';
+
+/** A contender that listens. */
+export interface Running {
+  readonly contender: Contender;
+  readonly child: Child;
+  readonly port: number;
+}
+
+/** Everything that runs while something is measured. */
+export interface Stage {
+  readonly backend: Child;
+  readonly load: Child;
+  readonly running: readonly Running[];
+}
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/**
+ * Starts the backend, the load and the contenders, and ends them all whatever happens.
+ *
+ * @param folder where each contender gets a folder of its own
+ * @param delay of the authorization server, in milliseconds
+ * @param profile a folder for profiles of Node contenders
+ */
+export async function staged(
+  folder: string,
+  field: readonly Contender[],
+  delay: number,
+  profile: string | undefined,
+  work: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  const children: Child[] = [];
+  const born = (child: Child): Child => {
+    children.push(child);
+    return child;
+  };
+  try {
+    const backend = born(start(1, process.execPath, [here('backend.js'), String(delay)]));
+    const ports = JSON.parse(await backend.ask()) as Record<'upstream' | 'authorization' | 'secure', number>;
+    const load = born(start(1, process.execPath, [here('load.js')]));
+    const running: Running[] = [];
+    for (const contender of field) {
+      const own = join(folder, contender.name).replaceAll(' ', '-');
+      mkdirSync(own, { recursive: true });
+      const port = await freePort();
+      const surroundings = {
+        folder: own,
+        port,
+        upstreamPort: ports.upstream,
+        introspectionUrl: `http://127.0.0.1:${ports.authorization}/introspect`,
+        secureIntrospectionUrl: `https://127.0.0.1:${ports.secure}/introspect`,
+        ...(profile === undefined ? {} : { profile }),
+      };
+      const child = born(contender.start(surroundings));
+      await listening(port);
+      running.push({ contender, child, port });
+    }
+    await work({ backend, load, running });
+  } finally {
+    for (const child of children.reverse()) await child.stop();
+  }
+}
+
+/** Loads one contender for one round. */
+export async function measure(
+  { child, port }: Running,
+  { load, backend }: Stage,
+  order: Omit<Order, 'port'>,
+): Promise<Sample> {
+  await backend.ask('count');
+  const before = usageOf(child.pid);
+  const harvest = JSON.parse(await load.ask(JSON.stringify({ ...order, port }))) as Harvest;
+  const after = usageOf(child.pid);
+  return {
+    cpu: (after.cpu - before.cpu) / harvest.requests,
+    rate: harvest.requests / harvest.seconds,
+    p50: harvest.p50,
+    p99: harvest.p99,
+    rss: after.rss / 2 ** 20,
+    introspections: Number(await backend.ask('count')),
+    requests: harvest.requests,
+    statuses: harvest.statuses,
+  };
+}
