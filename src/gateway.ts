@@ -126,13 +126,14 @@ export async function startGateway(
   const shared = await openShared(settings, clock, {
     revoked: (which) => {
       introspector.forget(which);
-      shared?.delete(introspector.keysOf(which));
+      shared?.forget(which, introspector.keysOf(which));
     },
     // What was revoked while nobody listened is not known: the answers that were not are in the store.
     listening() {
       introspector.forget('all');
-      log.debug('listening for purges of other gateways');
+      void shared?.listening().then(() => log.debug('listening for purges of other gateways'));
     },
+    deaf: () => shared?.deaf(),
     failed: (cause) => {
       metrics.sharedCacheFailed();
       log.debug({ cause }, 'shared cache failed');
@@ -489,10 +490,12 @@ async function openShared(
   {
     revoked,
     listening,
+    deaf,
     failed,
   }: {
     readonly revoked: (which: Forgotten) => void;
     readonly listening: () => void;
+    readonly deaf: () => void;
     readonly failed: (cause: string) => void;
   },
 ): Promise<SharedCache | undefined> {
@@ -514,10 +517,11 @@ async function openShared(
         if (revocation !== undefined) revoked(revocation);
       },
       listening,
+      deaf,
       failed,
     },
   );
-  const shared = new SharedCache(store, new Seal(keys), settings, clock, failed);
+  const shared = new SharedCache(store, new Seal(keys), { ...settings, ttl: cache.ttl }, clock, failed);
   return shared;
 }
 

@@ -214,12 +214,13 @@ export function createIntrospector(
       admission.released();
       return { cause: 'waiting for introspection took too long', retryAfter: 1000 };
     }
+    const asked = clock.wall() * 1000;
     try {
       const answer = await client.call(endpoint, token, deadline.signal);
       admission.succeeded();
       if (born === epoch && cache !== undefined) {
         const life = cache.set(key, answer);
-        if (answer.active) shared?.set(key, token, answer, life);
+        if (answer.active) shared?.set(key, token, answer, life, asked);
       }
       return { answer };
     } catch (error) {

@@ -4,6 +4,7 @@ import type { Store } from '../store/store.js';
 import { type ActiveAnswer, readClaims } from './answer.js';
 import { type Admission, Breaker } from './breaker.js';
 import type { Forgotten } from './forgotten.js';
+import { type Purge, Purged, SKEW } from './purged.js';
 import type { Seal } from './seal.js';
 
 /** Limits of the second tier; times in milliseconds. */
@@ -12,6 +13,8 @@ export interface SharedLimits {
   readonly timeout: number;
   /** What names in the store begin with. */
   readonly prefix: string;
+  /** The longest that an answer is used after the authorization server was asked for it. */
+  readonly ttl: number;
 }
 
 /** Where revocations are told. */
@@ -28,6 +31,8 @@ export interface Found {
 
 /** Failures in a row after which the store is left alone, and for how long, in milliseconds. */
 const BREAKER = { failures: 3, openFor: 5_000 };
+/** The least time that purges are kept in the store, for gateways that begin later, and the most of them. */
+const LOG = { life: 3_600_000, most: 10_000 };
 /** A revocation is waited for longer than an answer: nobody's request depends on it. */
 const REVOKE = 5_000;
 
@@ -47,6 +52,13 @@ export class SharedCache {
   /** One for each server of the store. */
   readonly #breakers = new Map<string, Breaker>();
   readonly #onFailure: (cause: string) => void;
+  readonly #purged: Purged;
+  #listening = false;
+  /** Whether all is known that was purged: without, nothing is taken from the store. */
+  #informed = false;
+  #learning = false;
+  /** Grows whenever something may have been missed. */
+  #turn = 0;
 
   /** @param onFailure told of every failure; the cause holds nothing of the store */
   constructor(
@@ -61,28 +73,54 @@ export class SharedCache {
     this.#limits = limits;
     this.#clock = clock;
     this.#onFailure = onFailure;
+    this.#purged = new Purged(limits.ttl);
   }
 
-  /** What another gateway was answered; undefined where there is nothing, or the store is in trouble. */
+  /**
+   * What another gateway was answered; undefined where there is nothing, the store is in trouble, or it is not known what
+   * has been purged.
+   */
   async get(key: string, token: string): Promise<Found | undefined> {
+    if (!this.#informed) {
+      if (this.#listening) void this.#learn();
+      return undefined;
+    }
     const name = this.#name(key);
     const value = await this.#askAt(name, 'get', (signal) => this.#store.get(name, signal));
     if (value === undefined || value === null) return undefined;
     try {
-      return this.#read(value, name, token);
+      return this.#read(value, name, key, token);
     } catch {
       this.#onFailure('a value is of another version');
       return undefined;
     }
   }
 
-  /** Tells the others; nobody waits for it. @param life milliseconds */
-  set(key: string, token: string, { claims }: ActiveAnswer, life: number): void {
+  /**
+   * Tells the others; nobody waits for it.
+   *
+   * @param life milliseconds
+   * @param asked when the authorization server was asked, in milliseconds since 1970
+   */
+  set(key: string, token: string, { claims }: ActiveAnswer, life: number, asked: number): void {
     if (life < 1) return;
     const name = this.#name(key);
-    const text = JSON.stringify({ until: this.#clock.wall() * 1000 + life, claims });
+    const text = JSON.stringify({ asked, until: this.#now() + life, claims });
     const value = this.#seal.close(text, name, token);
     void this.#askAt(name, 'set', (signal) => this.#store.set(name, value, Math.floor(life), signal));
+  }
+
+  /** Purges are heard from now on; those of before are read. */
+  async listening(): Promise<void> {
+    this.#listening = true;
+    await this.#learn();
+  }
+
+  /** Purges are not heard any more: until they are again, nothing is taken from the store. */
+  deaf(): void {
+    this.#turn++;
+    this.#listening = false;
+    this.#informed = false;
   }
 
   /**
@@ -97,33 +135,37 @@ export class SharedCache {
     return this.#askAt(name, 'claim', (signal) => this.#store.add(name, life, signal));
   }
 
-  /** Deletes answers here, as a message of another gateway asks for. */
-  delete(keys: readonly string[]): void {
+  /**
+   * Another gateway was told to forget this.
+   *
+   * @param keys of the token, where it is one
+   */
+  forget(which: Forgotten, keys: readonly string[]): void {
+    // By this clock: what was asked for before the message came may be of before the purge.
+    this.#purged.add({ which, at: this.#now() }, keys, this.#now());
     if (keys.length === 0) return;
     const names = keys.map((key) => this.#name(key));
     void this.#ask('delete', () => this.#store.delete(names), REVOKE);
   }
 
   /**
-   * Deletes the answers about one token, or all, and tells every gateway to forget what is to be forgotten.
+   * Takes answers about one token, about all with a claim, or about any out of use, and tells every gateway.
+   *
+   * Whose an answer is stands inside it, so the store cannot find those of a subject or a client. What is purged by a
+   * claim is written down instead, with the time: gateways take no answer of before.
    *
    * @param keys of the token, where it is one
    * @returns whether the store has taken it
    */
   async revoke(which: Forgotten, keys: readonly string[]): Promise<boolean> {
-    const names = keys.map((key) => this.#name(key));
-    const channel = channelOf(this.#limits.prefix);
-    const message = this.#seal.close(JSON.stringify(which), channel);
-    // Whose an answer is stands inside it: of a subject's or a client's the store cannot tell.
-    const every = which === 'all' || 'claim' in which;
-    const deleted =
-      (!every && names.length === 0) ||
-      (await this.#done('delete', () =>
-        every ? this.#store.deleteAll(`${this.#limits.prefix}:answer:`) : this.#store.delete(names),
-      ));
+    const purge: Purge = { which, at: this.#now() };
+    this.#purged.add(purge, keys, purge.at);
+    const kept = await this.#keep(purge, keys);
     // Also where the store keeps what it should not: the gateways have answers of their own.
+    const channel = channelOf(this.#limits.prefix);
+    const message = this.#seal.close(JSON.stringify(purge), channel);
     const told = await this.#done('publish', () => this.#store.publish(channel, message));
-    return deleted && told;
+    return kept && told;
   }
 
   /**
@@ -132,9 +174,7 @@ export class SharedCache {
    * @returns undefined where it is none of ours
    */
   readRevocation(message: string): Forgotten | undefined {
-    const text = this.#seal.open(message, channelOf(this.#limits.prefix));
-    // Who has the key speaks our language.
-    return text === undefined ? undefined : (JSON.parse(text) as Forgotten);
+    return this.#readPurge(message, channelOf(this.#limits.prefix))?.which;
   }
 
   async close(): Promise<void> {
@@ -145,16 +185,71 @@ export class SharedCache {
     return `${this.#limits.prefix}:answer:${key}`;
   }
 
-  #read(value: string, name: string, token: string): Found | undefined {
+  get #log(): string {
+    return `${this.#limits.prefix}:purged`;
+  }
+
+  #now(): number {
+    return this.#clock.wall() * 1000;
+  }
+
+  async #keep(purge: Purge, keys: readonly string[]): Promise<boolean> {
+    const { which, at } = purge;
+    if (which !== 'all' && 'token' in which) {
+      const names = keys.map((key) => this.#name(key));
+      return names.length === 0 || this.#done('delete', () => this.#store.delete(names));
+    }
+    const entry = this.#seal.close(JSON.stringify(purge), this.#log);
+    const life = Math.max(this.#limits.ttl, LOG.life);
+    const logged = await this.#done('log', () => this.#store.append(this.#log, entry, at, life, LOG.most));
+    if (logged && which !== 'all') return true;
+    return this.#done('delete', () => this.#store.deleteAll(`${this.#limits.prefix}:answer:`));
+  }
+
+  /** Reads what was purged while nobody listened here. */
+  async #learn(): Promise<void> {
+    if (this.#learning) return;
+    this.#learning = true;
+    const turn = this.#turn;
+    const entries = await this.#askAt(
+      this.#log,
+      'purges',
+      (signal) => this.#store.entries(this.#log, signal),
+      REVOKE,
+    );
+    this.#learning = false;
+    if (turn !== this.#turn && this.#listening) return this.#learn();
+    if (entries === undefined || !this.#listening) return;
+    const now = this.#now();
+    entries.forEach((entry, i) => {
+      // What others wrote, or with a key that is not known here, may be a purge of anything.
+      const purge = this.#readPurge(entry, this.#log) ?? { which: 'all', at: now };
+      this.#purged.add(purge, [], now);
+      // Older ones may have been taken out.
+      if (i === 0 && entries.length >= LOG.most) this.#purged.before(purge.at);
+    });
+    this.#informed = true;
+  }
+
+  #readPurge(sealed: string, place: string): Purge | undefined {
+    const text = this.#seal.open(sealed, place);
+    // Who has the key speaks our language.
+    return text === undefined ? undefined : (JSON.parse(text) as Purge);
+  }
+
+  #read(value: string, name: string, key: string, token: string): Found | undefined {
     const text = this.#seal.open(value, name, token);
     if (text === undefined) {
       this.#onFailure('a value does not open with our keys');
       return undefined;
     }
-    const { until, claims } = JSON.parse(text) as { until: number; claims: unknown };
+    const { asked, until, claims } = JSON.parse(text) as { asked: number; until: number; claims: unknown };
     const answer = readClaims(claims);
-    const life = until - this.#clock.wall() * 1000;
-    return answer.active && life > 0 ? { answer, life } : undefined;
+    const now = this.#now();
+    const life = Math.min(until, asked + this.#limits.ttl) - now;
+    // Of a clock that is ahead it cannot be said what was purged since.
+    if (!answer.active || life <= 0 || asked > now + SKEW) return undefined;
+    return this.#purged.covers(key, answer.claims, asked) ? undefined : { answer, life };
   }
 
   /** Asks about one name, unless the server that has it is in trouble. */
@@ -162,6 +257,7 @@ export class SharedCache {
     name: string,
     what: string,
     work: (signal: AbortSignal) => Promise<T>,
+    timeout = this.#limits.timeout,
   ): Promise<T | undefined> {
     const place = this.#store.placeOf(name);
     let breaker = this.#breakers.get(place);
@@ -171,7 +267,7 @@ export class SharedCache {
     }
     const admission = breaker.admit();
     if (typeof admission === 'number') return undefined;
-    return this.#ask(what, work, this.#limits.timeout, admission);
+    return this.#ask(what, work, timeout, admission);
   }
 
   async #done(what: string, work: () => Promise<unknown>): Promise<boolean> {

@@ -23,16 +23,19 @@ export interface Listening {
 export function listen(
   next: () => OneConnection | undefined,
   channel: string,
-  { message, listening, failed }: StoreEvents,
+  { message, listening, deaf, failed }: StoreEvents,
 ): Listening {
   let closed = false;
   let attempt = 0;
   let timer: NodeJS.Timeout | undefined;
   let current: OneConnection | undefined;
 
+  let heard = false;
   function again(): void {
     current?.destroy();
     current = undefined;
+    if (heard) deaf();
+    heard = false;
     if (!closed) timer = setTimeout(start, pauseBefore(attempt++));
   }
 
@@ -55,6 +58,7 @@ export function listen(
       .then(() => {
         if (current !== client) return;
         attempt = 0;
+        heard = true;
         listening();
       }, ended);
   }

@@ -1,11 +1,12 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { causeOf, connectionOptions, hostOf, isTls, onlyNew, pauseBefore } from './connection.js';
-import { SCAN } from './single.js';
+import { appendTo, causeOf, connectionOptions, hostOf, isTls, onlyNew, pauseBefore } from './connection.js';
 import { slotOf } from './slot.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
 const PORT = 6_379;
+/** Names looked at in one step of a search: each is deleted by a command of its own, and not too many may wait. */
+const SCAN = 200;
 /** Milliseconds that a node is out of reach before the others are asked who has its slots. */
 const REFRESH = 1_000;
 
@@ -23,15 +24,41 @@ export function openCluster(
 ): Store {
   const tls = nodes.some(isTls);
   const told = (error: unknown): void => events.failed(causeOf(error));
-  const cluster = createCluster({
-    rootNodes: nodes.map((url) => ({ url })),
-    defaults: connectionOptions(options, tls),
-    // Else a gateway could not begin while one node is down.
-    minimizeConnections: true,
-    topologyRefreshOnReconnectionAttemptStrategy: REFRESH,
-  });
-  cluster.on('error', told);
-  cluster.on('node-error', told);
+  function open() {
+    const made = createCluster({
+      rootNodes: nodes.map((url) => ({ url })),
+      defaults: connectionOptions(options, tls),
+      // Else a gateway could not begin while one node is down.
+      minimizeConnections: true,
+      topologyRefreshOnReconnectionAttemptStrategy: REFRESH,
+    });
+    made.on('error', told);
+    made.on('node-error', (error: unknown, { host, port }: { host: string; port: number }) => {
+      told(error);
+      if (!looking) void look(`${host}:${port}`).catch(told);
+    });
+    return made;
+  }
+  let cluster = open();
+  let looking = false;
+
+  /** The library asks who has a node's slots now only where that node has answered before. */
+  async function look(address: string): Promise<void> {
+    const live = cluster.masters.find(({ client }) => client?.isReady === true);
+    if (live?.client === undefined) return;
+    looking = true;
+    try {
+      const slots = await live.client.clusterSlots();
+      const isMaster = slots.some(({ master: { host, port } }) => `${host}:${port}` === address);
+      if (closed || isMaster || !cluster.masters.some((master) => master.address === address)) return;
+      cluster.destroy();
+      cluster = open();
+      connect();
+    } finally {
+      looking = false;
+    }
+  }
+
   let turn = Math.floor(Math.random() * nodes.length);
   const ear = listen(
     () => {
@@ -47,9 +74,10 @@ export function openCluster(
   let timer: NodeJS.Timeout | undefined;
   let attempt = 0;
   function connect(): void {
-    cluster.connect().catch((error: unknown) => {
+    const current = cluster;
+    current.connect().catch((error: unknown) => {
       told(error);
-      if (!closed) timer = setTimeout(connect, pauseBefore(attempt++));
+      if (!closed && current === cluster) timer = setTimeout(connect, pauseBefore(attempt++));
     });
   }
   connect();
@@ -72,6 +100,8 @@ export function openCluster(
     add: async (name, life, signal) => (await until(signal).set(name, '', onlyNew(life))) !== null,
     set: (name, value, life, signal) =>
       until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
+    append: async (name, entry, at, life, most) => appendTo(cluster, name, entry, at, life, most),
+    entries: async (name, signal) => until(signal).zRange(name, 0, -1),
     // One by one: names of one command must be of one slot.
     delete: async (names) => all(await Promise.allSettled(names.map((name) => cluster.unlink(name)))),
     deleteAll: async (prefix) =>

@@ -71,3 +71,29 @@ export function causeOf(error: unknown): string {
 export function onlyNew(life: number) {
   return { condition: 'NX', expiration: { type: 'PX', value: Math.ceil(life) } } as const;
 }
+
+/** The commands of a list that is kept in the order of time. */
+interface Lists {
+  zAdd(name: string, entry: { score: number; value: string }): Promise<unknown>;
+  zRemRangeByScore(name: string, from: number, to: number): Promise<unknown>;
+  zRemRangeByRank(name: string, from: number, to: number): Promise<unknown>;
+  pExpire(name: string, life: number): Promise<unknown>;
+}
+
+/** Adds an entry to a list, and takes out what is too old or too much; see `Store.append`. */
+export async function appendTo(
+  commands: Lists,
+  name: string,
+  entry: string,
+  at: number,
+  life: number,
+  most: number,
+): Promise<void> {
+  // They are sent as one and carried out in this order.
+  await Promise.all([
+    commands.zAdd(name, { score: at, value: entry }),
+    commands.zRemRangeByScore(name, 0, at - life),
+    commands.zRemRangeByRank(name, 0, -most - 1),
+    commands.pExpire(name, Math.ceil(life)),
+  ]);
+}

@@ -1,6 +1,6 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { causeOf, connectionOptions, hostOf, isTls, onlyNew, pauseBefore } from './connection.js';
+import { appendTo, causeOf, connectionOptions, hostOf, isTls, onlyNew, pauseBefore } from './connection.js';
 import { SCAN } from './single.js';
 import type { Store, StoreEvents, StoreOptions, StorePlace } from './store.js';
 
@@ -78,6 +78,8 @@ export function openSentinel(
     add: async (key, life, signal) => (await until(signal).set(key, '', onlyNew(life))) !== null,
     set: async (key, value, life, signal) =>
       until(signal).set(key, value, { expiration: { type: 'PX', value: life } }),
+    append: async (name, entry, at, life, most) => appendTo(ready(), name, entry, at, life, most),
+    entries: async (name, signal) => until(signal).zRange(name, 0, -1),
     delete: async (keys) => ready().unlink([...keys]),
     async deleteAll(prefix) {
       const scan = ready().scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });

@@ -1,6 +1,6 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { causeOf, connectionOptions, isTls, onlyNew } from './connection.js';
+import { appendTo, causeOf, connectionOptions, isTls, onlyNew } from './connection.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
 /** Names that are looked at in one step of a search. */
@@ -30,6 +30,8 @@ export function openSingle(
     add: async (name, life, signal) => (await until(signal).set(name, '', onlyNew(life))) !== null,
     set: (name, value, life, signal) =>
       until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
+    append: async (name, entry, at, life, most) => appendTo(client, name, entry, at, life, most),
+    entries: async (name, signal) => until(signal).zRange(name, 0, -1),
     delete: (names) => client.unlink([...names]),
     async deleteAll(prefix) {
       for await (const names of client.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN })) {

@@ -16,6 +16,16 @@ export interface Store {
   /** @param life milliseconds */
   set(name: string, value: string, life: number, signal: AbortSignal): Promise<unknown>;
   delete(names: readonly string[]): Promise<unknown>;
+  /**
+   * Adds an entry to a list that is kept in the order of their times.
+   *
+   * @param at milliseconds since 1970
+   * @param life milliseconds that an entry stays
+   * @param most entries that are kept; the oldest go
+   */
+  append(name: string, entry: string, at: number, life: number, most: number): Promise<unknown>;
+  /** The entries of such a list, the oldest first. */
+  entries(name: string, signal: AbortSignal): Promise<string[]>;
   /** Deletes all names that begin so. */
   deleteAll(prefix: string): Promise<unknown>;
   publish(channel: string, message: string): Promise<unknown>;
@@ -28,6 +38,8 @@ export interface StoreEvents {
   readonly message: (text: string) => void;
   /** The channel is listened to from now on; what was said before that may have been missed. */
   readonly listening: () => void;
+  /** It is not listened to any more. */
+  readonly deaf: () => void;
   /** A connection failed or ended; the cause holds no address. */
   readonly failed: (cause: string) => void;
 }

@@ -21,12 +21,14 @@ export interface Fleet {
 /**
  * @param shared `introspection.cache.shared` of all, but for the key
  * @param tokens token → introspection answer without `active`
+ * @param cache `introspection.cache` of all, but for that
  */
 export async function startFleet(
   t: Scope,
   shared: object,
   tokens: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
   clock?: Clock,
+  cache: object = {},
 ): Promise<Fleet> {
   const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
@@ -47,7 +49,7 @@ export async function startFleet(
           introspection: {
             url: server.url,
             timeout: '5s',
-            cache: { shared: { keyFile, timeout: '2s', ...shared, ...more } },
+            cache: { ...cache, shared: { keyFile, timeout: '2s', ...shared, ...more } },
           },
           proof: { dpop },
           log: { level: 'debug' },

@@ -1,13 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ask } from '../ask.js';
 import { Random } from '../fuzz/random.js';
-import { startTestGateway, type TestGateway } from '../gateway.js';
-import { startIntrospection } from '../introspection.js';
+import type { TestGateway } from '../gateway.js';
 import { available } from '../require.js';
+import { purge, startFleet } from './fleet.js';
 import { startRedis } from './redis.js';
 
 const GATEWAYS = 4;
@@ -16,41 +12,13 @@ const ROUNDS = 4;
 const AT_ONCE = 32;
 
 /** Four gateways before one authorization server, and the store that they share. */
-async function start(t: Test, tokens: Readonly<Record<string, object>>) {
-  const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const keyFile = join(folder, 'key');
-  writeFileSync(keyFile, randomBytes(32).toString('base64'));
-  const server = await startIntrospection(tokens as Record<string, Record<string, unknown>>);
-  t.teardown(() => server.close());
+async function start(t: Test, tokens: Readonly<Record<string, Readonly<Record<string, unknown>>>>) {
   const redis = await startRedis(t);
+  const cache = { ttl: '10m', maxEntries: 100_000 };
+  const fleet = await startFleet(t, { url: redis.url, timeout: '5s' }, tokens, undefined, cache);
   const gateways: TestGateway[] = [];
-  for (let i = 0; i < GATEWAYS; i++) {
-    const gate = await startTestGateway(t, {
-      settings: {
-        introspection: {
-          url: server.url,
-          timeout: '10s',
-          cache: { ttl: '10m', maxEntries: 100_000, shared: { url: redis.url, keyFile, timeout: '5s' } },
-        },
-      },
-    });
-    gateways.push(gate);
-  }
-  // The connections are made in the background.
-  for (const gate of gateways) {
-    while (!(await purge(gate, { token: 'nobody' })).told) await new Promise(setImmediate);
-  }
-  return { server, redis, gateways };
-}
-
-async function purge(gate: TestGateway, body: object): Promise<{ told: boolean }> {
-  const reply = await fetch(`${gate.adminUrl}/cache/purge`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  return (await reply.json()) as { told: boolean };
+  for (let i = 0; i < GATEWAYS; i++) gateways.push(await fleet.gateway());
+  return { server: fleet.server, redis, gateways };
 }
 
 /** Does something for each item, so many at once. */

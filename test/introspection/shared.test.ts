@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { Purged } from '../../src/introspection/purged.js';
 import { Seal } from '../../src/introspection/seal.js';
 import { slotOf } from '../../src/store/slot.js';
 import { ask } from '../ask.js';
@@ -83,12 +84,84 @@ t.test('a purge anywhere is one everywhere', async (t) => {
   t.equal((await redis.all()).size, 1);
   t.equal(await status(one, 'short'), 200);
   t.equal(source(one), 'hit', 'other tokens stay');
-  t.match(await purge(two, { sub: 'bob' }), { told: true });
-  await until(async () => (await redis.all()).size === 0);
   server.tokens.clear();
   t.match(await purge(one, { all: true }), { told: true });
   for (const gate of [two, three]) await until(async () => (await status(gate, 'short')) === 401);
-  t.equal((await redis.all()).size, 0);
+  t.equal(answers(await redis.all()).length, 0);
+});
+
+t.test('a purge by subject, client or session ends their answers, and no others', async (t) => {
+  if (!available(t, 'redis')) return;
+  const clock = fakeClock();
+  const redis = await startRedis(t);
+  const { server, gateway } = await startFleet(
+    t,
+    { url: redis.url },
+    {
+      a: { scope: 'read', sub: 'alice', client_id: 'client-one', sid: 'session-one' },
+      b: { scope: 'read', sub: 'bob', client_id: 'client-two', sid: 'session-two' },
+    },
+    clock,
+  );
+  const sourceOf = async (gate: TestGateway, token: string): Promise<unknown> => {
+    t.equal(await status(gate, token), 200);
+    return source(gate);
+  };
+  const [one, two] = [await gateway(), await gateway()];
+  for (const which of [{ sub: 'alice' }, { client_id: 'client-one' }, { sid: 'session-one' }]) {
+    const what = JSON.stringify(which);
+    clock.advance(3_000);
+    t.equal(await sourceOf(one, 'a'), 'miss', what);
+    await sourceOf(one, 'b');
+    await until(async () => answers(await redis.all()).length === 2);
+    const before = await redis.all();
+    t.match(await purge(one, which), { told: true });
+    t.equal(await sourceOf(one, 'b'), 'hit', `${what}: others stay`);
+    await until(() => sourceOf(two, 'a').then((from) => from === 'miss'));
+    t.equal(await sourceOf(two, 'b'), what.includes('alice') ? 'shared' : 'hit');
+    // Written too late, or by a replica that did not hear of it.
+    for (const name of answers(before)) await redis.set(name, before.get(name) as string);
+    const late = await gateway();
+    t.equal(await sourceOf(late, 'a'), 'miss', `${what}: also at a gateway that begins later`);
+    t.equal(await sourceOf(late, 'b'), 'shared');
+    clock.advance(3_000);
+    await purge(one, { token: 'a' });
+    await sourceOf(one, 'a');
+    await until(async () => answers(await redis.all()).length === 2);
+    t.equal(
+      await sourceOf(await gateway(), 'a'),
+      'shared',
+      `${what}: what is asked for afterwards is shared`,
+    );
+    await purge(one, { token: 'a' });
+  }
+  t.equal(await redis.call('ZCARD', 'scopegate:purged'), 3);
+  t.notMatch(String(await redis.call('ZRANGE', 'scopegate:purged', '0', '-1')), /alice|-one/);
+
+  for (const gate of [one, two]) await sourceOf(gate, 'b');
+  server.tokens.delete('b');
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  t.match(await purge(one, { client_id: 'client-two' }), { told: true });
+  await until(async () => (await status(two, 'b')) === 401);
+  t.equal(await status(one, 'b'), 401, 'one that was not connected learns of it when it is again');
+});
+
+t.test('of purges that are too many to remember, the oldest count for all', async (t) => {
+  const purged = new Purged(60_000, 3);
+  const claim = (value: string) => ({ claim: 'sub', value }) as const;
+  const covered = (sub: string, asked: number) => purged.covers('k', { sub }, asked);
+  for (let i = 1; i <= 5; i++) purged.add({ which: claim(`u${i}`), at: i * 10_000 }, [], i * 10_000);
+  t.equal(purged.size, 3);
+  t.ok(covered('u5', 50_000) && covered('u5', 52_000), 'also where clocks are two seconds apart');
+  t.notOk(covered('u5', 52_001));
+  t.notOk(covered('other', 25_000));
+  t.ok(covered('other', 20_000), 'the second was the last that is not remembered');
+  purged.add({ which: { token: 't' }, at: 60_000 }, ['k'], 60_000);
+  t.ok(covered('other', 60_000), 'by its key');
+  purged.add({ which: claim('u9'), at: 200_000 }, [], 200_000);
+  t.equal(purged.size, 1, 'forgotten when no answer of before is left');
+  purged.add({ which: claim('u9'), at: 100_000 }, [], 200_000);
+  t.ok(covered('u9', 200_000), 'the latest counts');
 });
 
 t.test('nothing that others wrote is believed; keys are replaced one gateway at a time', async (t) => {
@@ -164,6 +237,10 @@ t.test('a store that is slow, gone, or full of nonsense denies and delays nothin
     return (await redis.all()).size > 0;
   });
 });
+
+/** The names of answers. */
+const answers = (held: Map<string, string>): string[] =>
+  [...held.keys()].filter((name) => name.startsWith('scopegate:answer:'));
 
 /** Asks with a DPoP proof. */
 const show = async (gate: TestGateway, proof: string) =>
