@@ -6,7 +6,8 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 # No dependency needs an install script to work, so none may run one.
 RUN npm ci --ignore-scripts
-COPY tsconfig.json bundle.js ./
+COPY tsconfig.json ./
+COPY .ci/bundle.js .ci/
 COPY src ./src
 RUN npm run build
 RUN npm ci --omit=dev --ignore-scripts

@@ -23,7 +23,7 @@ const run = (args: readonly string[]) =>
   spawnSync('/usr/bin/env', bare(args), { cwd: root, encoding: 'utf8' });
 
 t.test('the bundle is made', (t) => {
-  const { status, stderr } = run([join(root, 'bundle.js'), join(root, 'build/src'), place]);
+  const { status, stderr } = run([join(root, '.ci/bundle.js'), join(root, 'build/src'), place]);
   t.same([status, stderr], [0, '']);
   t.end();
 });

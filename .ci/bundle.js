@@ -2,7 +2,7 @@
  * Makes what is published out of what the compiler made: the program in a few files, so that Node need not look for a
  * thousand, with the validators of its own schemas compiled already.
  *
- *     node bundle.js COMPILED TARGET
+ *     node .ci/bundle.js COMPILED TARGET
  *
  * Packages that serving needs are inside; those that are loaded only when something asks for them are not, and are
  * found in node_modules, as in a checkout.
@@ -14,8 +14,12 @@ import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
 import { build } from 'esbuild';
 
+/** The top of the repository. */
+const root = join(import.meta.dirname, '..');
+
 const [compiled, target] = process.argv.slice(2).map((path) => resolve(path));
-if (compiled === undefined || target === undefined) throw new Error('usage: node bundle.js COMPILED TARGET');
+if (compiled === undefined || target === undefined)
+  throw new Error('usage: node .ci/bundle.js COMPILED TARGET');
 const load = (file) => import(pathToFileURL(join(compiled, file)).href);
 
 /** What nothing asks for while the tutorial is served, or at all. */
@@ -66,7 +70,7 @@ const validators = {
     onLoad({ filter: /[/\\]document[/\\]precompiled\.js$/ }, async () => ({
       contents: await precompiled(),
       loader: 'js',
-      resolveDir: import.meta.dirname,
+      resolveDir: root,
     }));
   },
 };
@@ -105,4 +109,4 @@ await build({
     js: "import { createRequire as requireFrom } from 'node:module';\nvar require = requireFrom(import.meta.url);",
   },
 });
-cpSync(join(import.meta.dirname, 'src/admin/page'), join(target, 'page'), { recursive: true });
+cpSync(join(root, 'src/admin/page'), join(target, 'page'), { recursive: true });
