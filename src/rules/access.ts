@@ -4,7 +4,7 @@ import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import { type AccessStrategy, ConfigError, type HandlerDefaults } from '../handlers/strategy.js';
 import { handlers } from '../handlers/table.js';
-import { slowClaimPatterns } from './claims.js';
+import { slowClaims } from './claims.js';
 
 /** A handler as a rule names it. */
 export interface HandlerEntry {
@@ -46,7 +46,7 @@ export function compileAccess(
     if (violations.length > 0) return;
     try {
       strategies.push(handler.compile(config, defaults));
-      findings.push(...slowClaimPatterns(document, [...at, 'claims'], config.claims));
+      findings.push(...slowClaims(document, [...at, 'claims'], config.claims));
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const place = [...at, ...error.path];

@@ -3,19 +3,23 @@ import type { Finding } from '../document/finding.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import { behaviourOf } from './backtracking.js';
 
+/** The most items that are compared with each other, in a list whose items may be anything. */
+const MAX_COMPARED = 100;
+const SCALARS: ReadonlySet<unknown> = new Set(['string', 'number', 'integer', 'boolean', 'null']);
+
 /**
- * Finds the patterns in a rule's JSON Schema of claims that can be made to backtrack super-linearly: users have a say in
- * what stands in their claims. `pattern` and the keys of `patternProperties` are patterns wherever they stand, for a
- * `$ref` can make a schema of anything.
+ * Finds what takes more than linear time in a rule's JSON Schema of claims: users have a say in what stands in their
+ * claims. That is patterns that can be made to backtrack, and `uniqueItems` where each item must be compared with every
+ * other one. A keyword is taken for one wherever it stands, for a `$ref` can make a schema of anything.
  *
  * @param base the path of the schema in the document
  * @param schema compiled before: its patterns are valid
  */
-export function slowClaimPatterns(document: SourceDocument, base: Path, schema: unknown): Finding[] {
+export function slowClaims(document: SourceDocument, base: Path, schema: unknown): Finding[] {
   if (typeof schema !== 'object' || schema === null) return [];
   return Object.entries(schema).flatMap(([key, value]: [string, unknown]) => {
     const path = [...base, Array.isArray(schema) ? Number(key) : key];
-    const findings = slowClaimPatterns(document, path, value);
+    const findings = slowClaims(document, path, value);
     if (key === 'pattern' && typeof value === 'string') {
       findings.push(...judge(value, document.at(path), path));
     }
@@ -25,8 +29,19 @@ export function slowClaimPatterns(document: SourceDocument, base: Path, schema: 
         findings.push(...judge(source, document.keyAt(place), place));
       }
     }
+    if (key === 'uniqueItems' && value === true && !isCheap(schema)) {
+      const message = `${path.join('.')}: takes quadratic time: say that items are of a scalar type, or maxItems of ${MAX_COMPARED} at most`;
+      findings.push({ ...document.at(path), level: 'error', code: 'slow-claims', message });
+    }
     return findings;
   });
+}
+
+/** Whether the validator finds equal items by a table, or has few to compare. */
+function isCheap({ items, maxItems }: { readonly items?: unknown; readonly maxItems?: unknown }): boolean {
+  if (typeof maxItems === 'number' && maxItems <= MAX_COMPARED) return true;
+  const types = [(items as { readonly type?: unknown } | null | undefined)?.type ?? []].flat();
+  return types.length > 0 && types.every((type) => SCALARS.has(type));
 }
 
 /** Analyses are worth keeping over a reload. */

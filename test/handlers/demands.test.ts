@@ -193,7 +193,7 @@ t.test('what cannot be demanded is an error at its place', (t) => {
   t.end();
 });
 
-t.test('a pattern of claims that can be made to backtrack is an error at its place', (t) => {
+t.test('what could make claims slow to check is an error at its place', (t) => {
   const file = join(t.testdir(), 'rules.yaml');
   const found = (claims: string) => {
     writeFileSync(
@@ -265,6 +265,20 @@ properties:
     const [first = '', ...more] = found(claims);
     t.match(first, expected, claims);
     t.same(more, [], claims);
+  }
+  for (const [list, fine] of [
+    ['{ type: array, uniqueItems: true }', false],
+    ['{ type: array, uniqueItems: true, items: { type: [string, object] } }', false],
+    ['{ type: array, uniqueItems: true, maxItems: 101 }', false],
+    ['{ type: array, uniqueItems: false }', true],
+    ['{ type: array, uniqueItems: true, items: { type: string } }', true],
+    ['{ type: array, uniqueItems: true, items: { type: [string, integer] } }', true],
+    ['{ type: array, uniqueItems: true, maxItems: 100 }', true],
+  ] as const) {
+    const findings = found(`\nproperties:\n  groups: ${list}`);
+    if (fine) t.same(findings, [], list);
+    else
+      t.match(findings, [/rules\.yaml:17:53 error slow-claims .*groups\.uniqueItems: takes quadratic/], list);
   }
   const linear = String.raw`
 required: [pattern, patternProperties]
