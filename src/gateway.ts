@@ -131,7 +131,9 @@ export async function startGateway(
     // What was revoked while nobody listened is not known: the answers that were not are in the store.
     listening() {
       introspector.forget('all');
-      void shared?.listening().then(() => log.debug('listening for purges of other gateways'));
+      void shared?.listening().then((informed) => {
+        if (informed) log.debug('listening for purges of other gateways');
+      });
     },
     deaf: () => shared?.deaf(),
     failed: (cause) => {

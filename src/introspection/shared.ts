@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../clock.js';
 import { causeOf } from '../store/connection.js';
 import type { Store } from '../store/store.js';
@@ -33,6 +34,8 @@ export interface Found {
 const BREAKER = { failures: 3, openFor: 5_000 };
 /** The least time that purges are kept in the store, for gateways that begin later, and the most of them. */
 const LOG = { life: 3_600_000, most: 10_000 };
+/** Milliseconds until the list of purges is asked for again, where it could not be read. */
+const AGAIN = 200;
 /** A revocation is waited for longer than an answer: nobody's request depends on it. */
 const REVOKE = 5_000;
 
@@ -110,10 +113,20 @@ export class SharedCache {
     void this.#askAt(name, 'set', (signal) => this.#store.set(name, value, Math.floor(life), signal));
   }
 
-  /** Purges are heard from now on; those of before are read. */
-  async listening(): Promise<void> {
+  /**
+   * Purges are heard from now on; those of before are read.
+   *
+   * @returns true once that is done, false where nobody listens any more
+   */
+  async listening(): Promise<boolean> {
     this.#listening = true;
-    await this.#learn();
+    const turn = this.#turn;
+    for (;;) {
+      await this.#learn();
+      if (turn !== this.#turn) return false;
+      if (this.#informed) return true;
+      await pause(AGAIN, undefined, { ref: false });
+    }
   }
 
   /** Purges are not heard any more: until they are again, nothing is taken from the store. */
@@ -178,6 +191,7 @@ export class SharedCache {
   }
 
   async close(): Promise<void> {
+    this.deaf();
     await this.#store.close();
   }
 

@@ -44,11 +44,17 @@ export function openCluster(
 
   /** The library asks who has a node's slots now only where that node has answered before. */
   async function look(address: string): Promise<void> {
-    const live = cluster.masters.find(({ client }) => client?.isReady === true);
-    if (live?.client === undefined) return;
     looking = true;
     try {
-      const slots = await live.client.clusterSlots();
+      const others = cluster.masters.filter((master) => master.address !== address);
+      const slots = await Promise.any(
+        others.map((other) =>
+          within(
+            options.connectTimeout,
+            cluster.nodeClient(other).then((node) => node.clusterSlots()),
+          ),
+        ),
+      );
       const isMaster = slots.some(({ master: { host, port } }) => `${host}:${port}` === address);
       if (closed || isMaster || !cluster.masters.some((master) => master.address === address)) return;
       cluster.destroy();

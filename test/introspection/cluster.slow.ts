@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import t from 'tap';
 import { slotOf } from '../../src/store/slot.js';
 import type { TestGateway } from '../gateway.js';
 import { available } from '../require.js';
+import { makeCertificate } from '../stack/certificate.js';
 import { until } from '../until.js';
 import { purge, source, startFleet, status } from './fleet.js';
 import { startCluster, type TestRedis } from './redis.js';
@@ -107,6 +109,18 @@ t.test('a node that is killed makes no decision wrong, and its replica takes ove
     return shared === 2 * fresh.length;
   });
   t.same(wrong, []);
+});
+
+t.test('a cluster over TLS', async (t) => {
+  if (!available(t, 'redis')) return;
+  const tls = await makeCertificate(['127.0.0.1']);
+  const nodes = await startCluster(t, 0, tls);
+  const ca = join(t.testdir({ ca: tls.ca }), 'ca');
+  const { gateway } = await startFleet(t, { cluster: { nodes: nodes.map(({ url }) => url) }, ca }, TOKENS);
+  const [one, two] = [await gateway(), await gateway()];
+  t.same(await ask(t, one), { miss: NAMES.length });
+  await until(async () => (await held(nodes)) === NAMES.length);
+  t.same(await ask(t, two), { shared: NAMES.length });
 });
 
 t.test('nodes that stall deny nothing and delay little; the others go on', async (t) => {

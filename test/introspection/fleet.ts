@@ -14,8 +14,8 @@ export interface Fleet {
   /** The key of all, and another one. */
   readonly keyFile: string;
   readonly newKeyFile: string;
-  /** Starts one more. @param more settings of the shared cache, and those of `proof.dpop` */
-  gateway(more?: object, dpop?: object): Promise<TestGateway>;
+  /** Starts one more. @param more settings of the shared cache, and those of `proof.dpop`. @param reached whether the store is waited for */
+  gateway(more?: object, dpop?: object, reached?: boolean): Promise<TestGateway>;
 }
 
 /**
@@ -42,7 +42,7 @@ export async function startFleet(
     server,
     keyFile,
     newKeyFile,
-    async gateway(more = {}, dpop = {}) {
+    async gateway(more = {}, dpop = {}, reached = true) {
       const gate = await startTestGateway(t, {
         ...(clock === undefined ? {} : { clock }),
         settings: {
@@ -55,6 +55,7 @@ export async function startFleet(
           log: { level: 'debug' },
         },
       });
+      if (!reached) return gate;
       // The connections are made in the background.
       await until(() => gate.log.some(({ msg }) => msg === 'listening for purges of other gateways'));
       await until(async () => (await purge(gate, { token: 'nobody' })).told);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '@redis/client';
 import type { Scope } from '../gateway.js';
+import type { Certificate } from '../stack/certificate.js';
 import { freePort } from '../stack/port.js';
 import { until } from '../until.js';
 
@@ -33,26 +34,42 @@ export interface RedisConfiguration {
   readonly sentinel?: boolean;
   /** How the fixture itself gets in. */
   readonly password?: string;
+  /** Speaks TLS alone, at 127.0.0.1. */
+  readonly tls?: Certificate;
 }
+
+const TLS = [
+  'tls-cert-file cert',
+  'tls-key-file key',
+  'tls-ca-cert-file ca',
+  'tls-auth-clients no',
+  'tls-replication yes',
+];
 
 /** Starts one on a free loopback port; it keeps nothing on disk and ends with the test. */
 export async function startRedis(
   t: Scope,
-  { lines = [], sentinel = false, password }: RedisConfiguration = {},
+  { lines = [], sentinel = false, password, tls }: RedisConfiguration = {},
 ): Promise<TestRedis> {
   const folder = mkdtempSync(join(tmpdir(), 'scopegate-redis-'));
   const port = await freePort();
-  const url = `redis://127.0.0.1:${port}`;
+  const url = `redis${tls === undefined ? '' : 's'}://127.0.0.1:${port}`;
   const client = createClient({
     url,
-    socket: { reconnectStrategy: 10 },
+    socket:
+      tls === undefined
+        ? { reconnectStrategy: 10 }
+        : { reconnectStrategy: 10, tls: true, ca: tls.ca, host: '127.0.0.1', port },
     ...(password === undefined ? {} : { password }),
   });
   client.on('error', () => {});
   const file = join(folder, 'redis.conf');
-  const common = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`];
+  const ports = tls === undefined ? [`port ${port}`] : ['port 0', `tls-port ${port}`, ...TLS];
+  for (const [name, text] of Object.entries(tls ?? {})) writeFileSync(join(folder, name), text as string);
+  const common = [...ports, 'bind 127.0.0.1'];
   const storage = sentinel ? [] : ['save ""', 'appendonly no'];
-  writeFileSync(file, [...common, ...storage, ...lines].join('\n'));
+  // Relative names are those of `dir`, which must come first.
+  writeFileSync(file, [`dir ${folder}`, ...common, ...storage, ...lines].join('\n'));
   let server: ChildProcess;
   async function start(): Promise<void> {
     server = spawn('redis-server', [file, ...(sentinel ? ['--sentinel'] : [])], {
@@ -97,7 +114,7 @@ export async function startRedis(
 }
 
 /** A cluster of three masters, each with a third of the slots, and of replicas of the first ones. */
-export async function startCluster(t: Scope, replicas = 0): Promise<TestRedis[]> {
+export async function startCluster(t: Scope, replicas = 0, tls?: Certificate): Promise<TestRedis[]> {
   const slots = [
     [0, 5460],
     [5461, 10922],
@@ -112,7 +129,8 @@ export async function startCluster(t: Scope, replicas = 0): Promise<TestRedis[]>
         'cluster-node-timeout 1000',
         'repl-diskless-sync-delay 0',
       ];
-      return { bus, redis: await startRedis(t, { lines }) };
+      if (tls === undefined) return { bus, redis: await startRedis(t, { lines }) };
+      return { bus, redis: await startRedis(t, { lines: [...lines, 'tls-cluster yes'], tls }) };
     }),
   );
   const [first, ...others] = nodes as [(typeof nodes)[0], ...typeof nodes];

@@ -12,6 +12,7 @@ import { apiRule, rule, type TestGateway } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
 import { makeClientKey } from '../proof.js';
 import { available } from '../require.js';
+import { makeCertificate } from '../stack/certificate.js';
 import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 import { purge, source, startFleet, status } from './fleet.js';
@@ -320,6 +321,36 @@ t.test('without the store a gateway remembers proofs itself, or takes none', asy
     return (await show(strict, await prove())).status === 200;
   });
 });
+
+t.test(
+  'over TLS only the store that its authority vouches for is trusted, with its user’s password',
+  async (t) => {
+    if (!available(t, 'redis')) return;
+    const [own, other] = [await makeCertificate(['127.0.0.1']), await makeCertificate(['127.0.0.1'])];
+    const redis = await startRedis(t, { tls: own, lines: ['requirepass admin'], password: 'admin' });
+    const rights = ['on', '>hunter2', '~scopegate:*', '&scopegate:*', '+@all'];
+    await redis.call('ACL', 'SETUSER', 'gate', ...rights);
+    const files = t.testdir({ own: own.ca, other: other.ca, password: 'hunter2', wrong: 'hunter3' });
+    const { server, gateway } = await startFleet(
+      t,
+      { url: redis.url, ca: join(files, 'own'), username: 'gate', passwordFile: join(files, 'password') },
+      { good: { scope: 'read' } },
+    );
+    const one = await gateway();
+    t.equal(await status(one, 'good'), 200);
+    await until(async () => answers(await redis.all()).length === 1);
+    t.equal(await status(await gateway(), 'good'), 200);
+    t.equal(server.asked.length, 1);
+    for (const more of [{ ca: join(files, 'other') }, { passwordFile: join(files, 'wrong') }]) {
+      const stranger = await gateway(more, {}, false);
+      await until(() => stranger.log.some(({ msg }) => msg === 'shared cache failed'));
+      t.equal(await status(stranger, 'good'), 200);
+      t.equal(source(stranger), 'miss', JSON.stringify(Object.keys(more)));
+      t.match(await purge(stranger, { token: 'good' }), { told: false });
+      t.notMatch(JSON.stringify(stranger.log), /hunter/);
+    }
+  },
+);
 
 t.test('sentinels say where the store is; each gets its own password', async (t) => {
   if (!available(t, 'redis')) return;
