@@ -62,6 +62,8 @@ export class Exchange implements AnswerReader {
   #upstreamStatus: number | undefined;
   #upstreamMs: number | undefined;
   #begun = false;
+  /** Whether the client has been given more than it takes. */
+  #draining = false;
   #gone = false;
   #settled = false;
 
@@ -137,6 +139,9 @@ export class Exchange implements AnswerReader {
     }
     // What is given belongs to the connection, and is written when the client takes it.
     if (this.#response.writableEnded || this.#response.write(Buffer.from(chunk))) return true;
+    // Pieces that had been read already may still follow.
+    if (this.#draining) return false;
+    this.#draining = true;
     this.#response.once('drain', () => this.#onDrain());
     if (this.#stallTimeout > 0) {
       this.#timer = setTimeout(() => this.#end(new Interrupted('client_stalled')), this.#stallTimeout);
@@ -204,6 +209,7 @@ export class Exchange implements AnswerReader {
   }
 
   #onDrain(): void {
+    this.#draining = false;
     clearTimeout(this.#timer);
     this.#connection?.resume();
   }

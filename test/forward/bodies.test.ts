@@ -349,3 +349,39 @@ function collect(socket: Socket): () => ReturnType<typeof parseAnswers> {
   socket.on('data', (chunk) => chunks.push(chunk));
   return () => parseAnswers(Buffer.concat(chunks));
 }
+
+t.test(
+  'a client that reads slowly, and never pauses for too long, gets an answer of many chunks whole',
+  async (t) => {
+    const CHUNKS = 60_000;
+    const chunk = `c8\r\n${'x'.repeat(200)}\r\n`;
+    const raw = await startRawUpstream(t, (socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(CHUNKS)}0\r\n\r\n`);
+    });
+    const gate = await startTestGateway(t, {
+      ...START,
+      upstreamUrl: raw.url,
+      settings: { forward: { idleTimeout: '150ms' } },
+    });
+    const socket = await open(gate.port);
+    let bytes = 0;
+    let tail = '';
+    let pauses = 0;
+    socket.on('data', (piece) => {
+      bytes += piece.length;
+      tail = (tail + piece.toString('latin1')).slice(-8);
+      // Often enough to take longer than the limit in all, each time for less.
+      if (bytes > (pauses + 1) * 1_000_000 && pauses < 8) {
+        pauses++;
+        socket.pause();
+        setTimeout(() => socket.resume(), 50);
+      }
+    });
+    socket.write(request('GET /'));
+    const closed = once(socket, 'close').then(() => true);
+    await Promise.race([until(() => tail.endsWith('0\r\n\r\n')), closed]);
+    t.ok(tail.endsWith('\r\n0\r\n\r\n'), `${bytes} bytes`);
+    t.equal(pauses, 8);
+    socket.destroy();
+  },
+);
