@@ -1,5 +1,6 @@
 import type { ClientAuth } from './auth.js';
 import type { DecryptionKey } from './encrypted.js';
+import { UnusableAnswer } from './unusable.js';
 
 /** An authorization server's introspection endpoint (RFC 7662 §2), as a rule or the settings name it. */
 export interface Endpoint {
@@ -52,14 +53,6 @@ export interface ActiveAnswer {
   readonly issuer?: string | undefined;
   readonly subject?: string | undefined;
   readonly clientId?: string | undefined;
-}
-
-/** An answer that is no answer: whoever asked must treat it as the authorization server's failure. */
-export class UnusableAnswer extends Error {
-  constructor(problem: string) {
-    super(problem);
-    this.name = 'UnusableAnswer';
-  }
 }
 
 const INACTIVE: InactiveAnswer = { active: false };

@@ -5,7 +5,7 @@ import { causeOf } from '../crash.js';
 import type { Remote } from '../remote/remote.js';
 import { retryAfterSeconds } from '../retry.js';
 import { type ServerTls, serverConnector } from '../tls/connector.js';
-import { type Answer, type Endpoint, readAnswer, type SignedAnswers, UnusableAnswer } from './answer.js';
+import { type Answer, type Endpoint, readAnswer, type SignedAnswers } from './answer.js';
 import { type Proof, proof } from './auth.js';
 import { formEncode } from './credentials.js';
 import { decryptAnswer } from './encrypted.js';
@@ -13,6 +13,7 @@ import { overlay } from './fields.js';
 import { Grants, NoGrant, type SendCall } from './grant.js';
 import { MetadataStore, NoMetadata, type ServerMetadata } from './metadata.js';
 import { readSigned, SIGNED_TYPE } from './signed.js';
+import { UnusableAnswer } from './unusable.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
 export interface CallLimits {

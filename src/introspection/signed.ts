@@ -1,5 +1,6 @@
 import type { Remote, Verified } from '../remote/remote.js';
-import { type Answer, readClaims, type SignedAnswers, UnusableAnswer } from './answer.js';
+import { type Answer, readClaims, type SignedAnswers } from './answer.js';
+import { UnusableAnswer } from './unusable.js';
 
 /** The media type of a signed answer (RFC 9701 §10.2), asked for and required. */
 export const SIGNED_TYPE = 'application/token-introspection+jwt';
