@@ -119,6 +119,8 @@ export class Connection {
     socket.on('end', () => this.#onEnd());
     socket.on('close', () => this.#onClose());
     socket.on('drain', () => this.#onDrain());
+    // Whoever it was opened for may have left.
+    this.#wait(KEEP_ALIVE);
   }
 
   /** Whether a request can be sent on it, if it is free. */

@@ -53,15 +53,18 @@ export function readHead(text: string): AnswerHead {
   while (end !== -1) {
     const start = end + 2;
     end = text.indexOf('\r\n', start);
-    const name = readField(end === -1 ? text.slice(start) : text.slice(start, end), fields, names);
+    const field = end === -1 ? text.slice(start) : text.slice(start, end);
+    const name = readField(field, fields, names);
     const value = fields[fields.length - 1] as string;
     switch (name) {
       case 'content-length':
         if (length !== undefined) throw new AnswerInvalid('two lengths');
+        refuseTab(field);
         length = value;
         break;
       case 'transfer-encoding':
         if (coding !== undefined) throw new AnswerInvalid('two codings');
+        refuseTab(field);
         coding = value;
         break;
       case 'connection':
@@ -108,6 +111,11 @@ export function readField(line: string, fields: string[], names: string[]): stri
   fields.push(name, trimmed(line, colon + 1));
   names.push(lower);
   return lower;
+}
+
+/** Tabs may stand around a value (RFC 9110 §5.6.3), and parsers are known to which `chunked` with one is another coding. */
+function refuseTab(field: string): void {
+  if (field.includes('\t')) throw new AnswerInvalid('a tab in a field that frames the body');
 }
 
 /** Without the spaces and tabs around a value. */

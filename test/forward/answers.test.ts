@@ -182,7 +182,7 @@ t.test('law: however its bytes arrive, an answer is read the same, and the next 
       t.equal(reader.body, answer.whole);
       t.same(reader.trailers, answer.trailers);
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   );
 });
 
@@ -254,9 +254,9 @@ t.test('law: what is accepted of broken bytes, Node’s own parser reads the sam
       compared++;
       t.equal(ours, theirs, JSON.stringify(text));
     }),
-    { numRuns: 400 },
+    { numRuns: 200 },
   );
-  t.ok(compared > 20, `${compared} were accepted by both`);
+  t.ok(compared > 8, `${compared} were accepted by both`);
 });
 
 t.test('law: a request is written as what it is, or not at all', async (t) => {
@@ -291,7 +291,7 @@ t.test('law: a request is written as what it is, or not at all', async (t) => {
         '',
       ]);
     }),
-    { numRuns: 300 },
+    { numRuns: 120 },
   );
 });
 
@@ -497,6 +497,21 @@ t.test('idle connections are left before the upstream may end them', async (t) =
   await ends[0];
   const after = performance.now() - started;
   t.ok(after > 900, `after ${after.toFixed(0)} ms`);
+});
+
+t.test('a connection that nobody needs any more when it is open is left as well', async (t) => {
+  let ended: Promise<unknown> | undefined;
+  const origin = await upstream(t, (socket) => {
+    ended = once(socket.resume(), 'end');
+  });
+  const alive = setInterval(() => {}, 1_000);
+  t.teardown(() => clearInterval(alive));
+  const reader = new Told();
+  poolOf(t, origin).dispatch(GET, reader);
+  reader.waiting?.cancel();
+  await until(() => ended);
+  await ended;
+  t.notOk(reader.over);
 });
 
 t.test('sockets that never become connections are the connector’s', async (t) => {

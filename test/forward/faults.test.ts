@@ -26,6 +26,8 @@ const INVALID: Readonly<Record<string, Fault>> = {
   'a status of four digits': ['HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nhi'],
   'a status of two digits': ['HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nhi'],
   'a head of 20 kB': [`${OK}X-Long: ${'a'.repeat(20_000)}\r\nContent-Length: 2\r\n\r\nhi`],
+  'a tab after Transfer-Encoding': [`${OK}Transfer-Encoding: chunked\t\r\n\r\n2\r\nhi\r\n0\r\n\r\n`],
+  'a tab before Content-Length': [`${OK}Content-Length:\t2\r\n\r\nhi`],
   'two equal Content-Lengths': [`${OK}Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi`],
   'two different Content-Lengths': [`${OK}Content-Length: 2\r\nContent-Length: 5\r\n\r\nhello`],
   'a list of Content-Lengths': [`${OK}Content-Length: 2, 2\r\n\r\nhi`],
