@@ -134,7 +134,7 @@ export class Exchange implements AnswerReader {
   onData(chunk: Buffer): boolean {
     this.#begun = true;
     if (chunk.length === this.#length && chunk.length <= WHOLE && !this.#response.writableEnded) {
-      endWhole(this.#response, chunk);
+      endWhole(this.#response, chunk.toString('latin1'));
       return true;
     }
     // What is given belongs to the connection, and is written when the client takes it.

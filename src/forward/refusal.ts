@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
 import { challenge, type Denial, ERRORS, type ErrorRow, errorBody } from '../errors.js';
 import { isStream } from '../request/arrival.js';
+import { endWhole } from './whole.js';
 
 /** How long a client may take to end a body that nobody wants, in milliseconds, and how much of it is read. */
 const DRAIN_TIME = 5_000;
@@ -47,7 +48,9 @@ export function refuse(
     response.socket?.uncork();
     drain(message, () => response.end());
   } else {
-    response.end(text);
+    // What is not ASCII has more bytes than characters.
+    if (text.length === fields['content-length']) endWhole(response, text);
+    else response.end(text);
     drain(message);
   }
   return row.code;

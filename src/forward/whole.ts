@@ -8,16 +8,15 @@ export const WHOLE = 16_384;
  * fifteenth of all that a request costs; as one text they need no gathering.
  *
  * @param response its head has been made, and not sent
- * @param body all of it, as long as Content-Length says
+ * @param body all of it as Latin-1, as long as Content-Length says
  */
-export function endWhole(response: ServerResponse, body: Buffer): void {
-  const text = body.toString('latin1');
+export function endWhole(response: ServerResponse, body: string): void {
   const pending = response as unknown as { _header: unknown; _headerSent: unknown };
   // The head as Node keeps it until it is sent; HTTP/2 has none, and another Node may keep it elsewhere.
   if (typeof pending._header === 'string' && pending._headerSent === false) {
-    pending._header += text;
+    pending._header += body;
     response.end();
   } else {
-    response.end(text, 'latin1');
+    response.end(body, 'latin1');
   }
 }
