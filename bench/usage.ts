@@ -8,9 +8,6 @@ export interface Usage {
   readonly rss: number;
 }
 
-/** Linux counts time in hundredths of a second. */
-const TICK = 10_000;
-
 /** Reads the usage of a process tree from /proc; processes that have ended are not in it. */
 export function usageOf(root: number): Usage {
   const processes = new Map<number, { parent: number; cpu: number; rss: number }>();
@@ -20,7 +17,7 @@ export function usageOf(root: number): Usage {
       const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
       // The command's name stands in parentheses and may hold anything.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      const cpu = (Number(fields[11]) + Number(fields[12])) * TICK;
+      const cpu = cpuOf(entry);
       processes.set(Number(entry), { parent: Number(fields[1]), cpu, rss: Number(fields[21]) * 4096 });
     } catch {
       // Ended between the listing and the reading.
@@ -37,4 +34,12 @@ export function usageOf(root: number): Usage {
     for (const [child, { parent }] of processes) if (parent === pid) tree.push(child);
   }
   return { cpu, rss };
+}
+
+/** What the threads of a process have used, in microseconds: the scheduler counts nanoseconds, `stat` hundredths of a second. */
+function cpuOf(pid: string): number {
+  return readdirSync(`/proc/${pid}/task`).reduce((total, thread) => {
+    const nanoseconds = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0];
+    return total + Number(nanoseconds) / 1000;
+  }, 0);
 }

@@ -8,6 +8,9 @@ import { open, sendRaw } from '../wire.js';
 import { dawdler, leave } from './aborts.js';
 import { FORWARD_RULES, request, startRawUpstream } from './raw.js';
 
+// Each has a gateway of its own and waits most of its time.
+t.jobs = 3;
+
 /** A gateway before an upstream whose answers the test writes as it goes. */
 async function streaming(
   t: Scope,
