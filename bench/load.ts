@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { tokenOf } from './token.js';
 
 /** One round of load. */
 export interface Order {
@@ -37,9 +38,6 @@ let turn = 0;
 /** As long as Hydra's opaque tokens. */
 const freshToken = (): string =>
   `ory_at_${process.pid.toString(36)}${(serial++).toString(36).padStart(12, '0')}${'x'.repeat(30)}.${'y'.repeat(43)}`;
-
-/** As long; the number leads to it again. */
-const tokenOf = (number: number): string => `ory_at_${String(number).padStart(43, 'z')}.${'y'.repeat(43)}`;
 
 async function run(order: Order): Promise<Harvest> {
   const latencies: number[] = [];

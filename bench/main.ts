@@ -24,6 +24,7 @@ import { type Curve, curveTable, measureCurves } from './scale.js';
 import { soak, soakTable } from './soak.js';
 import { measure, staged } from './stage.js';
 import { measureStarts, type Start, startTable } from './startup.js';
+import { TOKEN } from './token.js';
 
 const { values } = parseArgs({
   options: {
@@ -48,8 +49,6 @@ const contenders = all.filter((contender) => {
   return reason === undefined;
 });
 
-/** As long as Hydra's opaque tokens. */
-const TOKEN = `ory_at_${'a'.repeat(43)}.${'b'.repeat(43)}`;
 const CONNECTIONS = 64;
 /** Rounds that do not count. */
 const WARM_UP = 2;

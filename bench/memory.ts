@@ -9,6 +9,7 @@ import { AnswerCache } from '../src/introspection/cache.js';
 import { createIntrospector, type LocalIntrospector } from '../src/introspection/introspector.js';
 import { weightOf } from '../src/introspection/weight.js';
 import { median } from './report.js';
+import { tokenOf } from './token.js';
 
 const collect = globalThis.gc;
 if (collect === undefined) throw new Error('start it with --expose-gc');
@@ -33,9 +34,6 @@ const limits = {
   queue: BATCH,
   breaker: { failures: 5, openFor: 5_000 },
 };
-
-/** As long as Hydra's opaque tokens; the number leads to it again, so that nobody need keep it. */
-const tokenOf = (number: number): string => `ory_at_${String(number).padStart(43, 'a')}.${'b'.repeat(43)}`;
 
 const CLIENTS = Array.from({ length: 100 }, () => randomUUID());
 const SCOPES = [

@@ -71,7 +71,8 @@ export function table(results: Results, reference: string): string {
   return lines.join('\n');
 }
 
-function row(name: string, ...cells: readonly string[]): string {
+/** A line of a table: a name, then cells to the right. */
+export function row(name: string, ...cells: readonly string[]): string {
   return `  ${name.padEnd(20)}${cells.map((cell) => cell.padStart(11)).join('')}`;
 }
 

@@ -3,6 +3,7 @@ import { scopegate, withRules } from './contenders/scopegate.js';
 import type { Order } from './load.js';
 import { median } from './report.js';
 import { measure, type Running, staged } from './stage.js';
+import { TOKEN } from './token.js';
 
 /** How the cost of a request grows with something. */
 export interface Curve {
@@ -38,7 +39,6 @@ interface Plan {
   readonly steps: readonly Step[];
 }
 
-const TOKEN = `ory_at_${'a'.repeat(43)}.${'b'.repeat(43)}`;
 const CONNECTIONS = 64;
 const SIMPLE = { connections: CONNECTIONS, path: '/get', token: TOKEN };
 /** Rounds that do not count. */

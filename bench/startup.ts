@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { median } from './report.js';
+import { median, row } from './report.js';
 
 /** What one start has taken until `/health/ready` answered with 200, in milliseconds. */
 export interface Start {
@@ -88,8 +88,4 @@ export function startTable(starts: ReadonlyMap<string, readonly Start[]>): strin
     lines.push(row(name, ...cells));
   }
   return lines.join('\n');
-}
-
-function row(name: string, ...cells: readonly string[]): string {
-  return `  ${name.padEnd(20)}${cells.map((cell) => cell.padStart(11)).join('')}`;
 }

@@ -25,6 +25,11 @@ export interface Body {
   read(bytes: Buffer, piece: Piece): number;
 }
 
+/** Whether no content follows, whatever a head says of it (RFC 9110 §8.6, §15.4.5). */
+export function bodiless(method: string, status: number): boolean {
+  return method === 'HEAD' || status === 204 || status === 304;
+}
+
 /**
  * What body follows a head.
  *
@@ -32,7 +37,7 @@ export interface Body {
  */
 export function bodyOf(head: AnswerHead, method: string): Body {
   const { status, length, chunked } = head;
-  if (method === 'HEAD' || status === 204 || status === 304) return NO_BODY;
+  if (bodiless(method, status)) return NO_BODY;
   if (chunked) return new Chunked();
   if (length !== undefined) return length === 0 ? NO_BODY : new Counted(length);
   return UNFRAMED;

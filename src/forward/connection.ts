@@ -77,8 +77,6 @@ const KEEP_ALIVE = 4_000;
 /** An upstream may end a connection at the very moment it is used again: it is left this much earlier. */
 const KEEP_ALIVE_MARGIN = 1_000;
 const HEAD_END = '\r\n\r\n';
-/** The longest delay a Node timer takes. */
-const MAX_DELAY = 2_147_483_647;
 
 /**
  * One connection to an upstream, with one request at a time. What comes unasked, or after an answer was whole, ends it:
@@ -145,7 +143,7 @@ export class Connection {
     if (outgoing.upload !== undefined) this.#pump(outgoing);
   }
 
-  /** Ends the exchange, and the connection with it. */
+  /** Ends the connection, and the exchange that is going on. */
   abort(error: Error): void {
     this.#fail(error);
   }
@@ -156,11 +154,6 @@ export class Connection {
     this.#paused = false;
     this.#wait(this.#limits.idleTimeout);
     this.#socket.resume();
-  }
-
-  /** Ends the connection, whatever is going on. */
-  destroy(): void {
-    this.#fail(new Interrupted('closed'));
   }
 
   /**
@@ -223,7 +216,7 @@ export class Connection {
     this.#partial = undefined;
     const head = readHead(all.toString('latin1', 0, end));
     if (head.status < 200) {
-      this.#refuseInterim(head.status);
+      this.#passInterim(head.status);
     } else {
       this.#head = head;
       this.#body = bodyOf(head, this.#outgoing?.method ?? '');
@@ -233,7 +226,7 @@ export class Connection {
   }
 
   /** 103 Early Hints and unknown interim answers are consumed (RFC 9110 §15.2), in a bounded number. */
-  #refuseInterim(status: number): void {
+  #passInterim(status: number): void {
     // Neither was asked for: `Expect` and `Upgrade` are not forwarded.
     if (status === 100 || status === 101) throw new AnswerInvalid('an interim answer nobody asked for');
     if (++this.#interim > MAX_INTERIM) throw new Interrupted('too_many_interim_answers');
@@ -363,7 +356,7 @@ export class Connection {
   #ring(ms: number): void {
     clearTimeout(this.#timer);
     this.#rings = this.#due;
-    this.#timer = setTimeout(() => this.#onTimer(), Math.min(ms, MAX_DELAY)).unref();
+    this.#timer = setTimeout(() => this.#onTimer(), ms).unref();
   }
 
   #onTimer(): void {

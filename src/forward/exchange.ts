@@ -3,6 +3,7 @@ import { constants } from 'node:http2';
 import { causeOf } from '../crash.js';
 import { denial, type ErrorName } from '../errors.js';
 import { isStream } from '../request/arrival.js';
+import { bodiless } from './body.js';
 import {
   type AnswerReader,
   BODY_TIMEOUT,
@@ -14,7 +15,7 @@ import {
 import type { AnswerHead } from './head.js';
 import { Unsendable } from './outgoing.js';
 import { drain, refuse } from './refusal.js';
-import { bodiless, type Overlay, responseFields, trailerFields } from './response.js';
+import { type Overlay, responseFields, trailerFields } from './response.js';
 import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './upload.js';
 import { endWhole, WHOLE } from './whole.js';
 

@@ -1,3 +1,5 @@
+import { TOKEN } from '../request/grammar.js';
+
 /** The status line and the fields of an upstream's answer, and what they say of what follows (RFC 9112 §4 to §6). */
 export interface AnswerHead {
   readonly status: number;
@@ -27,8 +29,6 @@ export class AnswerInvalid extends Error {
 
 /** RFC 9112 §4; the reason may be missing, and with it the space before it. */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?$/;
-/** RFC 9110 §5.6.2. */
-const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 /** Controls but the tab, and a CR or LF that ends no line (RFC 9112 §2.2, RFC 9110 §5.5). */
 const FORBIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?:^|[^\r])\n/;
 

@@ -1,3 +1,5 @@
+import { FIELD_VALUE, TOKEN } from '../request/grammar.js';
+import { SAFE } from '../request/safe.js';
 import type { Upload } from './upload.js';
 
 /** One request as it is to be written to an upstream. */
@@ -24,13 +26,8 @@ export class Unsendable extends Error {
   }
 }
 
-const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const PATH = /^\/[\x21-\x7e]*$/;
-/** Not a field value: a control, or a character that one byte cannot hold (RFC 9110 §5.5). */
-const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
-/** Methods that change nothing (RFC 9110 §9.2.1). */
-const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Methods whose requests upstreams expect a body with; others with one end their connection (RFC 9110 §9.3). */
 const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
@@ -48,7 +45,7 @@ export function writeHead({ method, path, fields, upload, length }: Outgoing): s
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
     if (!TOKEN.test(name)) throw new Unsendable('a field name is no token');
-    if (NOT_VALUE.test(value)) throw new Unsendable('a field value is none');
+    if (!FIELD_VALUE.test(value)) throw new Unsendable('a field value is none');
     text += `${name}: ${value}\r\n`;
   }
   if (upload !== undefined) {

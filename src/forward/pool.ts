@@ -16,9 +16,7 @@ export interface PoolOptions extends AnswerLimits {
   readonly origin: string;
   /** The most connections at once. */
   readonly connections: number;
-  /**
-   * Opens one; its sockets read by {@link READING}.
-   */
+  /** Opens one; its sockets read by {@link READING}. */
   readonly connect: buildConnector.connector;
 }
 
@@ -96,7 +94,7 @@ export class Pool implements Owner {
   #wait(entry: Entry): void {
     this.#queue.add(entry);
     entry.reader.onWait(entry, entry.outgoing.timeout);
-    if (this.#open.size + this.#connecting < this.#options.connections) this.#connect();
+    this.#refill();
   }
 
   /** Ends every connection, and what is under way on it. */
@@ -104,16 +102,13 @@ export class Pool implements Owner {
     this.#closed = true;
     for (const { reader } of this.#queue) reader.onError(new Interrupted('closed'));
     this.#queue.clear();
-    for (const connection of this.#open) connection.destroy();
+    for (const connection of this.#open) connection.abort(new Interrupted('closed'));
   }
 
   free(connection: Connection): void {
-    for (const entry of this.#queue) {
-      this.#queue.delete(entry);
-      connection.send(entry.head, entry.outgoing, entry.reader, entry.again);
-      return;
-    }
-    this.#idle.push(connection);
+    const entry = this.#next();
+    if (entry === undefined) this.#idle.push(connection);
+    else connection.send(entry.head, entry.outgoing, entry.reader, entry.again);
   }
 
   gone(connection: Connection): void {
@@ -123,7 +118,14 @@ export class Pool implements Owner {
     this.#refill();
   }
 
-  /** Whoever waits may have a connection of his own where one has ended. */
+  /** Whoever has waited longest; he waits no more. */
+  #next(): Entry | undefined {
+    const [entry] = this.#queue;
+    if (entry !== undefined) this.#queue.delete(entry);
+    return entry;
+  }
+
+  /** Whoever waits may have a connection of his own, where there may be one more. */
   #refill(): void {
     const { connections } = this.#options;
     if (this.#queue.size > this.#connecting && this.#open.size + this.#connecting < connections)
@@ -151,11 +153,7 @@ export class Pool implements Owner {
 
   /** Whoever has waited longest is told; the others get another attempt. */
   #failed(error: Error): void {
-    for (const entry of this.#queue) {
-      this.#queue.delete(entry);
-      entry.reader.onError(error);
-      break;
-    }
+    this.#next()?.reader.onError(error);
     this.#refill();
   }
 }

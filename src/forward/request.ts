@@ -1,4 +1,5 @@
 import { type Fields, singleField } from '../request/fields.js';
+import { TOKEN } from '../request/grammar.js';
 import type { Peer } from '../request/peer.js';
 import { cookieField, type Mutations, type Removal } from './changes.js';
 import { HOP_BY_HOP } from './hop.js';
@@ -170,5 +171,5 @@ function node(address: string): string {
 
 /** RFC 7239 §4: a value that is no token is quoted. */
 function quoted(value: string): string {
-  return /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`;
+  return TOKEN.test(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`;
 }

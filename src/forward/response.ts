@@ -20,11 +20,6 @@ export interface Overlay {
   readonly nonce?: string | undefined;
 }
 
-/** Fields that make no sense without content (RFC 9110 §8.6, §15.4.5). */
-export function bodiless(method: string, status: number): boolean {
-  return method === 'HEAD' || status === 204 || status === 304;
-}
-
 /**
  * Cleans an upstream's header fields: nothing of its connection crosses the gateway, repeated fields stay repeated
  * and in order (`Set-Cookie` is never joined, RFC 9110 §5.3).

@@ -1,9 +1,8 @@
 import { cookieKey, type Removal } from '../forward/changes.js';
+import { TOKEN } from '../request/grammar.js';
 import type { TokenSource } from '../request/token.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
 import { ConfigError, type HandlerDefaults, type ScopeStrategyName } from './strategy.js';
-
-const FIELD = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
 
 /** JSON Schema of a list of texts. */
 export const texts = { type: 'array', items: { type: 'string', minLength: 1 } } as const;
@@ -60,10 +59,10 @@ export const tokenProperties = {
       minProperties: 1,
       dependencies: { scheme: ['header'] },
       properties: {
-        header: { type: 'string', title: 'the name of a header field', pattern: FIELD },
-        scheme: { type: 'string', title: 'an authentication scheme', pattern: FIELD },
+        header: { type: 'string', title: 'the name of a header field', pattern: TOKEN.source },
+        scheme: { type: 'string', title: 'an authentication scheme', pattern: TOKEN.source },
         query_parameter: { type: 'string', minLength: 1 },
-        cookie: { type: 'string', title: 'the name of a cookie', pattern: FIELD },
+        cookie: { type: 'string', title: 'the name of a cookie', pattern: TOKEN.source },
         form_parameter: { type: 'string', minLength: 1 },
       },
     },

@@ -1,4 +1,5 @@
 import { denial } from '../errors.js';
+import { TOKEN } from '../request/grammar.js';
 import {
   judgeSession,
   readSessionCheck,
@@ -23,7 +24,7 @@ export const cookieSession: Handler = {
       ...sessionCheckProperties,
       only: {
         type: 'array',
-        items: { type: 'string', pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" },
+        items: { type: 'string', pattern: TOKEN.source },
         description: 'Cookies of which the request must carry one.',
       },
     },

@@ -5,6 +5,8 @@ import { OWN_FIELDS, overlay } from '../introspection/fields.js';
 import type { Grant } from '../introspection/grant.js';
 import type { Introspected, IntrospectionTrace } from '../introspection/introspector.js';
 import { type Requirements, unmet } from '../introspection/requirements.js';
+import { TOKEN } from '../request/grammar.js';
+import { SAFE } from '../request/safe.js';
 import { type Credential, readCredential, type TokenCredential, type TokenSource } from '../request/token.js';
 import { Binding, type Bound, proofSchema } from './binding.js';
 import {
@@ -67,7 +69,7 @@ export const oauth2Introspection: Handler = {
       introspection_request_headers: {
         type: 'object',
         additionalProperties: { type: 'string', pattern: '^[\\t\\x20-\\x7e]*$' },
-        propertyNames: { pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" },
+        propertyNames: { pattern: TOKEN.source },
         description: 'Header fields sent with the introspection call.',
       },
       token_from: {
@@ -237,9 +239,6 @@ function only([first, ...more]: readonly Endpoint[], what: string): Endpoint | u
   const problem = `several servers of the settings have this ${what}: name the url or issuer of one`;
   throw new ConfigError(['introspection_url'], problem);
 }
-
-/** Methods that change nothing (RFC 9110 §9.2.1), of those that a rule can have. */
-const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 class Introspection implements AccessStrategy {
   readonly handler = 'oauth2_introspection';

@@ -1,6 +1,7 @@
 import { denial } from '../errors.js';
 import type { Call, Reply } from '../remote/remote.js';
 import type { Fields } from '../request/fields.js';
+import { TOKEN } from '../request/grammar.js';
 import { type Attempt, ConfigError, type Outcome, type Subject } from './strategy.js';
 
 /** How a session store is asked, and what its answer is read for. */
@@ -30,8 +31,6 @@ export interface SessionCheckConfig {
   readonly extra_from?: string;
 }
 
-const fieldName = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
-
 /** JSON Schema of those fields. */
 export const sessionCheckProperties = {
   check_session_url: {
@@ -47,10 +46,10 @@ export const sessionCheckProperties = {
   preserve_query: { type: 'boolean', description: 'Keep the query of check_session_url; default true.' },
   preserve_host: { type: 'boolean', description: 'Tell the request’s host in X-Forwarded-Host.' },
   force_method: { enum: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] },
-  forward_http_headers: { type: 'array', items: { type: 'string', pattern: fieldName } },
+  forward_http_headers: { type: 'array', items: { type: 'string', pattern: TOKEN.source } },
   additional_headers: {
     type: 'object',
-    propertyNames: { pattern: fieldName },
+    propertyNames: { pattern: TOKEN.source },
     additionalProperties: { type: 'string', pattern: '^[\\t\\x20-\\x7e]*$' },
   },
   subject_from: { type: 'string', description: 'Where the answer names the subject.' },

@@ -68,13 +68,8 @@ export class AnswerCache {
     return this.#clock.monotonic() < Math.min(until + within, expires) ? answer : undefined;
   }
 
-  /** The answer under a key, if one is there and has not ended. */
-  get(key: string): Answer | undefined {
-    return this.find(key, this.#clock.monotonic())?.answer;
-  }
-
   /**
-   * The same with its times, for who may {@link isDue | refresh} it.
+   * The answer under a key, if one is there and has not ended, with its times, for who may {@link isDue | refresh} it.
    *
    * @param now monotonic milliseconds
    */

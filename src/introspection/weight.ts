@@ -7,7 +7,7 @@ const TEXT = 20;
 
 /**
  * About how much memory a cached answer takes, in bytes: what V8 needs for such values on 64 bits, so that a limit in
- * bytes holds for answers of any size. `npm run bench:memory` prints it beside what was measured.
+ * bytes holds for answers of any size. `npm run bench -- --only cache` prints it beside what was measured.
  *
  * @param claims as `JSON.parse` made them
  */

@@ -1,12 +1,11 @@
 import { ConfigError } from '../document/config-error.js';
 import { type Denial, denial } from '../errors.js';
+import { FIELD_VALUE, TOKEN } from '../request/grammar.js';
 import type { Session } from './session.js';
 import { parseTemplate, renderText, type Template, TemplateError } from './template.js';
 
 /** A name and the template of its value. */
 export type Entry = readonly [name: string, template: Template];
-
-const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 
 /**
  * Parses the templates of a mapping.
@@ -27,12 +26,11 @@ export function templates(at: string, values: Readonly<Record<string, string>>):
 }
 
 /**
- * Writes a value out, or undefined where it could not stand in a header field (RFC 9110 §5.5): control characters
- * would end the field and begin another one, what is outside of Latin-1 has no octet.
+ * Writes a value out, or undefined where it could not stand in a header field (RFC 9110 §5.5).
  */
 export function fieldValue(template: Template, session: Session): string | undefined {
   const value = renderText(template, session);
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value) ? value : undefined;
+  return FIELD_VALUE.test(value) ? value : undefined;
 }
 
 /** The refusal of a request whose value cannot be sent: without it the upstream would take somebody for nobody. */

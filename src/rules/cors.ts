@@ -1,6 +1,7 @@
 import type { CorsPolicy } from '../cors.js';
 import type { Finding } from '../document/finding.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
+import { TOKEN } from '../request/grammar.js';
 import { compilePattern } from './pattern.js';
 
 /** A `corsPolicy` as the schema has it. */
@@ -18,7 +19,6 @@ export interface CorsEntry {
   readonly maxAge?: string | number;
 }
 
-const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 /** What a browser sends as Origin (RFC 6454 §7). */
 const ORIGIN = /^(null|[a-z][a-z0-9+.-]*:\/\/[^/?#\s@]+)$/;
 

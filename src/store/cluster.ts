@@ -1,6 +1,7 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { appendTo, causeOf, connectionOptions, hostOf, isTls, onlyNew, pauseBefore } from './connection.js';
+import { namedCommands } from './commands.js';
+import { causeOf, connectionOptions, hostOf, isTls, persist } from './connection.js';
 import { slotOf } from './slot.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
@@ -57,9 +58,10 @@ export function openCluster(
       );
       const isMaster = slots.some(({ master: { host, port } }) => `${host}:${port}` === address);
       if (closed || isMaster || !cluster.masters.some((master) => master.address === address)) return;
+      giveUp();
       cluster.destroy();
       cluster = open();
-      connect();
+      giveUp = persist(() => cluster.connect(), told);
     } finally {
       looking = false;
     }
@@ -77,16 +79,7 @@ export function openCluster(
     events,
   );
   let closed = false;
-  let timer: NodeJS.Timeout | undefined;
-  let attempt = 0;
-  function connect(): void {
-    const current = cluster;
-    current.connect().catch((error: unknown) => {
-      told(error);
-      if (!closed && current === cluster) timer = setTimeout(connect, pauseBefore(attempt++));
-    });
-  }
-  connect();
+  let giveUp = persist(() => cluster.connect(), told);
   const until = (abortSignal: AbortSignal) => cluster.withCommandOptions({ abortSignal });
 
   /** Does something at every master; one that is out of reach keeps none of the others from it. */
@@ -102,12 +95,7 @@ export function openCluster(
 
   return {
     placeOf: (name) => cluster.slots[slotOf(name)]?.master.address ?? '',
-    get: (name, signal) => until(signal).get(name),
-    add: async (name, life, signal) => (await until(signal).set(name, '', onlyNew(life))) !== null,
-    set: (name, value, life, signal) =>
-      until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
-    append: async (name, entry, at, life, most) => appendTo(cluster, name, entry, at, life, most),
-    entries: async (name, signal) => until(signal).zRange(name, 0, -1),
+    ...namedCommands(until, () => cluster),
     // One by one: names of one command must be of one slot.
     delete: async (names) => all(await Promise.allSettled(names.map((name) => cluster.unlink(name)))),
     deleteAll: async (prefix) =>
@@ -125,7 +113,7 @@ export function openCluster(
     },
     async close() {
       closed = true;
-      clearTimeout(timer);
+      giveUp();
       ear.close();
       cluster.destroy();
     },

@@ -14,6 +14,29 @@ export function pauseBefore(attempt: number): number {
 }
 
 /**
+ * Makes the first connection, and tries again until there is one; the library makes those after it.
+ *
+ * @param failed told of every attempt that failed
+ * @returns ends the attempts
+ */
+export function persist(connect: () => Promise<unknown>, failed: (error: unknown) => void): () => void {
+  let ended = false;
+  let timer: NodeJS.Timeout | undefined;
+  let attempt = 0;
+  function start(): void {
+    connect().catch((error: unknown) => {
+      failed(error);
+      if (!ended) timer = setTimeout(start, pauseBefore(attempt++));
+    });
+  }
+  start();
+  return () => {
+    ended = true;
+    clearTimeout(timer);
+  };
+}
+
+/**
  * How every connection is made: what cannot be sent now is refused, not kept for later.
  *
  * @param again whether a connection that ends is made again
@@ -65,35 +88,4 @@ export function causeOf(error: unknown): string {
   if (typeof error === 'string') return error;
   const { code, message } = error as NodeJS.ErrnoException;
   return code ?? message;
-}
-
-/** Options of SET for a name that must not be there yet. @param life milliseconds */
-export function onlyNew(life: number) {
-  return { condition: 'NX', expiration: { type: 'PX', value: Math.ceil(life) } } as const;
-}
-
-/** The commands of a list that is kept in the order of time. */
-interface Lists {
-  zAdd(name: string, entry: { score: number; value: string }): Promise<unknown>;
-  zRemRangeByScore(name: string, from: number, to: number): Promise<unknown>;
-  zRemRangeByRank(name: string, from: number, to: number): Promise<unknown>;
-  pExpire(name: string, life: number): Promise<unknown>;
-}
-
-/** Adds an entry to a list, and takes out what is too old or too much; see `Store.append`. */
-export async function appendTo(
-  commands: Lists,
-  name: string,
-  entry: string,
-  at: number,
-  life: number,
-  most: number,
-): Promise<void> {
-  // They are sent as one and carried out in this order.
-  await Promise.all([
-    commands.zAdd(name, { score: at, value: entry }),
-    commands.zRemRangeByScore(name, 0, at - life),
-    commands.zRemRangeByRank(name, 0, -most - 1),
-    commands.pExpire(name, Math.ceil(life)),
-  ]);
 }

@@ -1,6 +1,7 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { appendTo, causeOf, connectionOptions, hostOf, isTls, onlyNew, pauseBefore } from './connection.js';
+import { namedCommands } from './commands.js';
+import { causeOf, connectionOptions, hostOf, isTls, persist } from './connection.js';
 import { SCAN } from './single.js';
 import type { Store, StoreEvents, StoreOptions, StorePlace } from './store.js';
 
@@ -56,16 +57,7 @@ export function openSentinel(
     channel,
     events,
   );
-  let closed = false;
-  let timer: NodeJS.Timeout | undefined;
-  let attempt = 0;
-  function connect(): void {
-    sentinel.connect().catch((error: unknown) => {
-      told(error);
-      if (!closed) timer = setTimeout(connect, pauseBefore(attempt++));
-    });
-  }
-  connect();
+  const giveUp = persist(() => sentinel.connect(), told);
   // The library would wait for a master, and ask the sentinels all the while.
   const ready = () => {
     if (sentinel.getMasterNode() === undefined) throw new Error('no master');
@@ -74,12 +66,7 @@ export function openSentinel(
   const until = (abortSignal: AbortSignal) => ready().withCommandOptions({ abortSignal });
   return {
     placeOf: () => '',
-    get: async (key, signal) => until(signal).get(key),
-    add: async (key, life, signal) => (await until(signal).set(key, '', onlyNew(life))) !== null,
-    set: async (key, value, life, signal) =>
-      until(signal).set(key, value, { expiration: { type: 'PX', value: life } }),
-    append: async (name, entry, at, life, most) => appendTo(ready(), name, entry, at, life, most),
-    entries: async (name, signal) => until(signal).zRange(name, 0, -1),
+    ...namedCommands(until, ready),
     delete: async (keys) => ready().unlink([...keys]),
     async deleteAll(prefix) {
       const scan = ready().scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });
@@ -87,8 +74,7 @@ export function openSentinel(
     },
     publish: async (to, message) => ready().publish(to, message),
     async close() {
-      closed = true;
-      clearTimeout(timer);
+      giveUp();
       ear.close();
       await sentinel.destroy();
     },

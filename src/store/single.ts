@@ -1,6 +1,7 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { appendTo, causeOf, connectionOptions, isTls, onlyNew } from './connection.js';
+import { namedCommands } from './commands.js';
+import { causeOf, connectionOptions, isTls } from './connection.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
 /** Names that are looked at in one step of a search. */
@@ -26,12 +27,7 @@ export function openSingle(
   const until = (abortSignal: AbortSignal) => client.withCommandOptions({ abortSignal });
   return {
     placeOf: () => '',
-    get: (name, signal) => until(signal).get(name),
-    add: async (name, life, signal) => (await until(signal).set(name, '', onlyNew(life))) !== null,
-    set: (name, value, life, signal) =>
-      until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
-    append: async (name, entry, at, life, most) => appendTo(client, name, entry, at, life, most),
-    entries: async (name, signal) => until(signal).zRange(name, 0, -1),
+    ...namedCommands(until, () => client),
     delete: (names) => client.unlink([...names]),
     async deleteAll(prefix) {
       for await (const names of client.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN })) {

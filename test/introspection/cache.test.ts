@@ -1,6 +1,7 @@
 import t from 'tap';
+import type { Clock } from '../../src/clock.js';
 import type { Answer } from '../../src/introspection/answer.js';
-import { AnswerCache } from '../../src/introspection/cache.js';
+import { AnswerCache, type CacheLimits } from '../../src/introspection/cache.js';
 import { weightOf } from '../../src/introspection/weight.js';
 import { fakeClock } from '../clock.js';
 
@@ -14,6 +15,18 @@ const active = (more: object = {}): Answer => ({
 });
 const inactive: Answer = { active: false };
 
+/** The cache with the one look that these tests take at it: the answer that is there now. */
+class Cache extends AnswerCache {
+  readonly #clock: Clock;
+  constructor(limits: CacheLimits, clock: Clock) {
+    super(limits, clock);
+    this.#clock = clock;
+  }
+  get(key: string): Answer | undefined {
+    return this.find(key, this.#clock.monotonic())?.answer;
+  }
+}
+
 t.test('an answer lives min(ttl, exp − now)', async (t) => {
   for (const [left, life] of [
     [undefined, 60_000],
@@ -26,7 +39,7 @@ t.test('an answer lives min(ttl, exp − now)', async (t) => {
     [Number.MAX_VALUE, 60_000],
   ] as const) {
     const clock = fakeClock();
-    const cache = new AnswerCache(limits, clock);
+    const cache = new Cache(limits, clock);
     cache.set('k', active(left === undefined ? {} : { expiresAt: clock.wall() + left }));
     if (life > 0) {
       clock.advance(life - 1);
@@ -39,7 +52,7 @@ t.test('an answer lives min(ttl, exp − now)', async (t) => {
 
 t.test('a hit does not extend a life', async (t) => {
   const clock = fakeClock();
-  const cache = new AnswerCache(limits, clock);
+  const cache = new Cache(limits, clock);
   cache.set('k', active());
   for (let passed = 0; passed < 60_000; passed += 1_000) {
     t.ok(cache.get('k'));
@@ -50,7 +63,7 @@ t.test('a hit does not extend a life', async (t) => {
 
 t.test('a wall clock that steps back revives nothing and prolongs nothing', async (t) => {
   const clock = fakeClock();
-  const cache = new AnswerCache(limits, clock);
+  const cache = new Cache(limits, clock);
   cache.set('k', active({ expiresAt: clock.wall() + 30 }));
   clock.step(-300);
   clock.advance(29_999);
@@ -61,7 +74,7 @@ t.test('a wall clock that steps back revives nothing and prolongs nothing', asyn
 
 t.test('an inactive answer lives its own short time', async (t) => {
   const clock = fakeClock();
-  const cache = new AnswerCache(limits, clock);
+  const cache = new Cache(limits, clock);
   cache.set('k', inactive);
   clock.advance(4_999);
   t.same(cache.get('k'), inactive);
@@ -70,14 +83,14 @@ t.test('an inactive answer lives its own short time', async (t) => {
 });
 
 t.test('negativeTtl 0 keeps no inactive answer, ttl 0 no active one', async (t) => {
-  const cache = new AnswerCache({ ...limits, ttl: 0, negativeTtl: 0 }, fakeClock());
+  const cache = new Cache({ ...limits, ttl: 0, negativeTtl: 0 }, fakeClock());
   cache.set('a', active());
   cache.set('b', inactive);
   t.same(cache.size, { active: 0, inactive: 0 });
 });
 
 t.test('a flood of inactive answers is bounded and pushes no active one out', async (t) => {
-  const cache = new AnswerCache(limits, fakeClock());
+  const cache = new Cache(limits, fakeClock());
   for (let i = 0; i < 100; i++) cache.set(`good-${i}`, active());
   for (let i = 0; i < 100_000; i++) cache.set(`bad-${i}`, inactive);
   t.same(cache.size, { active: 100, inactive: 10 });
@@ -85,7 +98,7 @@ t.test('a flood of inactive answers is bounded and pushes no active one out', as
 });
 
 t.test('active answers are bounded; the least used goes first', async (t) => {
-  const cache = new AnswerCache(limits, fakeClock());
+  const cache = new Cache(limits, fakeClock());
   for (let i = 0; i < 100; i++) cache.set(`k-${i}`, active());
   cache.get('k-0');
   cache.set('one more', active());
@@ -95,7 +108,7 @@ t.test('active answers are bounded; the least used goes first', async (t) => {
 
 t.test('the newest answer counts, whichever partition the one before was in', async (t) => {
   const clock = fakeClock();
-  const cache = new AnswerCache(limits, clock);
+  const cache = new Cache(limits, clock);
   cache.set('k', active());
   cache.set('k', inactive);
   t.same(cache.get('k'), inactive);
@@ -107,7 +120,7 @@ t.test('the newest answer counts, whichever partition the one before was in', as
 });
 
 t.test('clear forgets both partitions', async (t) => {
-  const cache = new AnswerCache(limits, fakeClock());
+  const cache = new Cache(limits, fakeClock());
   cache.set('a', active());
   cache.set('b', inactive);
   cache.clear();
@@ -116,7 +129,7 @@ t.test('clear forgets both partitions', async (t) => {
 
 t.test('active answers are bounded in bytes as well; the least used goes first', async (t) => {
   const large = (size: number) => active({ claims: { ext: { note: 'x'.repeat(size) } } });
-  const cache = new AnswerCache({ ...limits, maxBytes: 10_000 }, fakeClock());
+  const cache = new Cache({ ...limits, maxBytes: 10_000 }, fakeClock());
   for (const key of ['a', 'b', 'c']) cache.set(key, large(2_500));
   cache.get('a');
   cache.set('d', large(2_500));
