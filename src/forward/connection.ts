@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { type Body, bodyOf } from './body.js';
+import { Deadline } from './deadline.js';
 import { type AnswerHead, AnswerInvalid, readHead } from './head.js';
 import { keepsFraming, mayRepeat, type Outgoing } from './outgoing.js';
 
@@ -102,11 +103,10 @@ export class Connection {
   #head: AnswerHead | undefined;
   #body: Body | undefined;
   #paused = false;
-  /** When it has waited long enough, in monotonic milliseconds. */
-  #due = Number.POSITIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
-  /** When that goes off. It may go off early, and looks again: most waits end long before, and cost no timer. */
-  #rings = Number.POSITIVE_INFINITY;
+  /** For whatever the upstream is to do next. */
+  readonly #deadline = new Deadline(() =>
+    this.#fail(new Interrupted(this.#head === undefined ? HEAD_TIMEOUT : BODY_TIMEOUT)),
+  );
 
   /** @param socket connected; whoever made it hands what it reads to {@link read} */
   constructor(socket: Socket, limits: AnswerLimits, owner: Owner) {
@@ -118,7 +118,7 @@ export class Connection {
     socket.on('close', () => this.#onClose());
     socket.on('drain', () => this.#onDrain());
     // Whoever it was opened for may have left.
-    this.#wait(KEEP_ALIVE);
+    this.#deadline.wait(KEEP_ALIVE);
   }
 
   /** Whether a request can be sent on it, if it is free. */
@@ -138,7 +138,7 @@ export class Connection {
     this.#outgoing = outgoing;
     this.#interim = 0;
     if (this.#used && !again && mayRepeat(outgoing)) this.#repeatable = head;
-    this.#wait(outgoing.timeout);
+    this.#deadline.wait(outgoing.timeout);
     this.#socket.write(head, 'latin1');
     if (outgoing.upload !== undefined) this.#pump(outgoing);
   }
@@ -152,7 +152,7 @@ export class Connection {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#wait(this.#limits.idleTimeout);
+    this.#deadline.wait(this.#limits.idleTimeout);
     this.#socket.resume();
   }
 
@@ -184,14 +184,14 @@ export class Connection {
       if (after === undefined || this.#reader !== reader) return;
       rest = after;
     }
-    this.#wait(this.#limits.idleTimeout);
+    this.#deadline.wait(this.#limits.idleTimeout);
     const body = this.#body;
     if (!body.ended && rest.length > 0) {
       const count = body.read(rest, this.#piece);
       rest = rest.subarray(count);
       if (this.#reader !== reader) return;
       // The client's pause is none of the upstream's.
-      if (this.#paused) this.#due = Number.POSITIVE_INFINITY;
+      if (this.#paused) this.#deadline.wait(0);
     }
     if (body.ended) this.#finish(rest.length === 0);
   }
@@ -251,7 +251,7 @@ export class Connection {
     if (!reusable) this.#socket.destroy();
     reader.onEnd(trailers);
     if (!reusable) return;
-    this.#wait(idle);
+    this.#deadline.wait(idle);
     this.#owner.free(this);
   }
 
@@ -292,7 +292,7 @@ export class Connection {
   }
 
   #onClose(): void {
-    clearTimeout(this.#timer);
+    this.#deadline.end();
     this.#fail(new Interrupted(CLOSED));
     this.#owner.gone(this);
   }
@@ -304,13 +304,13 @@ export class Connection {
     this.#sent = false;
     this.#uploaded = 0;
     // What the client takes its time for is not the upstream's delay.
-    this.#wait(0);
+    this.#deadline.wait(0);
     upload.on('data', (piece: Buffer) => {
       if (this.#outgoing !== outgoing) return;
       this.#uploaded += piece.length;
       if (!this.#write(piece, length === undefined)) {
         upload.pause();
-        if (this.#head === undefined) this.#wait(timeout);
+        if (this.#head === undefined) this.#deadline.wait(timeout);
       }
     });
     upload.on('end', () => {
@@ -321,7 +321,7 @@ export class Connection {
       }
       this.#sent = true;
       if (length === undefined) this.#socket.write('0\r\n\r\n', 'latin1');
-      if (this.#head === undefined) this.#wait(timeout);
+      if (this.#head === undefined) this.#deadline.wait(timeout);
     });
   }
 
@@ -339,33 +339,7 @@ export class Connection {
   #onDrain(): void {
     const upload = this.#outgoing?.upload;
     if (upload === undefined || this.#sent) return;
-    if (this.#head === undefined) this.#wait(0);
+    if (this.#head === undefined) this.#deadline.wait(0);
     upload.resume();
-  }
-
-  /** From now on the upstream has so many milliseconds; 0 for as long as it likes. */
-  #wait(ms: number): void {
-    if (ms === 0) {
-      this.#due = Number.POSITIVE_INFINITY;
-      return;
-    }
-    this.#due = performance.now() + ms;
-    if (this.#due < this.#rings) this.#ring(ms);
-  }
-
-  #ring(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#rings = this.#due;
-    this.#timer = setTimeout(() => this.#onTimer(), ms).unref();
-  }
-
-  #onTimer(): void {
-    this.#rings = Number.POSITIVE_INFINITY;
-    const left = this.#due - performance.now();
-    if (left > 0.5) {
-      if (left !== Number.POSITIVE_INFINITY) this.#ring(left);
-      return;
-    }
-    this.#fail(new Interrupted(this.#head === undefined ? HEAD_TIMEOUT : BODY_TIMEOUT));
   }
 }

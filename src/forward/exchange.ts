@@ -12,6 +12,7 @@ import {
   Interrupted,
   type Waiting,
 } from './connection.js';
+import { Deadline } from './deadline.js';
 import type { AnswerHead } from './head.js';
 import { Unsendable } from './outgoing.js';
 import { drain, refuse } from './refusal.js';
@@ -55,7 +56,9 @@ export class Exchange implements AnswerReader {
   #waiting: Waiting | undefined;
   /** While it has one. */
   #connection: Connection | undefined;
-  /** For whatever is being waited for: a free connection, then a client that does not read. */
+  /** For a client that does not read; made where there is one. */
+  #deadline: Deadline | undefined;
+  /** For a free connection. */
   #timer: NodeJS.Timeout | undefined;
   #trailers: readonly string[] = [];
   /** Of the whole body in bytes, where the upstream has said it. */
@@ -144,9 +147,8 @@ export class Exchange implements AnswerReader {
     if (this.#draining) return false;
     this.#draining = true;
     this.#response.once('drain', () => this.#onDrain());
-    if (this.#stallTimeout > 0) {
-      this.#timer = setTimeout(() => this.#end(new Interrupted('client_stalled')), this.#stallTimeout);
-    }
+    this.#deadline ??= new Deadline(() => this.#end(new Interrupted('client_stalled')));
+    this.#deadline.wait(this.#stallTimeout);
     return false;
   }
 
@@ -211,7 +213,7 @@ export class Exchange implements AnswerReader {
 
   #onDrain(): void {
     this.#draining = false;
-    clearTimeout(this.#timer);
+    this.#deadline?.wait(0);
     this.#connection?.resume();
   }
 
@@ -219,6 +221,7 @@ export class Exchange implements AnswerReader {
     if (this.#settled) return;
     this.#settled = true;
     clearTimeout(this.#timer);
+    this.#deadline?.end();
     this.#done({ status, upstreamStatus: this.#upstreamStatus, upstreamMs: this.#upstreamMs, error, cause });
   }
 }

@@ -27,31 +27,31 @@ export function refuse(
 ): number {
   const row: ErrorRow = ERRORS[refused.error];
   const body = errorBody(refused);
-  const fields: Record<string, string | number> = {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-  };
+  const bytes = Buffer.byteLength(body);
+  const fields = ['content-type', 'application/json; charset=utf-8', 'content-length', String(bytes)];
   const authenticate = challenge(refused, realm);
-  if (authenticate !== undefined) fields['www-authenticate'] = authenticate;
-  if (refused.nonce !== undefined) fields['dpop-nonce'] = refused.nonce;
-  if (refused.retryAfter !== undefined) fields['retry-after'] = refused.retryAfter;
+  if (authenticate !== undefined) fields.push('www-authenticate', authenticate);
+  if (refused.nonce !== undefined) fields.push('dpop-nonce', refused.nonce);
+  if (refused.retryAfter !== undefined) fields.push('retry-after', String(refused.retryAfter));
+  fields.push('cache-control', 'no-store');
   // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
   const waits = message.headers.expect !== undefined;
-  if ((row.close === true || waits) && !isStream(message)) fields.connection = 'close';
-  for (let i = 0; i + 1 < cors.length; i += 2) fields[cors[i] as string] = cors[i + 1] as string;
+  const ofStream = isStream(message);
+  if ((row.close === true || waits) && !ofStream) fields.push('connection', 'close');
+  fields.push(...cors);
   response.writeHead(row.code, fields);
   const text = message.method === 'HEAD' ? '' : body;
-  if (row.close === true && !waits && !isStream(message) && hasBody(message)) {
+  const rest = ofStream || hasBody(message);
+  if (row.close === true && !waits && !ofStream && rest) {
     response.write(text);
     // Node would hold it back until the parser has seen what follows, which may break the connection.
     response.socket?.uncork();
     drain(message, () => response.end());
   } else {
     // What is not ASCII has more bytes than characters.
-    if (text.length === fields['content-length']) endWhole(response, text);
+    if (text.length === bytes) endWhole(response, text);
     else response.end(text);
-    drain(message);
+    if (rest) drain(message);
   }
   return row.code;
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { isStream } from '../request/arrival.js';
+import { Deadline } from './deadline.js';
 
 /** The client's body ended before it was whole. */
 export class UploadBroken extends Error {
@@ -35,7 +36,8 @@ export class UploadStalled extends Error {
 export class Upload extends Readable {
   readonly #message: IncomingMessage;
   readonly #limit: number;
-  readonly #idle: NodeJS.Timeout | undefined;
+  readonly #idleTimeout: number;
+  readonly #deadline = new Deadline(() => this.#onIdle());
   readonly #watch: ((piece: Buffer) => void) | undefined;
   #bytes = 0;
 
@@ -49,7 +51,8 @@ export class Upload extends Readable {
     this.#message = message;
     this.#limit = limit;
     this.#watch = watch;
-    this.#idle = idleTimeout > 0 ? setTimeout(this.#onIdle, idleTimeout) : undefined;
+    this.#idleTimeout = idleTimeout;
+    this.#deadline.wait(idleTimeout);
     message.on('data', this.#onData);
     message.on('end', this.#onEnd);
     message.on('close', this.#onClose);
@@ -59,12 +62,12 @@ export class Upload extends Readable {
   }
 
   override _read(): void {
-    this.#idle?.refresh();
+    this.#deadline.wait(this.#idleTimeout);
     this.#message.resume();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    clearTimeout(this.#idle);
+    this.#deadline.end();
     const message = this.#message;
     message.off('data', this.#onData);
     message.off('end', this.#onEnd);
@@ -80,19 +83,19 @@ export class Upload extends Readable {
       this.destroy(new UploadTooLarge());
       return;
     }
-    this.#idle?.refresh();
+    this.#deadline.wait(this.#idleTimeout);
     this.#watch?.(chunk);
     if (!this.push(chunk)) this.#message.pause();
   };
 
-  readonly #onIdle = (): void => {
+  #onIdle(): void {
     // While the upstream does not read, the pause is not the client's.
-    if (this.#message.isPaused()) this.#idle?.refresh();
+    if (this.#message.isPaused()) this.#deadline.wait(this.#idleTimeout);
     else this.destroy(new UploadStalled());
-  };
+  }
 
   readonly #onEnd = (): void => {
-    clearTimeout(this.#idle);
+    this.#deadline.end();
     this.push(null);
   };
 

@@ -48,16 +48,23 @@ export class Breaker {
     return this.#clock.monotonic() < this.#openUntil ? 'open' : 'half-open';
   }
 
+  /** Milliseconds until it is worth asking for a call; 0: now. */
+  get wait(): number {
+    if (this.#openUntil === undefined) return 0;
+    const left = this.#openUntil - this.#clock.monotonic();
+    if (left > 0) return left;
+    return this.#probing ? this.#limits.openFor : 0;
+  }
+
   /**
    * Asks for one call.
    *
    * @returns the admission, or the milliseconds until it is worth asking again
    */
   admit(): Admission | number {
+    const { wait } = this;
+    if (wait > 0) return wait;
     if (this.#openUntil !== undefined) {
-      const wait = this.#openUntil - this.#clock.monotonic();
-      if (wait > 0) return wait;
-      if (this.#probing) return this.#limits.openFor;
       this.#probing = true;
       this.#age++;
     }

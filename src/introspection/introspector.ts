@@ -118,15 +118,21 @@ export interface LocalIntrospector extends Required<Introspector> {
 export type SecondTier = Pick<SharedCache, 'get' | 'set'>;
 
 /** What one flight brings home to everybody who waits for it. */
-type Landing =
-  | { readonly answer: Answer; readonly shared?: true }
-  | {
-      readonly cause: string;
-      /** Milliseconds. */
-      readonly retryAfter: number;
-      /** The server is well: it choked on this token. */
-      readonly alive?: true;
-    };
+type Landing = { readonly answer: Answer; readonly shared?: true } | Trouble;
+
+/** A call in flight: what it brings is kept only while it is the one that is known under its key. */
+interface Flight {
+  landing?: Promise<Landing>;
+}
+
+/** Why there is no answer. */
+interface Trouble {
+  readonly cause: string;
+  /** Milliseconds. */
+  readonly retryAfter: number;
+  /** The server is well: it choked on this token. */
+  readonly alive?: true;
+}
 
 interface Server {
   readonly breaker: Breaker;
@@ -150,14 +156,12 @@ export function createIntrospector(
   flood?: FloodGuard,
   shared?: SecondTier,
 ): LocalIntrospector {
-  const flights = new Map<string, Promise<Landing>>();
+  const flights = new Map<string, Flight>();
   const servers = new Map<string, Server>();
   const prefixes = new WeakMap<Endpoint, string>();
   /** Every prefix a key was made with; as many as rule sets name endpoints. */
   const allPrefixes = new Set<string>();
   const refreshes: Refreshes = { active: 0, inactive: 0, failed: 0, shared: 0, skipped: 0 };
-  /** Grows when something is forgotten. */
-  let epoch = 0;
 
   /** SHA-256 over endpoint, credentials' identity and token (CVE-2026-33496): the token itself is kept nowhere. */
   function keyOf(endpoint: Endpoint, token: string): string {
@@ -191,21 +195,25 @@ export function createIntrospector(
   }
 
   /** @param least milliseconds that an answer of the second tier must have left to be of use */
-  async function fly(endpoint: Endpoint, token: string, key: string, least: number): Promise<Landing> {
+  async function fly(
+    flight: Flight,
+    endpoint: Endpoint,
+    token: string,
+    key: string,
+    least: number,
+  ): Promise<Landing> {
     const { breaker, gate } = serverOf(endpoint);
-    const born = epoch;
     if (cache !== undefined && shared !== undefined) {
       const found = await shared.get(key, token);
       // What was found may be what has been revoked meanwhile.
-      if (found !== undefined && found.life > least && born === epoch) {
+      if (found !== undefined && found.life > least && flights.get(key) === flight) {
         cache.set(key, found.answer, found.life);
         return { answer: found.answer, shared: true };
       }
     }
-    // Our own queue says nothing of the server's health.
-    if (gate.full) return { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
+    if (gate.full) return CROWDED;
     const admission = breaker.admit();
-    if (typeof admission === 'number') return { cause: 'the circuit breaker is open', retryAfter: admission };
+    if (typeof admission === 'number') return broken(admission);
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), limits.timeout);
     try {
@@ -218,7 +226,7 @@ export function createIntrospector(
     try {
       const answer = await client.call(endpoint, token, deadline.signal);
       admission.succeeded();
-      if (born === epoch && cache !== undefined) {
+      if (cache !== undefined && flights.get(key) === flight) {
         const life = cache.set(key, answer);
         if (answer.active) shared?.set(key, token, answer, life, asked);
       }
@@ -247,15 +255,17 @@ export function createIntrospector(
     const guarded = flood !== undefined && asker !== undefined;
     const refused = guarded ? limited(flood, asker) : undefined;
     if (refused !== undefined) return refused;
-    const flight = fly(endpoint, token, key, least);
-    if (guarded) void settle(flood, asker, flight);
+    const flight: Flight = {};
     flights.set(key, flight);
+    const landing = fly(flight, endpoint, token, key, least);
+    flight.landing = landing;
+    if (guarded) void settle(flood, asker, landing);
     const land = () => {
       // Another one may have set off since: what this one was asked is forgotten.
       if (flights.get(key) === flight) flights.delete(key);
     };
-    flight.then(land, land);
-    return flight;
+    landing.then(land, land);
+    return landing;
   }
 
   /**
@@ -301,7 +311,12 @@ export function createIntrospector(
         }
         return { ok: true, answer: entry.answer, trace: HIT };
       }
-      const running = flights.get(key);
+      const running = flights.get(key)?.landing;
+      if (running === undefined && shared === undefined) {
+        // Nobody would answer: a flood of such requests is turned away at the least cost.
+        const barred = barrier(serverOf(endpoint));
+        if (barred !== undefined) return unanswered(barred, 0, started);
+      }
       const flight = running ?? launch(endpoint, token, key, asker, 0);
       if (!(flight instanceof Promise)) return flight;
       return flight.then((landing): Introspected => {
@@ -317,8 +332,7 @@ export function createIntrospector(
             },
           };
         }
-        const retryAfter = Math.max(1, Math.ceil(landing.retryAfter / 1000));
-        return { ok: false, cause: landing.cause, retryAfter, trace: { from: 'failed', ms, since: started } };
+        return unanswered(landing, ms, started);
       });
     },
 
@@ -332,7 +346,6 @@ export function createIntrospector(
       [...servers].map(([url, { breaker, gate }]) => ({ url, breaker: breaker.state, ...gate.load })),
 
     forget(which) {
-      epoch++;
       if (which === 'all') {
         const held = cache?.size ?? { active: 0, inactive: 0 };
         cache?.clear();
@@ -359,6 +372,34 @@ function digest(prefix: string, token: string): string {
 }
 
 const HIT = { from: 'hit', ms: 0 } as const;
+
+/** Why a server is not asked at the moment; undefined where it may be. */
+function barrier({ gate, breaker }: Server): Trouble | undefined {
+  if (gate.full) return CROWDED;
+  const { wait } = breaker;
+  return wait > 0 ? broken(wait) : undefined;
+}
+
+/** Our own queue says nothing of the server's health. */
+const CROWDED: Trouble = { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
+
+/** @param wait milliseconds */
+function broken(wait: number): Trouble {
+  return { cause: 'the circuit breaker is open', retryAfter: wait };
+}
+
+/**
+ * @param ms waited for it
+ * @param since when the wait began, in monotonic milliseconds
+ */
+function unanswered({ cause, retryAfter }: Trouble, ms: number, since: number): Introspected {
+  return {
+    ok: false,
+    cause,
+    retryAfter: Math.max(1, Math.ceil(retryAfter / 1000)),
+    trace: { from: 'failed', ms, since },
+  };
+}
 
 /** Milliseconds after a refresh for which there was no room before the next attempt. */
 const PAUSE = 1_000;

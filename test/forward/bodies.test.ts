@@ -315,7 +315,7 @@ t.test(
 );
 
 t.test('an upstream that pauses does not make the client late; a client that pauses is', async (t) => {
-  let pause = 600;
+  let pause = 1_500;
   const raw = await startRawUpstream(t, (socket, head, rest) => {
     let bytes = rest.length;
     const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
@@ -329,7 +329,7 @@ t.test('an upstream that pauses does not make the client late; a client that pau
   const gate = await startTestGateway(t, {
     ...START,
     upstreamUrl: raw.url,
-    settings: { server: { bodyIdleTimeout: '200ms' } },
+    settings: { server: { bodyIdleTimeout: '700ms' } },
   });
   const length = 12_000_000;
   const bytes = Buffer.concat([

@@ -288,13 +288,41 @@ t.test('law 3: a request that comes after the end waits for the refresh that is 
   t.match(await waiting, { ok: true, trace: { from: 'coalesced' } });
 });
 
-t.test('law 3: what a refresh brings is not kept where something was forgotten since', async (t) => {
-  for (const which of [
-    'all',
-    { token: 't' },
-    { token: 'another' },
-    { claim: 'sub', value: 'alice' },
-  ] as const) {
+t.test('law 3: what a call brings is kept although another token was forgotten meanwhile', async (t) => {
+  const { calls, introspector } = setUp();
+  const first = introspector.introspect(endpoint, 't');
+  await settled();
+  introspector.forget({ token: 'another' });
+  last(calls).answer(active);
+  await first;
+  t.match(await introspector.introspect(endpoint, 't'), { ok: true, trace: { from: 'hit' } });
+  t.equal(calls.length, 1);
+});
+
+t.test('law 5: while nobody may ask, it costs no wait to say so', async (t) => {
+  const { calls, introspector } = setUp({ concurrency: 1, queue: 1 });
+  for (let i = 0; i < 3; i++) {
+    const failing = introspector.introspect(endpoint, `t${i}`);
+    await settled();
+    last(calls).fail(new CallFailed('connection refused'));
+    await failing;
+  }
+  const cause = 'the circuit breaker is open';
+  t.match(introspector.introspect(endpoint, 'new'), { ok: false, cause, trace: { from: 'failed', ms: 0 } });
+  const crowded = setUp({ concurrency: 1, queue: 1 });
+  const [running, waiting] = ['a', 'b'].map((token) => crowded.introspector.introspect(endpoint, token));
+  const refused = crowded.introspector.introspect(endpoint, 'c');
+  t.match(refused, { ok: false, cause: 'too many introspection calls are waiting', retryAfter: 1 });
+  t.ok(crowded.introspector.introspect(endpoint, 'b') instanceof Promise, 'who may wait waits');
+  for (const served of [running, waiting]) {
+    await settled();
+    last(crowded.calls).answer(active);
+    await served;
+  }
+});
+
+t.test('law 3: what a refresh brings is not kept where it was forgotten since', async (t) => {
+  for (const which of ['all', { token: 't' }, { claim: 'sub', value: 'alice' }] as const) {
     const { clock, calls, cache, introspector, hit } = await warm();
     clock.advance(55_000);
     hit();

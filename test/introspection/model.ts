@@ -176,12 +176,15 @@ export async function runModel(seed: number, decisions: number, refreshBefore = 
         refreshes++;
         calls = 1;
         known.refreshable = false;
+        let keeps = outage === undefined && isReadable(granted[token] as SpecifiedAnswer);
         if (held !== undefined && random.chance(0.7)) {
           happens('forgotten during a refresh');
-          const one = random.below(TOKENS);
+          const one = random.chance(0.5) ? token : random.below(TOKENS);
           introspector.forget({ token: `t${one}` });
           remembered.delete(one);
-        } else if (outage === undefined && isReadable(granted[token] as SpecifiedAnswer)) remember(token);
+          if (one === token) keeps = false;
+        }
+        if (keeps) remember(token);
       }
       known.used = true;
     } else if (outage !== undefined) {
