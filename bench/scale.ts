@@ -1,5 +1,5 @@
 import type { Contender } from './contender.js';
-import { scopegate, withRules } from './contenders/scopegate.js';
+import { scopegate, withRules, withTokens } from './contenders/scopegate.js';
 import type { Order } from './load.js';
 import { median } from './report.js';
 import { measure, type Running, staged } from './stage.js';
@@ -22,6 +22,8 @@ export interface Point {
   /** Resident memory in MiB afterwards. */
   readonly rss: number;
   readonly statuses: readonly string[];
+  /** In all rounds. */
+  readonly introspections: number;
 }
 
 /** One step, before it is measured. */
@@ -30,6 +32,8 @@ interface Step {
   /** Which of the running gateways it is for. */
   readonly gateway: number;
   readonly order: Omit<Order, 'port' | 'duration'>;
+  /** Requests that go before everything, so that all tokens are cached. */
+  readonly fill?: number;
 }
 
 interface Plan {
@@ -72,6 +76,9 @@ ${paths.map(rule).join('')}`;
 }
 
 const RULES = [10, 100, 1_000, 10_000];
+const TOKENS = [10, 1_000, 100_000, 1_000_000];
+/** The longest that filling a cache may take, in seconds. */
+const FILLING = 1_800;
 
 const PLANS: readonly Plan[] = [
   {
@@ -81,13 +88,14 @@ const PLANS: readonly Plan[] = [
     steps: RULES.map((x, gateway) => ({ x, gateway, order: SIMPLE })),
   },
   {
-    name: 'tokens that take turns',
+    name: 'cached tokens that take turns',
     unit: 'tokens',
-    gateways: [scopegate],
-    steps: [10, 1_000, 30_000].map((tokens) => ({
-      x: tokens,
-      gateway: 0,
-      order: { connections: CONNECTIONS, path: '/get', tokens },
+    gateways: TOKENS.map((count) => withTokens(`${count} tokens`, count)),
+    steps: TOKENS.map((x, gateway) => ({
+      x,
+      gateway,
+      order: { connections: CONNECTIONS, path: '/get', tokens: x },
+      fill: x,
     })),
   },
   {
@@ -132,6 +140,12 @@ export async function measureCurves(folder: string, rounds: number, seconds: num
   for (const plan of PLANS) {
     await staged(`${folder}-${curves.length}`, plan.gateways, 0, undefined, async (stage) => {
       const samples = plan.steps.map(() => [] as Awaited<ReturnType<typeof measure>>[]);
+      for (const { gateway, order, fill } of plan.steps) {
+        if (fill === undefined) continue;
+        const requests = { ...order, requests: fill, duration: FILLING };
+        const { introspections } = await measure(stage.running[gateway] as Running, stage, requests);
+        console.log(`${plan.name}: ${introspections} introspected`);
+      }
       for (let round = -WARM_UP; round < rounds; round++) {
         for (const [i, { gateway, order }] of plan.steps.entries()) {
           const sample = await measure(stage.running[gateway] as Running, stage, {
@@ -155,6 +169,7 @@ export async function measureCurves(folder: string, rounds: number, seconds: num
             most: Math.max(...cpu),
             rss: median(own.map(({ rss }) => rss)),
             statuses: [...new Set(own.flatMap(({ statuses }) => Object.keys(statuses)))],
+            introspections: own.reduce((total, sample) => total + sample.introspections, 0),
           };
         }),
       });
@@ -166,7 +181,7 @@ export async function measureCurves(folder: string, rounds: number, seconds: num
 /** A curve as a table, with the ratio of each step to the first. */
 export function curveTable({ name, unit, points }: Curve): string {
   const first = points[0]?.cpu ?? Number.NaN;
-  const lines = points.map(({ x, cpu, least, most, rss, statuses }) =>
+  const lines = points.map(({ x, cpu, least, most, rss, statuses, introspections }) =>
     [
       `  ${x.toLocaleString('en').padStart(14)} ${unit.padEnd(12)}`,
       cpu.toFixed(1),
@@ -174,11 +189,12 @@ export function curveTable({ name, unit, points }: Curve): string {
       (cpu / first).toFixed(2),
       `${rss.toFixed(0)} MiB`,
       statuses.join(','),
+      String(introspections),
     ]
       .map((cell, i) => (i === 0 ? cell : cell.padStart(14)))
       .join(''),
   );
-  return ['', `CPU µs a request by ${name} (median, min–max, ratio to the first, memory)`, ...lines].join(
+  return ['', `CPU µs a request by ${name} (median, min–max, ratio to the first, memory, statuses, introspections)`, ...lines].join(
     '\n',
   );
 }

@@ -29,11 +29,21 @@ spec:
 export const scopegate: Contender = withRules('scopegate', RULES);
 
 /**
+ * The same with a cache in which so many tokens stay for as long as anything is measured.
+ *
+ * @param entries answers it may hold
+ */
+export function withTokens(name: string, entries: number): Contender {
+  return withRules(name, RULES, { ttl: '1h', maxEntries: entries, maxBytes: 0 });
+}
+
+/**
  * The same with other rules.
  *
  * @param rules APIRules whose service is `httpbin`
+ * @param cache `introspection.cache`
  */
-export function withRules(name: string, rules: string): Contender {
+export function withRules(name: string, rules: string, cache: object = {}): Contender {
   return {
     name,
     introspects: true,
@@ -47,7 +57,7 @@ export function withRules(name: string, rules: string): Contender {
           listen: { proxy: { host: '127.0.0.1', port }, admin: { host: '127.0.0.1', port: 0 } },
           rules: ['./rules.yaml'],
           services: { httpbin: `http://127.0.0.1:${upstreamPort}` },
-          introspection: { url: introspectionUrl },
+          introspection: { url: introspectionUrl, cache },
         }),
       );
       const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
