@@ -1,10 +1,10 @@
 /**
  * `npm run bench`: scopegate beside its peers, interleaved in one run, in four situations, and how long it
- * takes to start; `--only scale`: how its cost grows; `--only cache`: what a cached token takes;
+ * takes to start; `--only scale [--curves rules]`: how its cost grows; `--only cache`: what a cached token takes;
  * `--only soak [--minutes 30]`: whether its memory stays as it is. Prints medians with their
  * spread and ratios, writes build/bench/results.json and build/bench/results.svg.
  *
- *     npm run bench -- [--rounds 5] [--seconds 4] [--only start,hit,miss] [--contenders scopegate,nginx] [--profile DIR]
+ *     npm run bench -- [--rounds 15] [--seconds 1.5] [--only start,hit,miss] [--contenders scopegate,nginx] [--profile DIR]
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,10 +28,11 @@ import { TOKEN } from './token.js';
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '15' },
+    seconds: { type: 'string', default: '1.5' },
     minutes: { type: 'string', default: '30' },
     only: { type: 'string', default: 'start,hit,miss,burst,down' },
+    curves: { type: 'string' },
     contenders: { type: 'string' },
     profile: { type: 'string' },
   },
@@ -78,7 +79,8 @@ async function compare(
       for (const one of running) await measure(one, stage, { path: '/get', ...order(-1 - warm) });
     }
     for (let round = 0; round < rounds; round++) {
-      for (const one of running) {
+      // There and back, so that a machine that grows slower or faster does so for nobody's benefit.
+      for (const one of round % 2 === 0 ? running : running.toReversed()) {
         const sample = await measure(one, stage, { path: '/get', ...order(round) });
         samples.get(one.contender.name)?.push(sample);
         const { cpu, rate, statuses } = sample;
@@ -97,7 +99,7 @@ try {
     starts = await measureStarts(STARTS);
   }
   if (situations.includes('scale')) {
-    curves = await measureCurves(join(folder, 'scale'), rounds, seconds);
+    curves = await measureCurves(join(folder, 'scale'), rounds, seconds, values.curves?.split(','));
   }
   if (situations.includes('soak')) {
     console.log(soakTable(await soak(join(folder, 'soak'), scopegate, Number(values.minutes))));

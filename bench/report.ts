@@ -24,7 +24,22 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-/** A table a situation: medians, spread, and the ratio of each contender's CPU to the reference's. */
+/**
+ * What one thing cost for each unit that another one cost, round by round: a machine that is slower for a while is so for
+ * both.
+ *
+ * @returns the median of the rounds' ratios, and the quartiles beside it
+ */
+export function ratioOf(
+  own: readonly number[],
+  other: readonly number[],
+): { readonly median: number; readonly low: number; readonly high: number } {
+  const ratios = own.map((cost, round) => cost / (other[round] ?? Number.NaN)).sort((a, b) => a - b);
+  const at = (share: number): number => ratios[Math.floor((ratios.length - 1) * share)] ?? Number.NaN;
+  return { median: at(0.5), low: at(0.25), high: at(0.75) };
+}
+
+/** A table a situation: medians, spread, and the ratio of the reference's CPU to each contender's. */
 export function table(results: Results, reference: string): string {
   const lines: string[] = [];
   for (const [situation, contenders] of results) {
@@ -36,6 +51,7 @@ export function table(results: Results, reference: string): string {
         'CPU µs/req',
         'min–max',
         'ratio',
+        'quartiles',
         'req/s',
         'p50 ms',
         'p99 ms',
@@ -44,19 +60,20 @@ export function table(results: Results, reference: string): string {
         'statuses',
       ),
     );
-    const base = median((contenders.get(reference) ?? []).map(({ cpu }) => cpu));
+    const base = (contenders.get(reference) ?? []).map(({ cpu }) => cpu);
     for (const [name, samples] of contenders) {
       const cpu = samples.map((sample) => sample.cpu);
       const of = (key: 'rate' | 'p50' | 'p99' | 'rss'): number =>
         median(samples.map((sample) => sample[key]));
+      const ratio = ratioOf(base, cpu);
       const statuses = new Set(samples.flatMap((sample) => Object.keys(sample.statuses)));
       lines.push(
         row(
           name,
           median(cpu).toFixed(1),
           `${Math.min(...cpu).toFixed(0)}–${Math.max(...cpu).toFixed(0)}`,
-          // What scopegate costs for each unit that the contender costs.
-          (base / median(cpu)).toFixed(2),
+          ratio.median.toFixed(2),
+          `${ratio.low.toFixed(2)}–${ratio.high.toFixed(2)}`,
           of('rate').toFixed(0),
           of('p50').toFixed(2),
           of('p99').toFixed(2),
@@ -67,7 +84,10 @@ export function table(results: Results, reference: string): string {
       );
     }
   }
-  lines.push('', `ratio: CPU of ${reference} divided by the contender's; below 1 ${reference} costs less`);
+  lines.push(
+    '',
+    `ratio: CPU of ${reference} divided by the contender's of the same round, the median; below 1 ${reference} costs less`,
+  );
   return lines.join('\n');
 }
 

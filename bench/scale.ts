@@ -1,7 +1,7 @@
 import type { Contender } from './contender.js';
 import { scopegate, withRules, withTokens } from './contenders/scopegate.js';
 import type { Order } from './load.js';
-import { median } from './report.js';
+import { median, ratioOf } from './report.js';
 import { measure, type Running, staged } from './stage.js';
 import { TOKEN } from './token.js';
 
@@ -19,6 +19,8 @@ export interface Point {
   readonly cpu: number;
   readonly least: number;
   readonly most: number;
+  /** Of it to that of the first step in the same round, the median. */
+  readonly ratio: number;
   /** Resident memory in MiB afterwards. */
   readonly rss: number;
   readonly statuses: readonly string[];
@@ -134,10 +136,16 @@ const PLANS: readonly Plan[] = [
  * Measures all curves: the steps of each take turns, round by round.
  *
  * @param seconds of load a step and round
+ * @param wanted units of the curves, such as `rules`; undefined for all
  */
-export async function measureCurves(folder: string, rounds: number, seconds: number): Promise<Curve[]> {
+export async function measureCurves(
+  folder: string,
+  rounds: number,
+  seconds: number,
+  wanted?: readonly string[],
+): Promise<Curve[]> {
   const curves: Curve[] = [];
-  for (const plan of PLANS) {
+  for (const plan of PLANS.filter(({ unit }) => wanted?.includes(unit) ?? true)) {
     await staged(`${folder}-${curves.length}`, plan.gateways, 0, undefined, async (stage) => {
       const samples = plan.steps.map(() => [] as Awaited<ReturnType<typeof measure>>[]);
       for (const { gateway, order, fill } of plan.steps) {
@@ -147,7 +155,8 @@ export async function measureCurves(folder: string, rounds: number, seconds: num
         console.log(`${plan.name}: ${introspections} introspected`);
       }
       for (let round = -WARM_UP; round < rounds; round++) {
-        for (const [i, { gateway, order }] of plan.steps.entries()) {
+        const steps = [...plan.steps.entries()];
+        for (const [i, { gateway, order }] of round % 2 === 0 ? steps : steps.reverse()) {
           const sample = await measure(stage.running[gateway] as Running, stage, {
             ...order,
             duration: seconds,
@@ -167,6 +176,7 @@ export async function measureCurves(folder: string, rounds: number, seconds: num
             cpu: median(cpu),
             least: Math.min(...cpu),
             most: Math.max(...cpu),
+            ratio: ratioOf(cpu, samples[0]?.map((sample) => sample.cpu) ?? []).median,
             rss: median(own.map(({ rss }) => rss)),
             statuses: [...new Set(own.flatMap(({ statuses }) => Object.keys(statuses)))],
             introspections: own.reduce((total, sample) => total + sample.introspections, 0),
@@ -180,13 +190,12 @@ export async function measureCurves(folder: string, rounds: number, seconds: num
 
 /** A curve as a table, with the ratio of each step to the first. */
 export function curveTable({ name, unit, points }: Curve): string {
-  const first = points[0]?.cpu ?? Number.NaN;
-  const lines = points.map(({ x, cpu, least, most, rss, statuses, introspections }) =>
+  const lines = points.map(({ x, cpu, least, most, ratio, rss, statuses, introspections }) =>
     [
       `  ${x.toLocaleString('en').padStart(14)} ${unit.padEnd(12)}`,
       cpu.toFixed(1),
       `${least.toFixed(0)}–${most.toFixed(0)}`,
-      (cpu / first).toFixed(2),
+      ratio.toFixed(2),
       `${rss.toFixed(0)} MiB`,
       statuses.join(','),
       String(introspections),
@@ -194,7 +203,9 @@ export function curveTable({ name, unit, points }: Curve): string {
       .map((cell, i) => (i === 0 ? cell : cell.padStart(14)))
       .join(''),
   );
-  return ['', `CPU µs a request by ${name} (median, min–max, ratio to the first, memory, statuses, introspections)`, ...lines].join(
-    '\n',
-  );
+  return [
+    '',
+    `CPU µs a request by ${name} (median, min–max, ratio to the first, memory, statuses, introspections)`,
+    ...lines,
+  ].join('\n');
 }

@@ -1,3 +1,3 @@
 import { together } from './together.js';
 
-await together('clients', 'config', 'convert', 'image');
+await together('clients', 'config', 'convert', 'docs', 'image');
