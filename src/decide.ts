@@ -117,10 +117,10 @@ export interface Denied {
   readonly allowed: false;
   readonly denial: Denial;
   /** Undefined where no rule matched. */
-  readonly rule?: Rule;
+  readonly rule?: Rule | undefined;
   /** Whom the refused token was for, if it was understood. */
-  readonly subject?: Subject;
-  readonly introspection?: IntrospectionTrace;
+  readonly subject?: Subject | undefined;
+  readonly introspection?: IntrospectionTrace | undefined;
 }
 
 /**
@@ -188,11 +188,7 @@ function resolvePath(
 }
 
 function malformed(reason: string, rule: Rule | undefined): Denied {
-  return {
-    allowed: false,
-    denial: denial('malformed_target', reason),
-    ...(rule === undefined ? {} : { rule }),
-  };
+  return { allowed: false, denial: denial('malformed_target', reason), rule };
 }
 
 /** Asks the rule's access strategies in order from the `from`-th on; the first responsible one is final. */
@@ -246,8 +242,14 @@ function conclude(
   services: Services,
 ): Decision | Promise<Decision> {
   if (outcome.kind === 'deny') {
-    const { kind: _, ...rest } = outcome;
-    return { allowed: false, rule, ...rest, denial: referred(rest.denial, table, rule, request) };
+    const { subject, introspection } = outcome;
+    return {
+      allowed: false,
+      rule,
+      subject,
+      introspection,
+      denial: referred(outcome.denial, table, rule, request),
+    };
   }
   const { subject, introspection, nonce } = outcome;
   let allowed: Allowed =
@@ -294,7 +296,7 @@ function change(
           rule,
           denial: mutations,
           subject,
-          ...(introspection === undefined ? {} : { introspection }),
+          introspection,
         }
       : { ...allowed, mutations };
   const mutated = mutate(mutators, subject.subject, subject.claims ?? {}, match, services);

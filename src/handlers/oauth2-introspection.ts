@@ -377,11 +377,6 @@ class Introspection implements AccessStrategy {
 }
 
 function subjectOf(answer: ActiveAnswer): Subject {
-  return {
-    subject: answer.subject ?? '',
-    scopes: answer.scopes,
-    claims: answer.claims,
-    ...(answer.clientId === undefined ? {} : { clientId: answer.clientId }),
-    ...(answer.expiresAt === undefined ? {} : { expiresAt: answer.expiresAt }),
-  };
+  const { subject = '', clientId, scopes, claims, expiresAt } = answer;
+  return { subject, clientId, scopes, claims, expiresAt };
 }

@@ -27,13 +27,13 @@ export interface Attempt {
 export interface Subject {
   /** The subject identifier (`sub`), empty for an anonymous or unauthenticated request. */
   readonly subject: string;
-  readonly clientId?: string;
+  readonly clientId?: string | undefined;
   /** The scopes granted to the token. */
   readonly scopes?: readonly string[];
   /** The claims mutators read: the introspection answer or the JWT's payload. */
   readonly claims?: Readonly<Record<string, unknown>>;
   /** When the credential ends, in seconds since 1970, if it says so. */
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
 }
 
 /** What an access strategy says of a request. */
@@ -48,8 +48,8 @@ export type Outcome =
   | {
       readonly kind: 'deny';
       readonly denial: Denial;
-      readonly introspection?: IntrospectionTrace;
-      readonly subject?: Subject;
+      readonly introspection?: IntrospectionTrace | undefined;
+      readonly subject?: Subject | undefined;
     }
   /**
    * This strategy sees no credential it is responsible for: the rule's next one decides, and where there is none, the
