@@ -101,6 +101,9 @@ await build({
   plugins: [validators, noExemplars],
   // undici asks for Node's own class, for cookies that nobody reads, and with it Node loads an undici of its own.
   define: { 'globalThis.Headers': 'undefined' },
+  // Names stay. What goes is blanks and comments, whose few letters beyond ASCII would double all of a file in memory.
+  minifyWhitespace: true,
+  legalComments: 'external',
   sourcemap: true,
   sourcesContent: false,
   logLevel: 'warning',

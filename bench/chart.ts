@@ -34,7 +34,7 @@ export function chart(results: Results, curves: readonly Curve[] = []): string {
   }
   for (const curve of curves) {
     parts.push(drawn(curve, y));
-    y += CURVE + 70;
+    y += NUMBERS + CURVE + 58;
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img">
 <style>text{font:13px system-ui,sans-serif;fill:#222}.title{font-weight:600}.own{fill:#0a7d4f}.peer{fill:#8a94a6}.line{fill:none;stroke:#0a7d4f;stroke-width:2}.axis{stroke:#8a94a6}
@@ -44,22 +44,29 @@ ${parts.join('\n')}
 `;
 }
 
-/** The height of a curve. */
+/** The height of a curve, and what its numbers need above it. */
 const CURVE = 120;
+const NUMBERS = 32;
+/** Where the dearest step costs so many times the cheapest one, the scale is logarithmic. */
+const STEEP = 20;
 
 /** One curve: the steps side by side, because each is ten times the one before or so; zero is at the bottom. */
 function drawn({ name, unit, points }: Curve, top: number): string {
-  const most = Math.max(...points.map(({ cpu }) => cpu));
+  const costs = points.map(({ cpu }) => cpu);
+  const most = Math.max(...costs);
+  const steep = most / Math.min(...costs) > STEEP;
+  const share = (cpu: number): number => (steep ? Math.log(cpu) / Math.log(most) : cpu / most);
   const step = (WIDTH - LABEL - 80) / Math.max(1, points.length - 1);
-  const base = top + 12 + CURVE;
+  const base = top + NUMBERS + CURVE;
   const places = points.map(({ x, cpu }, i) => ({
     x: LABEL + i * step,
-    y: base - (CURVE * cpu) / most,
+    y: base - CURVE * share(cpu),
     below: x.toLocaleString('en'),
-    above: cpu < 10_000 ? cpu.toFixed(0) : cpu.toExponential(1),
+    above: cpu.toLocaleString('en', { maximumFractionDigits: 0 }),
   }));
+  const title = `CPU µs a request by ${name}${name.includes(unit) ? '' : ` in ${unit}`}${steep ? ', logarithmic' : ''}`;
   return [
-    `<text x="8" y="${top}" class="title">CPU µs a request by ${escapeText(name)}</text>`,
+    `<text x="8" y="${top}" class="title">${escapeText(title)}</text>`,
     `<line x1="${LABEL}" y1="${base}" x2="${WIDTH - 80}" y2="${base}" class="axis"/>`,
     `<polyline class="line" points="${places.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(' ')}"/>`,
     ...places.flatMap(({ x, y, below, above }) => [
@@ -67,7 +74,6 @@ function drawn({ name, unit, points }: Curve, top: number): string {
       `<text x="${x.toFixed(1)}" y="${(y - 8).toFixed(1)}" text-anchor="middle">${above}</text>`,
       `<text x="${x.toFixed(1)}" y="${base + 18}" text-anchor="middle">${below}</text>`,
     ]),
-    `<text x="${WIDTH - 8}" y="${base + 18}" text-anchor="end">${escapeText(unit)}</text>`,
   ].join('\n');
 }
 

@@ -68,7 +68,7 @@ async function compare(
   situation: string,
   field: readonly Contender[],
   delay: number,
-  order: (round: number) => Omit<Order, 'port' | 'path'>,
+  order: (round: number, name: string) => Omit<Order, 'port' | 'path'>,
 ): Promise<void> {
   await staged(join(folder, situation), field, delay, values.profile, async (stage) => {
     const { running } = stage;
@@ -76,12 +76,14 @@ async function compare(
     results.set(situation, samples);
     // Compilers of the Node contenders take their time; nobody is measured cold.
     for (let warm = 0; warm < WARM_UP; warm++) {
-      for (const one of running) await measure(one, stage, { path: '/get', ...order(-1 - warm) });
+      for (const one of running) {
+        await measure(one, stage, { path: '/get', ...order(-1 - warm, one.contender.name) });
+      }
     }
     for (let round = 0; round < rounds; round++) {
       // There and back, so that a machine that grows slower or faster does so for nobody's benefit.
       for (const one of round % 2 === 0 ? running : running.toReversed()) {
-        const sample = await measure(one, stage, { path: '/get', ...order(round) });
+        const sample = await measure(one, stage, { path: '/get', ...order(round, one.contender.name) });
         samples.get(one.contender.name)?.push(sample);
         const { cpu, rate, statuses } = sample;
         console.log(
@@ -126,10 +128,16 @@ try {
     }));
   }
   if (situations.includes('down')) {
-    const field = introspecting.filter(({ name }) => name === 'scopegate');
-    await compare('authorization server down, breaker open', field.map(withoutServer), 0, () => ({
+    // Beside what the same gateway does while the server is there.
+    const field = [
+      withoutServer(scopegate),
+      { ...scopegate, name: 'all tokens new' },
+      { ...scopegate, name: 'all tokens cached' },
+    ];
+    await compare('authorization server down, breaker open', field, DELAY, (_round, name) => ({
       connections: CONNECTIONS,
       duration: seconds,
+      ...(name === 'all tokens cached' ? { token: TOKEN } : {}),
     }));
   }
 } finally {
