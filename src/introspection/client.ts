@@ -65,11 +65,14 @@ export class CallFailed extends Error {
    * the circuit breaker for everybody else's.
    */
   readonly alive: boolean;
-  constructor(message: string, { retryAfter = 0, alive = false } = {}) {
+  /** Whether the server was never asked, because this process has nothing left to ask with. */
+  readonly unasked: boolean;
+  constructor(message: string, { retryAfter = 0, alive = false, unasked = false } = {}) {
     super(message);
     this.name = 'CallFailed';
     this.retryAfter = retryAfter;
     this.alive = alive;
+    this.unasked = unasked;
   }
 }
 
@@ -117,7 +120,9 @@ export class IntrospectionClient {
           throw unusable('the introspection answer is too large');
         }
         if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= this.#limits.retries) {
-          throw new CallFailed(`the introspection call failed (${causeOf(error)})`);
+          throw new CallFailed(`the introspection call failed (${causeOf(error)})`, {
+            unasked: SHORTAGES.has(codeOf(error)),
+          });
         }
         await backOff(attempt, signal);
       }
@@ -264,6 +269,9 @@ function codeOf(error: unknown): string {
   const { code } = error as { code?: unknown };
   return typeof code === 'string' ? code : '';
 }
+
+/** What a process gets that has no descriptor, no port or no memory left for a connection (connect(2), socket(2)). */
+const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 /** The connection broke, perhaps an idle one that the server had closed: introspection is safe to repeat. */
 const CONNECTION_ERRORS = new Set([

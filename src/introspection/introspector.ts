@@ -234,6 +234,7 @@ export function createIntrospector(
     } catch (error) {
       const failed = error instanceof CallFailed ? error : new CallFailed('the introspection call failed');
       if (failed.alive) admission.succeeded();
+      else if (failed.unasked) admission.released();
       else admission.failed(failed.retryAfter);
       onFailure(endpoint, failed.message);
       const { message: cause, retryAfter } = failed;

@@ -570,6 +570,27 @@ t.test('law 5: the breaker refuses at once, cached answers go on, a probe recove
   t.equal(calls.length, before + 2, 'closed again');
 });
 
+t.test('law 5: a call that could not even be made does not open the breaker', async (t) => {
+  const { clock, calls, introspector } = setUp();
+  const unasked = async () => {
+    const failing = ask(introspector, `t${calls.length}`);
+    await settled();
+    last(calls).fail(new CallFailed('the introspection call failed (EMFILE)', { unasked: true }));
+    return failing;
+  };
+  for (let i = 0; i < 5; i++) t.match(await unasked(), { ok: false, trace: { from: 'failed' } });
+  t.match(introspector.servers(), [{ breaker: 'closed', running: 0 }]);
+  await failTimes(introspector, calls, 3);
+  clock.advance(5_000);
+  await unasked();
+  t.match(introspector.servers(), [{ breaker: 'half-open' }], 'the probe has said nothing');
+  const probe = ask(introspector, 'probe');
+  await settled();
+  last(calls).answer(active);
+  t.match(await probe, { ok: true });
+  t.match(introspector.servers(), [{ breaker: 'closed' }]);
+});
+
 t.test('law 5: an answer that only this token gets does not open the breaker for the others', async (t) => {
   const { calls, introspector } = setUp();
   for (let i = 0; i < 20; i++) {

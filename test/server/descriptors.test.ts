@@ -47,7 +47,7 @@ t.test('without file descriptors it answers or refuses, and recovers', async (t)
     t,
     {
       services: { default: upstream.url },
-      introspection: { url: endpoint.url, breaker: { openFor: '100ms' } },
+      introspection: { url: endpoint.url, breaker: { openFor: '1h' } },
       matching: { overlap: 'specific' },
     },
     VECTOR_RULES,
