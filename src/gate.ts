@@ -19,6 +19,7 @@ import {
   isWebSocket,
   readArrival,
 } from './request/arrival.js';
+import { spareReading } from './request/bodyless.js';
 import { type BodyReader, holdBody } from './request/form.js';
 import { Revocation } from './revocation.js';
 
@@ -139,6 +140,7 @@ class Visit implements BodyReader {
       }
       this.#arrival = arrival;
       const { fields, target } = arrival;
+      spareReading(message, fields);
       if (this.#response.shouldKeepAlive && endsConnection(message, fields)) {
         this.#response.shouldKeepAlive = false;
         this.#end();
