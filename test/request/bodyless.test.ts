@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import t from 'tap';
 import { spareReading } from '../../src/request/bodyless.js';
 import { type Fields, readFields } from '../../src/request/fields.js';
+import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
 
 t.test('only what has a body is read to its end, and connections go on either way', async (t) => {
@@ -30,4 +31,25 @@ t.test('only what has a body is read to its end, and connections go on either wa
   );
   // This also says that Node's flag is still there.
   t.same(ended, ['/counted', '/chunked']);
+});
+
+t.test('a connection that waits for its next request does not hold on to the last one', async (t) => {
+  const sockets: Socket[] = [];
+  const server = createServer((message, response) => {
+    spareReading(message, readFields(message.rawHeaders, message.httpVersion) as Fields);
+    response.end('fine');
+  }).listen(0, '127.0.0.1');
+  server.on('connection', (socket) => sockets.push(socket));
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  t.teardown(() => {
+    client.destroy();
+    server.close();
+  });
+  client.write('GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\n\r\n');
+  await once(client, 'data');
+  // Where Node keeps the message that is being read.
+  const held = () => (sockets[0] as Socket & { parser?: { incoming: unknown } }).parser?.incoming;
+  await until(() => held() === null);
+  t.equal(held(), null);
 });
