@@ -34,8 +34,6 @@ interface Step {
   /** Which of the running gateways it is for. */
   readonly gateway: number;
   readonly order: Omit<Order, 'port' | 'duration'>;
-  /** Requests that go before everything, so that all tokens are cached. */
-  readonly fill?: number;
 }
 
 interface Plan {
@@ -97,7 +95,6 @@ const PLANS: readonly Plan[] = [
       x,
       gateway,
       order: { connections: CONNECTIONS, path: '/get', tokens: x },
-      fill: x,
     })),
   },
   {
@@ -148,9 +145,10 @@ export async function measureCurves(
   for (const plan of PLANS.filter(({ unit }) => wanted?.includes(unit) ?? true)) {
     await staged(`${folder}-${curves.length}`, plan.gateways, 0, undefined, async (stage) => {
       const samples = plan.steps.map(() => [] as Awaited<ReturnType<typeof measure>>[]);
-      for (const { gateway, order, fill } of plan.steps) {
-        if (fill === undefined) continue;
-        const requests = { ...order, requests: fill, duration: FILLING };
+      for (const { gateway, order } of plan.steps) {
+        if (order.tokens === undefined) continue;
+        // One request for each goes before everything, so that all are cached.
+        const requests = { ...order, requests: order.tokens, duration: FILLING };
         const { introspections } = await measure(stage.running[gateway] as Running, stage, requests);
         console.log(`${plan.name}: ${introspections} introspected`);
       }

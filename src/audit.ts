@@ -110,12 +110,9 @@ function text(name: string, value: string | undefined): string {
 }
 
 /** A value that is one of our own words: there is nothing to escape in it. */
-function word(name: string, value: Decided | ErrorName | Source | undefined): string {
+function word(name: string, value: AuditEntry['decision' | 'error' | 'introspection']): string {
   return value === undefined ? '' : `${name}${value}"`;
 }
-
-type Decided = AuditEntry['decision'];
-type Source = IntrospectionTrace['from'];
 
 function number(name: string, value: number | undefined): string {
   return value === undefined ? '' : name + value;

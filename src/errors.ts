@@ -232,16 +232,9 @@ export function denial(error: ErrorName, reason: string, more?: Omit<Denial, 'er
 
 /** The JSON error body of every refusal: `{"error":{"code","status","message","reason"}}`. */
 export function errorBody(refused: Denial): string {
-  return `${OPENINGS.get(refused.error)}${JSON.stringify(refused.reason)}}}`;
+  const { code, status, message } = ERRORS[refused.error];
+  return JSON.stringify({ error: { code, status, message, reason: refused.reason } });
 }
-
-/** The body of each row up to the reason: refusals must cost less than what they refuse. */
-const OPENINGS: ReadonlyMap<ErrorName, string> = new Map(
-  Object.entries(ERRORS).map(([name, { code, status, message }]) => [
-    name as ErrorName,
-    `${JSON.stringify({ error: { code, status, message } }).slice(0, -2)},"reason":`,
-  ]),
-);
 
 /**
  * The value of `WWW-Authenticate` for a refusal, or undefined where it has none.

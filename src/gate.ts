@@ -19,7 +19,8 @@ import {
   isWebSocket,
   readArrival,
 } from './request/arrival.js';
-import { spareReading } from './request/bodyless.js';
+import { spareReading } from './request/bodiless.js';
+import { hasBody } from './request/fields.js';
 import { type BodyReader, holdBody } from './request/form.js';
 import { Revocation } from './revocation.js';
 
@@ -145,7 +146,7 @@ class Visit implements BodyReader {
         this.#response.shouldKeepAlive = false;
         this.#end();
       }
-      if (upgrade && (fields.chunked || (fields.contentLength ?? 0) > 0)) {
+      if (upgrade && hasBody(fields)) {
         this.#turnAway(deny('malformed_request', 'an upgrade request with a body is not served'));
         return;
       }

@@ -56,10 +56,8 @@ export class Exchange implements AnswerReader {
   #waiting: Waiting | undefined;
   /** While it has one. */
   #connection: Connection | undefined;
-  /** For a client that does not read; made where there is one. */
+  /** For whatever is being waited for: a free connection, then a client that does not read. Most wait for neither. */
   #deadline: Deadline | undefined;
-  /** For a free connection. */
-  #timer: NodeJS.Timeout | undefined;
   #trailers: readonly string[] = [];
   /** Of the whole body in bytes, where the upstream has said it. */
   #length: number | undefined;
@@ -100,11 +98,11 @@ export class Exchange implements AnswerReader {
   onWait(waiting: Waiting, timeout: number): void {
     this.#connection = undefined;
     this.#waiting = waiting;
-    if (timeout > 0) this.#timer = setTimeout(() => this.#end(new Interrupted(QUEUE_TIMEOUT)), timeout);
+    this.#allow(timeout);
   }
 
   onStart(connection: Connection): void {
-    clearTimeout(this.#timer);
+    this.#deadline?.wait(0);
     this.#waiting = undefined;
     this.#connection = connection;
   }
@@ -147,8 +145,7 @@ export class Exchange implements AnswerReader {
     if (this.#draining) return false;
     this.#draining = true;
     this.#response.once('drain', () => this.#onDrain());
-    this.#deadline ??= new Deadline(() => this.#end(new Interrupted('client_stalled')));
-    this.#deadline.wait(this.#stallTimeout);
+    this.#allow(this.#stallTimeout);
     return false;
   }
 
@@ -211,6 +208,14 @@ export class Exchange implements AnswerReader {
     else this.#connection.abort(error);
   }
 
+  /** @param ms milliseconds that what is waited for may take, 0 for ever */
+  #allow(ms: number): void {
+    this.#deadline ??= new Deadline(() =>
+      this.#end(new Interrupted(this.#waiting === undefined ? 'client_stalled' : QUEUE_TIMEOUT)),
+    );
+    this.#deadline.wait(ms);
+  }
+
   #onDrain(): void {
     this.#draining = false;
     this.#deadline?.wait(0);
@@ -220,7 +225,6 @@ export class Exchange implements AnswerReader {
   #settle(status: number, cause?: string, error?: ErrorName): void {
     if (this.#settled) return;
     this.#settled = true;
-    clearTimeout(this.#timer);
     this.#deadline?.end();
     this.#done({ status, upstreamStatus: this.#upstreamStatus, upstreamMs: this.#upstreamMs, error, cause });
   }

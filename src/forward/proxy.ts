@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { denial } from '../errors.js';
-import type { Fields } from '../request/fields.js';
+import { type Fields, hasBody } from '../request/fields.js';
 import type { Peer } from '../request/peer.js';
 import { serverConnector } from '../tls/connector.js';
 import type { RequestTrace } from '../tracing/trace.js';
@@ -128,10 +128,10 @@ export function createForwarder(options: ForwardOptions): Forwarder {
       });
       if (headers === undefined) return stop('loop_detected', 'the request has passed this gateway before');
 
-      const hasBody = fields.chunked || (fields.contentLength ?? 0) > 0;
+      const withBody = hasBody(fields);
       // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
-      if (hasBody && fields.expectsContinue) allowBody(response);
-      const upload = hasBody
+      if (withBody && fields.expectsContinue) allowBody(response);
+      const upload = withBody
         ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout, passage.watch)
         : undefined;
       const exchange = new Exchange(

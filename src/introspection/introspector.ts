@@ -120,11 +120,6 @@ export type SecondTier = Pick<SharedCache, 'get' | 'set'>;
 /** What one flight brings home to everybody who waits for it. */
 type Landing = { readonly answer: Answer; readonly shared?: true } | Trouble;
 
-/** A call in flight: what it brings is kept only while it is the one that is known under its key. */
-interface Flight {
-  landing?: Promise<Landing>;
-}
-
 /** Why there is no answer. */
 interface Trouble {
   readonly cause: string;
@@ -156,7 +151,7 @@ export function createIntrospector(
   flood?: FloodGuard,
   shared?: SecondTier,
 ): LocalIntrospector {
-  const flights = new Map<string, Flight>();
+  const flights = new Map<string, Promise<Landing>>();
   const servers = new Map<string, Server>();
   const prefixes = new WeakMap<Endpoint, string>();
   /** Every prefix a key was made with; as many as rule sets name endpoints. */
@@ -194,19 +189,22 @@ export function createIntrospector(
     return server;
   }
 
-  /** @param least milliseconds that an answer of the second tier must have left to be of use */
+  /**
+   * @param least milliseconds that an answer of the second tier must have left to be of use
+   * @param isKnown whether this is still the flight for its key: what it brings is kept only then
+   */
   async function fly(
-    flight: Flight,
     endpoint: Endpoint,
     token: string,
     key: string,
     least: number,
+    isKnown: () => boolean,
   ): Promise<Landing> {
     const { breaker, gate } = serverOf(endpoint);
     if (cache !== undefined && shared !== undefined) {
       const found = await shared.get(key, token);
       // What was found may be what has been revoked meanwhile.
-      if (found !== undefined && found.life > least && flights.get(key) === flight) {
+      if (found !== undefined && found.life > least && isKnown()) {
         cache.set(key, found.answer, found.life);
         return { answer: found.answer, shared: true };
       }
@@ -226,7 +224,7 @@ export function createIntrospector(
     try {
       const answer = await client.call(endpoint, token, deadline.signal);
       admission.succeeded();
-      if (cache !== undefined && flights.get(key) === flight) {
+      if (cache !== undefined && isKnown()) {
         const life = cache.set(key, answer);
         if (answer.active) shared?.set(key, token, answer, life, asked);
       }
@@ -253,20 +251,24 @@ export function createIntrospector(
     asker: Asker | undefined,
     least: number,
   ): Promise<Landing> | Introspected {
+    if (shared === undefined) {
+      // Nobody would answer: a flood of such requests is turned away at the least cost.
+      const barred = barrier(serverOf(endpoint));
+      if (barred !== undefined) return unanswered(barred, 0, clock.monotonic());
+    }
     const guarded = flood !== undefined && asker !== undefined;
     const refused = guarded ? limited(flood, asker) : undefined;
     if (refused !== undefined) return refused;
-    const flight: Flight = {};
+    // Another one may have set off since: what this one was asked is forgotten.
+    const isKnown = () => flights.get(key) === flight;
+    const flight: Promise<Landing> = fly(endpoint, token, key, least, isKnown);
+    if (guarded) void settle(flood, asker, flight);
     flights.set(key, flight);
-    const landing = fly(flight, endpoint, token, key, least);
-    flight.landing = landing;
-    if (guarded) void settle(flood, asker, landing);
     const land = () => {
-      // Another one may have set off since: what this one was asked is forgotten.
-      if (flights.get(key) === flight) flights.delete(key);
+      if (isKnown()) flights.delete(key);
     };
-    landing.then(land, land);
-    return landing;
+    flight.then(land, land);
+    return flight;
   }
 
   /**
@@ -312,12 +314,7 @@ export function createIntrospector(
         }
         return { ok: true, answer: entry.answer, trace: HIT };
       }
-      const running = flights.get(key)?.landing;
-      if (running === undefined && shared === undefined) {
-        // Nobody would answer: a flood of such requests is turned away at the least cost.
-        const barred = barrier(serverOf(endpoint));
-        if (barred !== undefined) return unanswered(barred, 0, started);
-      }
+      const running = flights.get(key);
       const flight = running ?? launch(endpoint, token, key, asker, 0);
       if (!(flight instanceof Promise)) return flight;
       return flight.then((landing): Introspected => {

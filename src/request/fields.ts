@@ -162,6 +162,11 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
   };
 }
 
+/** Whether a body follows. */
+export function hasBody({ chunked, contentLength }: Fields): boolean {
+  return chunked || (contentLength ?? 0) > 0;
+}
+
 /**
  * The value of a field that may stand once at most.
  *

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isStream, isUpgrade } from './arrival.js';
-import type { Fields } from './fields.js';
+import { type Fields, hasBody } from './fields.js';
 
 /** What Node itself looks at; the same from version 20 to 24. */
 interface Unread {
@@ -14,8 +14,8 @@ interface Unread {
  * body off the wire, unless somebody has begun to read it: where none was declared, that is two turns of the event
  * loop and three events for nothing, a twentieth of all that a small request costs.
  */
-export function spareReading(message: IncomingMessage, { chunked, contentLength }: Fields): void {
-  if (chunked || (contentLength ?? 0) > 0 || isStream(message) || isUpgrade(message)) return;
+export function spareReading(message: IncomingMessage, fields: Fields): void {
+  if (hasBody(fields) || isStream(message) || isUpgrade(message)) return;
   const unread = message as unknown as Unread;
   unread._consuming = true;
   // Else its connection would hold on to it, and to the token in it, until the next one comes.
