@@ -28,9 +28,16 @@ t.test(
       // A heap that is let grow would hide what stays behind among what is not yet swept.
       { NODE_OPTIONS: '--max-semi-space-size=2 --max-old-space-size=128' },
     );
+    // The gateway hears of the last that left after they are gone; what it was about to ask for them, it asks until then.
     const nothingLeft = async (): Promise<void> => {
-      await until(() => upstream.received.every(({ message }) => message.destroyed));
-      await until(() => upstream.sockets.size === 0);
+      await until(async () => {
+        const { text } = await ask({ url: gate.adminUrl }, '/metrics');
+        return (
+          /^scopegate_requests_in_flight 0$/m.test(text) &&
+          upstream.sockets.size === 0 &&
+          upstream.received.every(({ message }) => message.destroyed)
+        );
+      });
       upstream.received.length = 0;
     };
     // The first thousands make the heap as large as it needs to be.
@@ -46,9 +53,6 @@ t.test(
     t.comment(
       `${ABORTS} aborts in ${seconds.toFixed(1)} s, ${reached} at the upstream; memory ${growth.toFixed(1)} MiB`,
     );
-    t.equal(upstream.sockets.size, 0, 'no connection to the upstream is open');
-    const metrics = await ask({ url: gate.adminUrl }, '/metrics');
-    t.match(metrics.text, /^scopegate_requests_in_flight 0$/m, 'no request is pending');
     t.ok(growth < 32, `memory is back where it was: ${growth.toFixed(1)} MiB`);
     t.notMatch(gate.output(), /request failed|uncaught/);
   },
