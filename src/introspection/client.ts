@@ -3,6 +3,7 @@ import { Agent, type Dispatcher } from 'undici';
 import type { Clock } from '../clock.js';
 import { causeOf } from '../crash.js';
 import type { Remote } from '../remote/remote.js';
+import { isShortage } from '../remote/shortage.js';
 import { retryAfterSeconds } from '../retry.js';
 import { type ServerTls, serverConnector } from '../tls/connector.js';
 import { type Answer, type Endpoint, readAnswer, type SignedAnswers } from './answer.js';
@@ -121,7 +122,7 @@ export class IntrospectionClient {
         }
         if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= this.#limits.retries) {
           throw new CallFailed(`the introspection call failed (${causeOf(error)})`, {
-            unasked: SHORTAGES.has(codeOf(error)),
+            unasked: isShortage(error),
           });
         }
         await backOff(attempt, signal);
@@ -154,7 +155,7 @@ export class IntrospectionClient {
     try {
       return await proof(auth, { grants, now: this.#clock.wall, signal });
     } catch (error) {
-      if (error instanceof NoGrant) throw new CallFailed(error.message, { retryAfter: error.retryAfter });
+      if (error instanceof NoGrant) throw new CallFailed(error.message, error);
       if (signal.aborted) throw error;
       // A library's message may tell of the key.
       throw new CallFailed("the gateway's own credentials cannot be made", { alive: true });
@@ -241,7 +242,7 @@ async function address(
   try {
     return await metadata.address(issuer, ...names);
   } catch (error) {
-    if (error instanceof NoMetadata) throw new CallFailed(error.message, { retryAfter: error.retryAfter });
+    if (error instanceof NoMetadata) throw new CallFailed(error.message, error);
     throw error;
   }
 }
@@ -269,9 +270,6 @@ function codeOf(error: unknown): string {
   const { code } = error as { code?: unknown };
   return typeof code === 'string' ? code : '';
 }
-
-/** What a process gets that has no descriptor, no port or no memory left for a connection (connect(2), socket(2)). */
-const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 /** The connection broke, perhaps an idle one that the server had closed: introspection is safe to repeat. */
 const CONNECTION_ERRORS = new Set([

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import type { Unavailable } from '../remote/remote.js';
 import type { SendCall } from './grant.js';
 
 /** What an authorization server publishes about itself (RFC 8414 §2), as far as the gateway needs it. */
@@ -13,11 +14,15 @@ export interface ServerMetadata {
 export class NoMetadata extends Error {
   /** Milliseconds the server asked to wait, 0 when it asked for none. */
   readonly retryAfter: number;
+  /** Whether it was never asked, because this process has nothing left to ask with. */
+  readonly unasked: boolean;
 
-  constructor(message: string, retryAfter = 0) {
-    super(message);
+  /** @param reply what came in its place, if anything */
+  constructor(message: string, reply?: Unavailable) {
+    super(reply === undefined ? message : `${message}: ${reply.cause}`);
     this.name = 'NoMetadata';
-    this.retryAfter = retryAfter;
+    this.retryAfter = (reply?.retryAfter ?? 0) * 1000;
+    this.unasked = reply?.unasked === true;
   }
 }
 
@@ -100,12 +105,7 @@ export class MetadataStore {
     for (const url of documents(issuer)) {
       const headers = { accept: 'application/json' };
       const reply = await this.#send({ purpose: 'metadata', url, method: 'GET', headers });
-      if (!reply.ok) {
-        throw new NoMetadata(
-          `the metadata of the authorization server: ${reply.cause}`,
-          reply.retryAfter * 1000,
-        );
-      }
+      if (!reply.ok) throw new NoMetadata('the metadata of the authorization server', reply);
       if (reply.status === 200) return readMetadata(reply.body, issuer);
       status = reply.status;
     }

@@ -2,7 +2,8 @@ import { Agent } from 'undici';
 import { causeOf } from '../crash.js';
 import { retryAfterSeconds } from '../retry.js';
 import { type ServerTls, serverConnector } from '../tls/connector.js';
-import type { Call, Reply } from './remote.js';
+import type { Call, Reply, Unavailable } from './remote.js';
+import { isShortage } from './shortage.js';
 
 /** Limits of one call; times in milliseconds, sizes in bytes. */
 export interface ClientLimits {
@@ -58,7 +59,10 @@ export class RemoteClient {
       }
       return { ok: true, status, body: utf8.decode(await response.body.bytes()) };
     } catch (error) {
-      return unavailable(`the call failed (${causeOf(error)})`, RETRY_AFTER);
+      return {
+        ...unavailable(`the call failed (${causeOf(error)})`, RETRY_AFTER),
+        unasked: isShortage(error),
+      };
     }
   }
 
@@ -70,6 +74,6 @@ export class RemoteClient {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function unavailable(cause: string, retryAfter: number): Reply {
+function unavailable(cause: string, retryAfter: number): Unavailable {
   return { ok: false, cause, retryAfter };
 }

@@ -20,6 +20,8 @@ export interface Unavailable {
   readonly cause: string;
   /** Seconds, for `Retry-After`. */
   readonly retryAfter: number;
+  /** Whether nobody was asked, because this process has nothing left to ask with; absent: somebody was. */
+  readonly unasked?: boolean;
 }
 
 /** What must hold of a JSON Web Token before its claims are looked at. */
