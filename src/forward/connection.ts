@@ -78,6 +78,8 @@ const KEEP_ALIVE = 4_000;
 /** An upstream may end a connection at the very moment it is used again: it is left this much earlier. */
 const KEEP_ALIVE_MARGIN = 1_000;
 const HEAD_END = '\r\n\r\n';
+/** What every answer begins with. */
+const PROTOCOL = 'HTTP/1.';
 
 /**
  * One connection to an upstream, with one request at a time. What comes unasked, or after an answer was whole, ends it:
@@ -203,18 +205,18 @@ export class Connection {
   /** @returns what follows the head, or undefined where it is not whole yet */
   #takeHead(bytes: Buffer): Buffer | undefined {
     const all = this.#partial === undefined ? bytes : Buffer.concat([this.#partial, bytes]);
-    const end = all.indexOf(HEAD_END, 0, 'latin1');
-    if ((end === -1 ? all.length : end) > this.#limits.maxHeadBytes)
-      throw new AnswerInvalid('a head too large');
+    const { maxHeadBytes } = this.#limits;
+    const text = all.toString('latin1', 0, maxHeadBytes + HEAD_END.length);
+    const end = text.indexOf(HEAD_END);
+    if (end === -1 && all.length > maxHeadBytes) throw new AnswerInvalid('a head too large');
     if (end === -1) {
       // What cannot become an answer is not waited for.
-      if (!all.toString('latin1', 0, 7).startsWith('HTTP/1.'.slice(0, all.length)))
-        throw new AnswerInvalid('no HTTP/1');
+      if (!text.startsWith(PROTOCOL.slice(0, text.length))) throw new AnswerInvalid('no HTTP/1');
       this.#partial = Buffer.from(all);
       return undefined;
     }
     this.#partial = undefined;
-    const head = readHead(all.toString('latin1', 0, end));
+    const head = readHead(text.slice(0, end));
     if (head.status < 200) {
       this.#passInterim(head.status);
     } else {

@@ -1,4 +1,4 @@
-import { TOKEN } from '../request/grammar.js';
+import { isFieldName, lowerName } from '../request/name.js';
 
 /** The status line and the fields of an upstream's answer, and what they say of what follows (RFC 9112 §4 to §6). */
 export interface AnswerHead {
@@ -28,7 +28,10 @@ export class AnswerInvalid extends Error {
 }
 
 /** RFC 9112 §4; the reason may be missing, and with it the space before it. */
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?$/;
+const STATUS_LINE = /^HTTP\/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?$/;
+/** Where the two stand in it. */
+const MINOR_VERSION = 'HTTP/1.'.length;
+const STATUS = 'HTTP/1.1 '.length;
 /** Controls but the tab, and a CR or LF that ends no line (RFC 9112 §2.2, RFC 9110 §5.5). */
 const FORBIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?:^|[^\r])\n/;
 
@@ -42,8 +45,7 @@ const FORBIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?:^|[^\r])\n/;
 export function readHead(text: string): AnswerHead {
   if (FORBIDDEN.test(text)) throw new AnswerInvalid('a control in the head');
   let end = text.indexOf('\r\n');
-  const line = STATUS_LINE.exec(end === -1 ? text : text.slice(0, end));
-  if (line === null) throw new AnswerInvalid('no status line');
+  if (!STATUS_LINE.test(end === -1 ? text : text.slice(0, end))) throw new AnswerInvalid('no status line');
   const fields: string[] = [];
   const names: string[] = [];
   let length: string | undefined;
@@ -75,14 +77,14 @@ export function readHead(text: string): AnswerHead {
         break;
     }
   }
-  const modern = line[1] === '1';
+  const modern = text[MINOR_VERSION] === '1';
   if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) throw new AnswerInvalid('no length');
   if (coding !== undefined) {
     if (length !== undefined) throw new AnswerInvalid('a length beside a coding');
     if (!modern || coding.toLowerCase() !== 'chunked') throw new AnswerInvalid('a coding that is not served');
   }
   return {
-    status: Number(line[2]),
+    status: Number(text.slice(STATUS, STATUS + 3)),
     fields,
     names,
     length: length === undefined ? undefined : Number(length),
@@ -106,8 +108,8 @@ export function readField(line: string, fields: string[], names: string[]): stri
   const colon = line.indexOf(':');
   // No name has a space in it, so neither a folded line nor a space before the colon gets through.
   const name = line.slice(0, Math.max(0, colon));
-  if (!TOKEN.test(name)) throw new AnswerInvalid('no field');
-  const lower = name.toLowerCase();
+  if (!isFieldName(name)) throw new AnswerInvalid('no field');
+  const lower = lowerName(name);
   fields.push(name, trimmed(line, colon + 1));
   names.push(lower);
   return lower;

@@ -1,4 +1,5 @@
 import { FIELD_VALUE, TOKEN } from '../request/grammar.js';
+import { isFieldName } from '../request/name.js';
 import { SAFE } from '../request/safe.js';
 import type { Upload } from './upload.js';
 
@@ -44,7 +45,7 @@ export function writeHead({ method, path, fields, upload, length }: Outgoing): s
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
-    if (!TOKEN.test(name)) throw new Unsendable('a field name is no token');
+    if (!isFieldName(name)) throw new Unsendable('a field name is no token');
     if (!FIELD_VALUE.test(value)) throw new Unsendable('a field value is none');
     text += `${name}: ${value}\r\n`;
   }

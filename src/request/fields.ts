@@ -1,3 +1,5 @@
+import { lowerName } from './name.js';
+
 /** What one pass over a request's raw header fields found. */
 export interface Fields {
   /** Name, value, name, value … exactly as received (`IncomingMessage.rawHeaders`), without HTTP/2's pseudo fields. */
@@ -71,7 +73,7 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
   let connection: string[] | undefined;
 
   for (let i = 0; i < regular.length; i += 2) {
-    const name = (regular[i] as string).toLowerCase();
+    const name = lowerName(regular[i] as string);
     const value = regular[i + 1] as string;
     names.push(name);
     switch (name) {
