@@ -380,7 +380,7 @@ export async function startGateway(
     ]);
   }
   try {
-    await proxy.app.listen({ host: listen.proxy.host, port: listen.proxy.port });
+    await proxy.app.listen({ host: listen.proxy.host, port: listen.proxy.port, backlog: BACKLOG });
     await admin.listen({ host: listen.admin.host, port: listen.admin.port });
   } catch (error) {
     for (const watch of watches) watch.close();
@@ -422,6 +422,11 @@ const SETTLE = 100;
 
 /** Decisions of each kind that the admin page shows. */
 const RECENT = 200;
+/**
+ * Connections that the system keeps until they are accepted. It has its own limit (Linux: `net.core.somaxconn`, 4096);
+ * Node asks for 511, and who comes beyond that is made to try again, for seconds, without an answer.
+ */
+const BACKLOG = 65_535;
 /** What a proxy adds to its client's header fields when it asks for a decision, in bytes. */
 const QUESTION_BYTES = 4_096;
 const LOOPBACK = ['127.0.0.0/8', '::1'];
