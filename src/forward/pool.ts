@@ -1,14 +1,8 @@
 import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
-import {
-  type AnswerLimits,
-  type AnswerReader,
-  Connection,
-  Interrupted,
-  type Owner,
-  type Waiting,
-} from './connection.js';
+import { type AnswerLimits, type AnswerReader, Connection, Interrupted, type Owner } from './connection.js';
 import { type Outgoing, writeHead } from './outgoing.js';
+import { Queue } from './queue.js';
 
 /** How a pool is made; times in milliseconds. */
 export interface PoolOptions extends AnswerLimits {
@@ -54,7 +48,7 @@ export class Pool implements Owner {
   readonly #open = new Set<Connection>();
   /** The last one used is the first to be used again: the others may end. */
   readonly #idle: Connection[] = [];
-  readonly #queue = new Set<Entry>();
+  readonly #queue = new Queue<Entry>();
   #connecting = 0;
   #closed = false;
 
@@ -83,30 +77,29 @@ export class Pool implements Owner {
       connection.send(head, outgoing, reader, false);
       return;
     }
-    this.#wait(new Entry(head, outgoing, reader, false, this.#queue));
+    this.#wait({ head, outgoing, reader, again: false });
   }
 
   again(head: string, outgoing: Outgoing, reader: AnswerReader): void {
     if (this.#closed) reader.onError(new Interrupted('closed'));
-    else this.#wait(new Entry(head, outgoing, reader, true, this.#queue));
+    else this.#wait({ head, outgoing, reader, again: true });
   }
 
   #wait(entry: Entry): void {
-    this.#queue.add(entry);
-    entry.reader.onWait(entry, entry.outgoing.timeout);
+    entry.reader.onWait({ cancel: this.#queue.add(entry) }, entry.outgoing.timeout);
     this.#refill();
   }
 
   /** Ends every connection, and what is under way on it. */
   close(): void {
     this.#closed = true;
-    for (const { reader } of this.#queue) reader.onError(new Interrupted('closed'));
-    this.#queue.clear();
+    for (let entry = this.#queue.take(); entry !== undefined; entry = this.#queue.take())
+      entry.reader.onError(new Interrupted('closed'));
     for (const connection of this.#open) connection.abort(new Interrupted('closed'));
   }
 
   free(connection: Connection): void {
-    const entry = this.#next();
+    const entry = this.#queue.take();
     if (entry === undefined) this.#idle.push(connection);
     else connection.send(entry.head, entry.outgoing, entry.reader, entry.again);
   }
@@ -116,13 +109,6 @@ export class Pool implements Owner {
     const at = this.#idle.indexOf(connection);
     if (at !== -1) this.#idle.splice(at, 1);
     this.#refill();
-  }
-
-  /** Whoever has waited longest; he waits no more. */
-  #next(): Entry | undefined {
-    const [entry] = this.#queue;
-    if (entry !== undefined) this.#queue.delete(entry);
-    return entry;
   }
 
   /** Whoever waits may have a connection of his own, where there may be one more. */
@@ -153,28 +139,16 @@ export class Pool implements Owner {
 
   /** Whoever has waited longest is told; the others get another attempt. */
   #failed(error: Error): void {
-    this.#next()?.reader.onError(error);
+    this.#queue.take()?.reader.onError(error);
     this.#refill();
   }
 }
 
-class Entry implements Waiting {
+/** A request that waits for a connection. */
+interface Entry {
   readonly head: string;
   readonly outgoing: Outgoing;
   readonly reader: AnswerReader;
   /** Whether it was sent already. */
   readonly again: boolean;
-  readonly #queue: Set<Entry>;
-
-  constructor(head: string, outgoing: Outgoing, reader: AnswerReader, again: boolean, queue: Set<Entry>) {
-    this.again = again;
-    this.head = head;
-    this.outgoing = outgoing;
-    this.reader = reader;
-    this.#queue = queue;
-  }
-
-  cancel(): void {
-    this.#queue.delete(this);
-  }
 }
