@@ -218,7 +218,7 @@ export class Connection {
     this.#partial = undefined;
     const head = readHead(text.slice(0, end));
     if (head.status < 200) {
-      this.#passInterim(head.status);
+      this.#passInterim(head);
     } else {
       this.#head = head;
       this.#body = bodyOf(head, this.#outgoing?.method ?? '');
@@ -228,9 +228,11 @@ export class Connection {
   }
 
   /** 103 Early Hints and unknown interim answers are consumed (RFC 9110 §15.2), in a bounded number. */
-  #passInterim(status: number): void {
+  #passInterim({ status, persistent }: AnswerHead): void {
     // Neither was asked for: `Expect` and `Upgrade` are not forwarded.
     if (status === 100 || status === 101) throw new AnswerInvalid('an interim answer nobody asked for');
+    // Then no final answer could follow (RFC 9112 §9.3); HTTP/1.0 has no interim ones.
+    if (!persistent) throw new AnswerInvalid('an interim answer that ends the connection');
     if (++this.#interim > MAX_INTERIM) throw new Interrupted('too_many_interim_answers');
   }
 

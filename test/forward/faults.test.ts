@@ -54,6 +54,12 @@ const INVALID: Readonly<Record<string, Fault>> = {
     'stay',
   ],
   '100 unasked': [`HTTP/1.1 100 Continue\r\n\r\n${OK}Content-Length: 2\r\n\r\nhi`],
+  'an interim answer that says the connection ends': [
+    `HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n${OK}Content-Length: 2\r\n\r\nhi`,
+  ],
+  'an interim answer of HTTP/1.0': [
+    `HTTP/1.0 103 Early Hints\r\nLink: </a>\r\n\r\n${OK}Content-Length: 2\r\n\r\nhi`,
+  ],
   'more interim answers than an honest upstream sends': [
     `${'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(40)}${OK}Content-Length: 2\r\n\r\nhi`,
   ],
