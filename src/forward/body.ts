@@ -151,9 +151,9 @@ function wholeLine(line: string): string {
   return line.slice(0, -2);
 }
 
-/** RFC 9112 §7.1: hexadecimal digits, and extensions that mean nothing here. */
+/** RFC 9112 §7.1: hexadecimal digits, and extensions that mean nothing here; blanks may stand before those alone. */
 function sizeOf(line: string): number {
-  const size = /^([0-9A-Fa-f]{1,13})[ \t]*(?:;.*)?$/.exec(line)?.[1];
+  const size = /^([0-9A-Fa-f]{1,13})(?:[ \t]*;.*)?$/.exec(line)?.[1];
   if (size === undefined) throw new AnswerInvalid('no chunk size');
   return Number.parseInt(size, 16);
 }

@@ -73,6 +73,10 @@ const TRUNCATED: Readonly<Record<string, Fault>> = {
   'chunks without the last one, reset': [`${OK}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n|`, 'reset'],
   'half a chunk': [`${OK}Transfer-Encoding: chunked\r\n\r\na\r\nhello`, 'end'],
   'a chunk size that is none': [`${OK}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n|xyz\r\n`, 'stay'],
+  'a chunk size with a space after it': [
+    `${OK}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n|0 \r\n\r\n`,
+    'stay',
+  ],
   'a chunk longer than its size': [
     `${OK}Transfer-Encoding: chunked\r\n\r\n5\r\nhello|!!\r\n0\r\n\r\n`,
     'stay',
