@@ -41,7 +41,7 @@ export interface ProofMaker {
 /**
  * Builds what identifies the gateway in one call. Secrets are read at each call, so that a rotated file counts.
  *
- * @throws NoGrant when there is no token to be had; Error of the library when a key cannot sign
+ * @throws Unfetched when there is no token to be had; Error of the library when a key cannot sign
  */
 export async function proof(auth: ClientAuth, { grants, now, signal }: ProofMaker): Promise<Proof> {
   switch (auth.method) {

@@ -11,9 +11,10 @@ import { type Proof, proof } from './auth.js';
 import { formEncode } from './credentials.js';
 import { decryptAnswer } from './encrypted.js';
 import { overlay } from './fields.js';
-import { Grants, NoGrant, type SendCall } from './grant.js';
-import { MetadataStore, NoMetadata, type ServerMetadata } from './metadata.js';
+import { Grants, type SendCall } from './grant.js';
+import { MetadataStore, type ServerMetadata } from './metadata.js';
 import { readSigned, SIGNED_TYPE } from './signed.js';
+import { Unfetched } from './unfetched.js';
 import { UnusableAnswer } from './unusable.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
@@ -155,7 +156,7 @@ export class IntrospectionClient {
     try {
       return await proof(auth, { grants, now: this.#clock.wall, signal });
     } catch (error) {
-      if (error instanceof NoGrant) throw new CallFailed(error.message, error);
+      if (error instanceof Unfetched) throw new CallFailed(error.message, error);
       if (signal.aborted) throw error;
       // A library's message may tell of the key.
       throw new CallFailed("the gateway's own credentials cannot be made", { alive: true });
@@ -242,7 +243,7 @@ async function address(
   try {
     return await metadata.address(issuer, ...names);
   } catch (error) {
-    if (error instanceof NoMetadata) throw new CallFailed(error.message, error);
+    if (error instanceof Unfetched) throw new CallFailed(error.message, error);
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../clock.js';
-import type { Call, Reply, Unavailable } from '../remote/remote.js';
+import type { Call, Reply } from '../remote/remote.js';
 import { basicCredentials } from './credentials.js';
+import { Unfetched } from './unfetched.js';
 
 /** Where the gateway gets a token for itself (RFC 6749 §4.4). */
 export interface Grant {
@@ -17,22 +18,6 @@ export interface Grant {
 export function grantIdentity({ tokenUrl, clientId, clientSecret, scope, audience = '' }: Grant): string {
   const secret = hash('sha256', clientSecret(), 'base64');
   return JSON.stringify([tokenUrl, clientId, secret, scope, audience]);
-}
-
-/** There is no token; the message is for the log and holds no credential. */
-export class NoGrant extends Error {
-  /** Milliseconds the token endpoint asked to wait, 0 when it asked for none. */
-  readonly retryAfter: number;
-  /** Whether it was never asked, because this process has nothing left to ask with. */
-  readonly unasked: boolean;
-
-  /** @param reply what came in its place, if anything */
-  constructor(message: string, reply?: Unavailable) {
-    super(reply === undefined ? message : `${message}: ${reply.cause}`);
-    this.name = 'NoGrant';
-    this.retryAfter = (reply?.retryAfter ?? 0) * 1000;
-    this.unasked = reply?.unasked === true;
-  }
 }
 
 /** Sends the request for a token. */
@@ -69,7 +54,7 @@ export class Grants {
    * The grant's token.
    *
    * @param signal ends the wait, not the fetch that others wait for as well
-   * @throws NoGrant when the token endpoint gives none; the signal's reason when it aborts
+   * @throws Unfetched when the token endpoint gives none; the signal's reason when it aborts
    */
   async token(grant: Grant, signal: AbortSignal): Promise<string> {
     const id = grantIdentity(grant);
@@ -113,8 +98,8 @@ export class Grants {
       },
       body: form.toString(),
     });
-    if (!reply.ok) throw new NoGrant('the token endpoint gave no token', reply);
-    if (reply.status !== 200) throw new NoGrant(`the token endpoint answered ${reply.status}`);
+    if (!reply.ok) throw new Unfetched('the token endpoint gave no token', reply);
+    if (reply.status !== 200) throw new Unfetched(`the token endpoint answered ${reply.status}`);
     const { token, lifetime } = readGrant(reply.body);
     // Another secret has made this one's successor; what it left would pile up.
     for (const [other, { until }] of this.#held) if (until <= asked) this.#held.delete(other);
@@ -134,15 +119,15 @@ function readGrant(body: string): { readonly token: string; readonly lifetime: n
   try {
     answer = JSON.parse(body) as Readonly<Record<string, unknown>> | null;
   } catch {
-    throw new NoGrant('the token response is not JSON');
+    throw new Unfetched('the token response is not JSON');
   }
   const { access_token: token, token_type: type = 'bearer', expires_in: lifetime } = answer ?? {};
   // RFC 6750 §2.1: what a header field can carry.
   if (typeof token !== 'string' || !/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
-    throw new NoGrant('the token response has no usable "access_token"');
+    throw new Unfetched('the token response has no usable "access_token"');
   }
   if (typeof type !== 'string' || type.toLowerCase() !== 'bearer') {
-    throw new NoGrant('the token response is of no bearer token');
+    throw new Unfetched('the token response is of no bearer token');
   }
   const seconds = typeof lifetime === 'number' && lifetime >= 0 ? lifetime : UNSAID;
   return { token, lifetime: seconds * 1000 };

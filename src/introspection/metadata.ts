@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
-import type { Unavailable } from '../remote/remote.js';
 import type { SendCall } from './grant.js';
+import { Unfetched } from './unfetched.js';
 
 /** What an authorization server publishes about itself (RFC 8414 §2), as far as the gateway needs it. */
 export interface ServerMetadata {
@@ -8,22 +8,6 @@ export interface ServerMetadata {
   /** The same, for clients that show a certificate (RFC 8705 §5). */
   readonly introspectionUrlWithCertificate?: string;
   readonly jwksUrl?: string;
-}
-
-/** There is no metadata; the message is for the log. */
-export class NoMetadata extends Error {
-  /** Milliseconds the server asked to wait, 0 when it asked for none. */
-  readonly retryAfter: number;
-  /** Whether it was never asked, because this process has nothing left to ask with. */
-  readonly unasked: boolean;
-
-  /** @param reply what came in its place, if anything */
-  constructor(message: string, reply?: Unavailable) {
-    super(reply === undefined ? message : `${message}: ${reply.cause}`);
-    this.name = 'NoMetadata';
-    this.retryAfter = (reply?.retryAfter ?? 0) * 1000;
-    this.unasked = reply?.unasked === true;
-  }
 }
 
 /** Milliseconds for which metadata is used without another look. */
@@ -57,7 +41,7 @@ export class MetadataStore {
   /**
    * An address of the metadata in force.
    *
-   * @throws NoMetadata when there is none and none can be read
+   * @throws Unfetched when there is none and none can be read
    */
   async address(issuer: string, ...names: readonly (keyof ServerMetadata)[]): Promise<string> {
     const metadata = await this.#current(issuer);
@@ -66,7 +50,7 @@ export class MetadataStore {
     // What is missing may be there soon.
     const entry = this.#entries.get(issuer) as Entry;
     if (this.#clock.monotonic() < entry.readAt + PAUSE)
-      throw new NoMetadata(`the metadata has no ${names.at(-1)}`);
+      throw new Unfetched(`the metadata has no ${names.at(-1)}`);
     delete entry.metadata;
     return await this.address(issuer, ...names);
   }
@@ -105,11 +89,11 @@ export class MetadataStore {
     for (const url of documents(issuer)) {
       const headers = { accept: 'application/json' };
       const reply = await this.#send({ purpose: 'metadata', url, method: 'GET', headers });
-      if (!reply.ok) throw new NoMetadata('the metadata of the authorization server', reply);
+      if (!reply.ok) throw new Unfetched('the metadata of the authorization server', reply);
       if (reply.status === 200) return readMetadata(reply.body, issuer);
       status = reply.status;
     }
-    throw new NoMetadata(`the authorization server answered ${status} for its metadata`);
+    throw new Unfetched(`the authorization server answered ${status} for its metadata`);
   }
 }
 
@@ -128,15 +112,15 @@ function readMetadata(body: string, issuer: string): ServerMetadata {
   try {
     document = JSON.parse(body);
   } catch {
-    throw new NoMetadata('the metadata of the authorization server is not JSON');
+    throw new Unfetched('the metadata of the authorization server is not JSON');
   }
   if (typeof document !== 'object' || document === null) {
-    throw new NoMetadata('the metadata of the authorization server is not a JSON object');
+    throw new Unfetched('the metadata of the authorization server is not a JSON object');
   }
   const fields = document as Readonly<Record<string, unknown>>;
   // RFC 8414 §3.3: whoever may answer for another issuer could say where tokens are sent.
   if (fields.issuer !== issuer)
-    throw new NoMetadata('the metadata is of another issuer than that of the settings');
+    throw new Unfetched('the metadata is of another issuer than that of the settings');
   const aliases = (fields.mtls_endpoint_aliases ?? {}) as Readonly<Record<string, unknown>>;
   const introspectionUrl = urlOf(fields.introspection_endpoint, issuer);
   const introspectionUrlWithCertificate = urlOf(aliases.introspection_endpoint, issuer);
@@ -154,7 +138,7 @@ function urlOf(value: unknown, issuer: string): string | undefined {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
   const protocols = issuer.startsWith('https:') ? ['https:'] : ['http:', 'https:'];
   if (url === undefined || !protocols.includes(url.protocol) || url.username !== '' || url.hash !== '') {
-    throw new NoMetadata('the metadata of the authorization server has an unusable address');
+    throw new Unfetched('the metadata of the authorization server has an unusable address');
   }
   return url.href;
 }

@@ -53,6 +53,9 @@ t.test(
     t.comment(
       `${ABORTS} aborts in ${seconds.toFixed(1)} s, ${reached} at the upstream; memory ${growth.toFixed(1)} MiB`,
     );
+    t.equal(upstream.sockets.size, 0, 'no connection to the upstream is open');
+    const metrics = await ask({ url: gate.adminUrl }, '/metrics');
+    t.match(metrics.text, /^scopegate_requests_in_flight 0$/m, 'no request is pending');
     t.ok(growth < 32, `memory is back where it was: ${growth.toFixed(1)} MiB`);
     t.notMatch(gate.output(), /request failed|uncaught/);
   },
