@@ -24,12 +24,15 @@ export interface Child {
  *
  * @param settings the settings file's content; listeners on free ports and the rules are filled in
  * @param rules YAML of the rules
+ * @param environment what it sees besides PATH
+ * @param flags Node's own options
  */
 export async function startChild(
   t: Scope,
   settings: Readonly<Record<string, unknown>>,
   rules: string,
   environment: Readonly<Record<string, string>> = {},
+  flags: readonly string[] = [],
 ): Promise<Child> {
   const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
   writeFileSync(join(folder, 'rules.yaml'), rules);
@@ -38,7 +41,8 @@ export async function startChild(
   const server = { maxEventLoopDelay: '0s', ...(settings.server as object | undefined) };
   const listen = { proxy: { host: '127.0.0.1', port: 0 }, admin: { host: '127.0.0.1', port: 0 } };
   writeFileSync(file, JSON.stringify({ listen, rules: ['./rules.yaml'], ...settings, server }));
-  const child = spawn(process.execPath, [join(root, 'build/src/cli.js'), 'serve', '--config', file], {
+  const command = [...flags, join(root, 'build/src/cli.js'), 'serve', '--config', file];
+  const child = spawn(process.execPath, command, {
     cwd: folder,
     // Nothing of the test runner's own: its loaders would change what is tested.
     env: { PATH: process.env.PATH, ...environment },

@@ -3,6 +3,7 @@ import { traceOf } from '../crash.js';
 import { formatFinding } from '../document/finding.js';
 import { type Gateway, startGateway } from '../gateway.js';
 import { loadRules } from '../rules/load.js';
+import { optimizeLate } from '../wasm.js';
 import { type Io, readArgs, requireConfig } from './command.js';
 import { load, loadOptions } from './load.js';
 import { showProgress } from './progress.js';
@@ -42,6 +43,7 @@ Example:
 /** `scopegate serve`: runs the gateway until a signal ends it. */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values } = readArgs(args, { config: { type: 'string', short: 'c' } });
+  optimizeLate();
   const { settings, table, findings } = load(
     requireConfig(values.config),
     io.environment,
