@@ -50,6 +50,15 @@ t.test('a revocation that passes and succeeds ends what is cached about the toke
   t.equal(await askedAgain(), 'a1', 'and nothing else is forgotten');
 });
 
+t.test('a long form is read along as well, though its memory is given back on its way', async (t) => {
+  const { gate, revoke, askedAgain } = await start(t);
+  await askedAgain();
+  const body = `client_assertion=${'x'.repeat(10_000)}&token=a1&client_id=app`;
+  t.equal((await revoke(body)).status, 200);
+  t.equal(gate.upstream.received.at(-1)?.body.toString(), body);
+  t.equal(await askedAgain(), 'a1');
+});
+
 t.test('a token of which nothing is known may be a refresh token: its client starts anew', async (t) => {
   const { revoke, askedAgain } = await start(t);
   await askedAgain();

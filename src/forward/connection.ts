@@ -3,6 +3,7 @@ import { type Body, bodyOf } from './body.js';
 import { Deadline } from './deadline.js';
 import { type AnswerHead, AnswerInvalid, readHead } from './head.js';
 import { keepsFraming, mayRepeat, type Outgoing } from './outgoing.js';
+import type { Upload } from './upload.js';
 
 /** Is told of one request's answer, in this order; of an error in place of all that has not come yet. */
 export interface AnswerReader {
@@ -312,7 +313,7 @@ export class Connection {
     upload.on('data', (piece: Buffer) => {
       if (this.#outgoing !== outgoing) return;
       this.#uploaded += piece.length;
-      if (!this.#write(piece, length === undefined)) {
+      if (!this.#write(piece, length === undefined, upload.written(piece))) {
         upload.pause();
         if (this.#head === undefined) this.#deadline.wait(timeout);
       }
@@ -330,11 +331,11 @@ export class Connection {
   }
 
   /** @returns whether the upstream takes more at once */
-  #write(piece: Buffer, chunked: boolean): boolean {
-    if (!chunked) return this.#socket.write(piece);
+  #write(piece: Buffer, chunked: boolean, written: ReturnType<Upload['written']>): boolean {
+    if (!chunked) return this.#socket.write(piece, written);
     this.#socket.cork();
     this.#socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
-    this.#socket.write(piece);
+    this.#socket.write(piece, written);
     const more = this.#socket.write('\r\n', 'latin1');
     this.#socket.uncork();
     return more;

@@ -15,6 +15,7 @@ import {
 import { Deadline } from './deadline.js';
 import type { AnswerHead } from './head.js';
 import { Unsendable } from './outgoing.js';
+import { freeing } from './piece.js';
 import { drain, refuse } from './refusal.js';
 import { type Overlay, responseFields, trailerFields } from './response.js';
 import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './upload.js';
@@ -140,13 +141,19 @@ export class Exchange implements AnswerReader {
       return true;
     }
     // What is given belongs to the connection, and is written when the client takes it.
-    if (this.#response.writableEnded || this.#response.write(Buffer.from(chunk))) return true;
+    if (this.#response.writableEnded || this.#write(Buffer.from(chunk))) return true;
     // Pieces that had been read already may still follow.
     if (this.#draining) return false;
     this.#draining = true;
     this.#response.once('drain', () => this.#onDrain());
     this.#allow(this.#stallTimeout);
     return false;
+  }
+
+  /** @returns whether the client takes more at once */
+  #write(piece: Buffer): boolean {
+    // HTTP/2 may tell that a piece is written of which a part is still to go, where the stream is reset meanwhile.
+    return this.#response.write(piece, isStream(this.#message) ? undefined : freeing(piece));
   }
 
   onEnd(raw: readonly string[]): void {

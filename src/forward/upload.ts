@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { isStream } from '../request/arrival.js';
 import { Deadline } from './deadline.js';
+import { freeing } from './piece.js';
 
 /** The client's body ended before it was whole. */
 export class UploadBroken extends Error {
@@ -44,7 +45,7 @@ export class Upload extends Readable {
   /**
    * @param limit bytes, 0 for none
    * @param idleTimeout milliseconds the client may pause while the upstream waits for it, 0 for ever
-   * @param watch is shown each piece on its way
+   * @param watch is shown each piece on its way, whose bytes are gone later: whoever keeps them copies them
    */
   constructor(message: IncomingMessage, limit: number, idleTimeout: number, watch?: (piece: Buffer) => void) {
     super({ autoDestroy: true, highWaterMark: 65_536 });
@@ -59,6 +60,12 @@ export class Upload extends Readable {
     if (isStream(message)) message.on('aborted', this.#onReset);
     message.on('error', this.#onError);
     message.pause();
+  }
+
+  /** What is to be called when a piece of it has been written, if anything. */
+  written(piece: Buffer): ReturnType<typeof freeing> {
+    // HTTP/2 hands out what it has read at once in pieces of one memory.
+    return isStream(this.#message) ? undefined : freeing(piece);
   }
 
   override _read(): void {
