@@ -99,7 +99,7 @@ async function run(order: Order): Promise<Harvest> {
             else send();
           });
           socket.on('error', () => {
-            statuses['broken'] = (statuses['broken'] ?? 0) + 1;
+            statuses.broken = (statuses.broken ?? 0) + 1;
           });
           socket.on('close', () => {
             if (quota > 0 && performance.now() < ends) setImmediate(open);

@@ -64,9 +64,8 @@ export const nginx: Contender = {
  * a `map`, the client's credentials are encoded for every request, what happens is told to the log (whose level leaves
  * it out), and each member of the answer becomes a header field for `auth_request_set`. It looks at no scopes.
  */
-export const njs: Contender = introspecting(
-  'nginx njs',
-  `function introspect(r) {
+export const njs: Contender = introspecting('nginx njs', {
+  script: `function introspect(r) {
   const credentials = r.variables.client_id + ':' + r.variables.client_secret;
   const authorization = 'Basic ' + Buffer.from(credentials).toString('base64');
   r.log('introspecting ' + r.variables.access_token);
@@ -87,23 +86,22 @@ export const njs: Contender = introspecting(
     } catch (e) { r.error(String(e)); r.return(401); }
   });
 }`,
-  `map $http_authorization $access_token {
+  http: `map $http_authorization $access_token {
     "~*^bearer (.*)$" $1;
     default $http_authorization;
   }`,
-  'set $client_id gateway; set $client_secret secret;',
-  `gunzip on;
+  server: 'set $client_id gateway; set $client_secret secret;',
+  asking: `gunzip on;
       proxy_set_header Authorization $arg_authorization;
       proxy_set_body "token=$arg_token&token_hint=access_token";
       proxy_cache_key $access_token;
       proxy_cache_use_stale error timeout;
       proxy_ignore_headers Cache-Control Expires Set-Cookie;`,
-);
+});
 
 /** The same job written by hand, with nothing in it that can be left out, and the scope that scopegate requires. */
-export const leanNjs: Contender = introspecting(
-  'nginx njs, lean',
-  `function introspect(r) {
+export const leanNjs: Contender = introspecting('nginx njs, lean', {
+  script: `function introspect(r) {
   const token = (r.headersIn.Authorization || '').slice(7);
   if (token === '') { r.return(401); return; }
   r.subrequest('/_send', 'token=' + token, function (reply) {
@@ -115,18 +113,23 @@ export const leanNjs: Contender = introspecting(
     } catch (e) { r.error(String(e)); r.return(401); }
   });
 }`,
-  '',
-  '',
-  'proxy_set_body "token=$arg_token"; proxy_cache_key $arg_token;',
-);
+  asking: 'proxy_set_body "token=$arg_token"; proxy_cache_key $arg_token;',
+});
 
-/**
- * nginx with `auth_request`, a script, and the proxy cache in front of the endpoint.
- *
- * @param script with a function `introspect`
- * @param http directives beside the servers, `server` in the server, `send` in the location that asks the endpoint
- */
-function introspecting(name: string, script: string, http: string, server: string, send: string): Contender {
+/** What one way of introspecting with nginx has of its own: texts for its files. */
+interface Introspecting {
+  /** JavaScript with a function `introspect`. */
+  readonly script: string;
+  /** Directives beside the servers, if any. */
+  readonly http?: string;
+  /** Directives in the server, if any. */
+  readonly server?: string;
+  /** Directives in the location that asks the endpoint. */
+  readonly asking: string;
+}
+
+/** nginx with `auth_request`, a script, and the proxy cache in front of the endpoint. */
+function introspecting(name: string, { script, http = '', server = '', asking }: Introspecting): Contender {
   return {
     name,
     introspects: true,
@@ -154,7 +157,7 @@ function introspecting(name: string, script: string, http: string, server: strin
       proxy_cache tokens;
       proxy_cache_lock on;
       proxy_cache_valid 200 60s;
-      ${send}
+      ${asking}
     }`;
       writeFileSync(file, config(folder, upstreamPort, around, inside, `load_module ${NJS};`));
       return start(0, NGINX, ['-p', folder, '-c', file]);
