@@ -11,7 +11,7 @@ const BUDGET = 1_000_000_000;
  * memory just when the first requests arrive, to save some 10 µs an answer. With this budget it does so after some
  * hundreds of answers, and a gateway that sees few tokens never pays.
  *
- * @throws nothing: V8 says on stderr when it does not know the flag any more, and goes on
+ * A V8 that does not know the flag any more says so on stderr and goes on.
  */
 export function optimizeLate(): void {
   setFlagsFromString(`--wasm-tiering-budget=${BUDGET}`);

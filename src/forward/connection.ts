@@ -3,7 +3,7 @@ import { type Body, bodyOf } from './body.js';
 import { Deadline } from './deadline.js';
 import { type AnswerHead, AnswerInvalid, readHead } from './head.js';
 import { keepsFraming, mayRepeat, type Outgoing } from './outgoing.js';
-import type { Upload } from './upload.js';
+import type { Written } from './piece.js';
 
 /** Is told of one request's answer, in this order; of an error in place of all that has not come yet. */
 export interface AnswerReader {
@@ -331,7 +331,7 @@ export class Connection {
   }
 
   /** @returns whether the upstream takes more at once */
-  #write(piece: Buffer, chunked: boolean, written: ReturnType<Upload['written']>): boolean {
+  #write(piece: Buffer, chunked: boolean, written: Written | undefined): boolean {
     if (!chunked) return this.#socket.write(piece, written);
     this.#socket.cork();
     this.#socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');

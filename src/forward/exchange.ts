@@ -140,20 +140,16 @@ export class Exchange implements AnswerReader {
       endWhole(this.#response, chunk.toString('latin1'));
       return true;
     }
+    if (this.#response.writableEnded) return true;
     // What is given belongs to the connection, and is written when the client takes it.
-    if (this.#response.writableEnded || this.#write(Buffer.from(chunk))) return true;
+    const piece = Buffer.from(chunk);
+    if (this.#response.write(piece, freeing(piece, this.#message))) return true;
     // Pieces that had been read already may still follow.
     if (this.#draining) return false;
     this.#draining = true;
     this.#response.once('drain', () => this.#onDrain());
     this.#allow(this.#stallTimeout);
     return false;
-  }
-
-  /** @returns whether the client takes more at once */
-  #write(piece: Buffer): boolean {
-    // HTTP/2 may tell that a piece is written of which a part is still to go, where the stream is reset meanwhile.
-    return this.#response.write(piece, isStream(this.#message) ? undefined : freeing(piece));
   }
 
   onEnd(raw: readonly string[]): void {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { isStream } from '../request/arrival.js';
 import { Deadline } from './deadline.js';
-import { freeing } from './piece.js';
+import { freeing, type Written } from './piece.js';
 
 /** The client's body ended before it was whole. */
 export class UploadBroken extends Error {
@@ -63,9 +63,8 @@ export class Upload extends Readable {
   }
 
   /** What is to be called when a piece of it has been written, if anything. */
-  written(piece: Buffer): ReturnType<typeof freeing> {
-    // HTTP/2 hands out what it has read at once in pieces of one memory.
-    return isStream(this.#message) ? undefined : freeing(piece);
+  written(piece: Buffer): Written | undefined {
+    return freeing(piece, this.#message);
   }
 
   override _read(): void {

@@ -1,5 +1,10 @@
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import t from 'tap';
-import { freeing } from '../../src/forward/piece.js';
+import { freeing as freeingOf } from '../../src/forward/piece.js';
+
+const MESSAGE = new IncomingMessage(new Socket());
+const freeing = (piece: Buffer) => freeingOf(piece, MESSAGE);
 
 /** Whether this Node can take memory back. */
 const ABLE = 'transfer' in ArrayBuffer.prototype;
@@ -28,5 +33,7 @@ t.test('memory that others may have a part of is never given back', (t) => {
   t.equal(freeing(memory.subarray(1)), undefined, 'a last part');
   t.equal(freeing(Buffer.from('x'.repeat(1_000))), undefined, 'the pool');
   t.equal(freeing(Buffer.from(new SharedArrayBuffer(65_536))), undefined, 'what threads share');
+  const ofHttp2 = Object.assign(new IncomingMessage(new Socket()), { stream: {} });
+  t.equal(freeingOf(Buffer.alloc(65_536), ofHttp2), undefined, 'what HTTP/2 has read');
   t.end();
 });
