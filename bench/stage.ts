@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../test/stack/port.js';
 import { type Child, listening, start } from './child.js';
 import type { Contender } from './contender.js';
 import type { Harvest, Order } from './load.js';
@@ -24,15 +23,6 @@ export interface Stage {
 }
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /**
  * Starts the backend, the load and the contenders, and ends them all whatever happens.

@@ -1,6 +1,7 @@
-import { createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import t from 'tap';
 import { type Scope, startTestGateway, type TestGateway } from '../gateway.js';
+import { freePort } from '../stack/port.js';
 import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
 import { converse, FORWARD_RULES, type RawUpstream, request, startRawUpstream } from './raw.js';
@@ -166,13 +167,9 @@ t.test('an answer framed by the end of its connection is passed on whole', async
 });
 
 t.test('an upstream that refuses the connection: 502, and the process lives on', async (t) => {
-  const gone = createServer();
-  await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve));
-  const { port } = gone.address() as { port: number };
-  await new Promise((resolve) => gone.close(resolve));
   const gate = await startTestGateway(t, {
     rules: FORWARD_RULES,
-    upstreamUrl: `http://127.0.0.1:${port}`,
+    upstreamUrl: `http://127.0.0.1:${await freePort()}`,
     settings: { server: { bodyIdleTimeout: '50ms' } },
   });
   const { answers } = await sendRaw(gate.port, request('POST /', ['Content-Length: 5'], 'hello'));

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import t from 'tap';
 import WebSocket, { type ServerOptions, WebSocketServer } from 'ws';
 import { fakeClock } from '../clock.js';
 import { type Scope, startTestGateway, type TestGateway, type TestGatewayOptions } from '../gateway.js';
+import { freePort } from '../stack/port.js';
 import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
 import { FORWARD_RULES, request } from './raw.js';
@@ -310,11 +311,7 @@ t.test('a client that leaves while the upstream is still deciding leaves nothing
 
 t.test('an upstream that refuses the handshake, or is not there, closes the client', async (t) => {
   const refusing = await between(t, {}, { verifyClient: (_info, done) => done(false, 403, 'no') });
-  const gone = createServer();
-  gone.listen(0, '127.0.0.1');
-  await once(gone, 'listening');
-  const { port } = gone.address() as AddressInfo;
-  gone.close();
+  const port = await freePort();
   const absent = await startTestGateway(t, { rules: FORWARD_RULES, upstreamUrl: `http://127.0.0.1:${port}` });
   // What a library says about it is longer than a close frame may be.
   const unknown = await startTestGateway(t, {

@@ -11,11 +11,11 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, posix } from 'node:path';
 import t from 'tap';
 import { root } from '../root.js';
+import { freePort } from '../stack/port.js';
 import { execForm, last, type Stage, type Step, stages } from './dockerfile.js';
 
 // No container engine is needed: the Dockerfile's own instructions are carried out in an empty folder, a folder for each
@@ -209,12 +209,4 @@ function libraries(): string[] {
   const missing = found.filter((path) => !allowed.test(path));
   if (missing.length > 0) throw new Error(`the base image does not have ${missing.join(', ')}`);
   return found;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
