@@ -37,7 +37,7 @@ export async function sendRaw(
   bytes: Buffer | string,
   options: WireOptions = {},
 ): Promise<WireResult> {
-  const { answers = 1, timeout = 2_000, methods = [] } = options;
+  const { answers = 1, timeout = 20_000, methods = [] } = options;
   const socket = connect(port, '127.0.0.1');
   const chunks: Buffer[] = [];
   let closed = false;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { startTestGateway } from '../gateway.js';
-import { sendRaw } from '../wire.js';
+import { sendRaw, type WireResult } from '../wire.js';
 
 /** The hostile requests of the vectors and their natural relatives, each with a valid token: only its form is wrong. */
 type Row = readonly [
@@ -748,16 +748,21 @@ t.test('relatives of the hostile requests, each with a valid token', { jobs: 3 }
         settings: { server: { headersTimeout: '300ms', bodyIdleTimeout: '300ms' } },
       });
       for (const [name, bytes, expected] of rows) {
-        gate.upstream.received.length = 0;
-        gate.endpoint.asked.length = 0;
         const forwards = typeof expected === 'number';
         const tolerates = typeof expected === 'object' && 'atMost' in expected;
-        const methods = /^HEAD/.test(bytes) ? ['HEAD'] : [];
-        const { answers, closed } = await sendRaw(gate.port, Buffer.from(bytes, 'latin1'), {
-          answers: forwards ? expected + (bytes.includes('nobody') ? 1 : 0) : 1,
-          methods,
-          timeout: 2_500,
-        });
+        const ask = (): Promise<WireResult> => {
+          gate.upstream.received.length = 0;
+          gate.endpoint.asked.length = 0;
+          return sendRaw(gate.port, Buffer.from(bytes, 'latin1'), {
+            answers: forwards ? expected + (bytes.includes('nobody') ? 1 : 0) : 1,
+            methods: /^HEAD/.test(bytes) ? ['HEAD'] : [],
+          });
+        };
+        let { answers, closed } = await ask();
+        const late = (): boolean =>
+          answers.at(-1)?.status === 408 && !(Array.isArray(expected) && expected.includes(408));
+        // A machine that halts for a moment makes any request late: what is so of itself is so each time.
+        for (let again = 0; late() && again < 3; again++) ({ answers, closed } = await ask());
         const statuses = answers.map(({ status }) => status);
         const whole = gate.upstream.received.filter(({ complete }) => complete);
         if (forwards) {
