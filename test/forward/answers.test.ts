@@ -449,13 +449,13 @@ t.test('a reader’s pause stops the upstream, and is none of its delay', async 
       more();
     });
   });
-  const pool = poolOf(t, origin, { idleTimeout: 80 });
+  const pool = poolOf(t, origin, { idleTimeout: 800 });
   const reader = new Told();
   reader.pauses = true;
   pool.dispatch(GET, reader);
   await until(() => reader.body.length > 0);
   const before = reader.body.length;
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
   t.equal(reader.body.length, before, 'nothing more while it pauses');
   t.notOk(reader.over, 'and no timeout');
   t.ok(sent < 2 ** 26, 'the upstream cannot go on either');

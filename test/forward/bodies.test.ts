@@ -315,7 +315,7 @@ t.test(
 );
 
 t.test('an upstream that pauses does not make the client late; a client that pauses is', async (t) => {
-  let pause = 1_500;
+  let pause = 3_000;
   const raw = await startRawUpstream(t, (socket, head, rest) => {
     let bytes = rest.length;
     const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
@@ -329,14 +329,14 @@ t.test('an upstream that pauses does not make the client late; a client that pau
   const gate = await startTestGateway(t, {
     ...START,
     upstreamUrl: raw.url,
-    settings: { server: { bodyIdleTimeout: '700ms' } },
+    settings: { server: { bodyIdleTimeout: '1500ms' } },
   });
   const length = 12_000_000;
   const bytes = Buffer.concat([
     Buffer.from(request('POST /', [`Content-Length: ${length}`])),
     Buffer.alloc(length),
   ]);
-  const slow = await sendRaw(gate.port, bytes, { timeout: 10_000 });
+  const slow = await sendRaw(gate.port, bytes);
   t.equal(slow.answers[0]?.body.toString(), 'read');
   pause = 0;
   const late = await sendRaw(gate.port, bytes.subarray(0, 1_000_000));
@@ -361,7 +361,7 @@ t.test(
     const gate = await startTestGateway(t, {
       ...START,
       upstreamUrl: raw.url,
-      settings: { forward: { idleTimeout: '700ms' } },
+      settings: { forward: { idleTimeout: '1500ms' } },
     });
     const socket = await open(gate.port);
     let bytes = 0;
@@ -374,7 +374,7 @@ t.test(
       if (bytes > (pauses + 1) * 3_000_000 && pauses < 8) {
         pauses++;
         socket.pause();
-        setTimeout(() => socket.resume(), 110);
+        setTimeout(() => socket.resume(), 250);
       }
     });
     socket.write(request('GET /'));

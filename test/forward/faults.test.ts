@@ -113,7 +113,7 @@ async function between(
   const gate = await startTestGateway(t, {
     rules: FORWARD_RULES,
     upstreamUrl: raw.url,
-    settings: { forward: { idleTimeout: '500ms' } },
+    settings: { forward: { idleTimeout: '1500ms' } },
   });
   return { gate, raw };
 }

@@ -170,14 +170,14 @@ t.test('the connection ends with its token', async (t) => {
 t.test('the connection ends at its maximum age', async (t) => {
   const { client, server } = await joined(
     t,
-    await between(t, { settings: { forward: { webSocketMaxAge: '150ms' } } }),
+    await between(t, { settings: { forward: { webSocketMaxAge: '1s' } } }),
   );
   const ends = await Promise.all([closed(client), closed(server)]);
   t.same(ends, Array(2).fill({ code: 1008, reason: 'maximum age' }));
 });
 
 t.test('a client that does not answer the close can say nothing more', async (t) => {
-  const { gate, upstream } = await between(t, { settings: { forward: { webSocketMaxAge: '400ms' } } });
+  const { gate, upstream } = await between(t, { settings: { forward: { webSocketMaxAge: '1500ms' } } });
   const socket = connect(gate.port, '127.0.0.1');
   socket.on('error', () => {});
   let heard = Buffer.alloc(0);

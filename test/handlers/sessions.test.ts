@@ -153,7 +153,7 @@ t.test('a session store in trouble is answered 503, never 401', async (t) => {
 
 t.test('a session store that is slow, or says too much, is answered 503 at the deadline', async (t) => {
   const config = ({ url }: Store) => ({ check_session_url: url });
-  const settings = { introspection: { timeout: '200ms' } };
+  const settings = { introspection: { timeout: '1s' } };
   const { store, gate } = await start(t, 'cookie_session', config, [], settings);
   const get = () => ask(gate, '/x', { headers: { cookie: 's=1' } });
   const slow: Store['respond'][] = [

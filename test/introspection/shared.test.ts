@@ -233,16 +233,14 @@ t.test('a store that is slow, gone, or full of nonsense denies and delays nothin
   };
   t.equal(await status(gate, fresh()), 200);
   redis.stall();
-  const started = performance.now();
   for (let i = 0; i < 30; i++) t.equal(await status(gate, fresh()), 200, 'stalled');
-  t.ok(performance.now() - started < 2_000, 'after three that took too long nobody waits');
+  const metrics = await (await fetch(`${gate.adminUrl}/metrics`)).text();
+  t.match(metrics, /^scopegate_shared_cache_failures_total [3-6]$/m, 'few waited for it, then nobody');
   redis.goOn();
   await redis.stop();
   clock.advance(5_000);
   for (let i = 0; i < 10; i++) t.equal(await status(gate, fresh()), 200, 'gone');
   t.match(await purge(gate, { token: 't1' }), { told: false }, 'whoever purges is told that nobody heard');
-  const metrics = await (await fetch(`${gate.adminUrl}/metrics`)).text();
-  t.match(metrics, /scopegate_shared_cache_failures_total [1-9]/);
   await redis.restart();
   await until(async () => {
     clock.advance(5_000);

@@ -231,7 +231,7 @@ t.test('an answer that must be encrypted is so, for the gateway, with a signed o
 });
 
 t.test('metadata: of this issuer, to safe addresses, or nobody is asked', async (t) => {
-  const server = await start(t, { signed: { required: false }, timeout: '1s' });
+  const server = await start(t, { signed: { required: false } });
   const good = server.metadata;
   server.answer = async () => ({ type: 'application/json', text: '{"active":true,"scope":"read"}' });
   for (const bad of [
