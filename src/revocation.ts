@@ -28,7 +28,7 @@ export class Revocation {
   /** Told of each piece of the body. */
   readonly watch = (piece: Buffer): void => {
     this.#bytes += piece.length;
-    if (this.#bytes <= MAX_FORM_BYTES) this.#pieces.push(Buffer.from(piece));
+    if (this.#bytes <= MAX_FORM_BYTES) this.#pieces.push(piece);
   };
 
   /**

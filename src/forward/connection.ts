@@ -3,7 +3,6 @@ import { type Body, bodyOf } from './body.js';
 import { Deadline } from './deadline.js';
 import { type AnswerHead, AnswerInvalid, readHead } from './head.js';
 import { keepsFraming, mayRepeat, type Outgoing } from './outgoing.js';
-import type { Written } from './piece.js';
 
 /** Is told of one request's answer, in this order; of an error in place of all that has not come yet. */
 export interface AnswerReader {
@@ -313,7 +312,7 @@ export class Connection {
     upload.on('data', (piece: Buffer) => {
       if (this.#outgoing !== outgoing) return;
       this.#uploaded += piece.length;
-      if (!this.#write(piece, length === undefined, upload.written(piece))) {
+      if (!this.#write(piece, length === undefined)) {
         upload.pause();
         if (this.#head === undefined) this.#deadline.wait(timeout);
       }
@@ -331,11 +330,11 @@ export class Connection {
   }
 
   /** @returns whether the upstream takes more at once */
-  #write(piece: Buffer, chunked: boolean, written: Written | undefined): boolean {
-    if (!chunked) return this.#socket.write(piece, written);
+  #write(piece: Buffer, chunked: boolean): boolean {
+    if (!chunked) return this.#socket.write(piece);
     this.#socket.cork();
     this.#socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
-    this.#socket.write(piece, written);
+    this.#socket.write(piece);
     const more = this.#socket.write('\r\n', 'latin1');
     this.#socket.uncork();
     return more;

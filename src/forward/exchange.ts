@@ -15,7 +15,7 @@ import {
 import { Deadline } from './deadline.js';
 import type { AnswerHead } from './head.js';
 import { Unsendable } from './outgoing.js';
-import { freeing } from './piece.js';
+import { reclaim } from './reclaim.js';
 import { drain, refuse } from './refusal.js';
 import { type Overlay, responseFields, trailerFields } from './response.js';
 import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './upload.js';
@@ -140,10 +140,9 @@ export class Exchange implements AnswerReader {
       endWhole(this.#response, chunk.toString('latin1'));
       return true;
     }
-    if (this.#response.writableEnded) return true;
+    reclaim(chunk.length);
     // What is given belongs to the connection, and is written when the client takes it.
-    const piece = Buffer.from(chunk);
-    if (this.#response.write(piece, freeing(piece, this.#message))) return true;
+    if (this.#response.writableEnded || this.#response.write(Buffer.from(chunk))) return true;
     // Pieces that had been read already may still follow.
     if (this.#draining) return false;
     this.#draining = true;

@@ -52,7 +52,7 @@ export interface Passage {
   readonly mutations?: Mutations | undefined;
   /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
   readonly cors?: readonly string[] | undefined;
-  /** Is shown each piece of the request's body, whose bytes are gone later. */
+  /** Is shown each piece of the request's body. */
   readonly watch?: ((piece: Buffer) => void) | undefined;
   /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
   readonly isPrivate?: boolean;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { isStream } from '../request/arrival.js';
 import { Deadline } from './deadline.js';
-import { freeing, type Written } from './piece.js';
+import { reclaim } from './reclaim.js';
 
 /** The client's body ended before it was whole. */
 export class UploadBroken extends Error {
@@ -45,7 +45,7 @@ export class Upload extends Readable {
   /**
    * @param limit bytes, 0 for none
    * @param idleTimeout milliseconds the client may pause while the upstream waits for it, 0 for ever
-   * @param watch is shown each piece on its way, whose bytes are gone later: whoever keeps them copies them
+   * @param watch is shown each piece on its way
    */
   constructor(message: IncomingMessage, limit: number, idleTimeout: number, watch?: (piece: Buffer) => void) {
     super({ autoDestroy: true, highWaterMark: 65_536 });
@@ -60,11 +60,6 @@ export class Upload extends Readable {
     if (isStream(message)) message.on('aborted', this.#onReset);
     message.on('error', this.#onError);
     message.pause();
-  }
-
-  /** What is to be called when a piece of it has been written, if anything. */
-  written(piece: Buffer): Written | undefined {
-    return freeing(piece, this.#message);
   }
 
   override _read(): void {
@@ -90,6 +85,7 @@ export class Upload extends Readable {
       return;
     }
     this.#deadline.wait(this.#idleTimeout);
+    reclaim(chunk.length);
     this.#watch?.(chunk);
     if (!this.push(chunk)) this.#message.pause();
   };

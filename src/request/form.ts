@@ -56,9 +56,10 @@ export function holdBody(message: Readable, length: number): Promise<Buffer | un
     const settle = (): void => {
       clearTimeout(timer);
       message.off('readable', take).off('close', settle).off('error', settle);
+      const body = Buffer.concat(chunks);
       // Before Node finds that nothing is left, and tells of the end.
-      if (!message.destroyed) for (const chunk of chunks.toReversed()) message.unshift(chunk);
-      resolve(held === length ? Buffer.concat(chunks) : undefined);
+      if (held > 0 && !message.destroyed) message.unshift(body);
+      resolve(held === length ? body : undefined);
     };
     const take = (): void => {
       for (let chunk = message.read(); chunk !== null; chunk = message.read()) {
