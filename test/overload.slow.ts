@@ -118,10 +118,9 @@ t.test('four times as many requests as the upstream can take', async (t) => {
   t.comment({ before: median(before), over: median(over), refused: over.refused, longest });
   t.same([...before.odd, ...over.odd], []);
   t.same([...statuses], [200]);
-  // A machine that halts now and then makes them longer; unshed, four times as many would wait four times as long.
-  t.ok(longest < 30 * serviceTime, `health answers within ${longest} ms`);
-  t.ok(median(over) < median(before) * 2.5, 'who is let in waits no longer than before');
-  t.ok(over.latencies.length / 5 > (before.latencies.length / 3) * 0.5, 'and as many are served');
+  t.ok(longest < 10 * serviceTime, `health answers within ${longest} ms`);
+  t.ok(median(over) < median(before) * 1.5, 'who is let in waits no longer than before');
+  t.ok(over.latencies.length / 5 > (before.latencies.length / 3) * 0.7, 'and as many are served');
   t.ok(over.refused > over.latencies.length, 'the rest is turned away');
   t.equal(await shed(gate, 'in_flight'), over.refused);
 });

@@ -68,6 +68,16 @@ export async function sendRaw(
   return { raw, answers: parseAnswers(raw, methods), closed };
 }
 
+/**
+ * Sends what is not to be answered 408 up to three times more where it is: a machine that halts for a moment makes any
+ * request late, and what is so of itself is so each time.
+ */
+export async function sendUnhurried(send: () => Promise<WireResult>): Promise<WireResult> {
+  let result = await send();
+  for (let again = 0; again < 3 && result.answers.at(-1)?.status === 408; again++) result = await send();
+  return result;
+}
+
 /** Opens a raw connection. */
 export async function open(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1');

@@ -9,12 +9,7 @@ const HANDED_OUT = 32_768;
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(10_000, HANDED_OUT);
-    try {
-      await probe(port);
-      return port;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    }
+    if (await isFree(port)) return port;
   }
 }
 
@@ -25,19 +20,17 @@ export async function freePort(): Promise<number> {
  * @throws PortTaken
  */
 export async function claim(what: string, port: number, how: string): Promise<void> {
-  try {
-    await probe(port);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new PortTaken(what, '127.0.0.1', port, how);
-  }
+  if (!(await isFree(port))) throw new PortTaken(what, '127.0.0.1', port, how);
 }
 
-async function probe(port: number): Promise<void> {
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+  const free = await new Promise<boolean>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(false) : reject(error),
+    );
+    server.listen(port, '127.0.0.1', () => resolve(true));
   });
-  await new Promise((resolve) => server.close(resolve));
+  if (free) await new Promise((resolve) => server.close(resolve));
+  return free;
 }
