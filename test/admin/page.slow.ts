@@ -93,8 +93,7 @@ for (const scheme of ['light', 'dark'] as const) {
     const answered = Date.now();
     await denied.waitFor();
     const waited = Date.now() - answered;
-    t.comment(`a denied request appears after ${waited} ms`);
-    t.ok(waited < 5_000, 'it appears by itself');
+    t.ok(waited < 1_000, `a denied request appears within a second: ${waited} ms`);
     t.match(await seen(denied), /denied\s+403\s+GET gate\.example\/headers\s+.*default\/gate#0\s+c-write/s);
     await page.locator('#rules tr', { hasText: /default\/gate#0.*1\s*1$/s }).waitFor();
 
