@@ -5,7 +5,7 @@ import { type Allowed, type Decision, type Denied, type Document, decide, type R
 import { type Denial, denial, ERRORS, type ErrorRow } from './errors.js';
 import type { ExchangeResult } from './forward/exchange.js';
 import type { Forwarder } from './forward/proxy.js';
-import { drain, refuse } from './forward/refusal.js';
+import { drain, refuse, refuseOrBreakOff } from './forward/refusal.js';
 import { requestFields } from './forward/request.js';
 import type { UpgradePassage } from './forward/websocket.js';
 import type { Forgotten } from './introspection/forgotten.js';
@@ -112,6 +112,14 @@ class Visit implements BodyReader {
   }
 
   enter(): void {
+    try {
+      this.#enter();
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  #enter(): void {
     const full = this.#options.admit('proxy', this.#message.method ?? '');
     if (full !== undefined) {
       this.#shed(full);
@@ -314,17 +322,17 @@ class Visit implements BodyReader {
 
   /** A fault of our own: never an answer that could be taken for "allowed". */
   #crash(error: unknown): void {
-    this.#options.onCrash(error);
-    if (!this.#reply.sent) this.#reply.hijack();
+    const { onFault, realm } = this.#options;
+    onFault('request', error);
     const decision = deny('internal', 'the gateway failed');
-    if (this.#response.headersSent) {
-      this.#response.destroy();
-      this.#report(decision, { status: this.#response.statusCode });
-      return;
+    try {
+      this.#end();
+      if (!this.#reply.sent) this.#reply.hijack();
+      const status = refuseOrBreakOff(this.#message, this.#response, decision.denial, realm);
+      this.#report(decision, { status });
+    } catch (fault) {
+      onFault('account of a request', fault);
     }
-    this.#report(decision, {
-      status: refuse(this.#message, this.#response, decision.denial, this.#options.realm),
-    });
   }
 
   #report(decision: Decision, result: ExchangeResult): void {

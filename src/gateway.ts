@@ -198,6 +198,11 @@ export async function startGateway(
     shed.add(entrance, cause);
     return FULL;
   }
+  /** A bug of scopegate's own, which ended one exchange. */
+  function onFault(place: string, error: unknown): void {
+    metrics.failed();
+    log.error({ place, err: traceOf(error) }, 'request failed');
+  }
   function audit(entry: AuditEntry): void {
     admission.leave();
     metrics.record(entry);
@@ -218,6 +223,7 @@ export async function startGateway(
     connections: forward.connections,
     via,
     realm: settings.realm,
+    onFault,
   });
   const credentials = {
     proxy: listen.proxy.tls && new Credentials(listen.proxy.tls),
@@ -241,7 +247,7 @@ export async function startGateway(
     admit,
     audit,
     tracing,
-    onCrash: (error: unknown) => log.error({ err: traceOf(error) }, 'request failed'),
+    onFault,
     realm: settings.realm,
     maxTargetBytes: forward.maxTargetBytes,
   };

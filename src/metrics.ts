@@ -52,6 +52,8 @@ export interface Metrics {
   spansExported(spans: number, ok: boolean): void;
   /** An introspection call failed. */
   introspectionFailed(): void;
+  /** An exception ended one exchange. */
+  failed(): void;
   /** The cache that gateways share was of no use. */
   sharedCacheFailed(): void;
   /** A DPoP proof was compared with those of this gateway alone, where it should have been with those of all. */
@@ -149,6 +151,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   let known: ReadonlySet<string> = new Set();
   let knownVersion = -1;
   let introspectionFailures = 0;
+  let internalErrors = 0;
   let sharedFailures = 0;
   let unsharedProofs = 0;
   const shed: Record<Shortage, number> = { in_flight: 0, event_loop: 0 };
@@ -248,6 +251,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     [...tallies].flatMap(([rule, { denials }]) =>
       [...denials].map(([error, value]) => ({ value, labels: { rule, error } })),
     ),
+  );
+  counter(
+    'scopegate_internal_errors_total',
+    'Exceptions in scopegate, each of which ended one exchange; the log has the place.',
+    () => one(internalErrors),
   );
   // Buckets for every rule would be a series for each of them.
   const ofRules = 'scopegate_rule_duration_seconds';
@@ -419,6 +427,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     spansExported: (count, ok) => {
       spans[ok ? 'exported' : 'lost'] += count;
+    },
+    failed: () => {
+      internalErrors++;
     },
     sharedCacheFailed: () => {
       sharedFailures++;

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
 import type { Decision, RuleTable } from './decide.js';
 import { type Denial, ERRORS } from './errors.js';
-import type { ExchangeResult } from './forward/exchange.js';
+import type { ExchangeResult, OnFault } from './forward/exchange.js';
 import type { Services } from './handlers/strategy.js';
 import { connectionOf } from './request/arrival.js';
 import { requestIdOf } from './request/identifier.js';
@@ -24,8 +24,8 @@ export interface EntranceOptions {
   readonly audit: Audit;
   /** Undefined where tracing is off. */
   readonly tracing?: Tracing | undefined;
-  /** Told of what should never happen. */
-  readonly onCrash: (error: unknown) => void;
+  /** Is told of exceptions: each ended one exchange, and no other. */
+  readonly onFault: OnFault;
   readonly realm: string;
   /** Longer request-targets are refused, in bytes. */
   readonly maxTargetBytes: number;

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { prepareDrain } from './drain.js';
 import { denial, errorBody } from './errors.js';
+import { refuseOrBreakOff } from './forward/refusal.js';
 import { registerWebSockets, type WebSocketOptions } from './forward/websocket.js';
 import { createGate, type GateOptions } from './gate.js';
 import { reportBroken } from './report.js';
@@ -60,8 +61,13 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
     bodyLimit: Number.MAX_SAFE_INTEGER,
     exposeHeadRoutes: false,
     clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
-      const refused = answerBrokenRequest(error, socket);
-      if (refused !== undefined) reportBroken(options, socket, refused);
+      try {
+        const refused = answerBrokenRequest(error, socket);
+        if (refused !== undefined) reportBroken(options, socket, refused);
+      } catch (fault) {
+        options.onFault('broken request', fault);
+        socket.destroy();
+      }
     },
     keepAliveTimeout: options.keepAliveTimeout,
     connectionTimeout: 0,
@@ -81,12 +87,8 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
       .send(errorBody(denial('no_rule', 'no rule for this request')));
   });
   app.setErrorHandler((error, _request, reply) => {
-    options.onCrash(error);
-    if (!reply.sent)
-      reply
-        .code(500)
-        .type('application/json')
-        .send(errorBody(denial('internal', 'the gateway failed')));
+    options.onFault('routing of a handshake', error);
+    if (!reply.sent) reply.code(500).type('application/json').send(errorBody(FAILED));
   });
   if (options.webSockets !== undefined) {
     await registerWebSockets(app, {
@@ -103,8 +105,13 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
   server.maxHeadersCount = 0;
   let draining = false;
   const serve: RequestListener = (message, response) => {
-    if (draining) response.shouldKeepAlive = false;
-    gate({ raw: message }, { raw: response, sent: false, hijack: nothing }, nothing);
+    try {
+      if (draining) response.shouldKeepAlive = false;
+      gate({ raw: message }, { raw: response, sent: false, hijack: nothing }, nothing);
+    } catch (error) {
+      options.onFault('start of a request', error);
+      refuseOrBreakOff(message, response, FAILED, options.realm);
+    }
   };
   server.removeAllListeners('request');
   server.on('request', serve);
@@ -130,6 +137,9 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
     },
   };
 }
+
+/** The answer to a request at which scopegate failed. */
+const FAILED = denial('internal', 'the gateway failed');
 
 /** Without a router there is nobody to take an answer from, or to hand a request on to. */
 function nothing(): void {}

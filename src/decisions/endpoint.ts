@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Allowed, type Decision, type Denied, decide } from '../decide.js';
 import { denial } from '../errors.js';
 import { cookieField, type Mutations } from '../forward/changes.js';
-import { drain, refuse } from '../forward/refusal.js';
+import { drain, refuse, refuseOrBreakOff } from '../forward/refusal.js';
 import { type EntranceOptions, Report } from '../report.js';
 import { readFields } from '../request/fields.js';
 import { type Described, type DescriptionRefusal, type Form, readDescribed } from './described.js';
@@ -161,13 +161,14 @@ class Answering {
 
   /** A fault of our own: never an answer that could be taken for "allowed". */
   #crash(error: unknown): void {
-    this.#options.onCrash(error);
+    const { onFault, realm } = this.#options;
+    onFault('decision', error);
     const decision: Denied = { allowed: false, denial: denial('internal', 'the gateway failed') };
-    if (this.#response.headersSent) {
-      this.#response.destroy();
-      this.#report(decision, this.#response.statusCode);
-    } else {
-      this.#refuse(decision);
+    const status = refuseOrBreakOff(this.#message, this.#response, decision.denial, realm);
+    try {
+      this.#report(decision, status);
+    } catch (fault) {
+      onFault('account of a decision', fault);
     }
   }
 

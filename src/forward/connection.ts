@@ -116,9 +116,9 @@ export class Connection {
     this.#limits = limits;
     this.#owner = owner;
     socket.on('error', (error) => this.#fail(error));
-    socket.on('end', () => this.#onEnd());
+    socket.on('end', () => this.#guard(() => this.#onEnd()));
     socket.on('close', () => this.#onClose());
-    socket.on('drain', () => this.#onDrain());
+    socket.on('drain', () => this.#guard(() => this.#onDrain()));
     // Whoever it was opened for may have left.
     this.#deadline.wait(KEEP_ALIVE);
   }
@@ -176,6 +176,15 @@ export class Connection {
       this.#fail(error as Error);
     }
     return !this.#paused;
+  }
+
+  /** Runs what the event loop calls: an exception ends this connection, and the exchange on it, alone. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#fail(error as Error);
+    }
   }
 
   #take(bytes: Buffer): void {
@@ -309,15 +318,15 @@ export class Connection {
     this.#uploaded = 0;
     // What the client takes its time for is not the upstream's delay.
     this.#deadline.wait(0);
-    upload.on('data', (piece: Buffer) => {
+    const onPiece = (piece: Buffer): void => {
       if (this.#outgoing !== outgoing) return;
       this.#uploaded += piece.length;
       if (!this.#write(piece, length === undefined)) {
         upload.pause();
         if (this.#head === undefined) this.#deadline.wait(timeout);
       }
-    });
-    upload.on('end', () => {
+    };
+    const onEnd = (): void => {
       if (this.#outgoing !== outgoing) return;
       if (length !== undefined && this.#uploaded !== length) {
         this.#fail(new Interrupted('upload_cut'));
@@ -326,7 +335,9 @@ export class Connection {
       this.#sent = true;
       if (length === undefined) this.#socket.write('0\r\n\r\n', 'latin1');
       if (this.#head === undefined) this.#deadline.wait(timeout);
-    });
+    };
+    upload.on('data', (piece: Buffer) => this.#guard(() => onPiece(piece)));
+    upload.on('end', () => this.#guard(onEnd));
   }
 
   /** @returns whether the upstream takes more at once */

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { constants } from 'node:http2';
 import { causeOf } from '../crash.js';
 import { denial, type ErrorName } from '../errors.js';
 import { isStream } from '../request/arrival.js';
@@ -16,10 +15,9 @@ import { Deadline } from './deadline.js';
 import type { AnswerHead } from './head.js';
 import { Unsendable } from './outgoing.js';
 import { reclaim } from './reclaim.js';
-import { drain, refuse } from './refusal.js';
-import { type Overlay, responseFields, trailerFields } from './response.js';
+import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
+import { type ClientFields, type Overlay, responseFields, trailerFields } from './response.js';
 import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './upload.js';
-import { endWhole, WHOLE } from './whole.js';
 
 /** How one exchange with an upstream ended. */
 export interface ExchangeResult {
@@ -37,11 +35,28 @@ export interface ExchangeResult {
 
 /** The cause of an answer that did not begin in time because no connection was free. */
 const QUEUE_TIMEOUT = 'queue_timeout';
+/** The cause of an exchange that ended because scopegate failed at it. */
+const FAULT = 'internal_error';
+/** The cause of an answer whose head Node refuses to write. */
+const HEAD_REFUSED = 'answer_head_refused';
+/** Bodies up to this many bytes leave in one write with their head. */
+const SINGLE_WRITE = 16_384;
+
+/** RFC 9110 §15.3.6: an answer without content, whatever its fields say. */
+const RESET_CONTENT = 205;
+/** The last status that HTTP defines, and that HTTP/2 of Node writes (RFC 9110 §15). */
+const LAST_STATUS = 599;
+
+/** Is told of an exception that ended one exchange. @param place where it was caught, in a few words for the log */
+export type OnFault = (place: string, error: unknown) => void;
 
 /**
  * One request at the upstream, from the dispatch to the last byte: a connection's reader on one side, Node's response on
  * the other. Streams with back-pressure both ways; a client that leaves cancels the upstream at once; an upstream
  * that breaks off in the middle is seen by the client as broken off, never as complete (RFC 9112 §8).
+ *
+ * Every method that the event loop enters catches whatever is thrown in it: an exception ends this exchange, and
+ * reaches no other.
  */
 export class Exchange implements AnswerReader {
   readonly #message: IncomingMessage;
@@ -50,6 +65,7 @@ export class Exchange implements AnswerReader {
   readonly #realm: string;
   readonly #stallTimeout: number;
   readonly #overlay: Overlay;
+  readonly #onFault: OnFault;
   readonly #done: (result: ExchangeResult) => void;
   readonly #started = performance.now();
 
@@ -60,11 +76,10 @@ export class Exchange implements AnswerReader {
   /** For whatever is being waited for: a free connection, then a client that does not read. Most wait for neither. */
   #deadline: Deadline | undefined;
   #trailers: readonly string[] = [];
-  /** Of the whole body in bytes, where the upstream has said it. */
-  #length: number | undefined;
+  /** The head of the answer as long as it is not written: until then the client can be told of a failure. */
+  #head: ClientFields | undefined;
   #upstreamStatus: number | undefined;
   #upstreamMs: number | undefined;
-  #begun = false;
   /** Whether the client has been given more than it takes. */
   #draining = false;
   #gone = false;
@@ -74,6 +89,7 @@ export class Exchange implements AnswerReader {
    * @param upload the request's body, if it has one
    * @param stallTimeout milliseconds a client may leave the answer unread, 0 for ever
    * @param overlay what the gateway itself has to say in the answer
+   * @param onFault is told of an exception
    * @param done called exactly once, when the exchange is over
    */
   constructor(
@@ -83,6 +99,7 @@ export class Exchange implements AnswerReader {
     realm: string,
     stallTimeout: number,
     overlay: Overlay,
+    onFault: OnFault,
     done: (result: ExchangeResult) => void,
   ) {
     this.#message = message;
@@ -91,6 +108,7 @@ export class Exchange implements AnswerReader {
     this.#realm = realm;
     this.#stallTimeout = stallTimeout;
     this.#overlay = overlay;
+    this.#onFault = onFault;
     this.#done = done;
     response.on('close', this.#onClose);
     upload?.on('error', (error) => this.#end(error));
@@ -109,51 +127,72 @@ export class Exchange implements AnswerReader {
   }
 
   onHead(head: AnswerHead): void {
-    const { status } = head;
-    this.#upstreamStatus = status;
-    this.#upstreamMs = performance.now() - this.#started;
-    const response = this.#response;
-    const { fields, trailers, length } = responseFields(head, this.#overlay);
-    if (
-      trailers.length > 0 &&
-      this.#message.httpVersion !== '1.0' &&
-      !bodiless(this.#message.method ?? '', status)
-    ) {
-      this.#trailers = trailers;
-      fields.push('trailer', trailers.join(', '));
+    try {
+      this.#upstreamStatus = head.status;
+      this.#upstreamMs = performance.now() - this.#started;
+      this.#head = responseFields(head, this.#overlay);
+      // A first part of the body in the same packet takes the head along; else the head of a stream goes alone, at
+      // once: the client of an event stream waits for it. A body of known length comes when it comes.
+      if (this.#head.length === undefined) process.nextTick(flushHead, this);
+    } catch (error) {
+      this.#fault('answer head', error);
     }
-    response.writeHead(status, fields);
-    // A first part of the body in the same packet takes the head along; else the head of a stream goes alone, at
-    // once: the client of an event stream waits for it. A body of known length comes when it comes.
-    if (length === undefined) process.nextTick(flushHead, this);
-    else this.#length = length;
   }
 
   /** Sends the head if nothing has taken it along yet. */
   flushHead(): void {
-    if (!this.#begun && !this.#settled) this.#response.flushHeaders();
+    try {
+      if (!this.#settled && this.#writeHead()) this.#response.flushHeaders();
+    } catch (error) {
+      this.#fault('flush of the answer head', error);
+    }
   }
 
   onData(chunk: Buffer): boolean {
-    this.#begun = true;
-    if (chunk.length === this.#length && chunk.length <= WHOLE && !this.#response.writableEnded) {
-      endWhole(this.#response, chunk.toString('latin1'));
+    try {
+      return this.#take(chunk);
+    } catch (error) {
+      this.#fault('answer body', error);
       return true;
+    }
+  }
+
+  /** @returns false where the client is to be waited for */
+  #take(chunk: Buffer): boolean {
+    const response = this.#response;
+    const head = this.#head;
+    if (this.#upstreamStatus === RESET_CONTENT) return true;
+    if (head !== undefined) {
+      if (!this.#writeHead()) return true;
+      if (chunk.length === head.length && chunk.length <= SINGLE_WRITE) {
+        // Node writes text in one piece with the head, and a buffer in a piece of its own.
+        response.end(chunk.toString('latin1'), 'latin1');
+        return true;
+      }
     }
     reclaim(chunk.length);
     // What is given belongs to the connection, and is written when the client takes it.
-    if (this.#response.writableEnded || this.#response.write(Buffer.from(chunk))) return true;
+    if (response.writableEnded || response.write(Buffer.from(chunk))) return true;
     // Pieces that had been read already may still follow.
     if (this.#draining) return false;
     this.#draining = true;
-    this.#response.once('drain', () => this.#onDrain());
+    response.once('drain', () => this.#onDrain());
     this.#allow(this.#stallTimeout);
     return false;
   }
 
   onEnd(raw: readonly string[]): void {
     this.#connection = undefined;
+    try {
+      this.#finish(raw);
+    } catch (error) {
+      this.#fault('end of the answer', error);
+    }
+  }
+
+  #finish(raw: readonly string[]): void {
     const response = this.#response;
+    if (this.#head !== undefined && !this.#writeHead()) return;
     if (!response.writableEnded) {
       if (this.#trailers.length > 0 && raw.length > 0) {
         addTrailers(response, trailerFields(raw, this.#trailers));
@@ -170,7 +209,19 @@ export class Exchange implements AnswerReader {
 
   onError(error: Error): void {
     this.#connection = undefined;
+    try {
+      this.#fail(error);
+    } catch (fault) {
+      this.#fault('failed exchange', fault);
+    }
+  }
+
+  #fail(error: Error): void {
     if (this.#settled) return;
+    if (isFault(error)) {
+      this.#fault('upstream connection', error);
+      return;
+    }
     const response = this.#response;
     // Before the refusal, which reads what is left of the body by itself.
     this.#upload?.destroy();
@@ -195,6 +246,39 @@ export class Exchange implements AnswerReader {
     }
   }
 
+  /**
+   * Writes the head if it is not written yet.
+   *
+   * @returns false where Node refuses it: then the exchange is over
+   */
+  #writeHead(): boolean {
+    const head = this.#head;
+    if (head === undefined) return true;
+    this.#head = undefined;
+    const status = this.#upstreamStatus as number;
+    const { fields, trailers } = head;
+    if (
+      trailers.length > 0 &&
+      this.#message.httpVersion !== '1.0' &&
+      !bodiless(this.#message.method ?? '', status)
+    ) {
+      this.#trailers = trailers;
+      fields.push('trailer', trailers.join(', '));
+    }
+    try {
+      if (status <= LAST_STATUS || !isStream(this.#message)) {
+        this.#response.writeHead(status, fields);
+        return true;
+      }
+      this.#giveUp('upstream_invalid', HEAD_REFUSED);
+      return false;
+    } catch (error) {
+      this.#onFault('answer head', error);
+      this.#giveUp('upstream_invalid', HEAD_REFUSED);
+      return false;
+    }
+  }
+
   readonly #onClose = (): void => {
     const response = this.#response;
     // Node calls the answer of a stream finished that its client has reset.
@@ -202,6 +286,31 @@ export class Exchange implements AnswerReader {
     this.#gone = true;
     this.#end(new Interrupted('client_closed'));
   };
+
+  /** An exception in one of the methods above: it ends this exchange. */
+  #fault(place: string, error: unknown): void {
+    this.#onFault(place, error);
+    this.#giveUp('internal', FAULT);
+  }
+
+  /** Ends the exchange with an error of the table if there is still time for it, or by breaking off. Never throws. */
+  #giveUp(name: ErrorFor, cause: string): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#head = undefined;
+    this.#waiting?.cancel();
+    if (!this.#settled) {
+      const told = denial(name, REASONS[name]);
+      const status = refuseOrBreakOff(this.#message, this.#response, told, this.#realm);
+      try {
+        this.#settle(status, cause, name);
+      } catch (error) {
+        this.#onFault('account of an exchange', error);
+      }
+    }
+    this.#upload?.destroy();
+    connection?.abort(new Interrupted(cause));
+  }
 
   /** Ends it from this side, wherever it is. */
   #end(error: Error): void {
@@ -247,21 +356,6 @@ function addTrailers(response: ServerResponse, trailers: [string, string][]): vo
   else response.addTrailers(trailers);
 }
 
-/** Makes an unfinished answer look unfinished: a reset where nothing but the connection's end frames it. */
-function breakOff(message: IncomingMessage, response: ServerResponse): void {
-  if (isStream(message)) {
-    // A stream that is destroyed without more is reset with "no error", which some clients take for an end.
-    message.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-    return;
-  }
-  const socket = response.socket;
-  // Node cannot reset what is shutting down already: the socket would stay, and keep its loop busy.
-  if (message.httpVersion === '1.0' && socket !== null && !('encrypted' in socket) && !socket.writableEnded) {
-    socket.resetAndDestroy();
-  }
-  response.destroy();
-}
-
 const REASONS: Readonly<Record<ErrorFor, string>> = {
   upstream_unreachable: 'no connection to the upstream',
   upstream_invalid: 'the upstream broke off or broke the protocol',
@@ -290,6 +384,14 @@ function errorFor(error: Error, cause: string): ErrorFor {
   return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
 }
 
+/** Whether an error is a mistake in a program rather than something that happened to a connection. */
+function isFault(error: Error): boolean {
+  return (
+    FAULTS.some((kind) => error instanceof kind) && typeof (error as { code?: unknown }).code !== 'string'
+  );
+}
+
+const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError];
 const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', HEAD_TIMEOUT, BODY_TIMEOUT, 'ETIMEDOUT', QUEUE_TIMEOUT]);
 const UNREACHABLE =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;

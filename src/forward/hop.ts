@@ -39,3 +39,48 @@ export const NEVER_A_TRAILER: ReadonlySet<string> = new Set([
   'vary',
   'www-authenticate',
 ]);
+
+/**
+ * Fields that an answer holds once: a server and the proxy before it may both add `X-Content-Type-Options`, and of two
+ * different values one client takes this one and the next client the other (RFC 9110 §5.3). The names are those that
+ * Node refuses to write twice over HTTP/2.
+ */
+export const SINGLE_VALUE: ReadonlySet<string> = new Set([
+  'access-control-allow-credentials',
+  'access-control-max-age',
+  'access-control-request-method',
+  'age',
+  'authorization',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-location',
+  'content-md5',
+  'content-range',
+  'content-type',
+  'date',
+  'dnt',
+  'etag',
+  'expires',
+  'from',
+  'host',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'last-modified',
+  'location',
+  'max-forwards',
+  'proxy-authorization',
+  'range',
+  'referer',
+  'retry-after',
+  'tk',
+  'upgrade-insecure-requests',
+  'user-agent',
+  'x-content-type-options',
+]);
+
+/** Those of them whose value is a list all the same: several are one, joined (RFC 9110 §8.4, §8.5). */
+export const JOINED: ReadonlySet<string> = new Set(['content-encoding', 'content-language']);

@@ -100,8 +100,16 @@ export class Pool implements Owner {
 
   free(connection: Connection): void {
     const entry = this.#queue.take();
-    if (entry === undefined) this.#idle.push(connection);
-    else connection.send(entry.head, entry.outgoing, entry.reader, entry.again);
+    if (entry === undefined) {
+      this.#idle.push(connection);
+      return;
+    }
+    try {
+      connection.send(entry.head, entry.outgoing, entry.reader, entry.again);
+    } catch (error) {
+      // Called from an event of another exchange, which must not hear of it.
+      connection.abort(error as Error);
+    }
   }
 
   gone(connection: Connection): void {

@@ -5,7 +5,7 @@ import type { Peer } from '../request/peer.js';
 import { serverConnector } from '../tls/connector.js';
 import type { RequestTrace } from '../tracing/trace.js';
 import type { Mutations, Removal } from './changes.js';
-import { Exchange, type ExchangeResult } from './exchange.js';
+import { Exchange, type ExchangeResult, type OnFault } from './exchange.js';
 import { Pool, READING } from './pool.js';
 import { drain, refuse } from './refusal.js';
 import { forwardsLeft, requestFields } from './request.js';
@@ -28,6 +28,8 @@ export interface ForwardOptions {
   /** The gateway's name in Via. */
   readonly via: string;
   readonly realm: string;
+  /** Is told of exceptions, each of which ended one exchange. */
+  readonly onFault: OnFault;
 }
 
 /** One allowed request on its way. */
@@ -141,6 +143,7 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         options.realm,
         options.idleTimeout,
         passage,
+        options.onFault,
         done,
       );
       try {

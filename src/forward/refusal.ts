@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
 import { challenge, type Denial, ERRORS, type ErrorRow, errorBody } from '../errors.js';
 import { isStream } from '../request/arrival.js';
-import { endWhole } from './whole.js';
 
 /** How long a client may take to end a body that nobody wants, in milliseconds, and how much of it is read. */
 const DRAIN_TIME = 5_000;
@@ -48,12 +47,53 @@ export function refuse(
     response.socket?.uncork();
     drain(message, () => response.end());
   } else {
-    // What is not ASCII has more bytes than characters.
-    if (text.length === bytes) endWhole(response, text);
-    else response.end(text);
+    response.end(text);
     if (rest) drain(message);
   }
   return row.code;
+}
+
+/**
+ * Answers with a row of the error table if the answer has not begun, and breaks it off otherwise. For the failures of
+ * scopegate itself: it throws nothing, whatever state the response is in.
+ *
+ * @param realm for the challenge
+ * @returns the status that the client was told; 0 where it was told none
+ */
+export function refuseOrBreakOff(
+  message: IncomingMessage,
+  response: ServerResponse,
+  refused: Denial,
+  realm: string,
+): number {
+  const begun = response.headersSent;
+  try {
+    if (!begun) {
+      // HTTP/2's response keeps the fields of a head that it refused to write.
+      for (const name of response.getHeaderNames()) response.removeHeader(name);
+      return refuse(message, response, refused, realm);
+    }
+    breakOff(message, response);
+  } catch {
+    if (isStream(message)) message.stream.destroy();
+    else message.socket.destroy();
+  }
+  return begun ? response.statusCode : 0;
+}
+
+/** Makes an unfinished answer look unfinished: a reset where nothing but the connection's end frames it. */
+export function breakOff(message: IncomingMessage, response: ServerResponse): void {
+  if (isStream(message)) {
+    // A stream that is destroyed without more is reset with "no error", which some clients take for an end.
+    message.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    return;
+  }
+  const socket = response.socket;
+  // Node cannot reset what is shutting down already: the socket would stay, and keep its loop busy.
+  if (message.httpVersion === '1.0' && socket !== null && !('encrypted' in socket) && !socket.writableEnded) {
+    socket.resetAndDestroy();
+  }
+  response.destroy();
 }
 
 /** Whether a body follows the request's head (RFC 9112 §6.3). */

@@ -1,5 +1,5 @@
 import type { AnswerHead } from './head.js';
-import { HOP_BY_HOP, NEVER_A_TRAILER } from './hop.js';
+import { HOP_BY_HOP, JOINED, NEVER_A_TRAILER, SINGLE_VALUE } from './hop.js';
 
 /** An upstream's header fields, ready for the client: name, value, name, value … */
 export interface ClientFields {
@@ -22,9 +22,12 @@ export interface Overlay {
 
 /**
  * Cleans an upstream's header fields: nothing of its connection crosses the gateway, repeated fields stay repeated
- * and in order (`Set-Cookie` is never joined, RFC 9110 §5.3).
+ * and in order (`Set-Cookie` is never joined, RFC 9110 §5.3). Of a field that an answer holds once, the first counts,
+ * as at nginx.
  *
- * A 304 loses its Content-Length, because what it may state is not what follows.
+ * What frames the body is the gateway's own: Content-Length is written from what was read of it, whatever the upstream
+ * names in Connection. A 304 has none, because what it may state is not what follows, and a 205 has no body
+ * (RFC 9110 §15.3.6).
  */
 export function responseFields(
   { status, fields: raw, names, length: stated }: AnswerHead,
@@ -34,7 +37,7 @@ export function responseFields(
   let listed: string[] | undefined;
   let announced: string | undefined;
   let stored = true;
-  const length = status === 304 || status === 204 ? undefined : stated;
+  const length = status === 205 ? 0 : status === 304 || status === 204 ? undefined : stated;
   for (let i = 0; i < names.length; i++) {
     const lower = names[i] as string;
     const value = raw[i * 2 + 1] as string;
@@ -50,7 +53,11 @@ export function responseFields(
       if (/no-store/i.test(value)) stored = false;
       continue;
     }
-    if (lower === 'content-length' && length === undefined) continue;
+    if (lower === 'content-length') continue;
+    if (SINGLE_VALUE.has(lower) && names.indexOf(lower) !== i) {
+      if (JOINED.has(lower)) join(fields, lower, value);
+      continue;
+    }
     fields.push(raw[i * 2] as string, value);
   }
   // Without chunks there is no place for trailers, and Node throws where they are announced all the same.
@@ -59,6 +66,7 @@ export function responseFields(
       ? NO_TRAILERS
       : options(announced).filter((name) => !NEVER_A_TRAILER.has(name));
   const kept = listed === undefined || listed.every(isPlain) ? fields : without(fields, listed);
+  if (length !== undefined) kept.push('content-length', String(length));
   if (cors !== undefined) kept.push(...cors);
   if (nonce !== undefined) kept.push('dpop-nonce', nonce, 'cache-control', 'no-store');
   else if (isPrivate) kept.push('cache-control', stored ? 'private' : 'private, no-store');
@@ -91,6 +99,12 @@ function options(value: string): string[] {
 /** Options that name no field of the answer: hop-by-hop fields are gone already. */
 function isPlain(option: string): boolean {
   return option === 'keep-alive' || option === 'close';
+}
+
+/** Adds another value to the field of that name, unless it has it. */
+function join(fields: string[], lower: string, value: string): void {
+  const at = fields.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === lower) + 1;
+  if (at > 0 && fields[at] !== value) fields[at] = `${fields[at]}, ${value}`;
 }
 
 function without(fields: readonly string[], listed: readonly string[]): string[] {

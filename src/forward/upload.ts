@@ -86,7 +86,12 @@ export class Upload extends Readable {
     }
     this.#deadline.wait(this.#idleTimeout);
     reclaim(chunk.length);
-    this.#watch?.(chunk);
+    try {
+      this.#watch?.(chunk);
+    } catch (error) {
+      this.destroy(error as Error);
+      return;
+    }
     if (!this.push(chunk)) this.#message.pause();
   };
 

@@ -365,7 +365,7 @@ t.test(
         'scopegate_errors_total{error="upstream_timeout",rule="a"} 0+10x30',
         'scopegate_requests_total{rule="a",status="504"} 0+100x30',
       ],
-      ScopegateInternalErrors: ['scopegate_errors_total{error="internal",rule="a"} 0+1x30'],
+      ScopegateInternalErrors: ['scopegate_internal_errors_total 0+1x30'],
       ScopegateDenialsSurge: [
         'scopegate_requests_total{decision="deny"} 0+300x30',
         'scopegate_requests_total{decision="allow"} 0+100x30',
