@@ -144,7 +144,7 @@ export function decide(
 ): Decision | Promise<Decision> {
   const found = table.find(target.host, method, target.path);
   let path = target.path;
-  if (target.marks !== 0 || target.escaped || target.unmerged !== undefined) {
+  if (target.marks !== 0 || target.escaped || target.unmerged !== undefined || target.asSent !== undefined) {
     const resolved = resolvePath(table, method, target, found);
     if (typeof resolved !== 'string') return resolved;
     path = resolved;
@@ -156,7 +156,7 @@ export function decide(
 }
 
 /**
- * Whatever a path's escapes may mean to the upstream, each meaning must lead to the rule that was matched; else the
+ * Whatever a path's escapes may mean to the upstream, and whatever it makes of a path that is sent as it came, each meaning must lead to the rule that was matched; else the
  * rule that was matched is not the one that protects what the upstream serves.
  *
  * @returns the path to send, or the refusal
@@ -179,7 +179,10 @@ function resolvePath(
   }
   if (found === undefined) return target.path;
   const keep = target.unmerged !== undefined && found.allows.emptySegments;
-  for (const reading of readings(target, keep)) {
+  const { asSent } = target;
+  const others = readings(target, keep || asSent !== undefined);
+  if (asSent !== undefined) others.push(asSent);
+  for (const reading of others) {
     if (reading === undefined || table.find(target.host, method, reading) !== found) {
       return malformed('the path can be read as one that another rule protects', found);
     }

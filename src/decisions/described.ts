@@ -1,7 +1,7 @@
 import type { ErrorName } from '../errors.js';
 import { type Fields, singleField } from '../request/fields.js';
 import { readHost } from '../request/host.js';
-import { canonicalTarget, type Target } from '../request/target.js';
+import { describedTarget, type Target } from '../request/target.js';
 
 /** How a question describes the request it is about. */
 export type Form =
@@ -78,7 +78,7 @@ export function readDescribed(
   if (scheme === null || (scheme !== undefined && !/^(?:https?|wss?)$/i.test(scheme))) {
     return malformed('X-Forwarded-Proto must be one scheme');
   }
-  const target = canonicalTarget(uri, authority);
+  const target = describedTarget(uri, authority);
   if ('refused' in target) return { error: 'malformed_target', refused: target.refused };
   const told = (parts.scheme ?? scheme ?? 'http').toLowerCase();
   return {

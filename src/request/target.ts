@@ -28,6 +28,11 @@ export interface Target {
   readonly unmerged?: string;
   /** Whether the path holds escapes that an upstream may decode into something a rule speaks of. */
   readonly escaped: boolean;
+  /**
+   * The path as it came, where another proxy forwards the request and will send that, and it is not the canonical one.
+   * The upstream reads it instead of {@link path}: both must lead to the same rule.
+   */
+  readonly asSent?: string;
 }
 
 /** Why a target is refused. */
@@ -72,6 +77,29 @@ export function canonicalTarget(raw: string, authority: string | undefined): Tar
   const canonical = canonicalPath(path);
   if ('refused' in canonical) return canonical;
   return { host, query, ...canonical };
+}
+
+/** A dot segment, with its dots escaped or not. */
+const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?=\/|$)/i;
+
+/**
+ * The target of a request that another proxy forwards, once it has asked. scopegate cannot rewrite what that proxy
+ * sends, so what is matched must be what is sent: a target whose path is not canonical is refused where its dot
+ * segments make two paths of it (a router that reads the raw `/admin/../pub/x` serves `/admin`), and is marked
+ * otherwise, so that the decision holds every reading of it against the rules.
+ *
+ * @param raw as the asking proxy describes it; begins with `/`
+ * @param authority the host that it describes
+ */
+export function describedTarget(raw: string, authority: string): Target | TargetRefusal {
+  const target = canonicalTarget(raw, authority);
+  if ('refused' in target) return target;
+  const asSent = raw.slice(0, raw.length - target.query.length);
+  if (asSent === target.path) return target;
+  if (DOT_SEGMENT.test(asSent)) {
+    return refuse('the path has dot segments, which the upstream may read in another way than its rules do');
+  }
+  return { ...target, asSent };
 }
 
 /** A path's canonical form; see {@link Target}. */

@@ -1,4 +1,7 @@
+import { posix } from 'node:path';
 import t, { type Test } from 'tap';
+import { makePath } from '../fuzz/paths.js';
+import { Random } from '../fuzz/random.js';
 import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
 import { sendRaw } from '../wire.js';
 
@@ -70,7 +73,17 @@ for (const [form, describe] of Object.entries(FORMS)) {
       ['GET', '/headers', 'good-write', 403],
       ['POST', '/post', 'good-read', 403],
       ['GET', '/admin/x', 'good-read', 403],
-      ['GET', '/x/../admin/x', 'good-read', 403],
+      ['GET', '/x/../admin/x', 'good-admin', 400],
+      ['GET', '/admin/../headers', 'good-read', 400],
+      ['GET', '/admin/%2e%2E/headers', 'good-read', 400],
+      ['GET', '/admin/./../headers', 'good-read', 400],
+      ['GET', '/headers/.', 'good-read', 400],
+      ['GET', '//admin/x', 'good-read', 400],
+      ['GET', '//admin/x', 'good-admin', 400],
+      ['GET', '/x//admin', 'good-read', 200],
+      ['GET', '/%61dmin/x', 'good-admin', 400],
+      ['GET', '/caf%c3%a9', 'good-read', 200],
+      ['GET', '/headers?a=/../admin', 'good-read', 200],
       ['POST', '/headers', 'good-write', 404],
       ['get', '/headers', 'good-read', 404],
       ['GET', '/a%2Fb', 'good-read', 400],
@@ -90,6 +103,46 @@ for (const [form, describe] of Object.entries(FORMS)) {
     t.equal((await put(gate, line, ...fields, BEARER('good-read'))).status, 404, 'another host');
     t.equal(gate.upstream.received.length, 0, 'nothing is forwarded');
   });
+}
+
+t.test('every way to read a path that a proxy sends on leads to the rule that was decided', async (t) => {
+  const gate = await startTestGateway(t, {
+    rules: apiRule('gate.example', [
+      { path: '/.*', methods: ['GET'], accessStrategies: [{ handler: 'noop' }] },
+      rule('/admin(/.*)?', ['GET'], 'admin'),
+    ]),
+  });
+  const random = new Random(4456);
+  let allowed = 0;
+  for (let i = 0; i < 3_000; i++) {
+    const path = makePath(random, 0).replace(/(?<=\/)(?:x|b|files)(?=\/|$)/g, 'admin');
+    const { status } = await put(
+      gate,
+      'GET /decisions HTTP/1.1',
+      'Host: 127.0.0.1',
+      'X-Forwarded-Method: GET',
+      'X-Forwarded-Host: gate.example',
+      `X-Forwarded-Uri: ${path}`,
+    );
+    if (status !== 200) continue;
+    allowed++;
+    const guarded = waysToRead(path).find((reading) => /^\/admin(?:\/|$)/.test(reading));
+    if (guarded !== undefined) t.fail(`${path} is open, and ${guarded} to an upstream`);
+  }
+  t.ok(allowed > 300, `${allowed} of them are open`);
+});
+
+/** A path as it is, and as routers read it that decode, merge slashes or resolve dots, in any order. */
+function waysToRead(path: string): string[] {
+  const steps = [
+    (text: string) => text.replace(/%[2-7][0-9A-F]/gi, (triplet) => decodeURIComponent(triplet)),
+    (text: string) => text.replace(/\/{2,}/g, '/'),
+    (text: string) => posix.normalize(text),
+    (text: string) => new URL(`http://gate.example${text}`).pathname,
+  ];
+  const ways = new Set([path]);
+  for (const way of ways) for (const step of steps) if (ways.size < 64) ways.add(step(way));
+  return [...ways];
 }
 
 t.test('an allowed request comes with whom it acts for', async (t) => {

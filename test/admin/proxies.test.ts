@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -11,6 +12,7 @@ import { pages } from '../docs/page.js';
 import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
 import { available, type Requirement } from '../require.js';
 import { freePort } from '../stack/port.js';
+import { vectors } from '../vectors.js';
 import { sendRaw } from '../wire.js';
 
 // Each proxy runs with the configuration that docs/forward-auth.md shows, on ports of the test's own.
@@ -163,6 +165,48 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
     const before = gate.upstream.received.length;
     t.ok((await ask(via, '/headers', { token: 'good-read' })).status >= 500);
     t.equal(gate.upstream.received.length, before, 'nothing is forwarded');
+  });
+}
+
+/** Serves by the raw path, as Express does: what begins with `/admin` is the administrators'. */
+function rawRouter(message: IncomingMessage, response: ServerResponse): void {
+  const path = (message.url ?? '').replace(/[?].*/, '');
+  response.setHeader('x-handler', /^\/admin(?:\/|$)/.test(path) ? 'admin' : 'open');
+  response.end();
+}
+
+for (const [name, proxy] of Object.entries(PROXIES)) {
+  t.test(`no path reaches an admin route through a real ${name}`, async (t) => {
+    if (!available(t, proxy.requirement)) return;
+    const gate = await startTestGateway(t, {
+      rules: apiRule('gate.example', [
+        { path: '/.*', methods: ['GET'], accessStrategies: [{ handler: 'noop' }] },
+        rule('/admin(/.*)?', ['GET'], 'admin'),
+      ]),
+      respond: rawRouter,
+    });
+    const url = await startProxy(t, proxy, gate);
+    const port = Number(new URL(url).port);
+    const { cases } = vectors<{ cases: { target_b64: string }[] }>('paths');
+    const targets = cases.map(({ target_b64 }) => Buffer.from(target_b64, 'base64').toString('latin1'));
+    const known = [
+      '/admin/../pub/x',
+      '/admin/%2e%2e/pub/x',
+      '/admin/./../pub/x',
+      '//admin/../pub/x',
+      '/pub/x',
+    ];
+    let served = 0;
+    for (const target of [...known, ...targets.filter((each) => !/[\r\n\0 ]/.test(each))]) {
+      const { answers } = await sendRaw(
+        port,
+        Buffer.from(`GET ${target} HTTP/1.1\r\nHost: gate.example\r\nConnection: close\r\n\r\n`, 'latin1'),
+      );
+      const handler = answers[0]?.headers.get('x-handler')?.[0];
+      if (handler !== undefined) served++;
+      t.not(handler, 'admin', target);
+    }
+    t.ok(served > 10, `${served} paths are served by the open route`);
   });
 }
 
