@@ -35,9 +35,13 @@ const OUTSIDE = [
 /** Every schema that documents are held against. One that is missing here is compiled when it is used. */
 async function schemas() {
   const [{ settingsSchema }, { v1beta1 }, { v2 }, { handlers }, { mutators }] = await Promise.all(
-    ['config/schema', 'rules/v1beta1', 'rules/v2', 'handlers/table', 'mutators/table'].map((file) =>
-      load(`${file}.js`),
-    ),
+    [
+      'config/schema',
+      'rules/apirule/v1beta1',
+      'rules/apirule/v2',
+      'auth/strategies/table',
+      'auth/mutators/table',
+    ].map((file) => load(`${file}.js`)),
   );
   const dialects = [v1beta1, v2].flatMap(({ documentSchema, specSchema, ruleSchema }) => [
     documentSchema,

@@ -1,6 +1,6 @@
-import type { Rule } from '../src/decide.js';
-import { type Automaton, automatonOf, automatonOfLiteral } from '../src/rules/automaton.js';
-import { shapeOf, unwrap } from '../src/rules/syntax.js';
+import type { Rule } from '../src/auth/decide.js';
+import { type Automaton, automatonOf, automatonOfLiteral } from '../src/rules/pattern/automaton.js';
+import { shapeOf, unwrap } from '../src/rules/pattern/syntax.js';
 
 /**
  * The design that was not taken, to measure the one that was against: all rules of a host and method in one

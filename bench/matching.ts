@@ -4,9 +4,9 @@
  *
  *     node --expose-gc build/bench/matching.js [rounds]
  */
-import type { Rule } from '../src/decide.js';
-import { entryOf } from '../src/rules/entry.js';
-import { buildTable } from '../src/rules/table.js';
+import type { Rule } from '../src/auth/decide.js';
+import { entryOf } from '../src/rules/pattern/get-or-insert.js';
+import { buildTable } from '../src/rules/table/table.js';
 import { Combined } from './combined.js';
 import { type Request, ruleset, SHAPES } from './rulesets.js';
 

@@ -4,10 +4,10 @@
  *     npm run bench -- --only cache
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type ActiveAnswer, readAnswer } from '../src/introspection/answer.js';
-import { AnswerCache } from '../src/introspection/cache.js';
-import { createIntrospector, type LocalIntrospector } from '../src/introspection/introspector.js';
-import { weightOf } from '../src/introspection/weight.js';
+import { type ActiveAnswer, readAnswer } from '../src/auth/introspection/answer.js';
+import { AnswerCache } from '../src/auth/introspection/cache.js';
+import { weightOf } from '../src/auth/introspection/entry-size.js';
+import { createIntrospector, type LocalIntrospector } from '../src/auth/introspection/introspector.js';
 import { median } from './report.js';
 import { tokenOf } from './token.js';
 

@@ -3,7 +3,7 @@
  *
  *     node build/bench/proving.js [shape] [rules] [hosts]
  */
-import { buildTable } from '../src/rules/table.js';
+import { buildTable } from '../src/rules/table/table.js';
 import { ruleset, SHAPES } from './rulesets.js';
 
 /** Processor time in milliseconds: what else runs on the machine does not count. */

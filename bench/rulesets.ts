@@ -1,5 +1,5 @@
-import type { Rule } from '../src/decide.js';
-import { compilePattern } from '../src/rules/pattern.js';
+import type { Rule } from '../src/auth/decide.js';
+import { compilePattern } from '../src/rules/pattern/pattern.js';
 
 /** What the rules of one host look like, by their number and their number within the host; no two may overlap. */
 export const SHAPES: Readonly<

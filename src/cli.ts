@@ -2,9 +2,9 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Command, type Io, UsageError } from './commands/command.js';
-import { traceOf } from './crash.js';
 import { nearest } from './document/nearest.js';
-import { version } from './version.js';
+import { traceOf } from './observe/redaction.js';
+import { version } from './observe/version.js';
 
 /** The commands, each loaded only when it is called: `check` need not wait for the HTTP stack. */
 const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import t from 'tap';
 import { request } from 'undici';
-import { Admission, watchLoop } from '../src/admission.js';
+import { Admission, watchLoop } from '../src/observe/overload.js';
 import { readExposition } from './admin/exposition.js';
 import { ask } from './ask.js';
 import { startTestGateway } from './gateway.js';

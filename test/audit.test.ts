@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { AUDIT_FIELDS, type AuditEntry, createAudit } from '../src/audit.js';
+import { AUDIT_FIELDS, type AuditEntry, createAudit } from '../src/observe/audit.js';
 import { ask } from './ask.js';
 import { apiRule, rule, startTestGateway, type TestGateway, type TestGatewayOptions } from './gateway.js';
 import { open, sendRaw } from './wire.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../src/clock.js';
+import type { Clock } from '../src/model/clock.js';
 
 /** A clock whose hands a test turns. */
 export interface FakeClock extends Clock {

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { traceOf } from '../src/crash.js';
-import { AnswerCache } from '../src/introspection/cache.js';
+import { AnswerCache } from '../src/auth/introspection/cache.js';
+import { traceOf } from '../src/observe/redaction.js';
 import { ask } from './ask.js';
 import { startTestGateway } from './gateway.js';
 

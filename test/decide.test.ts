@@ -1,13 +1,13 @@
 import t, { type Test } from 'tap';
-import { type Decision, decide } from '../src/decide.js';
-import { allow } from '../src/handlers/allow.js';
-import { anonymous } from '../src/handlers/anonymous.js';
-import { noAuth } from '../src/handlers/no-auth.js';
-import { noop } from '../src/handlers/noop.js';
-import { oauth2Introspection } from '../src/handlers/oauth2-introspection.js';
-import type { AccessStrategy, HandlerDefaults, Outcome, Services } from '../src/handlers/strategy.js';
-import { unauthorized } from '../src/handlers/unauthorized.js';
-import type { Endpoint } from '../src/introspection/answer.js';
+import { type Decision, decide } from '../src/auth/decide.js';
+import type { Endpoint } from '../src/auth/introspection/answer.js';
+import { allow } from '../src/auth/strategies/allow.js';
+import { anonymous } from '../src/auth/strategies/anonymous.js';
+import { noAuth } from '../src/auth/strategies/no-auth.js';
+import { noop } from '../src/auth/strategies/noop.js';
+import { oauth2Introspection } from '../src/auth/strategies/oauth2-introspection.js';
+import type { AccessStrategy, HandlerDefaults, Outcome, Services } from '../src/auth/strategies/strategy.js';
+import { unauthorized } from '../src/auth/strategies/unauthorized.js';
 import { arrival, noServices, ruleOf, tableOf } from './decision.js';
 
 const defaults: HandlerDefaults = {

@@ -1,7 +1,7 @@
-import type { Rule, RuleTable } from '../src/decide.js';
-import type { AccessStrategy, Services } from '../src/handlers/strategy.js';
-import { type Fields, readFields } from '../src/request/fields.js';
-import { canonicalTarget, type Target } from '../src/request/target.js';
+import type { Rule, RuleTable } from '../src/auth/decide.js';
+import type { AccessStrategy, Services } from '../src/auth/strategies/strategy.js';
+import { type Fields, readFields } from '../src/parse/fields.js';
+import { canonicalTarget, type Target } from '../src/parse/target.js';
 import { noRemote } from './remote.js';
 
 /** A rule for GET and POST on one path of `gate.example`. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { denial, ERRORS, type ErrorName, errorBody } from '../src/errors.js';
+import { denial, ERRORS, type ErrorName, errorBody } from '../src/model/errors.js';
 
 t.test('the body of a refusal is its row and its reason, whatever the reason holds', async (t) => {
   const errors = Object.keys(ERRORS) as ErrorName[];

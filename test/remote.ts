@@ -1,4 +1,4 @@
-import type { Remote } from '../src/remote/remote.js';
+import type { Remote } from '../src/model/remote.js';
 
 /** What handlers call over the network, in tests where nobody may be called. */
 export const noRemote: Remote = {

@@ -1,4 +1,4 @@
-import type { AuditEntry } from '../audit.js';
+import type { AuditEntry } from '../observe/audit.js';
 
 /** A decision that was made a short while ago. */
 export interface RecentDecision {

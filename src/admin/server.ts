@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { Forgotten } from '../introspection/forgotten.js';
-import { SCHEMALESS } from '../schemaless.js';
+import type { Forgotten } from '../auth/introspection/invalidation.js';
+import { SCHEMALESS } from '../listener/fastify.js';
+import { version } from '../observe/version.js';
 import type { Credentials } from '../tls/credentials.js';
-import { version } from '../version.js';
 import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
 import { readPage } from './page.js';
 

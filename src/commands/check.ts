@@ -1,7 +1,7 @@
 import { excerpt } from '../document/excerpt.js';
 import { type Finding, formatFinding } from '../document/finding.js';
 import { toSarif } from '../document/sarif.js';
-import { version } from '../version.js';
+import { version } from '../observe/version.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { load } from './load.js';
 import { showProgress } from './progress.js';

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { ApplyError, applyClient } from '../clients/apply.js';
-import { CredentialsError } from '../clients/credentials.js';
-import { HydraAdmin, HydraError } from '../clients/hydra.js';
-import { type ClientManifest, readManifests } from '../clients/manifest.js';
 import { byPosition, type Finding, formatFinding } from '../document/finding.js';
+import { ApplyError, applyClient } from './clients/apply.js';
+import { CredentialsError } from './clients/credentials.js';
+import { HydraAdmin, HydraError } from './clients/hydra.js';
+import { type ClientManifest, readManifests } from './clients/manifest.js';
 import { type Io, readArgs, UsageError } from './command.js';
 import { showProgress } from './progress.js';
 

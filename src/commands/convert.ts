@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
-import { type ApiRule, Converter } from '../convert/rule.js';
 import { type Finding, formatFinding } from '../document/finding.js';
 import { readDocuments } from '../document/yaml.js';
 import { type Io, readArgs, UsageError } from './command.js';
+import { type ApiRule, Converter } from './convert/rule.js';
 
 export const help = `Usage: scopegate convert [--glob] [--namespace NAME] FILE...
 

@@ -1,5 +1,11 @@
 import { formatFinding } from '../document/finding.js';
-import { type Candidate, type Explanation, explain, explanationJson, type TokenClaims } from '../explain.js';
+import {
+  type Candidate,
+  type Explanation,
+  explain,
+  explanationJson,
+  type TokenClaims,
+} from '../rules/explain.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { load } from './load.js';
 import { showProgress } from './progress.js';

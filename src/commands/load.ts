@@ -1,10 +1,10 @@
+import type { RuleTable } from '../auth/decide.js';
+import type { Endpoint } from '../auth/introspection/answer.js';
+import type { ClientAuth } from '../auth/introspection/client-auth.js';
+import type { HandlerDefaults } from '../auth/strategies/strategy.js';
 import type { Environment } from '../config/environment.js';
 import { type AuthorizationServer, loadSettings, type Settings } from '../config/settings.js';
-import type { RuleTable } from '../decide.js';
 import { byPosition, type Finding } from '../document/finding.js';
-import type { HandlerDefaults } from '../handlers/strategy.js';
-import type { Endpoint } from '../introspection/answer.js';
-import type { ClientAuth } from '../introspection/auth.js';
 import { type LoadOptions, loadRules } from '../rules/load.js';
 import type { ShownProgress } from './progress.js';
 

@@ -1,9 +1,9 @@
 import closeWithGrace from 'close-with-grace';
-import { traceOf } from '../crash.js';
+import { type Gateway, startGateway } from '../app/gateway.js';
+import { optimizeLate } from '../app/wasm.js';
 import { formatFinding } from '../document/finding.js';
-import { type Gateway, startGateway } from '../gateway.js';
+import { traceOf } from '../observe/redaction.js';
 import { loadRules } from '../rules/load.js';
-import { optimizeLate } from '../wasm.js';
 import { type Io, readArgs, requireConfig } from './command.js';
 import { load, loadOptions } from './load.js';
 import { showProgress } from './progress.js';

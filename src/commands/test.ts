@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { byPosition, type Finding, formatFinding, type Position } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import { readDocuments } from '../document/yaml.js';
-import { explain } from '../explain.js';
+import { explain } from '../rules/explain.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { tokenClaims } from './explain.js';
 import { load } from './load.js';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import type { UpstreamTls } from '../forward/upstream.js';
+import type { UpstreamTls } from '../model/upstream.js';
 import type { ServerTls } from '../tls/connector.js';
-import { current } from './current.js';
+import { current } from './reread.js';
 
 /** Files of what the gateway trusts and shows towards an authorization server or an upstream. */
 export interface ClientTls {

@@ -1,7 +1,7 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { AssertionKey } from '../introspection/assertion.js';
-import type { DecryptionKey } from '../introspection/encrypted.js';
+import type { AssertionKey } from '../auth/introspection/client-assertion.js';
+import type { DecryptionKey } from '../auth/introspection/encrypted-answer.js';
 
 /** The JWS algorithms a private key can sign with, the first one where nobody chooses. */
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];

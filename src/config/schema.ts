@@ -1,5 +1,5 @@
-import { CERTIFICATE_FIELDS } from '../proof/certificate.js';
-import { PROOF_ALGORITHMS } from '../proof/dpop.js';
+import { CERTIFICATE_FIELDS } from '../auth/possession/certificate.js';
+import { PROOF_ALGORITHMS } from '../auth/possession/dpop.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from './duration.js';
 
 /**

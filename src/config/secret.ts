@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { current } from './current.js';
+import { current } from './reread.js';
 
 const SHOWN = '[secret]';
 

@@ -2,27 +2,31 @@ import { createSecretKey } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { createSecureContext } from 'node:tls';
+import type { SignedAnswers } from '../auth/introspection/answer.js';
+import { OWN_FIELDS } from '../auth/introspection/call-headers.js';
+import type { AssertionKey } from '../auth/introspection/client-assertion.js';
+import type { DecryptionKey } from '../auth/introspection/encrypted-answer.js';
+import type { CertificateField } from '../auth/possession/certificate.js';
+import { PROOF_ALGORITHMS } from '../auth/possession/dpop.js';
+import type { ScopeStrategyName } from '../auth/strategies/strategy.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
-import type { ScopeStrategyName } from '../handlers/strategy.js';
-import type { SignedAnswers } from '../introspection/answer.js';
-import type { AssertionKey } from '../introspection/assertion.js';
-import type { DecryptionKey } from '../introspection/encrypted.js';
-import { OWN_FIELDS } from '../introspection/fields.js';
-import type { CertificateField } from '../proof/certificate.js';
-import { PROOF_ALGORITHMS } from '../proof/dpop.js';
-import { readNetwork } from '../request/peer.js';
-import { identifierProblem, metadataUrl, type ResourceSettings } from '../rules/resource.js';
-import { checkTemplate, type ServiceTemplates } from '../rules/service.js';
-import type { StorePlace } from '../store/store.js';
+import type { StorePlace } from '../outbound/redis/store.js';
+import { readNetwork } from '../parse/peer.js';
+import {
+  identifierProblem,
+  metadataUrl,
+  type ResourceSettings,
+} from '../rules/apirule/protected-resource.js';
+import { checkTemplate, type ServiceTemplates } from '../rules/apirule/service.js';
 import { readIdentity, type TlsFiles, UnusableIdentity } from '../tls/identity.js';
 import { type ClientTls, readClientTls, type UpstreamsTls } from './client-tls.js';
-import { current } from './current.js';
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
 import { readAssertionKey, readCipherKey, readDecryptionKeys } from './key.js';
+import { current } from './reread.js';
 import { type SettingSchema, serverSchema, settingsSchema } from './schema.js';
 import { readSecret, Secret } from './secret.js';
 import { unbuilt } from './unbuilt.js';

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type * as AjvPackage from 'ajv';
 import type { AnySchema, Options, ValidateFunction } from 'ajv';
-import { lazily } from '../lazily.js';
+import { lazily } from '../model/lazy-require.js';
 import { precompiled } from './precompiled.js';
 
 const ajvPackage = lazily<typeof AjvPackage>('ajv');

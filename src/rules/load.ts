@@ -1,11 +1,11 @@
-import type { Rule, RuleTable } from '../decide.js';
+import type { Rule, RuleTable } from '../auth/decide.js';
 import { byPosition, type Finding, type Position } from '../document/finding.js';
 import { readDocuments, type SourceDocument } from '../document/yaml.js';
-import { compileApiRule, type RuleDefaults } from './apirule.js';
+import { compileApiRule, type RuleDefaults } from './apirule/apirule.js';
+import { apiRules } from './apirule/manifest.js';
+import { compileResources, type ResourceSettings } from './apirule/protected-resource.js';
 import { readRuleFiles } from './files.js';
-import { apiRules } from './manifest.js';
-import { compileResources, type ResourceSettings } from './resource.js';
-import { buildTable } from './table.js';
+import { buildTable } from './table/table.js';
 
 /** Told how far something that may take long has come: what is done, how many of how many. */
 export type Progress = (what: string, done: number, of: number) => void;

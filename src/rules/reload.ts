@@ -1,4 +1,4 @@
-import type { RuleTable } from '../decide.js';
+import type { RuleTable } from '../auth/decide.js';
 import type { Finding } from '../document/finding.js';
 import { fingerprint } from './watch.js';
 

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { AUDIT_FIELDS, AUDIT_VERSION } from '../../src/audit.js';
-import { prettyLog } from '../../src/pretty.js';
+import { AUDIT_FIELDS, AUDIT_VERSION } from '../../src/observe/audit.js';
+import { prettyLog } from '../../src/observe/pretty.js';
 import { ask } from '../ask.js';
 import { startTestGateway, type TestGateway } from '../gateway.js';
 import { sendRaw } from '../wire.js';

@@ -1,6 +1,6 @@
 import { openSync } from 'node:fs';
 import t from 'tap';
-import { openSink } from '../../src/log.js';
+import { openSink } from '../../src/observe/log.js';
 import { until } from '../until.js';
 import { pipe } from './pipe.js';
 

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { request } from 'undici';
-import { startGateway } from '../../src/gateway.js';
+import { startGateway } from '../../src/app/gateway.js';
 import { ask } from '../ask.js';
 import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
 import { sendRaw } from '../wire.js';

@@ -1,7 +1,7 @@
 import { deepEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { differences, fields, lifespans } from '../../src/clients/fields.js';
+import { differences, fields, lifespans } from '../../src/commands/clients/fields.js';
 import { Clients } from '../stack/hydra/client.js';
 
 const word = fc.stringMatching(/^[a-z]{1,8}$/);

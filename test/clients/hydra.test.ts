@@ -2,9 +2,9 @@ import { readdirSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { applyClient } from '../../src/clients/apply.js';
-import { HydraAdmin } from '../../src/clients/hydra.js';
-import { type ClientManifest, readManifests } from '../../src/clients/manifest.js';
+import { applyClient } from '../../src/commands/clients/apply.js';
+import { HydraAdmin } from '../../src/commands/clients/hydra.js';
+import { type ClientManifest, readManifests } from '../../src/commands/clients/manifest.js';
 import { listen } from '../stack/listener.js';
 
 /** A Hydra that answers as the test says, and remembers what it was asked. */

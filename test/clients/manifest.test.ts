@@ -1,5 +1,5 @@
 import t from 'tap';
-import { readManifests } from '../../src/clients/manifest.js';
+import { readManifests } from '../../src/commands/clients/manifest.js';
 import { formatFinding } from '../../src/document/finding.js';
 
 const GOOD = `apiVersion: hydra.ory.sh/v1alpha1

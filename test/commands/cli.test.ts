@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { main } from '../../src/cli.js';
 import { schemaText } from '../../src/commands/schema.js';
-import { version } from '../../src/version.js';
+import { version } from '../../src/observe/version.js';
 import { Recorder } from './io.js';
 
 const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));

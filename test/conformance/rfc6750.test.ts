@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { challenge, denial, ERRORS, type ErrorName } from '../../src/errors.js';
+import { challenge, denial, ERRORS, type ErrorName } from '../../src/model/errors.js';
 import { ask } from '../ask.js';
 import { apiRule, startTestGateway, type TestGateway } from '../gateway.js';
 import { root } from '../root.js';

@@ -1,10 +1,10 @@
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
-import type { Answer, Endpoint } from '../../src/introspection/answer.js';
-import type { ClientAuth } from '../../src/introspection/auth.js';
-import { AnswerCache } from '../../src/introspection/cache.js';
-import { createIntrospector } from '../../src/introspection/introspector.js';
+import type { Answer, Endpoint } from '../../src/auth/introspection/answer.js';
+import { AnswerCache } from '../../src/auth/introspection/cache.js';
+import type { ClientAuth } from '../../src/auth/introspection/client-auth.js';
+import { createIntrospector } from '../../src/auth/introspection/introspector.js';
 import { ask, type Reply } from '../ask.js';
 import { type FakeClock, fakeClock } from '../clock.js';
 import { apiRule, startTestGateway, type TestGateway } from '../gateway.js';

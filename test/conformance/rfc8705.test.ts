@@ -3,13 +3,17 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
-import { decide } from '../../src/decide.js';
-import { oauth2Introspection } from '../../src/handlers/oauth2-introspection.js';
-import type { Services } from '../../src/handlers/strategy.js';
-import { readAnswer } from '../../src/introspection/answer.js';
-import { CERTIFICATE_FIELDS, type CertificateField, thumbprintOf } from '../../src/proof/certificate.js';
-import { createProver } from '../../src/proof/prover.js';
-import { peerReader } from '../../src/request/peer.js';
+import { decide } from '../../src/auth/decide.js';
+import { readAnswer } from '../../src/auth/introspection/answer.js';
+import {
+  CERTIFICATE_FIELDS,
+  type CertificateField,
+  thumbprintOf,
+} from '../../src/auth/possession/certificate.js';
+import { createProver } from '../../src/auth/possession/verifier.js';
+import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
+import type { Services } from '../../src/auth/strategies/strategy.js';
+import { peerReader } from '../../src/parse/peer.js';
 import { ask } from '../ask.js';
 import { fakeClock } from '../clock.js';
 import { arrival, noServices, ruleOf, tableOf } from '../decision.js';

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { main } from '../../src/cli.js';
-import { globPattern } from '../../src/convert/glob.js';
-import { readMatchUrl, type Strategy } from '../../src/convert/url.js';
+import { globPattern } from '../../src/commands/convert/glob.js';
+import { readMatchUrl, type Strategy } from '../../src/commands/convert/url.js';
 import { loadRules } from '../../src/rules/load.js';
 import { options } from '../rules/options.js';
 

@@ -1,4 +1,4 @@
-import { AUDIT_FIELDS, AUDIT_VERSION, type AuditField } from '../../src/audit.js';
+import { AUDIT_FIELDS, AUDIT_VERSION, type AuditField } from '../../src/observe/audit.js';
 
 /**
  * The reference of the audit line, docs/audit.md, made from the schema in the code.
@@ -20,7 +20,7 @@ function meaning({ meaning, values }: AuditField): string {
 
 const INTRODUCTION = `# The audit line
 
-<!-- Made from src/audit.ts by \`npm run docs\`; a test keeps the two the same. -->
+<!-- Made from src/observe/audit.ts by \`npm run docs\`; a test keeps the two the same. -->
 
 One line of JSON on standard output for every decision, once its request is over. It holds no token, no query, no header
 field's value and no body. This is version ${AUDIT_VERSION} of the schema, and every line says so in \`audit\`: the number grows when a

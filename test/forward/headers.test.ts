@@ -1,6 +1,6 @@
 import t from 'tap';
-import { requestFields } from '../../src/forward/request.js';
-import { readFields } from '../../src/request/fields.js';
+import { readFields } from '../../src/parse/fields.js';
+import { requestFields } from '../../src/proxy/request-headers.js';
 import { type Scope, startTestGateway, type TestGateway, type TestGatewayOptions } from '../gateway.js';
 import type { Received } from '../upstream.js';
 import { sendRaw, type WireAnswer } from '../wire.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { Queue } from '../../src/forward/queue.js';
+import { Queue } from '../../src/proxy/upstream/queue.js';
 
 /** Add one, take the first, or let one leave that was ever added. */
 const steps = fc.array(

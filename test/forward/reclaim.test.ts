@@ -1,5 +1,5 @@
 import t from 'tap';
-import { reclaim } from '../../src/forward/reclaim.js';
+import { reclaim } from '../../src/proxy/garbage-collection.js';
 
 const MIB = 1_048_576;
 

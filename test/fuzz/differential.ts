@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Test } from 'tap';
 import { Pool } from 'undici';
-import { canonicalTarget } from '../../src/request/target.js';
+import { canonicalTarget } from '../../src/parse/target.js';
 import { startTestGateway } from '../gateway.js';
 import { available } from '../require.js';
 import { startPythonHttpbin } from '../stack/python-httpbin.js';

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { decide, type Rule, type RuleTable } from '../../src/decide.js';
-import { readFields } from '../../src/request/fields.js';
-import { readHost } from '../../src/request/host.js';
-import { canonicalTarget } from '../../src/request/target.js';
+import { decide, type Rule, type RuleTable } from '../../src/auth/decide.js';
+import { readFields } from '../../src/parse/fields.js';
+import { readHost } from '../../src/parse/host.js';
+import { canonicalTarget } from '../../src/parse/target.js';
 import { FAITHFUL, WILFUL } from './models.js';
 import { makePath } from './paths.js';
 import { Random } from './random.js';

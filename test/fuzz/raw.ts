@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
-import { canonicalTarget } from '../../src/request/target.js';
+import { canonicalTarget } from '../../src/parse/target.js';
 import { startChild } from '../child.js';
 import { apiRule, rule } from '../gateway.js';
 import { parseAnswers, sendRaw, type WireAnswer } from '../wire.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { explain } from '../../src/explain.js';
+import { explain } from '../../src/rules/explain.js';
 import { loadRules } from '../../src/rules/load.js';
 import { apiRule } from '../gateway.js';
 import { options } from '../rules/options.js';

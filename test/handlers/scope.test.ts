@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { missingScopes, scopeStrategies } from '../../src/handlers/scope.js';
-import type { ScopeStrategyName } from '../../src/handlers/strategy.js';
+import { missingScopes, scopeStrategies } from '../../src/auth/strategies/scope.js';
+import type { ScopeStrategyName } from '../../src/auth/strategies/strategy.js';
 import { verdict } from '../specification.js';
 import { vectors } from '../vectors.js';
 

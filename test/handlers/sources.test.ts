@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { formatFinding } from '../../src/document/finding.js';
-import { explain } from '../../src/explain.js';
+import { explain } from '../../src/rules/explain.js';
 import { loadRules } from '../../src/rules/load.js';
 import { ask, type Question } from '../ask.js';
 import { apiRule, startTestGateway } from '../gateway.js';

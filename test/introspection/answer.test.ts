@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type ActiveAnswer, readAnswer } from '../../src/introspection/answer.js';
-import { UnusableAnswer } from '../../src/introspection/unusable.js';
+import { type ActiveAnswer, readAnswer } from '../../src/auth/introspection/answer.js';
+import { UnusableAnswer } from '../../src/auth/introspection/unusable.js';
 
 const read = (members: object): ActiveAnswer => {
   const answer = readAnswer(JSON.stringify({ active: true, ...members }));

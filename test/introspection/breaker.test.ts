@@ -1,5 +1,5 @@
 import t from 'tap';
-import { type Admission, Breaker } from '../../src/introspection/breaker.js';
+import { type Admission, Breaker } from '../../src/auth/introspection/circuit-breaker.js';
 import { fakeClock } from '../clock.js';
 
 const limits = { failures: 3, openFor: 5_000 };

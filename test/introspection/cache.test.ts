@@ -1,8 +1,8 @@
 import t from 'tap';
-import type { Clock } from '../../src/clock.js';
-import type { Answer } from '../../src/introspection/answer.js';
-import { AnswerCache, type CacheLimits } from '../../src/introspection/cache.js';
-import { weightOf } from '../../src/introspection/weight.js';
+import type { Answer } from '../../src/auth/introspection/answer.js';
+import { AnswerCache, type CacheLimits } from '../../src/auth/introspection/cache.js';
+import { weightOf } from '../../src/auth/introspection/entry-size.js';
+import type { Clock } from '../../src/model/clock.js';
 import { fakeClock } from '../clock.js';
 
 const limits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 100, negativeMaxEntries: 10 };

@@ -1,7 +1,7 @@
 import t from 'tap';
-import type { Endpoint } from '../../src/introspection/answer.js';
-import { IntrospectionClient, type ServerAccess } from '../../src/introspection/client.js';
-import { RemoteClient } from '../../src/remote/client.js';
+import type { Endpoint } from '../../src/auth/introspection/answer.js';
+import { IntrospectionClient, type ServerAccess } from '../../src/auth/introspection/client.js';
+import { RemoteClient } from '../../src/outbound/http-client.js';
 import { fakeClock } from '../clock.js';
 
 const ADDRESS = 'http://127.0.0.1:1/';

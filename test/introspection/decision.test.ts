@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { decide, type Rule } from '../../src/decide.js';
-import { ERRORS } from '../../src/errors.js';
-import { oauth2Introspection } from '../../src/handlers/oauth2-introspection.js';
-import { type Endpoint, readAnswer } from '../../src/introspection/answer.js';
-import { AnswerCache } from '../../src/introspection/cache.js';
-import { createIntrospector } from '../../src/introspection/introspector.js';
+import { decide, type Rule } from '../../src/auth/decide.js';
+import { type Endpoint, readAnswer } from '../../src/auth/introspection/answer.js';
+import { AnswerCache } from '../../src/auth/introspection/cache.js';
+import { createIntrospector } from '../../src/auth/introspection/introspector.js';
+import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
+import { ERRORS } from '../../src/model/errors.js';
 import { ask } from '../ask.js';
 import { type FakeClock, fakeClock } from '../clock.js';
 import { arrival, ruleOf, tableOf } from '../decision.js';

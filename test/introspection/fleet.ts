@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/model/clock.js';
 import { ask } from '../ask.js';
 import { type Scope, startTestGateway, type TestGateway } from '../gateway.js';
 import { type IntrospectionEndpoint, startIntrospection } from '../introspection.js';

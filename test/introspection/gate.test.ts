@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Gate } from '../../src/introspection/gate.js';
+import { Gate } from '../../src/auth/introspection/semaphore.js';
 
 const never = new AbortController().signal;
 

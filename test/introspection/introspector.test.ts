@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { Answer, Endpoint } from '../../src/introspection/answer.js';
-import { AnswerCache } from '../../src/introspection/cache.js';
-import { CallFailed } from '../../src/introspection/client.js';
-import { FloodLimiter } from '../../src/introspection/flood.js';
+import type { Answer, Endpoint } from '../../src/auth/introspection/answer.js';
+import { AnswerCache } from '../../src/auth/introspection/cache.js';
+import { CallFailed } from '../../src/auth/introspection/client.js';
 import {
   type Asker,
   createIntrospector,
@@ -11,7 +10,8 @@ import {
   type Introspected,
   type Introspector,
   type SecondTier,
-} from '../../src/introspection/introspector.js';
+} from '../../src/auth/introspection/introspector.js';
+import { FloodLimiter } from '../../src/auth/introspection/rate-limit.js';
 import { type FakeClock, fakeClock } from '../clock.js';
 
 const cacheLimits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 1000, negativeMaxEntries: 100 };

@@ -1,9 +1,9 @@
-import { decide } from '../../src/decide.js';
-import { oauth2Introspection } from '../../src/handlers/oauth2-introspection.js';
-import { type Endpoint, readAnswer } from '../../src/introspection/answer.js';
-import { AnswerCache } from '../../src/introspection/cache.js';
-import { CallFailed } from '../../src/introspection/client.js';
-import { createIntrospector } from '../../src/introspection/introspector.js';
+import { decide } from '../../src/auth/decide.js';
+import { type Endpoint, readAnswer } from '../../src/auth/introspection/answer.js';
+import { AnswerCache } from '../../src/auth/introspection/cache.js';
+import { CallFailed } from '../../src/auth/introspection/client.js';
+import { createIntrospector } from '../../src/auth/introspection/introspector.js';
+import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
 import { fakeClock } from '../clock.js';
 import { arrival, ruleOf, tableOf } from '../decision.js';
 import { Random } from '../fuzz/random.js';

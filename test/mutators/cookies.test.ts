@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { cookieKey, withoutCookies } from '../../src/forward/changes.js';
+import { cookieKey, withoutCookies } from '../../src/model/header-changes.js';
 
 t.test('no reading of a Cookie field still holds a cookie that was taken out', (t) => {
   for (const field of [

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createLocalJWKSet, exportJWK, generateKeyPair, jwtVerify } from 'jose';
 import t, { type Test } from 'tap';
-import { signingKeys } from '../../src/mutators/chain.js';
+import { signingKeys } from '../../src/auth/mutators/chain.js';
 import { loadRules } from '../../src/rules/load.js';
 import { ask } from '../ask.js';
 import { fakeClock } from '../clock.js';

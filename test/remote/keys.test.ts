@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { KeyStore } from '../../src/remote/keys.js';
+import { KeyStore } from '../../src/outbound/key-sets.js';
 import { fakeClock } from '../clock.js';
 
 const URL = 'https://as.example/keys';

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import t from 'tap';
-import { spareReading } from '../../src/request/bodiless.js';
-import { type Fields, readFields } from '../../src/request/fields.js';
+import { spareReading } from '../../src/listener/bodiless-request.js';
+import { type Fields, readFields } from '../../src/parse/fields.js';
 import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
 

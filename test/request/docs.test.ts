@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { canonicalTarget } from '../../src/request/target.js';
+import { canonicalTarget } from '../../src/parse/target.js';
 import { apiRule, startTestGateway } from '../gateway.js';
 import { root } from '../root.js';
 import { sendRaw } from '../wire.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { TOKEN } from '../../src/request/grammar.js';
-import { isFieldName, lowerName } from '../../src/request/name.js';
+import { isFieldName, lowerName } from '../../src/parse/field-names.js';
+import { TOKEN } from '../../src/parse/grammar.js';
 
 /** Usual names in any case, near misses of them, and any text. */
 const names = fc.oneof(

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { decide, type RuleTable } from '../../src/decide.js';
-import { readFields } from '../../src/request/fields.js';
-import { canonicalPath, canonicalTarget, MARK, readings, type Target } from '../../src/request/target.js';
-import { CANONICAL } from '../../src/rules/canonical.js';
+import { decide, type RuleTable } from '../../src/auth/decide.js';
+import { readFields } from '../../src/parse/fields.js';
+import { canonicalPath, canonicalTarget, MARK, readings, type Target } from '../../src/parse/target.js';
+import { CANONICAL } from '../../src/rules/pattern/canonical.js';
 import { startTestGateway } from '../gateway.js';
 import { noRemote } from '../remote.js';
 import { runs } from '../rules/patterns.js';

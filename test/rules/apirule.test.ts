@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Finding } from '../../src/document/finding.js';
 import { readDocuments, type SourceDocument } from '../../src/document/yaml.js';
-import { compileApiRule, type RuleDefaults } from '../../src/rules/apirule.js';
+import { compileApiRule, type RuleDefaults } from '../../src/rules/apirule/apirule.js';
 import { options } from './options.js';
 import { tutorialManifests } from './tutorial.js';
 

@@ -1,5 +1,5 @@
 import type { AST } from '@eslint-community/regexpp';
-import { parse } from '../../src/rules/syntax.js';
+import { parse } from '../../src/rules/pattern/syntax.js';
 
 /**
  * Matches as a backtracking engine does (ECMA-262 §22.2.2), one way after the other, and counts the characters it

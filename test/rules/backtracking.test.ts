@@ -1,5 +1,5 @@
 import t from 'tap';
-import { behaviourOf } from '../../src/rules/backtracking.js';
+import { behaviourOf } from '../../src/rules/pattern/backtracking.js';
 
 t.test('what is harmless is never found to be an attack because the machine is slow', (t) => {
   const now = performance.now.bind(performance);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { PATH_CHARACTERS } from '../../src/rules/alphabet.js';
-import { compilePattern } from '../../src/rules/pattern.js';
+import { PATH_CHARACTERS } from '../../src/rules/pattern/alphabet.js';
+import { compilePattern } from '../../src/rules/pattern/pattern.js';
 import { runs } from './patterns.js';
 
 const refuse = { undecided: 'refuse' } as const;

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { formatFinding } from '../../src/document/finding.js';
-import { isProvablyLinear } from '../../src/rules/ambiguity.js';
-import { type Relation, relate } from '../../src/rules/overlap.js';
-import { parse, wrap } from '../../src/rules/syntax.js';
-import { buildTable } from '../../src/rules/table.js';
+import { isProvablyLinear } from '../../src/rules/pattern/ambiguity.js';
+import { type Relation, relate } from '../../src/rules/pattern/overlap.js';
+import { parse, wrap } from '../../src/rules/pattern/syntax.js';
+import { buildTable } from '../../src/rules/table/table.js';
 import { countSteps } from './backtracker.js';
 import { patterns, runs, shortPaths } from './patterns.js';
 import { ruleOf } from './rule.js';

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { type Relation, relate } from '../../src/rules/overlap.js';
-import { compilePattern } from '../../src/rules/pattern.js';
-import { wrap } from '../../src/rules/syntax.js';
+import { type Relation, relate } from '../../src/rules/pattern/overlap.js';
+import { compilePattern } from '../../src/rules/pattern/pattern.js';
+import { wrap } from '../../src/rules/pattern/syntax.js';
 import { vectors } from '../vectors.js';
 
 interface Case {

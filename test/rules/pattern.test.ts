@@ -1,5 +1,5 @@
 import t from 'tap';
-import { compilePattern } from '../../src/rules/pattern.js';
+import { compilePattern } from '../../src/rules/pattern/pattern.js';
 import { vectors } from '../vectors.js';
 
 interface Case {

@@ -1,6 +1,6 @@
-import type { Rule } from '../../src/decide.js';
-import { compilePattern } from '../../src/rules/pattern.js';
-import { wrap } from '../../src/rules/syntax.js';
+import type { Rule } from '../../src/auth/decide.js';
+import { compilePattern } from '../../src/rules/pattern/pattern.js';
+import { wrap } from '../../src/rules/pattern/syntax.js';
 
 interface Parts {
   readonly path: string;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { ruleset, SHAPES } from '../../bench/rulesets.js';
-import { buildTable } from '../../src/rules/table.js';
+import { buildTable } from '../../src/rules/table/table.js';
 
 /** Processor time of this process in milliseconds: what else runs on the machine does not count. */
 const cpu = () => {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { formatFinding } from '../../src/document/finding.js';
-import { buildTable } from '../../src/rules/table.js';
+import { buildTable } from '../../src/rules/table/table.js';
 import { rule } from './rule.js';
 
 const tutorial = () => [

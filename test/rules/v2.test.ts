@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { pathPattern } from '../../src/rules/apirule/path-template.js';
 import { loadRules } from '../../src/rules/load.js';
-import { pathPattern } from '../../src/rules/template.js';
 import { ask } from '../ask.js';
 import { fakeClock } from '../clock.js';
 import { startTestGateway } from '../gateway.js';

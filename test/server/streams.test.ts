@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectTls } from 'node:tls';
 import t from 'tap';
-import { canonicalTarget } from '../../src/request/target.js';
+import { canonicalTarget } from '../../src/parse/target.js';
 import { apiRule, rule, VECTOR_RULES } from '../gateway.js';
 import { answerOf, ask, fields, type StreamAnswer, startTlsGateway } from '../streams.js';
 import { vectors } from '../vectors.js';

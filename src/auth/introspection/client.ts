@@ -1,0 +1,306 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Agent, type Dispatcher } from 'undici';
+import type { Clock } from '../../model/clock.js';
+import type { Remote } from '../../model/remote.js';
+import { causeOf } from '../../observe/redaction.js';
+import { retryAfterSeconds } from '../../outbound/retry-after.js';
+import { isShortage } from '../../outbound/shortage.js';
+import { type ServerTls, serverConnector } from '../../tls/connector.js';
+import { type Answer, type Endpoint, readAnswer, type SignedAnswers } from './answer.js';
+import { overlay } from './call-headers.js';
+import { type Proof, proof } from './client-auth.js';
+import { formEncode } from './client-secret.js';
+import { decryptAnswer } from './encrypted-answer.js';
+import { Grants, type SendCall } from './grant.js';
+import { MetadataStore, type ServerMetadata } from './metadata.js';
+import { readSigned, SIGNED_TYPE } from './signed-answer.js';
+import { Unfetched } from './unfetched.js';
+import { UnusableAnswer } from './unusable.js';
+
+/** Limits of one introspection call; times in milliseconds, sizes in bytes. */
+export interface CallLimits {
+  /** For everything: waiting, connecting, retries and the whole body. */
+  readonly timeout: number;
+  readonly connectTimeout: number;
+  readonly maxResponseBytes: number;
+  /** Further tries after connection errors. */
+  readonly retries: number;
+  /** Connections to one authorization server. */
+  readonly concurrency: number;
+  /** Refuse answers that are not declared as JSON. */
+  readonly requireContentType: boolean;
+}
+
+/** How one authorization server is reached. */
+export interface ServerAccess {
+  /** What the gateway trusts and shows at its introspection endpoint. */
+  readonly tls: () => ServerTls;
+  /** Asks it for the gateway's own token, and for metadata; trusts the same, and shows nothing. */
+  readonly send: SendCall;
+  /** Verifies its signed answers. */
+  readonly verify: Remote['verify'];
+}
+
+/** What the calls need besides their limits. */
+export interface CallSurroundings {
+  readonly clock: Clock;
+  /** The servers of the settings, by their URL there. */
+  readonly servers: ReadonlyMap<string, ServerAccess>;
+  /** The servers that only rules name. */
+  readonly others: ServerAccess;
+}
+
+/** What the gateway holds of one authorization server. */
+interface Line {
+  readonly agent: Agent;
+  readonly grants: Grants;
+  readonly metadata: MetadataStore;
+  readonly verify: Remote['verify'];
+}
+
+/** A call that brought no usable answer; the message is for the log and holds neither token nor body. */
+export class CallFailed extends Error {
+  /** Milliseconds the server asked to wait, 0 when it asked for none. */
+  readonly retryAfter: number;
+  /**
+   * Whether the server is well and only this answer is not: whoever sends a token that it chokes on must not open
+   * the circuit breaker for everybody else's.
+   */
+  readonly alive: boolean;
+  /** Whether the server was never asked, because this process has nothing left to ask with. */
+  readonly unasked: boolean;
+  constructor(message: string, { retryAfter = 0, alive = false, unasked = false } = {}) {
+    super(message);
+    this.name = 'CallFailed';
+    this.retryAfter = retryAfter;
+    this.alive = alive;
+    this.unasked = unasked;
+  }
+}
+
+/** Makes introspection calls (RFC 7662 §2.1): POST, the token in the form and never in the URL. */
+export class IntrospectionClient {
+  readonly #limits: CallLimits;
+  readonly #clock: Clock;
+  readonly #lines: ReadonlyMap<string, Line>;
+  readonly #otherLine: Line;
+
+  constructor(limits: CallLimits, { clock, servers, others }: CallSurroundings) {
+    this.#limits = limits;
+    this.#clock = clock;
+    const line = ({ tls, send, verify }: ServerAccess): Line => ({
+      agent: new Agent({
+        connect: serverConnector(tls, limits.connectTimeout),
+        connections: limits.concurrency,
+        pipelining: 1,
+        maxResponseSize: limits.maxResponseBytes,
+        maxHeaderSize: 16_384,
+        keepAliveTimeout: 10_000,
+      }),
+      grants: new Grants(send, clock),
+      metadata: new MetadataStore(send, clock),
+      verify,
+    });
+    this.#lines = new Map([...servers].map(([server, access]) => [server, line(access)]));
+    this.#otherLine = line(others);
+  }
+
+  /**
+   * Asks one endpoint about one token.
+   *
+   * @param signal the deadline
+   * @throws CallFailed for anything but a usable answer
+   */
+  async call(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#once(endpoint, token, signal);
+      } catch (error) {
+        if (signal.aborted) throw new CallFailed('the introspection call took too long');
+        if (error instanceof CallFailed) throw error;
+        if (codeOf(error) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
+          throw unusable('the introspection answer is too large');
+        }
+        if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= this.#limits.retries) {
+          throw new CallFailed(`the introspection call failed (${causeOf(error)})`, {
+            unasked: isShortage(error),
+          });
+        }
+        await backOff(attempt, signal);
+      }
+    }
+  }
+
+  /** Closes idle connections and ends running calls. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#lines.values(), this.#otherLine].map(({ agent }) => agent.destroy()));
+  }
+
+  async #once(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
+    const { server } = endpoint;
+    const line = (server !== undefined && this.#lines.get(server)) || this.#otherLine;
+    const url = endpoint.discovered === true ? await discover(line, endpoint) : endpoint.url;
+    const identity = await this.#identify(line, endpoint, signal);
+    const response = await this.#send(line, endpoint, url, token, identity, signal);
+    if (response.statusCode !== 401 || identity.refused === undefined) {
+      return await this.#read(line, endpoint, response);
+    }
+    // The server ended a token before its time; with the next one its answer is final.
+    response.body.on('error', () => {}).destroy();
+    identity.refused();
+    const next = await this.#identify(line, endpoint, signal);
+    return await this.#read(line, endpoint, await this.#send(line, endpoint, url, token, next, signal));
+  }
+
+  async #identify({ grants }: Line, { auth }: Endpoint, signal: AbortSignal): Promise<Proof> {
+    try {
+      return await proof(auth, { grants, now: this.#clock.wall, signal });
+    } catch (error) {
+      if (error instanceof Unfetched) throw new CallFailed(error.message, error);
+      if (signal.aborted) throw error;
+      // A library's message may tell of the key.
+      throw new CallFailed("the gateway's own credentials cannot be made", { alive: true });
+    }
+  }
+
+  async #send(
+    { agent }: Line,
+    { headers, signed }: Endpoint,
+    address: string,
+    token: string,
+    { authorization, form }: Proof,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const url = new URL(address);
+    const accept = signed === undefined ? {} : { accept: SIGNED_TYPE };
+    return await agent.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: 'POST',
+      headers: overlay(FIELDS, authorization === undefined ? {} : { authorization }, headers, accept),
+      body: `token=${formEncode(token)}${form}`,
+      signal,
+      headersTimeout: this.#limits.timeout,
+      bodyTimeout: this.#limits.timeout,
+    });
+  }
+
+  async #read(
+    line: Line,
+    { signed }: Endpoint,
+    { statusCode, headers, body }: Dispatcher.ResponseData,
+  ): Promise<Answer> {
+    const give = (error: CallFailed): never => {
+      body.on('error', () => {}).destroy();
+      throw error;
+    };
+    if (statusCode !== 200) {
+      return give(
+        new CallFailed(`the authorization server answered ${statusCode}`, {
+          retryAfter: retryAfter(headers['retry-after'], statusCode),
+          alive: statusCode === 400,
+        }),
+      );
+    }
+    const encoding = headers['content-encoding'];
+    const type = headers['content-type'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      return give(unusable('the introspection answer is compressed'));
+    }
+    if (signed !== undefined && !isOf(SIGNED_TYPE, type)) {
+      return give(unusable('the introspection answer is not signed'));
+    }
+    if (signed === undefined && this.#limits.requireContentType && !isOf('application/json', type)) {
+      return give(unusable('the introspection answer is not declared as application/json'));
+    }
+    const text = decodeStrictly(await body.bytes());
+    try {
+      return signed === undefined ? readAnswer(text) : await this.#readSigned(line, text, signed);
+    } catch (error) {
+      throw error instanceof UnusableAnswer ? unusable(error.message) : error;
+    }
+  }
+
+  async #readSigned(line: Line, text: string, signed: SignedAnswers): Promise<Answer> {
+    const jwksUrl = signed.jwksUrl ?? (await address(line, signed.issuer, 'jwksUrl'));
+    const jwt = signed.decryption === undefined ? text : await decryptAnswer(text, signed.decryption());
+    return await readSigned(jwt, signed, jwksUrl, line.verify, this.#clock.wall());
+  }
+}
+
+/** Where the server says that its endpoint is. */
+async function discover(line: Line, { url: issuer, auth }: Endpoint): Promise<string> {
+  return auth.method === 'tls'
+    ? await address(line, issuer, 'introspectionUrlWithCertificate', 'introspectionUrl')
+    : await address(line, issuer, 'introspectionUrl');
+}
+
+async function address(
+  { metadata }: Line,
+  issuer: string,
+  ...names: readonly (keyof ServerMetadata)[]
+): Promise<string> {
+  try {
+    return await metadata.address(issuer, ...names);
+  } catch (error) {
+    if (error instanceof Unfetched) throw new CallFailed(error.message, error);
+    throw error;
+  }
+}
+
+/** Jitter keeps many gateways from knocking at the same moment. */
+async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
+  await wait(20 * 2 ** attempt * (0.5 + Math.random()), undefined, { signal, ref: true }).catch(() => {
+    throw new CallFailed('the introspection call took too long');
+  });
+}
+
+const FIELDS = {
+  accept: 'application/json',
+  // A compressed answer would need a bound on what it expands to; there is no need for one.
+  'accept-encoding': 'identity',
+  'content-type': 'application/x-www-form-urlencoded',
+  'user-agent': 'scopegate',
+};
+
+function unusable(problem: string): CallFailed {
+  return new CallFailed(problem, { alive: true });
+}
+
+function codeOf(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : '';
+}
+
+/** The connection broke, perhaps an idle one that the server had closed: introspection is safe to repeat. */
+const CONNECTION_ERRORS = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_SOCKET',
+]);
+
+/** Whether a Content-Type is of a media type, parameters aside. */
+function isOf(media: string, type: string | string[] | undefined): boolean {
+  return typeof type === 'string' && (type.split(';', 1)[0] as string).trim().toLowerCase() === media;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function decodeStrictly(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw unusable('the introspection answer is not UTF-8');
+  }
+}
+
+/** In milliseconds, for the two statuses that mean "later"; 0 where the server asked for nothing. */
+function retryAfter(value: string | string[] | undefined, status: number): number {
+  return status === 429 || status === 503 ? (retryAfterSeconds(value) ?? 0) * 1000 : 0;
+}

@@ -1,0 +1,50 @@
+import type { Remote, Verified } from '../../model/remote.js';
+import { type Answer, readClaims, type SignedAnswers } from './answer.js';
+import { UnusableAnswer } from './unusable.js';
+
+/** The media type of a signed answer (RFC 9701 §10.2), asked for and required. */
+export const SIGNED_TYPE = 'application/token-introspection+jwt';
+
+/** `typ` of a signed answer (RFC 9701 §5); media types may be shortened (RFC 7515 §4.1.9) or not. */
+const TYPES: ReadonlySet<unknown> = new Set(['token-introspection+jwt', SIGNED_TYPE]);
+
+/** Seconds an answer may be old when it comes: an older one was made for another call. */
+const MAX_AGE = 60;
+/** Seconds by which the server's clock may be ahead or behind. */
+const SKEW = 60;
+
+/**
+ * Verifies and reads a signed answer: signature, `typ`, `iss`, `aud`, `iat`, and `token_introspection`, which is the
+ * answer itself (RFC 9701 §5).
+ *
+ * @param now seconds since 1970
+ * @throws UnusableAnswer for anything else; the message holds nothing of the answer
+ */
+export async function readSigned(
+  jwt: string,
+  { issuer, audience, algorithms }: SignedAnswers,
+  jwksUrl: string,
+  verify: Remote['verify'],
+  now: number,
+): Promise<Answer> {
+  const verified: Verified = await verify(jwt.trim(), {
+    sources: [{ issuers: [issuer], urls: [jwksUrl] }],
+    algorithms,
+    leeway: SKEW,
+    types: TYPES,
+    requires: ['iss', 'aud', 'iat'],
+  });
+  if (!verified.ok) {
+    const why =
+      'reason' in verified ? verified.reason.replace('the token', 'it') : `its keys: ${verified.cause}`;
+    throw new UnusableAnswer(`the signed introspection answer cannot be verified: ${why}`);
+  }
+  const { aud, iat, token_introspection: answer } = verified.claims;
+  if (![aud].flat().includes(audience)) {
+    throw new UnusableAnswer('the signed introspection answer is not for this gateway');
+  }
+  if (typeof iat !== 'number' || Math.abs(now - iat) > MAX_AGE + SKEW) {
+    throw new UnusableAnswer('the signed introspection answer is not of now');
+  }
+  return readClaims(answer);
+}

@@ -1,0 +1,90 @@
+import type { Denial } from '../../model/errors.js';
+import { cookieKey, type Mutations, type Removal } from '../../model/header-changes.js';
+import type { Mutator, MutatorServices, PublicKey } from './mutator.js';
+import type { MatchContext, Session } from './session.js';
+
+/** The mutators of one rule, in order; each sees what the ones before it did. */
+export interface MutatorChain {
+  readonly mutators: readonly Mutator[];
+  /** What they may set. */
+  readonly writes: Removal;
+}
+
+/** Chains mutators; undefined for none, so that rules without them pay nothing. */
+export function chain(mutators: readonly Mutator[]): MutatorChain | undefined {
+  if (mutators.length === 0) return undefined;
+  return {
+    mutators,
+    writes: {
+      headers: new Set(mutators.flatMap(({ headers }) => headers.map(headerKey))),
+      cookies: new Set(mutators.flatMap(({ cookies }) => cookies.map(cookieKey))),
+    },
+  };
+}
+
+/** A header field's name as the most liberal server reads it: CGI makes one of hyphens and underscores. */
+function headerKey(name: string): string {
+  return name.toLowerCase().replaceAll('_', '-');
+}
+
+/**
+ * Fields that say something of the message or are a credential of the client, and are no statement of the gateway
+ * about the client: only the rule that sets one replaces it.
+ */
+const NO_STATEMENT =
+  /^(accept(-.*)?|authorization|cache-control|content-.*|date|from|if-.*|origin|pragma|prefer|priority|range|referer|user-agent)$/;
+
+/** What the mutators of a whole rule set write: a client's copies of it pass on no rule. */
+export function statements(chains: Iterable<MutatorChain | undefined>): Removal | undefined {
+  const headers = new Set<string>();
+  const cookies = new Set<string>();
+  for (const each of chains) {
+    for (const name of each?.writes.headers ?? []) if (!NO_STATEMENT.test(name)) headers.add(name);
+    for (const name of each?.writes.cookies ?? []) cookies.add(name);
+  }
+  return headers.size + cookies.size === 0 ? undefined : { headers, cookies };
+}
+
+/**
+ * Sends a session through a chain. Synchronous unless a mutator must wait.
+ *
+ * @param subject whom the access strategy found
+ * @param extra what it learned
+ */
+export function mutate(
+  chained: MutatorChain,
+  subject: string,
+  extra: Readonly<Record<string, unknown>>,
+  match: MatchContext,
+  services: MutatorServices,
+): Mutations | Denial | Promise<Mutations | Denial> {
+  const session: Session = { subject, extra, match, headers: new Map(), cookies: new Map() };
+  return step(chained, session, services, 0);
+}
+
+function step(
+  chained: MutatorChain,
+  session: Session,
+  services: MutatorServices,
+  from: number,
+): Mutations | Denial | Promise<Mutations | Denial> {
+  for (let i = from; i < chained.mutators.length; i++) {
+    const outcome = (chained.mutators[i] as Mutator).mutate(session, services);
+    if (outcome instanceof Promise) {
+      return outcome.then((denied) => denied ?? step(chained, session, services, i + 1));
+    }
+    if (outcome !== undefined) return outcome;
+  }
+  return { replaced: chained.writes, headers: [...session.headers.values()], cookies: [...session.cookies] };
+}
+
+/** The JWK Set (RFC 7517 §5) of all keys that the mutators of a rule set sign with. */
+export function signingKeys(chains: Iterable<MutatorChain | undefined>): { keys: PublicKey[] } {
+  const keys = new Map<string, PublicKey>();
+  for (const each of chains) {
+    for (const mutator of each?.mutators ?? []) {
+      for (const key of mutator.keys) keys.set(JSON.stringify([key.kid, key.n, key.x]), key);
+    }
+  }
+  return { keys: [...keys.values()] };
+}

@@ -1,0 +1,49 @@
+import { ConfigError } from '../../document/config-error.js';
+import { fieldValue, templates, unsendable } from './header-templates.js';
+import type { MutatorKind } from './mutator.js';
+
+/** Fields that frame the message, belong to its connection, or are the gateway's own statement about the request. */
+const REFUSED =
+  /^(connection|content-length|cookie|expect|forwarded|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|via|x-forwarded-.*|x-request-id)$/;
+
+/** Oathkeeper's `header` mutator: sets header fields from templates. */
+export const header: MutatorKind = {
+  name: 'header',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['headers'],
+    properties: {
+      headers: {
+        type: 'object',
+        additionalProperties: { type: 'string' },
+      },
+    },
+  },
+  compile(config) {
+    const entries = templates('headers', config.headers as Record<string, string>);
+    const seen = new Set<string>();
+    for (const [name] of entries) {
+      const lower = name.toLowerCase();
+      if (REFUSED.test(lower)) {
+        const more = lower === 'cookie' ? '; the mutator cookie sets cookies' : '';
+        throw new ConfigError(['headers', name], `the gateway itself sets ${name}${more}`);
+      }
+      if (seen.has(lower)) throw new ConfigError(['headers', name], `${name} is given twice`);
+      seen.add(lower);
+    }
+    return {
+      headers: entries.map(([name]) => name),
+      cookies: [],
+      keys: [],
+      mutate(session) {
+        for (const [name, template] of entries) {
+          const value = fieldValue(template, session);
+          if (value === undefined) return unsendable(`header field ${name}`);
+          session.headers.set(name.toLowerCase(), [name, value]);
+        }
+        return undefined;
+      },
+    };
+  },
+};

@@ -1,0 +1,177 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { ConfigError } from '../../document/config-error.js';
+import { type Denial, denial } from '../../model/errors.js';
+import type { Reply } from '../../model/remote.js';
+import { durationSchema, durationSeconds } from './duration.js';
+import type { Mutator, MutatorKind, MutatorServices } from './mutator.js';
+import { captureGroups, type MatchContext, type Session } from './session.js';
+
+/** Answers kept at once. */
+const ENTRIES = 1_000;
+
+interface Config {
+  readonly api: {
+    readonly url: string;
+    readonly auth?: { readonly basic?: { readonly username: string; readonly password: string } };
+    readonly retry?: object;
+  };
+  readonly cache?: { readonly enabled?: boolean; readonly ttl?: string };
+}
+
+const text = { type: 'string' } as const;
+
+/**
+ * Oathkeeper's `hydrator` mutator: sends the session to a service, whose answer replaces `extra` for the mutators
+ * after it. The subject it must leave as it is.
+ */
+export const hydrator: MutatorKind = {
+  name: 'hydrator',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['api'],
+    properties: {
+      api: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['url'],
+        properties: {
+          url: {
+            type: 'string',
+            title: 'an http or https URL without credentials',
+            pattern: '^https?://[^\\s#@]+$',
+          },
+          auth: {
+            type: 'object',
+            additionalProperties: false,
+            properties: {
+              basic: {
+                type: 'object',
+                additionalProperties: false,
+                required: ['username', 'password'],
+                properties: { username: text, password: text },
+              },
+            },
+          },
+          retry: { type: 'object' },
+        },
+      },
+      cache: {
+        type: 'object',
+        additionalProperties: false,
+        properties: { enabled: { type: 'boolean' }, ttl: durationSchema },
+      },
+    },
+  },
+  compile(config) {
+    const { api, cache = {} } = config as unknown as Config;
+    if (!URL.canParse(api.url)) throw new ConfigError(['api', 'url'], `"${api.url}" is no URL`);
+    if (api.retry !== undefined) {
+      throw new ConfigError(['api', 'retry'], 'retry is not implemented in this version');
+    }
+    const basic = api.auth?.basic;
+    if (basic?.username.includes(':')) {
+      throw new ConfigError(['api', 'auth', 'basic', 'username'], 'must have no colon (RFC 7617)');
+    }
+    const authorization =
+      basic && `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString('base64')}`;
+    return new Hydrator(api.url, authorization, cache.enabled ? durationSeconds(cache.ttl ?? '1m') : 0);
+  },
+};
+
+class Hydrator implements Mutator {
+  readonly headers = [];
+  readonly cookies = [];
+  readonly keys = [];
+  readonly #url: string;
+  readonly #authorization: string | undefined;
+  readonly #ttl: number;
+  readonly #answers = new LRUCache<string, { extra: Session['extra']; until: number }>({ max: ENTRIES });
+
+  constructor(url: string, authorization: string | undefined, ttl: number) {
+    this.#url = url;
+    this.#authorization = authorization;
+    this.#ttl = ttl;
+  }
+
+  mutate(session: Session, services: MutatorServices): Denial | undefined | Promise<Denial | undefined> {
+    const body = payload(session);
+    // The session may hold a credential; its digest is enough to know it again.
+    const key = this.#ttl > 0 ? hash('sha256', body, 'base64') : '';
+    const known = this.#ttl > 0 ? this.#answers.get(key) : undefined;
+    if (known !== undefined && services.now() < known.until) {
+      session.extra = known.extra;
+      return undefined;
+    }
+    const reply = services.call({
+      purpose: 'hydrate',
+      url: this.#url,
+      method: 'POST',
+      headers: {
+        accept: 'application/json',
+        'content-type': 'application/json',
+        ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
+      },
+      body,
+    });
+    const take = (settled: Reply): Denial | undefined => {
+      const extra = settled.ok && settled.status === 200 ? hydrated(settled.body, session) : undefined;
+      if (extra === undefined) {
+        return denial('authorization_server_unavailable', 'the hydrator gave no usable answer', {
+          retryAfter: settled.ok ? 1 : settled.retryAfter,
+        });
+      }
+      session.extra = extra;
+      if (this.#ttl > 0) this.#answers.set(key, { extra, until: services.now() + this.#ttl });
+      return undefined;
+    };
+    return reply instanceof Promise ? reply.then(take) : take(reply);
+  }
+}
+
+/** The session in the words of Oathkeeper's API. */
+function payload({ subject, extra, headers, match }: Session): string {
+  return JSON.stringify({
+    subject,
+    extra,
+    header: Object.fromEntries([...headers.values()].map(([name, value]) => [name, [value]])),
+    match_context: {
+      regexp_capture_groups: captureGroups(match),
+      url: { Host: match.host, Path: match.path, RawQuery: match.query.slice(1) },
+      method: match.method,
+      header: allHeaders(match),
+    },
+  });
+}
+
+function allHeaders({ rawHeaders }: MatchContext): Record<string, string[]> {
+  const headers = new Map<string, string[]>();
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] as string)
+      .toLowerCase()
+      .replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
+    headers.set(name, [...(headers.get(name) ?? []), rawHeaders[i + 1] as string]);
+  }
+  return Object.fromEntries(headers);
+}
+
+/**
+ * The `extra` of an answer that is one: a JSON object with the same subject. Header fields that it would set on its
+ * own no rule has announced, so a client could set them elsewhere: an answer that has any is refused.
+ */
+function hydrated(body: string, session: Session): Session['extra'] | undefined {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof answer !== 'object' || answer === null) return undefined;
+  const { subject = '', extra = {}, header } = answer as Readonly<Record<string, unknown>>;
+  if (subject !== session.subject) return undefined;
+  const names = Object.keys((header ?? {}) as object).map((name) => name.toLowerCase());
+  if (!names.every((name) => session.headers.has(name))) return undefined;
+  if (extra === null) return {};
+  return typeof extra === 'object' && !Array.isArray(extra) ? (extra as Session['extra']) : undefined;
+}

@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
+import { LRUCache } from 'lru-cache';
+import { ConfigError } from '../../document/config-error.js';
+import { type ClaimsTemplate, parseClaims, renderClaims } from './claims.js';
+import { durationSchema, durationSeconds } from './duration.js';
+import type { Mutator, MutatorKind, MutatorServices, PublicKey } from './mutator.js';
+import type { Session } from './session.js';
+import { KeyError, readSigningKey, type SigningKey } from './signing.js';
+import { TemplateError } from './template.js';
+
+/** Tokens kept at once. */
+const ENTRIES = 10_000;
+/** A token is used again for so much of its life: who gets it late must still have time. */
+const REUSE = 0.5;
+
+interface Config {
+  readonly issuer_url: string;
+  readonly jwks_url: string;
+  readonly ttl?: string;
+  readonly claims?: string;
+}
+
+/**
+ * Oathkeeper's `id_token` mutator: replaces the client's Authorization by a JWT about the subject, signed with a key
+ * of the gateway's own, which the upstream verifies by the public keys on the admin port.
+ */
+export const idToken: MutatorKind = {
+  name: 'id_token',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['issuer_url', 'jwks_url'],
+    properties: {
+      issuer_url: { type: 'string', minLength: 1 },
+      jwks_url: {
+        type: 'string',
+        title: 'a file URL with an absolute path: a private key does not travel',
+        pattern: '^file:///[^?#]+$',
+      },
+      ttl: durationSchema,
+      claims: { type: 'string' },
+    },
+  },
+  compile(config) {
+    const { issuer_url, jwks_url, ttl = '15m', claims = '{}' } = config as unknown as Config;
+    const seconds = Math.floor(durationSeconds(ttl));
+    if (seconds < 1) throw new ConfigError(['ttl'], 'must be one second or more');
+    return new IdToken(
+      issuer_url,
+      attempt(['jwks_url'], () => readSigningKey(jwks_url)),
+      seconds,
+      attempt(['claims'], () => parseClaims(claims.trim() === '' ? '{}' : claims)),
+    );
+  },
+};
+
+function attempt<T>(path: string[], read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof KeyError || error instanceof TemplateError)) throw error;
+    throw new ConfigError(path, error.message);
+  }
+}
+
+class IdToken implements Mutator {
+  readonly headers = ['Authorization'];
+  readonly cookies = [];
+  readonly keys: readonly PublicKey[];
+  readonly #issuer: string;
+  readonly #key: SigningKey;
+  readonly #ttl: number;
+  readonly #claims: ClaimsTemplate;
+  readonly #tokens = new LRUCache<string, { token: Promise<string> | string; until: number }>({
+    max: ENTRIES,
+  });
+
+  /** @param ttl seconds */
+  constructor(issuer: string, key: SigningKey, ttl: number, claims: ClaimsTemplate) {
+    this.#issuer = issuer;
+    this.#key = key;
+    this.keys = key.published;
+    this.#ttl = ttl;
+    this.#claims = claims;
+  }
+
+  mutate(session: Session, services: MutatorServices): undefined | Promise<undefined> {
+    const claims = renderClaims(this.#claims, session);
+    const now = Math.floor(services.now());
+    const key = JSON.stringify([session.subject, claims]);
+    let entry = this.#tokens.get(key);
+    if (entry === undefined || now >= entry.until) {
+      const made: { token: Promise<string> | string; until: number } = {
+        token: this.#sign(claims, session.subject, now),
+        until: now + this.#ttl * REUSE,
+      };
+      (made.token as Promise<string>).then(
+        (token) => {
+          made.token = token;
+        },
+        () => this.#tokens.delete(key),
+      );
+      this.#tokens.set(key, made);
+      entry = made;
+    }
+    const set = (token: string): undefined => {
+      session.headers.set('authorization', ['Authorization', `Bearer ${token}`]);
+    };
+    return typeof entry.token === 'string' ? set(entry.token) : entry.token.then(set);
+  }
+
+  /** What the template says of the registered claims does not count. */
+  #sign(claims: Record<string, unknown>, subject: string, now: number): Promise<string> {
+    const { key, kid, algorithm } = this.#key;
+    return new SignJWT({
+      ...claims,
+      iss: this.#issuer,
+      sub: subject,
+      iat: now,
+      nbf: now,
+      exp: now + this.#ttl,
+      jti: randomUUID(),
+    })
+      .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
+      .sign(key);
+  }
+}

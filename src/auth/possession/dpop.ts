@@ -1,0 +1,208 @@
+import { hash } from 'node:crypto';
+import {
+  calculateJwkThumbprint,
+  decodeJwt,
+  decodeProtectedHeader,
+  EmbeddedJWK,
+  type JWTPayload,
+  jwtVerify,
+} from 'jose';
+import { singleField } from '../../parse/fields.js';
+import { Nonces } from './nonce.js';
+import { proofDigest, type ReplayLimits, ReplayStore } from './replay.js';
+import { type Addressed, placeOf, placeOfUri } from './request-uri.js';
+
+/** What other gateways have seen (RFC 9449 §11.1). It never rejects, and never takes long. */
+export interface OtherGateways {
+  /**
+   * Marks a proof as used at all gateways.
+   *
+   * @param digest what stands for the proof
+   * @param life milliseconds it is marked
+   * @returns whether it was not yet; undefined where that cannot be known now
+   */
+  readonly claim: (digest: string, life: number) => Promise<boolean | undefined>;
+  /** Whether a proof of which it cannot be known is refused. */
+  readonly required: boolean;
+  /** Told of each proof of which it could not be known. */
+  readonly onUnknown: () => void;
+}
+
+/** How proofs are judged; times in seconds. */
+export interface DpopOptions extends Omit<ReplayLimits, 'lifetime'> {
+  /** Signature algorithms with a private key (RFC 7518 §3.1). */
+  readonly algorithms: readonly string[];
+  /** How old a proof may be. */
+  readonly maxAge: number;
+  /** How far the client's clock may be ahead. */
+  readonly leeway: number;
+  /** Undefined where this gateway goes by what it has seen itself. */
+  readonly others?: OtherGateways;
+  /** Undefined where proofs need no nonce. */
+  readonly nonce?: { readonly secret: () => string; readonly lifetime: number };
+}
+
+/** A request with `Authorization: DPoP`, and what its token says of its key. */
+export interface ProofRequest extends Addressed {
+  readonly method: string;
+  readonly token: string;
+  /** `cnf.jkt` of the token: the SHA-256 thumbprint of its key (RFC 9449 §6). */
+  readonly jkt: string;
+}
+
+/** What came of a proof. The reasons are safe to show. */
+export type ProofResult =
+  | {
+      readonly ok: true;
+      /** The nonce for the client's next proofs, where it is not the one it used. */
+      readonly nonce?: string;
+    }
+  | {
+      readonly ok: false;
+      readonly error: 'invalid_dpop_proof' | 'invalid_token' | 'use_dpop_nonce' | 'overloaded';
+      readonly reason: string;
+      readonly nonce?: string;
+    };
+
+/** All that a proof may be signed with: signatures by a private key, of sizes in use (RFC 7518 §3.1, RFC 8037, RFC 9864). */
+export const PROOF_ALGORITHMS: readonly string[] = [
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+  ...['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'],
+];
+
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+/** Members of a JWK that only a private or a symmetric key has (RFC 7518 §6). */
+const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const;
+
+/** Verifies DPoP proofs (RFC 9449 §4.3), and that none is used twice. */
+export class Dpop {
+  readonly #options: DpopOptions;
+  readonly #now: () => number;
+  readonly #replays: ReplayStore;
+  readonly #nonces: Nonces | undefined;
+
+  /** @param now seconds since 1970 */
+  constructor(options: DpopOptions, now: () => number) {
+    this.#options = options;
+    this.#now = now;
+    this.#replays = new ReplayStore({ ...options, lifetime: options.maxAge + options.leeway }, now);
+    const { nonce } = options;
+    this.#nonces = nonce === undefined ? undefined : new Nonces(nonce.secret, nonce.lifetime, now);
+  }
+
+  /** Verifies the proof of one request: first what costs little, then the signature, and last that it is the first of its kind. */
+  async verify(request: ProofRequest): Promise<ProofResult> {
+    const proof = singleField(request.fields, 'dpop');
+    if (proof === null) return this.#invalid('the request has more than one DPoP field');
+    if (proof === undefined) return this.#invalid('the request has no DPoP field');
+    if (!COMPACT.test(proof)) return this.#invalid('the DPoP proof is not one JSON Web Token');
+    let header: ReturnType<typeof decodeProtectedHeader>;
+    let claims: JWTPayload;
+    try {
+      header = decodeProtectedHeader(proof);
+      claims = decodeJwt(proof);
+    } catch {
+      return this.#invalid('the DPoP proof is not one JSON Web Token');
+    }
+    const problem = this.#headerProblem(header) ?? this.#claimsProblem(claims, request);
+    if (problem !== undefined) return this.#invalid(problem);
+    if (this.#nonces?.accepts(claims.nonce) === false) {
+      const reason = 'the DPoP proof must hold the nonce of this answer';
+      return { ok: false, error: 'use_dpop_nonce', reason, nonce: this.#nonces.current };
+    }
+    try {
+      const thumbprint = await calculateJwkThumbprint(header.jwk as object);
+      if (thumbprint !== request.jkt) {
+        return {
+          ok: false,
+          error: 'invalid_token',
+          reason: 'the token is bound to another key than the proof’s',
+        };
+      }
+      await jwtVerify(proof, EmbeddedJWK, {
+        typ: 'dpop+jwt',
+        algorithms: [...this.#options.algorithms],
+        clockTolerance: this.#options.leeway,
+        currentDate: new Date(this.#now() * 1000),
+      });
+    } catch {
+      return this.#invalid('the DPoP proof cannot be verified with its key');
+    }
+    return this.#unused(request.jkt, claims);
+  }
+
+  #headerProblem({ typ, alg, jwk }: ReturnType<typeof decodeProtectedHeader>): string | undefined {
+    if (typeof typ !== 'string' || typ.toLowerCase() !== 'dpop+jwt')
+      return 'the DPoP proof has not the type dpop+jwt';
+    if (!this.#options.algorithms.includes(alg ?? ''))
+      return 'the algorithm of the DPoP proof is not allowed';
+    if (typeof jwk !== 'object' || jwk === null) return 'the DPoP proof names no key';
+    if (PRIVATE.some((member) => Object.hasOwn(jwk, member))) return 'the DPoP proof holds a private key';
+    return undefined;
+  }
+
+  #claimsProblem({ jti, htm, htu, iat, ath }: JWTPayload, request: ProofRequest): string | undefined {
+    if (typeof jti !== 'string' || jti === '') return 'the DPoP proof has no jti';
+    if (typeof iat !== 'number' || !Number.isFinite(iat)) return 'the DPoP proof has no iat';
+    if (typeof htm !== 'string') return 'the DPoP proof has no htm';
+    if (typeof htu !== 'string') return 'the DPoP proof has no htu';
+    if (htm !== request.method) return 'the DPoP proof is for another method';
+    const place = placeOf(request);
+    if (place === undefined || place !== placeOfUri(htu)) return 'the DPoP proof is for another URI';
+    const age = this.#now() - iat;
+    if (age > this.#options.maxAge) return 'the DPoP proof is too old';
+    if (age < -this.#options.leeway) return 'the DPoP proof is from the future';
+    if (ath !== hash('sha256', request.token, 'base64url')) return 'the DPoP proof is for another token';
+    return undefined;
+  }
+
+  #unused(jkt: string, { jti, nonce }: JWTPayload): ProofResult | Promise<ProofResult> {
+    switch (this.#replays.remember(jkt, jti as string)) {
+      case 'replayed':
+        return this.#replayed();
+      case 'key-full':
+        return this.#invalid('too many DPoP proofs of one key');
+      case 'full':
+        return { ok: false, error: 'overloaded', reason: 'too many DPoP proofs are remembered' };
+      case 'new': {
+        const { others } = this.#options;
+        return others === undefined
+          ? this.#taken(nonce)
+          : this.#unusedElsewhere(others, jkt, jti as string, nonce);
+      }
+    }
+  }
+
+  async #unusedElsewhere(
+    others: OtherGateways,
+    jkt: string,
+    jti: string,
+    nonce: unknown,
+  ): Promise<ProofResult> {
+    const { maxAge, leeway } = this.#options;
+    const first = await others.claim(proofDigest(jkt, jti), (maxAge + leeway) * 1000);
+    if (first === false) return this.#replayed();
+    if (first === undefined) {
+      others.onUnknown();
+      if (others.required) {
+        const reason = 'it cannot be known now whether the DPoP proof has been used before';
+        return { ok: false, error: 'overloaded', reason };
+      }
+    }
+    return this.#taken(nonce);
+  }
+
+  #taken(nonce: unknown): ProofResult {
+    const current = this.#nonces?.current;
+    return current === undefined || current === nonce ? { ok: true } : { ok: true, nonce: current };
+  }
+
+  #replayed(): ProofResult {
+    return this.#invalid('the DPoP proof has been used before');
+  }
+
+  #invalid(reason: string): ProofResult {
+    const nonce = this.#nonces?.current;
+    return { ok: false, error: 'invalid_dpop_proof', reason, ...(nonce === undefined ? {} : { nonce }) };
+  }
+}

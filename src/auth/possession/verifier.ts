@@ -1,0 +1,32 @@
+import { type CertificateField, thumbprintOf } from './certificate.js';
+import { Dpop, type DpopOptions, type ProofRequest, type ProofResult } from './dpop.js';
+import type { Addressed } from './request-uri.js';
+
+/** How tokens that are bound to a key are verified. */
+export interface ProofOptions {
+  /** Undefined: no DPoP proof is taken. */
+  readonly dpop?: DpopOptions;
+  /** The field in which trusted proxies pass their clients' certificates; undefined: none does. */
+  readonly certificateField?: CertificateField;
+}
+
+/** Verifies that who shows a token possesses its key. */
+export interface Prover {
+  /** Verifies a DPoP proof (RFC 9449); undefined where none is taken. */
+  readonly dpop?: (request: ProofRequest) => Promise<ProofResult>;
+  /** The `x5t#S256` thumbprint of the client's certificate (RFC 8705 §3.1), if it has shown one. */
+  readonly thumbprint: (request: Addressed) => string | undefined;
+}
+
+/**
+ * Builds the one prover of a process: what it has seen must be seen by all rules.
+ *
+ * @param now seconds since 1970
+ */
+export function createProver({ dpop, certificateField }: ProofOptions, now: () => number): Prover {
+  const verifier = dpop === undefined ? undefined : new Dpop(dpop, now);
+  return {
+    ...(verifier === undefined ? {} : { dpop: (request) => verifier.verify(request) }),
+    thumbprint: (request) => thumbprintOf(request, certificateField),
+  };
+}

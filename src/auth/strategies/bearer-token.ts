@@ -1,0 +1,65 @@
+import { denial } from '../../model/errors.js';
+import { readToken, type TokenSource } from '../../parse/token.js';
+import { tokenFrom } from './config.js';
+import {
+  judgeSession,
+  readSessionCheck,
+  type SessionCheckConfig,
+  sessionCall,
+  sessionCheckProperties,
+} from './session-check.js';
+import type { AccessStrategy, Handler } from './strategy.js';
+
+/**
+ * Oathkeeper's `bearer_token` authenticator: the request's bearer token is shown to a session store, which says
+ * whether it is a session and whose. A token that does not begin with `prefix` is left to the rule's next strategy.
+ */
+export const bearerToken: Handler = {
+  name: 'bearer_token',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['check_session_url'],
+    properties: {
+      ...sessionCheckProperties,
+      prefix: { type: 'string', description: 'Only tokens that begin so are looked at.' },
+      token_from: tokenFrom,
+    },
+  },
+  compile(config): AccessStrategy {
+    const source = (config.token_from as PlainSource | null | undefined) ?? undefined;
+    const prefix = (config.prefix as string | undefined) ?? '';
+    const check = readSessionCheck(config as unknown as SessionCheckConfig, fieldOf(source), 'sub');
+    const inQuery = source !== undefined && 'query_parameter' in source;
+    return {
+      handler: 'bearer_token',
+      requiredScopes: [],
+      tokenSources: source === undefined ? undefined : [source],
+      authenticate(attempt, services) {
+        const credential = readToken(attempt.fields, attempt.target.query, source);
+        if (credential.kind === 'malformed') {
+          return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
+        }
+        if (credential.kind === 'none' || !credential.token.startsWith(prefix)) return { kind: 'pass' };
+        let call = sessionCall(check, attempt);
+        // The query may stay behind; the token must not.
+        if (inQuery) {
+          call = { ...call, headers: { ...call.headers, authorization: `Bearer ${credential.token}` } };
+        }
+        const reply = services.call(call);
+        return reply instanceof Promise
+          ? reply.then((settled) => judgeSession(check, settled))
+          : judgeSession(check, reply);
+      },
+    };
+  },
+};
+
+type PlainSource = Exclude<TokenSource, { readonly form_parameter: string }>;
+
+/** The field in which the store finds the token. */
+function fieldOf(source: PlainSource | undefined): string | undefined {
+  if (source === undefined) return 'authorization';
+  if ('header' in source) return source.header.toLowerCase();
+  return 'cookie' in source ? 'cookie' : undefined;
+}

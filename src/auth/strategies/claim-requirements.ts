@@ -1,0 +1,190 @@
+import type * as AjvPackage from 'ajv';
+import type { ValidateFunction } from 'ajv';
+import { DURATION_PATTERN, parseDuration } from '../../config/duration.js';
+import { type Denial, denial } from '../../model/errors.js';
+import { lazily } from '../../model/lazy-require.js';
+import { texts } from './config.js';
+import { ConfigError } from './strategy.js';
+
+/** Only rules with `claims` need it. */
+const ajvPackage = lazily<typeof AjvPackage>('ajv');
+
+type Claims = Readonly<Record<string, unknown>>;
+
+const duration = {
+  type: 'string',
+  title: 'a duration such as 500ms, 2s, 5m or 1h',
+  pattern: DURATION_PATTERN,
+} as const;
+
+/** JSON Schema of the fields that every handler of tokens has for what its tokens must say. */
+export const demandProperties = {
+  leeway: { ...duration, description: 'Clock skew tolerated here; default introspection.leeway.' },
+  allowed_clients: { ...texts, description: 'Clients of which the token must be from one (`client_id`).' },
+  allowed_token_use: {
+    ...texts,
+    minItems: 1,
+    description: 'What `token_use` may say, where a token says it; default access_token.',
+  },
+  max_token_age: { ...duration, description: 'How long ago the token may have been issued (`iat`).' },
+  claims: {
+    type: 'object',
+    description: 'A JSON Schema (draft-07) that all of the claims together must fit.',
+  },
+  acr_values: {
+    type: 'array',
+    minItems: 1,
+    items: { type: 'string', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$' },
+    description: 'How the user must have logged in, by one of these ways, the best first (RFC 9470).',
+  },
+  max_age: {
+    type: 'integer',
+    minimum: 0,
+    description: 'How long ago the user may have logged in, in seconds (RFC 9470).',
+  },
+} as const;
+
+/** Those fields, in a `config` that fits. */
+export interface DemandConfig {
+  readonly leeway?: string;
+  readonly allowed_clients?: readonly string[];
+  readonly allowed_token_use?: readonly string[];
+  readonly max_token_age?: string;
+  readonly claims?: Claims;
+  readonly acr_values?: readonly string[];
+  readonly max_age?: number;
+}
+
+/** What a rule demands of its tokens beyond what every token must say. */
+export interface Demands {
+  /**
+   * @param now seconds since 1970
+   * @returns why a token is not enough; undefined where it is
+   */
+  refuse(claims: Claims, now: number): Denial | undefined;
+}
+
+/**
+ * The clock skew a rule tolerates, in seconds.
+ *
+ * @param fallback that of the settings
+ */
+export function leewayOf({ leeway }: DemandConfig, fallback: number): number {
+  return leeway === undefined ? fallback : seconds(leeway, 'leeway');
+}
+
+/**
+ * Compiles a rule's demands.
+ *
+ * @param leeway tolerated clock skew, in seconds
+ * @returns undefined where there are none: then nothing is looked at
+ * @throws ConfigError where `claims` is no JSON Schema that can be held against anything
+ */
+export function compileDemands(config: DemandConfig, leeway: number): Demands | undefined {
+  const { allowed_clients: clients, acr_values: acrs, max_age: maxAge } = config;
+  const maxTokenAge =
+    config.max_token_age === undefined ? undefined : seconds(config.max_token_age, 'max_token_age');
+  const schema = config.claims === undefined ? undefined : compileClaims(config.claims);
+  const checks: Demands['refuse'][] = [];
+  if (maxTokenAge !== undefined) checks.push((claims, now) => tooOld(claims.iat, now, maxTokenAge, leeway));
+  if (clients !== undefined) {
+    checks.push(({ client_id: client, azp }) =>
+      clients.includes((client ?? azp) as string)
+        ? undefined
+        : denial('access_denied', 'the client of the token has no access here'),
+    );
+  }
+  if (schema !== undefined) checks.push((claims) => misfit(schema, claims));
+  if (acrs !== undefined || maxAge !== undefined) {
+    const stepUp = {
+      ...(acrs === undefined ? {} : { acrValues: acrs }),
+      ...(maxAge === undefined ? {} : { maxAge }),
+    };
+    checks.push((claims, now) => {
+      const reason = weakness(claims, now, acrs, maxAge, leeway);
+      return reason === undefined
+        ? undefined
+        : denial('insufficient_user_authentication', reason, { stepUp });
+    });
+  }
+  if (checks.length === 0) return undefined;
+  return {
+    refuse(claims, now) {
+      for (const check of checks) {
+        const refused = check(claims, now);
+        if (refused !== undefined) return refused;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** RFC 7519 §4.1.6: `iat` alone refuses nothing; where an age is demanded, it must be there. */
+function tooOld(iat: unknown, now: number, maxAge: number, leeway: number): Denial | undefined {
+  if (typeof iat !== 'number') return denial('invalid_token', 'the token does not say when it was issued');
+  if (iat > now + leeway) return denial('invalid_token', 'the token was issued in the future');
+  return now - iat > maxAge + leeway
+    ? denial('invalid_token', 'the token was issued too long ago')
+    : undefined;
+}
+
+/** What is wrong with the login of the user; what the token does not say is not met (RFC 9470 §6.2). */
+function weakness(
+  claims: Claims,
+  now: number,
+  acrs: readonly string[] | undefined,
+  maxAge: number | undefined,
+  leeway: number,
+): string | undefined {
+  if (acrs !== undefined && !acrs.includes(told(claims, 'acr') as string)) {
+    return 'another way of logging in is needed';
+  }
+  if (maxAge === undefined) return undefined;
+  const at = told(claims, 'auth_time');
+  if (typeof at !== 'number' || !Number.isFinite(at) || at > now + leeway || now - at > maxAge + leeway) {
+    return 'the user has to log in again';
+  }
+  return undefined;
+}
+
+/** A claim of its own name, or what Hydra puts into `ext` for the login application. */
+function told(claims: Claims, name: string): unknown {
+  if (Object.hasOwn(claims, name)) return claims[name];
+  const { ext } = claims;
+  return typeof ext === 'object' && ext !== null && Object.hasOwn(ext, name)
+    ? (ext as Claims)[name]
+    : undefined;
+}
+
+function misfit(schema: ValidateFunction, claims: Claims): Denial | undefined {
+  if (schema(claims)) return undefined;
+  const [error] = schema.errors ?? [];
+  const missing = error?.keyword === 'required' ? `/${String(error.params.missingProperty)}` : '';
+  const place = `${error?.instancePath ?? ''}${missing}`.replace(/[^\x20-\x7e]/g, '?');
+  const where = place === '' ? '' : ` at ${place}`;
+  return denial('access_denied', `the claims of the token are not what this resource demands${where}`);
+}
+
+function compileClaims(schema: Claims): ValidateFunction {
+  const { Ajv } = ajvPackage();
+  // Of its own: a schema's $id must not be known to the next one.
+  const ajv = new Ajv({ strict: true, allowUnionTypes: true, strictRequired: false, logger: false });
+  if (ajv.validateSchema(schema) !== true) {
+    const [error] = ajv.errors ?? [];
+    const steps = (error?.instancePath ?? '').split('/').slice(1);
+    const path = steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+    throw new ConfigError(['claims', ...path], error?.message ?? 'is no JSON Schema');
+  }
+  try {
+    // They are an object; said so, a schema need not say it for strict mode.
+    return ajv.compile({ type: 'object', ...schema });
+  } catch (error) {
+    throw new ConfigError(['claims'], error instanceof Error ? error.message : 'is no JSON Schema');
+  }
+}
+
+function seconds(text: string, field: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds === undefined) throw new ConfigError([field], 'must be shorter than 24 days');
+  return milliseconds / 1000;
+}

@@ -1,0 +1,130 @@
+import { cookieKey, type Removal } from '../../model/header-changes.js';
+import { TOKEN } from '../../parse/grammar.js';
+import type { TokenSource } from '../../parse/token.js';
+import { type ScopeStrategy, scopeStrategies } from './scope.js';
+import { ConfigError, type HandlerDefaults, type ScopeStrategyName } from './strategy.js';
+
+/** JSON Schema of a list of texts. */
+export const texts = { type: 'array', items: { type: 'string', minLength: 1 } } as const;
+
+/** JSON Schema of a list of scope tokens (RFC 6749 §3.3). */
+export const scopeTokens = {
+  type: 'array',
+  items: { type: 'string', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$' },
+} as const;
+
+/** JSON Schema of `scope_strategy`. */
+export const scopeStrategySchema = { enum: ['exact', 'hierarchic', 'wildcard', 'none'] } as const;
+
+/** JSON Schema of `token_from`: one place where the token stands instead of the Authorization field. */
+export const tokenFrom = {
+  type: ['object', 'null'],
+  additionalProperties: false,
+  minProperties: 1,
+  maxProperties: 1,
+  properties: {
+    header: { type: 'string', minLength: 1 },
+    query_parameter: { type: 'string', minLength: 1 },
+    cookie: { type: 'string', minLength: 1 },
+  },
+} as const;
+
+/**
+ * The comparison a rule's `scope_strategy` names, or the gateway's own where it names none.
+ *
+ * @param scopes the rule's required scopes
+ * @throws ConfigError when `none` would leave required scopes unchecked
+ */
+export function scopeStrategyOf(
+  name: ScopeStrategyName | 'none' | undefined,
+  scopes: readonly string[],
+  defaults: HandlerDefaults,
+): ScopeStrategy {
+  if (name !== 'none') return scopeStrategies[name ?? defaults.scopeStrategy];
+  if (scopes.length > 0) {
+    throw new ConfigError(['scope_strategy'], 'scope_strategy none would leave required_scope unchecked');
+  }
+  return scopeStrategies.exact;
+}
+
+/** JSON Schema of `token_sources` and `forward_token`. */
+export const tokenProperties = {
+  token_sources: {
+    type: 'array',
+    minItems: 1,
+    maxItems: 8,
+    items: {
+      type: 'object',
+      additionalProperties: false,
+      minProperties: 1,
+      dependencies: { scheme: ['header'] },
+      properties: {
+        header: { type: 'string', title: 'the name of a header field', pattern: TOKEN.source },
+        scheme: { type: 'string', title: 'an authentication scheme', pattern: TOKEN.source },
+        query_parameter: { type: 'string', minLength: 1 },
+        cookie: { type: 'string', title: 'the name of a cookie', pattern: TOKEN.source },
+        form_parameter: { type: 'string', minLength: 1 },
+      },
+    },
+    description:
+      'The places where the token may stand, in order, instead of the Authorization field; a request with two tokens is refused.',
+  },
+  forward_token: {
+    type: 'boolean',
+    description: 'Whether the token goes upstream; default true. One in the query never does.',
+  },
+} as const;
+
+/** Those fields, in a `config` that fits. */
+export interface TokenConfig {
+  readonly token_from?: TokenSource | null;
+  readonly token_sources?: readonly TokenSource[];
+  readonly forward_token?: boolean;
+}
+
+/** Where a rule's token stands, and what of it stays behind. */
+export interface TokenPlaces {
+  readonly sources: readonly TokenSource[] | undefined;
+  readonly removal: Removal | undefined;
+}
+
+/**
+ * Reads where a rule's token stands.
+ *
+ * @throws ConfigError where that is said twice, or cannot be done
+ */
+export function tokenPlaces({
+  token_from: from,
+  token_sources: list,
+  forward_token: forwards,
+}: TokenConfig): TokenPlaces {
+  if (list !== undefined && from !== undefined && from !== null) {
+    throw new ConfigError(['token_sources'], 'token_sources and token_from are both given');
+  }
+  const places = list?.map((source) =>
+    JSON.stringify(Object.entries(source).filter(([key]) => key !== 'scheme')).toLowerCase(),
+  );
+  list?.forEach((source, index) => {
+    if (Object.keys(source).filter((key) => key !== 'scheme').length !== 1) {
+      throw new ConfigError(['token_sources', index], 'must name one place');
+    }
+    if (places?.indexOf(places[index] as string) !== index) {
+      throw new ConfigError(['token_sources', index], 'is a place that is named before');
+    }
+    if ('form_parameter' in source && forwards === false) {
+      throw new ConfigError(['forward_token'], 'a form goes upstream as it came, with the token in it');
+    }
+  });
+  const sources = list ?? (from === undefined || from === null ? undefined : [from]);
+  return {
+    sources,
+    removal: forwards === false ? removalOf(sources ?? [{ header: 'authorization' }]) : undefined,
+  };
+}
+
+function removalOf(sources: readonly TokenSource[]): Removal {
+  const headers = sources.flatMap((source) => ('header' in source ? [source.header.toLowerCase()] : []));
+  const cookies = sources.flatMap((source) => ('cookie' in source ? [cookieKey(source.cookie)] : []));
+  // Without its token a proof proves nothing.
+  return { headers: new Set([...headers, 'dpop']), cookies: new Set(cookies) };
+}

@@ -1,0 +1,61 @@
+import { denial } from '../../model/errors.js';
+import { TOKEN } from '../../parse/grammar.js';
+import {
+  judgeSession,
+  readSessionCheck,
+  type SessionCheckConfig,
+  sessionCall,
+  sessionCheckProperties,
+} from './session-check.js';
+import type { AccessStrategy, Attempt, Handler } from './strategy.js';
+
+/**
+ * Oathkeeper's `cookie_session` authenticator: the request's cookies are shown to a session store, such as Ory
+ * Kratos, which says whether they are a session and whose. Responsible for requests with one of the cookies `only`,
+ * or with any cookie where the rule names none.
+ */
+export const cookieSession: Handler = {
+  name: 'cookie_session',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['check_session_url'],
+    properties: {
+      ...sessionCheckProperties,
+      only: {
+        type: 'array',
+        items: { type: 'string', pattern: TOKEN.source },
+        description: 'Cookies of which the request must carry one.',
+      },
+    },
+  },
+  compile(config): AccessStrategy {
+    const only = (config.only as string[] | undefined) ?? [];
+    const check = readSessionCheck(config as unknown as SessionCheckConfig, 'cookie', 'subject');
+    const none = {
+      kind: 'pass',
+      denial: denial('no_token', 'the request carries no session cookie'),
+    } as const;
+    return {
+      handler: 'cookie_session',
+      requiredScopes: [],
+      tokenSources: [{ cookie: only[0] ?? 'session' }],
+      authenticate(attempt, services) {
+        if (!isResponsible(attempt, only)) return none;
+        const reply = services.call(sessionCall(check, attempt));
+        return reply instanceof Promise
+          ? reply.then((settled) => judgeSession(check, settled))
+          : judgeSession(check, reply);
+      },
+    };
+  },
+};
+
+function isResponsible({ fields }: Attempt, only: readonly string[]): boolean {
+  if (fields.cookie === undefined) return false;
+  const names = fields.cookie
+    .split(';')
+    .map((pair) => pair.split('=', 1)[0]?.trim() ?? '')
+    .filter((name) => name !== '');
+  return only.length === 0 ? names.length > 0 : names.some((name) => only.includes(name));
+}

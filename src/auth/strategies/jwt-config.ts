@@ -1,0 +1,263 @@
+import type { KeySource, Verification } from '../../model/remote.js';
+import type { TokenSource } from '../../parse/token.js';
+import {
+  compileDemands,
+  type DemandConfig,
+  type Demands,
+  demandProperties,
+  leewayOf,
+} from './claim-requirements.js';
+import {
+  scopeStrategyOf,
+  scopeStrategySchema,
+  scopeTokens,
+  type TokenPlaces,
+  texts,
+  tokenFrom,
+  tokenPlaces,
+  tokenProperties,
+} from './config.js';
+import { type ScopeStrategy, scopeStrategies } from './scope.js';
+import { ConfigError, type HandlerDefaults, type RequiredProof, type ScopeStrategyName } from './strategy.js';
+import { Binding, proofSchema } from './token-binding.js';
+
+/** The `config` of a `jwt` handler, in whichever words it was written. */
+export interface JwtConfig {
+  readonly verification: Verification;
+  /** Of which one must hold (Istio's `authorizations`); never empty. */
+  readonly alternatives: readonly {
+    readonly scopes: readonly string[];
+    readonly audience: readonly string[];
+  }[];
+  readonly strategy: ScopeStrategy;
+  readonly places: TokenPlaces;
+  readonly binding: Binding;
+  /** What `token_use` may say, where it says anything. */
+  readonly uses: readonly string[];
+  readonly demands: Demands | undefined;
+}
+
+const scopes = {
+  ...scopeTokens,
+  description: 'Scopes the token must have, all of them (RFC 6749 §3.3).',
+} as const;
+/** A JWKS document's place. */
+const keyUrl = {
+  type: 'string',
+  title: 'an http, https or file URL without credentials',
+  pattern: '^(https?://[^\\s#@]+|file:///[^\\s?#]+)$',
+} as const;
+
+/** JSON Schema of the `config`: Oathkeeper's fields, and those of Istio as Kyma has them. */
+export const jwtSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    jwks_urls: { type: 'array', minItems: 1, items: keyUrl },
+    trusted_issuers: { ...texts, description: 'Issuers of which the token must be from one; empty: any.' },
+    target_audience: { ...texts, description: 'Audiences the token must have, all of them.' },
+    required_scope: scopes,
+    allowed_algorithms: { ...texts, minItems: 1, description: 'Signature algorithms; default RS256.' },
+    scope_strategy: scopeStrategySchema,
+    token_from: tokenFrom,
+    ...tokenProperties,
+    proof_of_possession: proofSchema,
+    ...demandProperties,
+    authentications: {
+      type: 'array',
+      minItems: 1,
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['issuer', 'jwksUri'],
+        properties: {
+          issuer: { type: 'string', minLength: 1 },
+          jwksUri: keyUrl,
+          fromHeaders: {
+            type: 'array',
+            maxItems: 1,
+            items: {
+              type: 'object',
+              additionalProperties: false,
+              required: ['name'],
+              properties: { name: { type: 'string', minLength: 1 }, prefix: { type: 'string' } },
+            },
+          },
+          fromParams: { ...texts, maxItems: 1 },
+        },
+      },
+    },
+    authorizations: {
+      type: ['array', 'null'],
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        properties: { requiredScopes: scopes, audiences: texts },
+      },
+    },
+  },
+} as const;
+
+/** Signatures by a private key (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864): all that a public key set can verify. */
+const ALGORITHMS: readonly string[] = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+];
+
+interface Oathkeeper {
+  readonly jwks_urls?: readonly string[];
+  readonly trusted_issuers?: readonly string[];
+  readonly target_audience?: readonly string[];
+  readonly required_scope?: readonly string[];
+  readonly allowed_algorithms?: readonly string[];
+  readonly scope_strategy?: ScopeStrategyName | 'none';
+  readonly token_from?: TokenSource | null;
+  readonly token_sources?: readonly TokenSource[];
+}
+
+interface Common extends DemandConfig {
+  readonly forward_token?: boolean;
+  readonly proof_of_possession?: RequiredProof;
+}
+
+interface Istio {
+  readonly authentications?: readonly {
+    readonly issuer: string;
+    readonly jwksUri: string;
+    readonly fromHeaders?: readonly { readonly name: string; readonly prefix?: string }[];
+    readonly fromParams?: readonly string[];
+  }[];
+  readonly authorizations?:
+    | readonly { readonly requiredScopes?: readonly string[]; readonly audiences?: readonly string[] }[]
+    | null;
+}
+
+const OATHKEEPER = [
+  'jwks_urls',
+  'trusted_issuers',
+  'target_audience',
+  'required_scope',
+  'allowed_algorithms',
+  'scope_strategy',
+  'token_from',
+  'token_sources',
+] as const;
+
+/**
+ * Reads a `config` that fits the schema.
+ *
+ * @throws ConfigError when it cannot work
+ */
+export function readJwtConfig(config: Oathkeeper & Istio & Common, defaults: HandlerDefaults): JwtConfig {
+  const leeway = leewayOf(config, defaults.leeway);
+  return {
+    ...readRequirements(config, { ...defaults, leeway }),
+    binding: new Binding(config.proof_of_possession, defaults),
+    uses: config.allowed_token_use ?? ['access', 'access_token'],
+    demands: compileDemands(config, leeway),
+  };
+}
+
+type Requirements = Omit<JwtConfig, 'binding' | 'uses' | 'demands'>;
+
+function readRequirements(config: Oathkeeper & Istio & Common, defaults: HandlerDefaults): Requirements {
+  if (config.authentications === undefined && config.authorizations === undefined) {
+    return fromOathkeeper(config, defaults);
+  }
+  const mixed = OATHKEEPER.find((field) => field in config);
+  if (mixed !== undefined) {
+    throw new ConfigError([mixed], `${mixed} cannot stand beside authentications and authorizations`);
+  }
+  return fromIstio(config, defaults);
+}
+
+function fromOathkeeper(config: Oathkeeper & Common, defaults: HandlerDefaults): Requirements {
+  if (config.jwks_urls === undefined) {
+    throw new ConfigError([], 'must have the field "jwks_urls", or "authentications"');
+  }
+  checkUrls(config.jwks_urls, ['jwks_urls']);
+  const scopes = config.required_scope ?? [];
+  const strategy = scopeStrategyOf(config.scope_strategy, scopes, defaults);
+  const algorithms = config.allowed_algorithms ?? ['RS256'];
+  algorithms.forEach(checkAlgorithm);
+  return {
+    verification: {
+      sources: [{ issuers: config.trusted_issuers ?? [], urls: config.jwks_urls }],
+      algorithms,
+      leeway: defaults.leeway,
+    },
+    alternatives: [{ scopes, audience: config.target_audience ?? [] }],
+    strategy,
+    places: tokenPlaces(config),
+  };
+}
+
+/** Istio has no field for the algorithm: the key's own type decides, as in Envoy. Scopes are compared exactly. */
+function fromIstio(
+  { authentications, authorizations, forward_token: forwards }: Istio & Common,
+  defaults: HandlerDefaults,
+): Requirements {
+  if (authentications === undefined) throw new ConfigError([], 'must have the field "authentications"');
+  const sources = authentications.map(({ issuer, jwksUri }, index): KeySource => {
+    checkUrls([jwksUri], ['authentications', index, 'jwksUri'], true);
+    return { issuers: [issuer], urls: [jwksUri] };
+  });
+  const places = authentications.map((each, index) => sourceOf(each, index));
+  const other = places.findIndex((place) => JSON.stringify(place) !== JSON.stringify(places[0]));
+  if (other >= 0) {
+    throw new ConfigError(
+      ['authentications', other],
+      'all authentications must read the token from one place',
+    );
+  }
+  const alternatives = (authorizations ?? []).map(({ requiredScopes, audiences }) => ({
+    scopes: requiredScopes ?? [],
+    audience: audiences ?? [],
+  }));
+  return {
+    verification: { sources, algorithms: ALGORITHMS, leeway: defaults.leeway },
+    alternatives: alternatives.length === 0 ? [{ scopes: [], audience: [] }] : alternatives,
+    strategy: scopeStrategies.exact,
+    places: tokenPlaces({
+      ...(places[0] === undefined ? {} : { token_from: places[0] }),
+      ...(forwards === undefined ? {} : { forward_token: forwards }),
+    }),
+  };
+}
+
+function sourceOf(
+  { fromHeaders = [], fromParams = [] }: NonNullable<Istio['authentications']>[number],
+  index: number,
+): TokenSource | undefined {
+  const [header] = fromHeaders;
+  const [parameter] = fromParams;
+  if (header !== undefined && parameter !== undefined) {
+    throw new ConfigError(['authentications', index], 'must read the token from one place');
+  }
+  if (parameter !== undefined) return { query_parameter: parameter };
+  if (header === undefined) return undefined;
+  const prefix = (header.prefix ?? '').trim();
+  const standard = header.name.toLowerCase() === 'authorization';
+  if (standard && (prefix === '' || prefix.toLowerCase() === 'bearer')) return undefined;
+  if (!standard && prefix === '') return { header: header.name };
+  const path = ['authentications', index, 'fromHeaders', 0, 'prefix'];
+  throw new ConfigError(path, 'the only prefix served is "Bearer " in Authorization');
+}
+
+function checkAlgorithm(name: string, index: number): void {
+  if (ALGORITHMS.includes(name)) return;
+  const path = ['allowed_algorithms', index];
+  if (/^(none|HS\d+)$/i.test(name)) {
+    throw new ConfigError(path, `${name} is never allowed: what a public key set publishes could forge it`);
+  }
+  throw new ConfigError(
+    path,
+    `no signature algorithm is called "${name}"; it must be one of ${ALGORITHMS.join(', ')}`,
+  );
+}
+
+function checkUrls(urls: readonly string[], path: readonly (string | number)[], single = false): void {
+  urls.forEach((url, index) => {
+    if (!URL.canParse(url)) throw new ConfigError(single ? path : [...path, index], `"${url}" is no URL`);
+  });
+}

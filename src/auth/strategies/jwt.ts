@@ -1,0 +1,179 @@
+import { type Denial, denial } from '../../model/errors.js';
+import type { Removal } from '../../model/header-changes.js';
+import type { KeySource, Verification, Verified } from '../../model/remote.js';
+import {
+  type Credential,
+  readCredential,
+  type TokenCredential,
+  type TokenSource,
+} from '../../parse/token.js';
+import type { Demands } from './claim-requirements.js';
+import { type JwtConfig, jwtSchema, readJwtConfig } from './jwt-config.js';
+import { missingScopes, type ScopeStrategy } from './scope.js';
+import type { AccessStrategy, Attempt, Handler, Outcome, Services, Subject } from './strategy.js';
+import type { Binding, Bound } from './token-binding.js';
+
+/**
+ * The `jwt` handler of Oathkeeper and of Kyma, whose later versions configure it in Istio's words: the request's
+ * bearer token is a JWT, verified by the published keys of its issuer (RFC 9068 §4), meant for the audience and with
+ * every required scope. A token that is no JWT is left to the rule's next access strategy.
+ */
+export const jwt: Handler = {
+  name: 'jwt',
+  schema: jwtSchema,
+  compile: (config, defaults) => new Jwt(readJwtConfig(config, defaults)),
+};
+
+/** Claims that hold scopes, in Oathkeeper's order: the first one present counts. */
+const SCOPE_CLAIMS = ['scp', 'scope', 'scopes'] as const;
+
+class Jwt implements AccessStrategy {
+  readonly handler = 'jwt';
+  readonly requiredScopes: readonly string[];
+  readonly tokenSources: readonly TokenSource[] | undefined;
+  readonly removal: Removal | undefined;
+  readonly keySources: readonly KeySource[];
+  readonly binding: Binding;
+  readonly #verification: Verification;
+  readonly #alternatives: JwtConfig['alternatives'];
+  readonly #strategy: ScopeStrategy;
+  readonly #uses: readonly string[];
+  readonly #demands: Demands | undefined;
+
+  constructor({ verification, alternatives, strategy, places, binding, uses, demands }: JwtConfig) {
+    this.requiredScopes = alternatives[0]?.scopes ?? [];
+    this.tokenSources = places.sources;
+    this.removal = places.removal;
+    this.keySources = verification.sources;
+    this.binding = binding;
+    this.#verification = verification;
+    this.#alternatives = alternatives;
+    this.#strategy = strategy;
+    this.#uses = uses;
+    this.#demands = demands;
+  }
+
+  authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+    const credential = readCredential(attempt, this.tokenSources, this.binding.dpop !== undefined);
+    return credential instanceof Promise
+      ? credential.then((read) => this.#verify(read, attempt, services))
+      : this.#verify(credential, attempt, services);
+  }
+
+  #verify(credential: Credential, attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+    if (credential.kind === 'none') return { kind: 'pass' };
+    if (credential.kind === 'malformed') {
+      return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
+    }
+    if (credential.token.split('.').length !== 3) {
+      return {
+        kind: 'pass',
+        denial: this.#refusal(denial('invalid_token', 'the token is not a JSON Web Token'), credential),
+      };
+    }
+    const verified = services.verify(credential.token, this.#verification);
+    return verified instanceof Promise
+      ? verified.then((result) => this.#judge(result, credential, attempt, services))
+      : this.#judge(verified, credential, attempt, services);
+  }
+
+  #judge(
+    verified: Verified,
+    credential: TokenCredential,
+    attempt: Attempt,
+    services: Services,
+  ): Outcome | Promise<Outcome> {
+    if (!verified.ok) {
+      if ('reason' in verified) return this.#deny(denial('invalid_token', verified.reason), credential);
+      const { retryAfter } = verified;
+      const refused = denial('authorization_server_unavailable', 'the keys of the issuer cannot be read', {
+        retryAfter,
+      });
+      return { kind: 'deny', denial: refused };
+    }
+    const { claims } = verified;
+    const subject = subjectOf(claims);
+    const problem = useOf(claims, this.#uses);
+    if (problem !== undefined) return this.#deny(denial('invalid_token', problem), credential, subject);
+    const bound = this.binding.check(claims, credential, attempt, services);
+    return bound instanceof Promise
+      ? bound.then((settled) => this.#authorize(settled, claims, subject, credential, services.now()))
+      : this.#authorize(bound, claims, subject, credential, services.now());
+  }
+
+  /** One alternative must hold: all of its audiences and all of its scopes. */
+  #authorize(
+    bound: Bound,
+    claims: Readonly<Record<string, unknown>>,
+    subject: Subject,
+    credential: TokenCredential,
+    now: number,
+  ): Outcome {
+    if (bound?.denial !== undefined) return this.#deny(bound.denial, credential, subject);
+    const audience = texts(claims.aud);
+    const meant = this.#alternatives.filter((each) => each.audience.every((name) => audience.includes(name)));
+    if (meant.length === 0) {
+      return this.#deny(
+        denial('invalid_token', 'the token is not meant for this audience'),
+        credential,
+        subject,
+      );
+    }
+    const unfit = this.#demands?.refuse(claims, now);
+    if (unfit !== undefined) return this.#deny(unfit, credential, subject);
+    const scopes = subject.scopes ?? [];
+    if (meant.some((each) => missingScopes(scopes, each.scopes, this.#strategy).length === 0)) {
+      return bound?.nonce === undefined
+        ? { kind: 'allow', subject }
+        : { kind: 'allow', subject, nonce: bound.nonce };
+    }
+    const refused = denial('insufficient_scope', 'the token lacks a required scope', {
+      scopes: meant[0]?.scopes ?? [],
+    });
+    return this.#deny(refused, credential, subject);
+  }
+
+  #deny(refused: Denial, credential: TokenCredential, subject?: Subject): Outcome {
+    const named = this.#refusal(refused, credential);
+    return subject === undefined ? { kind: 'deny', denial: named } : { kind: 'deny', denial: named, subject };
+  }
+
+  /** A refusal of the token, with what the client has to come with instead. */
+  #refusal(refused: Denial, { scheme }: TokenCredential): Denial {
+    const named = { scopes: this.requiredScopes, ...refused };
+    return scheme === undefined ? named : { ...named, scheme };
+  }
+}
+
+/** What keeps a verified JWT from being an access token. */
+function useOf(claims: Readonly<Record<string, unknown>>, uses: readonly string[]): string | undefined {
+  const use = claims.token_use;
+  // Cognito and Hydra name the use; anything but an access token is one that leaked from elsewhere.
+  if (use !== undefined && !uses.includes(use as string)) return 'the token is not an access token';
+  if (claims.sub !== undefined && typeof claims.sub !== 'string') return 'the token is malformed';
+  return undefined;
+}
+
+function subjectOf(claims: Readonly<Record<string, unknown>>): Subject {
+  const { sub, client_id: clientId, azp, exp } = claims;
+  const client = clientId ?? azp;
+  return {
+    subject: typeof sub === 'string' ? sub : '',
+    scopes: scopesOf(claims),
+    claims,
+    ...(typeof client === 'string' ? { clientId: client } : {}),
+    ...(typeof exp === 'number' ? { expiresAt: exp } : {}),
+  };
+}
+
+function scopesOf(claims: Readonly<Record<string, unknown>>): string[] {
+  const name = SCOPE_CLAIMS.find((each) => Object.hasOwn(claims, each));
+  const value = name === undefined ? undefined : claims[name];
+  if (typeof value === 'string') return value.split(' ').filter((scope) => scope !== '');
+  return texts(value);
+}
+
+function texts(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+}

@@ -1,0 +1,196 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { denial } from '../../model/errors.js';
+import type { Call, Reply } from '../../model/remote.js';
+import { basicCredentials } from '../introspection/client-secret.js';
+import { durationSchema, durationSeconds } from '../mutators/duration.js';
+import { scopeTokens } from './config.js';
+import { missingScopes, scopeStrategies } from './scope.js';
+import {
+  type AccessStrategy,
+  type Attempt,
+  ConfigError,
+  type Handler,
+  type Outcome,
+  type Services,
+} from './strategy.js';
+
+/** Seconds for which good credentials are not tried again: as long a revoked client goes on. */
+const DEFAULT_TTL = 60;
+
+/**
+ * Oathkeeper's `oauth2_client_credentials` authenticator: the request's Basic credentials (RFC 7617) are those of an
+ * OAuth2 client, tried at the token endpoint (RFC 6749 §4.4) for the required scopes. The token that comes back is
+ * thrown away; that it came is the proof.
+ */
+export const oauth2ClientCredentials: Handler = {
+  name: 'oauth2_client_credentials',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['token_url'],
+    properties: {
+      token_url: {
+        type: 'string',
+        title: 'an http or https URL without credentials',
+        pattern: '^https?://[^\\s#@]+$',
+        description: 'The token endpoint.',
+      },
+      required_scope: {
+        ...scopeTokens,
+        description: 'Scopes the client must be granted, all of them.',
+      },
+      cache: {
+        type: 'object',
+        additionalProperties: false,
+        properties: {
+          enabled: { type: 'boolean' },
+          ttl: durationSchema,
+          max_tokens: { type: 'integer', minimum: 1 },
+        },
+      },
+      retry: { type: 'object' },
+    },
+  },
+  compile(config) {
+    if ('retry' in config) throw new ConfigError(['retry'], 'retry is not implemented in this version');
+    const url = config.token_url as string;
+    if (!URL.canParse(url)) throw new ConfigError(['token_url'], `"${url}" is no URL`);
+    const cache = (config.cache ?? {}) as { enabled?: boolean; ttl?: string; max_tokens?: number };
+    return new ClientCredentials(
+      url,
+      (config.required_scope as string[] | undefined) ?? [],
+      cache.enabled === false ? 0 : cache.ttl === undefined ? DEFAULT_TTL : durationSeconds(cache.ttl),
+      cache.max_tokens ?? 1000,
+    );
+  },
+};
+
+interface Client {
+  readonly id: string;
+  readonly secret: string;
+}
+
+class ClientCredentials implements AccessStrategy {
+  readonly handler = 'oauth2_client_credentials';
+  readonly requiredScopes: readonly string[];
+  readonly #url: string;
+  readonly #ttl: number;
+  /** By a digest of the credentials: when they must be tried again, in seconds since 1970. */
+  readonly #proven: LRUCache<string, number>;
+  readonly #flights = new Map<string, Promise<Outcome>>();
+
+  constructor(url: string, scopes: readonly string[], ttl: number, entries: number) {
+    this.#url = url;
+    this.requiredScopes = scopes;
+    this.#ttl = ttl;
+    this.#proven = new LRUCache({ max: entries });
+  }
+
+  authenticate({ fields }: Attempt, services: Services): Outcome | Promise<Outcome> {
+    const client = readBasic(fields.authorization);
+    if (client === undefined) {
+      return { kind: 'pass', denial: denial('no_token', 'the request carries no client credentials') };
+    }
+    if (client === 'malformed') {
+      return { kind: 'deny', denial: denial('invalid_request', 'the client credentials are malformed') };
+    }
+    const key = hash('sha256', JSON.stringify([client.id, client.secret]), 'base64');
+    const until = this.#proven.get(key);
+    if (until !== undefined && services.now() < until) return this.#allow(client);
+    const running = this.#flights.get(key);
+    if (running !== undefined) return running;
+    const reply = services.call(this.#call(client));
+    if (!(reply instanceof Promise)) return this.#judge(reply, client, key, services.now());
+    const flight = reply
+      .then((settled) => this.#judge(settled, client, key, services.now()))
+      .finally(() => this.#flights.delete(key));
+    this.#flights.set(key, flight);
+    return flight;
+  }
+
+  #call({ id, secret }: Client): Call {
+    const form = new URLSearchParams({ grant_type: 'client_credentials' });
+    if (this.requiredScopes.length > 0) form.set('scope', this.requiredScopes.join(' '));
+    return {
+      purpose: 'token',
+      url: this.#url,
+      method: 'POST',
+      headers: {
+        accept: 'application/json',
+        authorization: basicCredentials(id, secret),
+        'content-type': 'application/x-www-form-urlencoded',
+      },
+      body: form.toString(),
+    };
+  }
+
+  #judge(reply: Reply, client: Client, key: string, now: number): Outcome {
+    if (!reply.ok) return unavailable(reply.retryAfter);
+    const body = parse(reply.body);
+    if (reply.status !== 200) {
+      // RFC 6749 §5.2: the client is known, and may not have these scopes.
+      if (body?.error === 'invalid_scope') return this.#lacking(client);
+      if (reply.status === 400 || reply.status === 401 || reply.status === 403) {
+        return { kind: 'deny', denial: denial('invalid_token', 'the client credentials are not valid') };
+      }
+      return unavailable(1);
+    }
+    if (typeof body?.access_token !== 'string' || body.access_token === '') return unavailable(1);
+    // RFC 6749 §5.1: absent where it is what was asked for.
+    if (typeof body.scope === 'string') {
+      const granted = body.scope.split(' ');
+      if (missingScopes(granted, this.requiredScopes, scopeStrategies.exact).length > 0)
+        return this.#lacking(client);
+    }
+    const { expires_in: lifetime } = body;
+    const ttl = typeof lifetime === 'number' ? Math.min(this.#ttl, lifetime) : this.#ttl;
+    if (ttl > 0) this.#proven.set(key, now + ttl);
+    return this.#allow(client);
+  }
+
+  #allow({ id }: Client): Outcome {
+    return { kind: 'allow', subject: { subject: id, clientId: id, scopes: this.requiredScopes } };
+  }
+
+  #lacking({ id }: Client): Outcome {
+    const refused = denial('insufficient_scope', 'the client may not have a required scope', {
+      scopes: this.requiredScopes,
+    });
+    return { kind: 'deny', denial: refused, subject: { subject: id, clientId: id } };
+  }
+}
+
+/** RFC 7617 §2, with the form encoding of RFC 6749 §2.3.1 undone. */
+function readBasic(authorization: string | undefined): Client | 'malformed' | undefined {
+  const [, encoded] = /^basic +(.*)$/i.exec(authorization ?? '') ?? [];
+  if (encoded === undefined) return undefined;
+  if (encoded.length > 4096 || !/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return 'malformed';
+  const pair = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = pair.indexOf(':');
+  if (colon < 1) return 'malformed';
+  try {
+    const [id, secret] = [pair.slice(0, colon), pair.slice(colon + 1)].map((part) =>
+      decodeURIComponent(part.replaceAll('+', ' ')),
+    ) as [string, string];
+    return { id, secret };
+  } catch {
+    return 'malformed';
+  }
+}
+
+function parse(body: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function unavailable(retryAfter: number): Outcome {
+  const refused = denial('authorization_server_unavailable', 'the token endpoint gave no usable answer', {
+    retryAfter,
+  });
+  return { kind: 'deny', denial: refused };
+}

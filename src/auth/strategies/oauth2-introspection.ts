@@ -1,0 +1,393 @@
+import { type Denial, denial } from '../../model/errors.js';
+import type { Removal } from '../../model/header-changes.js';
+import { TOKEN } from '../../parse/grammar.js';
+import { SAFE } from '../../parse/safe.js';
+import {
+  type Credential,
+  readCredential,
+  type TokenCredential,
+  type TokenSource,
+} from '../../parse/token.js';
+import type { ActiveAnswer, Endpoint } from '../introspection/answer.js';
+import { OWN_FIELDS, overlay } from '../introspection/call-headers.js';
+import type { Grant } from '../introspection/grant.js';
+import type { Introspected, IntrospectionTrace } from '../introspection/introspector.js';
+import { type Requirements, unmet } from '../introspection/requirements.js';
+import {
+  compileDemands,
+  type DemandConfig,
+  type Demands,
+  demandProperties,
+  leewayOf,
+} from './claim-requirements.js';
+import {
+  scopeStrategyOf,
+  scopeStrategySchema,
+  scopeTokens,
+  type TokenConfig,
+  type TokenPlaces,
+  texts,
+  tokenFrom,
+  tokenPlaces,
+  tokenProperties,
+} from './config.js';
+import { missingScopes, type ScopeStrategy } from './scope.js';
+import {
+  type AccessStrategy,
+  type Attempt,
+  ConfigError,
+  type Handler,
+  type Outcome,
+  type RequiredProof,
+  type ScopeStrategyName,
+  type Services,
+  type Subject,
+} from './strategy.js';
+import { Binding, type Bound, proofSchema } from './token-binding.js';
+
+/** Fields of Oathkeeper's authenticator that are known and not served: refused at load, never ignored. */
+const UNSERVED = ['retry', 'cache', 'prefix', 'preserve_host'] as const;
+
+/**
+ * Oathkeeper's `oauth2_introspection` authenticator: the request's bearer token is introspected at the
+ * authorization server (RFC 7662), and its answer must be active, in its time, from a trusted issuer, meant for the
+ * audience, and carry every required scope. All of it is checked on every request, whether the answer came from the
+ * cache or not (CVE-2021-32701).
+ */
+export const oauth2Introspection: Handler = {
+  name: 'oauth2_introspection',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      required_scope: {
+        ...scopeTokens,
+        description: 'Scopes the token must have, all of them (RFC 6749 §3.3).',
+      },
+      target_audience: { ...texts, description: 'Audiences the token must have, all of them.' },
+      trusted_issuers: { ...texts, description: 'Issuers of which the token must be from one.' },
+      scope_strategy: {
+        ...scopeStrategySchema,
+        description:
+          'How required scopes are compared; default introspection.scopeStrategy. `none` is for rules without required_scope.',
+      },
+      introspection_url: {
+        type: 'string',
+        pattern: '^https?://[^\\s#@]+$',
+        description:
+          'Another introspection endpoint than introspection.url, or the issuer of one of introspection.servers.',
+      },
+      introspection_request_headers: {
+        type: 'object',
+        additionalProperties: { type: 'string', pattern: '^[\\t\\x20-\\x7e]*$' },
+        propertyNames: { pattern: TOKEN.source },
+        description: 'Header fields sent with the introspection call.',
+      },
+      token_from: {
+        ...tokenFrom,
+        type: 'object',
+        description: 'Where the token stands instead of the Authorization field.',
+      },
+      ...tokenProperties,
+      proof_of_possession: proofSchema,
+      ...demandProperties,
+      pre_authorization: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['enabled'],
+        properties: {
+          enabled: { type: 'boolean' },
+          client_id: { type: 'string', minLength: 1 },
+          client_secret: { type: 'string', minLength: 1 },
+          token_url: { type: 'string', pattern: '^https?://[^\\s#@]+$' },
+          scope: scopeTokens,
+          audience: { type: 'string', minLength: 1 },
+        },
+        description:
+          'The introspection call carries a bearer token that the gateway gets for itself by client credentials; default introspection.clientAuth.',
+      },
+      retry: { type: 'object' },
+      cache: { type: 'object' },
+      prefix: { type: 'string' },
+      preserve_host: { type: 'boolean' },
+    },
+  },
+
+  compile(config, defaults) {
+    for (const field of UNSERVED) {
+      if (field in config) throw new ConfigError([field], `${field} is not implemented in this version`);
+    }
+    const scopes = (config.required_scope as string[] | undefined) ?? [];
+    const strategy = scopeStrategyOf(
+      config.scope_strategy as ScopeStrategyName | 'none' | undefined,
+      scopes,
+      defaults,
+    );
+    const headers = config.introspection_request_headers as Record<string, string> | undefined;
+    const grant = grantOf(config.pre_authorization as PreAuthorization | undefined);
+    const url = config.introspection_url as string | undefined;
+    const endpoint = endpointOf(url, headers, grant, defaults.endpoint, defaults.servers);
+    const demanded = config as DemandConfig;
+    const requirements: Requirements = {
+      audience: (config.target_audience as string[] | undefined) ?? [],
+      issuers: (config.trusted_issuers as string[] | undefined) ?? [],
+      uses: demanded.allowed_token_use ?? ['access_token'],
+      leeway: leewayOf(demanded, defaults.leeway),
+    };
+    return new Introspection(
+      scopes,
+      strategy,
+      endpoint,
+      requirements,
+      tokenPlaces(config as TokenConfig),
+      new Binding(config.proof_of_possession as RequiredProof | undefined, defaults),
+      compileDemands(demanded, requirements.leeway),
+      defaults.staleIfError ?? 0,
+    );
+  },
+};
+
+/** Oathkeeper's words for a {@link Grant}. */
+interface PreAuthorization {
+  readonly enabled: boolean;
+  readonly client_id: string;
+  readonly client_secret: string;
+  readonly token_url: string;
+  readonly scope?: readonly string[];
+  readonly audience?: string;
+}
+
+function grantOf(config: PreAuthorization | undefined): Grant | undefined {
+  if (config?.enabled !== true) return undefined;
+  for (const field of ['client_id', 'client_secret', 'token_url'] as const) {
+    if (config[field] === undefined)
+      throw new ConfigError(['pre_authorization'], `it must have the field "${field}"`);
+  }
+  if (!URL.canParse(config.token_url)) {
+    throw new ConfigError(['pre_authorization', 'token_url'], 'this is no URL');
+  }
+  const { client_secret: secret, audience } = config;
+  return {
+    tokenUrl: config.token_url,
+    clientId: config.client_id,
+    clientSecret: () => secret,
+    scope: config.scope ?? [],
+    ...(audience === undefined ? {} : { audience }),
+  };
+}
+
+/**
+ * The rule's own endpoint. The gateway's client credentials and fixed fields go to the server they were configured
+ * for and to no other one.
+ *
+ * @throws ConfigError when the URL is none, or a field is one that no rule may set
+ */
+function endpointOf(
+  url: string | undefined,
+  headers: Record<string, string> | undefined,
+  grant: Grant | undefined,
+  main: Endpoint,
+  servers: readonly Endpoint[] = [],
+): Endpoint {
+  if (url === undefined && headers === undefined && grant === undefined) return main;
+  const named = url ?? main.url;
+  if (!URL.canParse(named)) throw new ConfigError(['introspection_url'], 'this is no URL');
+  for (const name of Object.keys(headers ?? {})) {
+    if (OWN_FIELDS.has(name.toLowerCase())) {
+      throw new ConfigError(['introspection_request_headers', name], `${name} is set by the gateway itself`);
+    }
+    if (grant !== undefined && name.toLowerCase() === 'authorization') {
+      throw new ConfigError(
+        ['introspection_request_headers', name],
+        `${name} is at odds with pre_authorization`,
+      );
+    }
+  }
+  const { known, exact } = serverOf(named, [main, ...servers]);
+  const auth = known?.auth ?? ({ method: 'none' } as const);
+  const fixed = known?.headers ?? {};
+  // The gateway's own Authorization field would stand in for the token's.
+  const { authorization: _, ...others } = overlay(fixed);
+  return {
+    // A server named by its issuer is asked at its own URL; of an issuer that is asked for it each character counts.
+    url: exact ? known.url : named,
+    headers: overlay(grant === undefined ? fixed : others, headers ?? {}),
+    auth: grant === undefined ? auth : { method: 'pre_authorization', grant },
+    ...(known?.server === undefined ? {} : { server: known.server }),
+    ...(known?.signed === undefined ? {} : { signed: known.signed }),
+    ...(exact && known.discovered === true ? { discovered: true } : {}),
+  };
+}
+
+type Found =
+  | { readonly exact: true; readonly known: Endpoint }
+  | { readonly exact: false; readonly known: Endpoint | undefined };
+
+/**
+ * The server of the settings that a URL means: the one with that very URL, the one with that issuer, or else the one of
+ * its origin.
+ *
+ * @throws ConfigError where several servers have that issuer or are of that origin
+ */
+function serverOf(url: string, servers: readonly Endpoint[]): Found {
+  const { href, origin } = new URL(url);
+  const named =
+    servers.find((each) => new URL(each.url).href === href) ??
+    only(
+      servers.filter(({ issuer }) => issuer !== undefined && new URL(issuer).href === href),
+      'issuer',
+    );
+  if (named !== undefined) return { exact: true, known: named };
+  const known = only(
+    servers.filter((each) => new URL(each.url).origin === origin),
+    'origin',
+  );
+  return { exact: false, known };
+}
+
+function only([first, ...more]: readonly Endpoint[], what: string): Endpoint | undefined {
+  if (more.length === 0) return first;
+  const problem = `several servers of the settings have this ${what}: name the url or issuer of one`;
+  throw new ConfigError(['introspection_url'], problem);
+}
+
+class Introspection implements AccessStrategy {
+  readonly handler = 'oauth2_introspection';
+  readonly requiredScopes: readonly string[];
+  readonly #strategy: ScopeStrategy;
+  readonly #endpoint: Endpoint;
+  readonly #requirements: Requirements;
+  readonly #demands: Demands | undefined;
+  readonly #staleIfError: number;
+  readonly tokenSources: readonly TokenSource[] | undefined;
+  readonly removal: Removal | undefined;
+  readonly binding: Binding;
+
+  constructor(
+    scopes: readonly string[],
+    strategy: ScopeStrategy,
+    endpoint: Endpoint,
+    requirements: Requirements,
+    { sources, removal }: TokenPlaces,
+    binding: Binding,
+    demands: Demands | undefined,
+    staleIfError: number,
+  ) {
+    this.requiredScopes = scopes;
+    this.#strategy = strategy;
+    this.#endpoint = endpoint;
+    this.#requirements = requirements;
+    this.tokenSources = sources;
+    this.removal = removal;
+    this.binding = binding;
+    this.#demands = demands;
+    this.#staleIfError = staleIfError;
+  }
+
+  authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+    const credential = readCredential(attempt, this.tokenSources, this.binding.dpop !== undefined);
+    return credential instanceof Promise
+      ? credential.then((read) => this.#introspect(read, attempt, services))
+      : this.#introspect(credential, attempt, services);
+  }
+
+  #introspect(credential: Credential, attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+    if (credential.kind === 'none') return { kind: 'pass' };
+    if (credential.kind === 'malformed') {
+      return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
+    }
+    const introspected = services.introspect(this.#endpoint, credential.token, attempt);
+    return introspected instanceof Promise
+      ? introspected.then((result) => this.#judge(result, credential, attempt, services))
+      : this.#judge(introspected, credential, attempt, services);
+  }
+
+  #judge(
+    introspected: Introspected,
+    credential: TokenCredential,
+    attempt: Attempt,
+    services: Services,
+  ): Outcome | Promise<Outcome> {
+    const introspection = introspected.trace;
+    if (!introspected.ok && introspected.limited === true) {
+      const { retryAfter } = introspected;
+      const refused = denial('too_many_bad_tokens', 'too many invalid tokens came from this client', {
+        retryAfter,
+      });
+      return { kind: 'deny', denial: refused, introspection };
+    }
+    if (!introspected.ok) {
+      const answer = this.#stale(credential, attempt, services);
+      if (answer !== undefined) {
+        const trace = { ...introspection, from: 'stale' } as const;
+        return this.#judge({ ok: true, answer, trace }, credential, attempt, services);
+      }
+      const refused = denial(
+        'authorization_server_unavailable',
+        'the authorization server gave no usable answer',
+        {
+          retryAfter: introspected.retryAfter,
+        },
+      );
+      return { kind: 'deny', denial: refused, introspection };
+    }
+    const { answer } = introspected;
+    if (!answer.active) {
+      return {
+        kind: 'deny',
+        denial: this.#refusal(denial('invalid_token', 'the token is not active'), credential),
+        introspection,
+      };
+    }
+    const subject = subjectOf(answer);
+    const problem = unmet(answer, this.#requirements, services.now());
+    if (problem !== undefined) {
+      const refused = this.#refusal(denial('invalid_token', problem), credential);
+      return { kind: 'deny', denial: refused, introspection, subject };
+    }
+    const bound = this.binding.check(answer.claims, credential, attempt, services);
+    return bound instanceof Promise
+      ? bound.then((settled) =>
+          this.#authorize(settled, answer, subject, credential, introspection, services.now()),
+        )
+      : this.#authorize(bound, answer, subject, credential, introspection, services.now());
+  }
+
+  /** What was known of the token, where the rule goes on with that and the request changes nothing. */
+  #stale({ token }: TokenCredential, { method }: Attempt, services: Services): ActiveAnswer | undefined {
+    if (this.#staleIfError === 0 || !SAFE.has(method)) return undefined;
+    return services.stale?.(this.#endpoint, token, this.#staleIfError);
+  }
+
+  #authorize(
+    bound: Bound,
+    answer: ActiveAnswer,
+    subject: Subject,
+    credential: TokenCredential,
+    introspection: IntrospectionTrace,
+    now: number,
+  ): Outcome {
+    const unfit = bound?.denial ?? this.#demands?.refuse(answer.claims, now);
+    if (unfit !== undefined) {
+      return { kind: 'deny', denial: this.#refusal(unfit, credential), introspection, subject };
+    }
+    if (missingScopes(answer.scopes, this.requiredScopes, this.#strategy).length > 0) {
+      const refused = denial('insufficient_scope', 'the token lacks a required scope');
+      return { kind: 'deny', denial: this.#refusal(refused, credential), introspection, subject };
+    }
+    return bound?.nonce === undefined
+      ? { kind: 'allow', subject, introspection }
+      : { kind: 'allow', subject, introspection, nonce: bound.nonce };
+  }
+
+  /** A refusal of the token, with what the client has to come with instead. */
+  #refusal(refused: Denial, { scheme }: TokenCredential): Denial {
+    const scopes = this.requiredScopes;
+    return scheme === undefined ? { ...refused, scopes } : { ...refused, scopes, scheme };
+  }
+}
+
+function subjectOf(answer: ActiveAnswer): Subject {
+  const { subject = '', clientId, scopes, claims, expiresAt } = answer;
+  return { subject, clientId, scopes, claims, expiresAt };
+}

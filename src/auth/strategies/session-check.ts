@@ -1,0 +1,183 @@
+import { denial } from '../../model/errors.js';
+import type { Call, Reply } from '../../model/remote.js';
+import type { Fields } from '../../parse/fields.js';
+import { TOKEN } from '../../parse/grammar.js';
+import { type Attempt, ConfigError, type Outcome, type Subject } from './strategy.js';
+
+/** How a session store is asked, and what its answer is read for. */
+export interface SessionCheck {
+  readonly url: URL;
+  readonly preservePath: boolean;
+  readonly preserveQuery: boolean;
+  readonly preserveHost: boolean;
+  readonly method: string | undefined;
+  /** Lower-case names of the client's fields that are passed on. */
+  readonly forwarded: ReadonlySet<string>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly subjectFrom: readonly string[];
+  readonly extraFrom: readonly string[];
+}
+
+/** The `config` fields of a check, in Oathkeeper's words. */
+export interface SessionCheckConfig {
+  readonly check_session_url: string;
+  readonly preserve_path?: boolean;
+  readonly preserve_query?: boolean;
+  readonly preserve_host?: boolean;
+  readonly force_method?: string;
+  readonly forward_http_headers?: readonly string[];
+  readonly additional_headers?: Readonly<Record<string, string>>;
+  readonly subject_from?: string;
+  readonly extra_from?: string;
+}
+
+/** JSON Schema of those fields. */
+export const sessionCheckProperties = {
+  check_session_url: {
+    type: 'string',
+    title: 'an http or https URL without credentials',
+    pattern: '^https?://[^\\s#@]+$',
+    description: 'Whom to ask; the answer 200 means a valid session.',
+  },
+  preserve_path: {
+    type: 'boolean',
+    description: 'Keep the path of check_session_url instead of the request’s.',
+  },
+  preserve_query: { type: 'boolean', description: 'Keep the query of check_session_url; default true.' },
+  preserve_host: { type: 'boolean', description: 'Tell the request’s host in X-Forwarded-Host.' },
+  force_method: { enum: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] },
+  forward_http_headers: { type: 'array', items: { type: 'string', pattern: TOKEN.source } },
+  additional_headers: {
+    type: 'object',
+    propertyNames: { pattern: TOKEN.source },
+    additionalProperties: { type: 'string', pattern: '^[\\t\\x20-\\x7e]*$' },
+  },
+  subject_from: { type: 'string', description: 'Where the answer names the subject.' },
+  extra_from: { type: 'string', description: 'Where the answer holds what mutators read.' },
+} as const;
+
+/** Fields that frame the call or belong to its connection: no rule may set or forward them. */
+const OWN: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * Reads the fields of a check.
+ *
+ * @param credential the lower-case name of the field that holds the credential, passed on always
+ * @param subjectFrom the default of `subject_from`
+ * @throws ConfigError when they cannot work
+ */
+export function readSessionCheck(
+  config: SessionCheckConfig,
+  credential: string | undefined,
+  subjectFrom: string,
+): SessionCheck {
+  const { check_session_url: url, force_method: method } = config;
+  if (!URL.canParse(url)) throw new ConfigError(['check_session_url'], `"${url}" is no URL`);
+  const forwarded = (config.forward_http_headers ?? []).map((name) => name.toLowerCase());
+  const own = forwarded.findIndex((name) => OWN.has(name));
+  if (own >= 0) throw new ConfigError(['forward_http_headers', own], 'belongs to the connection');
+  const headers = Object.entries(config.additional_headers ?? {}).map(([name, value]) => {
+    if (OWN.has(name.toLowerCase()))
+      throw new ConfigError(['additional_headers', name], 'belongs to the call');
+    return [name.toLowerCase(), value] as const;
+  });
+  return {
+    url: new URL(url),
+    preservePath: config.preserve_path ?? false,
+    preserveQuery: config.preserve_query ?? true,
+    preserveHost: config.preserve_host ?? false,
+    method,
+    forwarded: new Set(credential === undefined ? forwarded : [credential, ...forwarded]),
+    headers: Object.fromEntries(headers),
+    subjectFrom: readPath('subject_from', config.subject_from ?? subjectFrom),
+    extraFrom: readPath('extra_from', config.extra_from ?? 'extra'),
+  };
+}
+
+/** The part of GJSON's path syntax in common use: `@this`, and names and indexes with dots between. */
+function readPath(field: string, text: string): string[] {
+  if (text === '@this') return [];
+  if (!/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(text)) {
+    throw new ConfigError([field], `"${text}" is not served: a path is @this, or names with dots between`);
+  }
+  return text.split('.');
+}
+
+/** The call that asks about one request. It never carries the request's body. */
+export function sessionCall(check: SessionCheck, { method, target, fields }: Attempt): Call {
+  const url = new URL(check.url);
+  if (!check.preservePath) url.pathname = target.path;
+  if (!check.preserveQuery) url.search = target.query;
+  const asked = check.method ?? method;
+  return {
+    purpose: 'session',
+    url: url.href,
+    // An answer to HEAD could name no subject.
+    method: asked === 'HEAD' ? 'GET' : asked,
+    headers: {
+      accept: 'application/json',
+      ...forwardedFields(check, fields),
+      ...(check.preserveHost && fields.host !== undefined ? { 'x-forwarded-host': fields.host } : {}),
+      ...check.headers,
+    },
+  };
+}
+
+function forwardedFields({ forwarded }: SessionCheck, { names, raw }: Fields): Record<string, string> {
+  const headers: Record<string, string> = {};
+  names.forEach((name, index) => {
+    if (!forwarded.has(name)) return;
+    const value = raw[index * 2 + 1] as string;
+    const before = headers[name];
+    headers[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`;
+  });
+  return headers;
+}
+
+/**
+ * Judges a session store's answer: 200 is a session, any other answer of a working store is none, and a store that
+ * does not work says nothing about the session.
+ */
+export function judgeSession({ subjectFrom, extraFrom }: SessionCheck, reply: Reply): Outcome {
+  if (!reply.ok) return unavailable(reply.retryAfter);
+  if (reply.status !== 200) {
+    return { kind: 'deny', denial: denial('invalid_token', 'the session is not valid') };
+  }
+  let body: unknown;
+  try {
+    body = JSON.parse(reply.body);
+  } catch {
+    return unavailable(1);
+  }
+  const subject = valueAt(body, subjectFrom) ?? '';
+  const extra = valueAt(body, extraFrom) ?? {};
+  if (typeof subject !== 'string' || typeof extra !== 'object' || Array.isArray(extra)) return unavailable(1);
+  const who: Subject = { subject, claims: extra as Readonly<Record<string, unknown>> };
+  return { kind: 'allow', subject: who };
+}
+
+function valueAt(body: unknown, path: readonly string[]): unknown {
+  let value = body;
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;
+    value = (value as Readonly<Record<string, unknown>>)[step];
+  }
+  return value;
+}
+
+function unavailable(retryAfter: number): Outcome {
+  const refused = denial('authorization_server_unavailable', 'the session store gave no usable answer', {
+    retryAfter,
+  });
+  return { kind: 'deny', denial: refused };
+}

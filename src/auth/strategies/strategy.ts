@@ -1,0 +1,132 @@
+import type { Denial, DpopChallenge } from '../../model/errors.js';
+import type { Removal } from '../../model/header-changes.js';
+import type { Remote } from '../../model/remote.js';
+import type { Fields } from '../../parse/fields.js';
+import type { BodyReader } from '../../parse/form.js';
+import type { Peer } from '../../parse/peer.js';
+import type { Target } from '../../parse/target.js';
+import type { TokenSource } from '../../parse/token.js';
+import type { Endpoint } from '../introspection/answer.js';
+import type { IntrospectionTrace, Introspector } from '../introspection/introspector.js';
+import type { Prover } from '../possession/verifier.js';
+
+/** What an access strategy may look at: the request as the decision sees it, already canonical. */
+export interface Attempt {
+  readonly method: string;
+  readonly target: Target;
+  readonly fields: Fields;
+  /** Who sent it; undefined where nobody did. */
+  readonly peer?: Peer | undefined;
+  /** The scheme of a request that a proxy describes. */
+  readonly scheme?: string | undefined;
+  /** Undefined where nobody can look into the body. */
+  readonly body?: BodyReader | undefined;
+}
+
+/** Who an allowed request acts for, as far as the strategy learned it. */
+export interface Subject {
+  /** The subject identifier (`sub`), empty for an anonymous or unauthenticated request. */
+  readonly subject: string;
+  readonly clientId?: string | undefined;
+  /** The scopes granted to the token. */
+  readonly scopes?: readonly string[];
+  /** The claims mutators read: the introspection answer or the JWT's payload. */
+  readonly claims?: Readonly<Record<string, unknown>>;
+  /** When the credential ends, in seconds since 1970, if it says so. */
+  readonly expiresAt?: number | undefined;
+}
+
+/** What an access strategy says of a request. */
+export type Outcome =
+  | {
+      readonly kind: 'allow';
+      readonly subject: Subject;
+      readonly introspection?: IntrospectionTrace;
+      /** The nonce for the client's next DPoP proof. */
+      readonly nonce?: string;
+    }
+  | {
+      readonly kind: 'deny';
+      readonly denial: Denial;
+      readonly introspection?: IntrospectionTrace | undefined;
+      readonly subject?: Subject | undefined;
+    }
+  /**
+   * This strategy sees no credential it is responsible for: the rule's next one decides, and where there is none, the
+   * denial is what the client is told (default: that the request carries no token).
+   */
+  | { readonly kind: 'pass'; readonly denial?: Denial };
+
+export { ConfigError } from '../../document/config-error.js';
+
+/** What a strategy needs from the running gateway. `explain` and `test` pass their own, without a network. */
+export interface Services extends Introspector, Remote {
+  /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */
+  now(): number;
+  /**
+   * Verifies keys that tokens are bound to; `assumed` where the question is about a token that meets whatever a rule
+   * demands of it. Undefined: no binding can be verified.
+   */
+  readonly proof?: Prover | 'assumed';
+  /** False where the decision is all that is wanted: mutators are then left out. */
+  readonly forwards?: false;
+}
+
+/** What a rule may demand of the key of its tokens. */
+export type RequiredProof = 'dpop' | 'certificate' | 'any';
+
+/** What a strategy says about the keys of its tokens. */
+export interface BindingRules {
+  /** Undefined: a token that is bound to no key is taken as well. */
+  readonly required: RequiredProof | undefined;
+  /** For challenges; undefined where DPoP is off. */
+  readonly dpop: DpopChallenge | undefined;
+}
+
+/** One compiled access strategy of one rule. */
+export interface AccessStrategy {
+  /** The handler's name as the rule writes it. */
+  readonly handler: string;
+  /** The scopes it requires, for `explain`, `/rules` and challenges. */
+  readonly requiredScopes: readonly string[];
+  /** Where it reads its token from, in order, if not from the Authorization field. */
+  readonly tokenSources?: readonly TokenSource[] | undefined;
+  /** What does not go upstream of a request that it allows: the places of its token. Undefined: all goes. */
+  readonly removal?: Removal | undefined;
+  /** What it demands of a token's key, and how DPoP is used here; undefined where it knows no such tokens. */
+  readonly binding?: BindingRules;
+  authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome>;
+}
+
+/** The gateway-wide values that a handler falls back to where the rule's `config` is silent. */
+export interface HandlerDefaults {
+  readonly scopeStrategy: ScopeStrategyName;
+  /** The endpoint for rules that name no `introspection_url`. */
+  readonly endpoint: Endpoint;
+  /** Endpoints of further servers, which a rule's `introspection_url` means by their URL or origin. */
+  readonly servers?: readonly Endpoint[];
+  /** Clock skew tolerated on `exp`, `nbf` and `iat`, in seconds. */
+  readonly leeway: number;
+  /**
+   * Milliseconds for which the rule goes on with what was known of a token while the authorization server gives no
+   * answer; absent, it does not.
+   */
+  readonly staleIfError?: number;
+  /** Signature algorithms of DPoP proofs; undefined where DPoP is off. */
+  readonly dpopAlgorithms?: readonly string[];
+}
+
+/** How required scopes are compared with granted ones; see `scope.ts`. */
+export type ScopeStrategyName = 'exact' | 'hierarchic' | 'wildcard';
+
+/** A kind of access strategy: how its `config` must look, and how it is compiled. Registered in `auth/strategies/table.ts`. */
+export interface Handler {
+  readonly name: string;
+  /** JSON Schema (draft-07) of the rule's `config`; the handlers that take none accept only an empty object. */
+  readonly schema: Readonly<Record<string, unknown>>;
+  /**
+   * @param config already valid against `schema`
+   * @throws ConfigError when a value fits the schema but cannot work
+   */
+  compile(config: Readonly<Record<string, unknown>>, defaults: HandlerDefaults): AccessStrategy;
+}

@@ -1,0 +1,114 @@
+import { type Denial, type DpopChallenge, denial } from '../../model/errors.js';
+import type { TokenCredential } from '../../parse/token.js';
+import type { ProofResult } from '../possession/dpop.js';
+import {
+  type Attempt,
+  type BindingRules,
+  ConfigError,
+  type HandlerDefaults,
+  type RequiredProof,
+  type Services,
+} from './strategy.js';
+
+/** JSON Schema of `proof_of_possession`. */
+export const proofSchema = {
+  enum: ['dpop', 'certificate', 'any'],
+  description:
+    'Take only tokens that are bound to a key of their client: by DPoP (RFC 9449), to its certificate (RFC 8705), or to any of them. Absent: a token that is bound is verified, and one that is not is taken as well.',
+} as const;
+
+/** What came of looking at a token's key; undefined where there is nothing to look at. */
+export type Bound =
+  | undefined
+  | { readonly denial: Denial; readonly nonce?: undefined }
+  /** The key was proved. */
+  | { readonly denial?: undefined; readonly nonce?: string };
+
+const UNVERIFIABLE = 'the token is bound to a key that cannot be verified here';
+
+/**
+ * Sees to it that a token which is bound to a key (`cnf`, RFC 7800) is taken only from who has the key. A binding that
+ * cannot be verified is refused: as a plain bearer token it would be what the binding was to prevent (RFC 9449 §7.1,
+ * RFC 8705 §3).
+ */
+export class Binding implements BindingRules {
+  readonly dpop: DpopChallenge | undefined;
+  readonly required: RequiredProof | undefined;
+
+  /** @throws ConfigError when it demands what the settings have turned off */
+  constructor(required: RequiredProof | undefined, { dpopAlgorithms }: HandlerDefaults) {
+    if (required === 'dpop' && dpopAlgorithms === undefined) {
+      throw new ConfigError(['proof_of_possession'], 'dpop needs the setting proof.dpop.enabled');
+    }
+    this.required = required;
+    this.dpop =
+      dpopAlgorithms === undefined
+        ? undefined
+        : { algorithms: dpopAlgorithms.join(' '), alone: required === 'dpop' };
+  }
+
+  /**
+   * Looks at the key of a token that is good in every other way.
+   *
+   * @param claims the introspection's answer or the JWT's payload, with `cnf` at its top level (RFC 8705 §3.2)
+   */
+  check(
+    claims: Readonly<Record<string, unknown>>,
+    credential: TokenCredential,
+    attempt: Attempt,
+    services: Services,
+  ): Bound | Promise<Bound> {
+    const { cnf } = claims;
+    const { scheme } = credential;
+    if (cnf === undefined) {
+      if (scheme === undefined && this.required === undefined) return undefined;
+      if (services.proof === 'assumed') return undefined;
+      return refuse(
+        scheme === undefined
+          ? 'this resource takes only tokens that are bound to a key'
+          : 'the token is not bound to a key: its scheme is not DPoP',
+      );
+    }
+    if (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)) return refuse(UNVERIFIABLE);
+    const { jkt, 'x5t#S256': certificate, ...others } = cnf as Readonly<Record<string, unknown>>;
+    if (Object.keys(others).length > 0 || (jkt === undefined && certificate === undefined)) {
+      return refuse(UNVERIFIABLE);
+    }
+    if (
+      (this.required === 'dpop' && jkt === undefined) ||
+      (this.required === 'certificate' && certificate === undefined)
+    ) {
+      return refuse('this resource takes only tokens that are bound in another way');
+    }
+    const { proof } = services;
+    if (proof === undefined || proof === 'assumed') return refuse(UNVERIFIABLE);
+    if (certificate !== undefined) {
+      const shown = proof.thumbprint(attempt);
+      if (shown === undefined)
+        return refuse('the token is bound to a certificate that the client has not shown');
+      if (shown !== certificate) return refuse('the token is bound to another certificate');
+    }
+    if (jkt === undefined) {
+      return scheme === undefined
+        ? PROVED
+        : refuse('the token is not bound to a DPoP key: its scheme is not DPoP');
+    }
+    if (proof.dpop === undefined || typeof jkt !== 'string') return refuse(UNVERIFIABLE);
+    if (scheme === undefined)
+      return refuse('the token is bound to a key: it must come with the scheme DPoP and a proof');
+    return proof.dpop({ ...attempt, token: credential.token, jkt }).then(settle);
+  }
+}
+
+const PROVED: Bound = {};
+
+function settle(result: ProofResult): Bound {
+  if (result.ok) return result;
+  const { error, reason, nonce } = result;
+  const more = error === 'overloaded' ? { retryAfter: 1 } : nonce === undefined ? {} : { nonce };
+  return { denial: denial(error, reason, more) };
+}
+
+function refuse(reason: string): Bound {
+  return { denial: denial('invalid_token', reason) };
+}

@@ -1,0 +1,13 @@
+import { denial } from '../../model/errors.js';
+import { EMPTY_CONFIG } from './open.js';
+import type { AccessStrategy, Handler, Outcome } from './strategy.js';
+
+const DENIED: Outcome = { kind: 'deny', denial: denial('unauthorized', 'the rule denies every request') };
+const strategy: AccessStrategy = { handler: 'unauthorized', requiredScopes: [], authenticate: () => DENIED };
+
+/** Oathkeeper's `unauthorized` authenticator: every request is denied. */
+export const unauthorized: Handler = {
+  name: 'unauthorized',
+  schema: EMPTY_CONFIG,
+  compile: () => strategy,
+};

@@ -1,0 +1,164 @@
+import type { Finding, Position } from '../../document/finding.js';
+import { validate } from '../../document/validate.js';
+import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
+import { type ClientDocument, fields } from './fields.js';
+import { clientSchema, GROUP } from './schema.js';
+
+/** One OAuth2Client as somebody wants it. */
+export interface ClientManifest {
+  readonly name: string;
+  readonly namespace: string;
+  /** The folder of the credentials, named as the Kubernetes Secret would be. */
+  readonly secretName: string;
+  /** Another Hydra than the command line's, where the manifest names one. */
+  readonly hydraAdmin?: { readonly url: string; readonly forwardedProto?: 'http' | 'https' };
+  /** The client as Hydra is to have it: owner and all fields, without id and secret. */
+  readonly wanted: ClientDocument & { readonly owner: string };
+  /** Whether Hydra makes a secret for it: public clients and those with keys have none. */
+  readonly hasSecret: boolean;
+  readonly position: Position;
+}
+
+/** Hydra Maester's defaults for `hydraAdmin`. */
+const ADMIN = { port: 4445, endpoint: '/clients' };
+
+/**
+ * Reads the OAuth2Clients (`hydra.ory.sh/v1alpha1`) of one file: YAML or JSON, several documents, lists as kubectl
+ * prints them.
+ *
+ * @param text the file's content
+ * @param file its name, as findings print it
+ * @returns what can be applied if no finding is an error
+ */
+export function readManifests(
+  text: string,
+  file: string,
+): { clients: ClientManifest[]; findings: Finding[] } {
+  const { documents, findings } = readDocuments(text, file);
+  const clients: ClientManifest[] = [];
+  for (const document of documents.flatMap(items)) {
+    const { apiVersion, kind } = (document.value ?? {}) as Record<string, unknown>;
+    if (kind !== 'OAuth2Client' && typeof kind === 'string' && !String(apiVersion).startsWith(`${GROUP}/`)) {
+      findings.push(
+        finding(document, ['kind'], 'warning', 'ignored-document', `the kind ${kind} is ignored here`),
+      );
+      continue;
+    }
+    const problems = validate(document, clientSchema);
+    if (problems.length === 0) problems.push(...contradictions(document));
+    findings.push(...problems);
+    if (problems.length === 0) clients.push(toManifest(document));
+  }
+  if (clients.length === 0 && !findings.some(({ level }) => level === 'error')) {
+    findings.push({
+      file,
+      line: 1,
+      col: 1,
+      level: 'error',
+      code: 'no-client',
+      message: 'the file holds no OAuth2Client',
+    });
+  }
+  return { clients, findings };
+}
+
+/** What no schema can say. */
+function contradictions(document: SourceDocument): Finding[] {
+  const { spec } = document.value as {
+    spec: { hydraAdmin?: { url?: string; port?: number; endpoint?: string } };
+  };
+  const admin = spec.hydraAdmin;
+  if (admin?.url) {
+    const url = URL.canParse(admin.url) ? new URL(admin.url) : undefined;
+    if (
+      url === undefined ||
+      url.username !== '' ||
+      url.password !== '' ||
+      url.search !== '' ||
+      url.hash !== ''
+    ) {
+      const message =
+        'spec.hydraAdmin.url must be an http or https URL without credentials, query and fragment';
+      return [finding(document, ['spec', 'hydraAdmin', 'url'], 'error', 'invalid-value', message)];
+    }
+  } else if (admin?.port || admin?.endpoint) {
+    const message = 'spec.hydraAdmin must have the field "url" for its other fields to mean something';
+    return [finding(document, ['spec', 'hydraAdmin'], 'error', 'missing-field', message)];
+  }
+  return [];
+}
+
+interface Spec extends Readonly<Record<string, unknown>> {
+  readonly secretName: string;
+  readonly scope?: string;
+  readonly scopeArray?: readonly string[];
+  readonly tokenEndpointAuthMethod?: string;
+  readonly hydraAdmin?: {
+    readonly url?: string;
+    readonly port?: number;
+    readonly endpoint?: string;
+    readonly forwardedProto?: string;
+  };
+}
+
+/** @param document fits {@link clientSchema} */
+function toManifest(document: SourceDocument): ClientManifest {
+  const { metadata, spec } = document.value as { metadata: { name: string; namespace?: string }; spec: Spec };
+  const { name, namespace = 'default' } = metadata;
+  const wanted: Record<string, unknown> = {};
+  for (const { spec: path, hydra } of fields) {
+    const [first, second] = path;
+    const section = spec[first];
+    const value = second === undefined ? section : (section as Record<string, unknown> | undefined)?.[second];
+    if (value !== undefined && value !== null && value !== '') wanted[hydra] = value;
+  }
+  // Maester joins both; `scope` is what older manifests have.
+  const scope = [...(spec.scopeArray ?? []), ...(spec.scope ?? '').split(/\s+/)]
+    .filter((word) => word !== '')
+    .join(' ');
+  if (scope !== '') wanted.scope = scope;
+  const hydraAdmin = adminOf(spec);
+  return {
+    name,
+    namespace,
+    secretName: spec.secretName,
+    ...(hydraAdmin === undefined ? {} : { hydraAdmin }),
+    wanted: { ...wanted, owner: `${name}/${namespace}` },
+    hasSecret: !['private_key_jwt', 'none'].includes(spec.tokenEndpointAuthMethod ?? ''),
+    position: document.at([]),
+  };
+}
+
+function adminOf({ hydraAdmin: admin }: Spec): ClientManifest['hydraAdmin'] {
+  if (!admin?.url) return undefined;
+  const url = new URL(admin.url);
+  url.port = String(admin.port || url.port || ADMIN.port);
+  url.pathname = admin.endpoint || (url.pathname === '/' ? ADMIN.endpoint : url.pathname);
+  const proto = admin.forwardedProto;
+  return { url: url.href, ...(proto === 'http' || proto === 'https' ? { forwardedProto: proto } : {}) };
+}
+
+/** The elements of a list, of lists in it as well; any other document is its own only element. */
+function items(document: SourceDocument): SourceDocument[] {
+  const { kind, items: elements } = (document.value ?? {}) as { kind?: unknown; items?: unknown };
+  if ((kind !== 'List' && kind !== 'OAuth2ClientList') || !Array.isArray(elements)) return [document];
+  return elements.flatMap((value: unknown, index) => {
+    const base: Path = ['items', index];
+    return items({
+      file: document.file,
+      value,
+      at: (path) => document.at([...base, ...path]),
+      keyAt: (path) => document.keyAt([...base, ...path]),
+    });
+  });
+}
+
+function finding(
+  document: SourceDocument,
+  path: Path,
+  level: Finding['level'],
+  code: string,
+  message: string,
+): Finding {
+  return { ...document.at(path), level, code, message };
+}

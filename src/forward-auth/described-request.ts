@@ -1,0 +1,176 @@
+import type { ErrorName } from '../model/errors.js';
+import { type Fields, singleField } from '../parse/fields.js';
+import { readHost } from '../parse/host.js';
+import { describedTarget, type Target } from '../parse/target.js';
+
+/** How a question describes the request it is about. */
+export type Form =
+  /** X-Forwarded-Method, -Host and -Uri: Traefik, Caddy, Oathkeeper's callers. */
+  | 'forwarded'
+  /** X-Original-Method with X-Original-URL, or with X-Original-URI and a host: nginx. */
+  | 'original'
+  /** By its own method and Host, and the path behind the prefix: Envoy's and Istio's ext_authz over HTTP. */
+  | 'request';
+
+/** The request a question is about. */
+export interface Described {
+  readonly method: string;
+  /** The fields of the question, with the host of the request it is about. */
+  readonly fields: Fields;
+  readonly target: Target;
+  /** `http` or `https`; what the proxy does not say is taken for `http`. */
+  readonly scheme: string;
+}
+
+/** Why a question cannot be understood in one way only. */
+export interface DescriptionRefusal {
+  readonly error: ErrorName;
+  readonly refused: string;
+}
+
+/** A proxy's question as it arrived. */
+export interface Question {
+  readonly method: string;
+  /** What follows the prefix in the raw request-target. Without a path it says nothing: Caddy leaves the query there. */
+  readonly rest: string;
+  readonly fields: Fields;
+}
+
+interface Parts {
+  readonly method: string;
+  readonly authority: string;
+  readonly uri: string;
+  readonly scheme?: string;
+}
+
+const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$/;
+const ABSOLUTE = /^(https?):\/\/([^/?#]+)(.*)$/i;
+const FORWARDED = ['x-forwarded-method', 'x-forwarded-uri'] as const;
+const ORIGINAL = ['x-original-method', 'x-original-url', 'x-original-uri', 'x-original-host'] as const;
+
+/**
+ * Reads which request a question is about. Every field that describes it stands once and is well-formed, and there
+ * is one description: a proxy that sets one form passes on what its client says in another one.
+ *
+ * @param form the one form that is read; `any` takes whichever is there and refuses more than one
+ * @param maxTargetBytes longer targets are refused (RFC 9112 §3)
+ */
+export function readDescribed(
+  question: Question,
+  form: Form | 'any',
+  maxTargetBytes: number,
+): Described | DescriptionRefusal {
+  const settled = form === 'any' ? formOf(question) : form;
+  if (typeof settled !== 'string') return settled;
+  const parts = READERS[settled](question, form === 'any');
+  if ('refused' in parts) return parts;
+
+  const { method, authority, uri } = parts;
+  if (!METHOD.test(method)) return malformed('the method described is malformed');
+  if (method === 'TRACE' || method === 'CONNECT') {
+    return { error: 'method_refused', refused: `${method} is not served` };
+  }
+  if (uri.length > maxTargetBytes) {
+    return { error: 'target_too_long', refused: 'the request target is too long' };
+  }
+  if (!uri.startsWith('/')) return malformed('the target described is not a path');
+  const scheme = singleField(question.fields, 'x-forwarded-proto');
+  if (scheme === null || (scheme !== undefined && !/^(?:https?|wss?)$/i.test(scheme))) {
+    return malformed('X-Forwarded-Proto must be one scheme');
+  }
+  const target = describedTarget(uri, authority);
+  if ('refused' in target) return { error: 'malformed_target', refused: target.refused };
+  const told = (parts.scheme ?? scheme ?? 'http').toLowerCase();
+  return {
+    method,
+    fields: { ...question.fields, host: authority },
+    target,
+    scheme: told === 'https' || told === 'wss' ? 'https' : 'http',
+  };
+}
+
+/** The one form a question has. */
+function formOf({ rest, fields }: Question): Form | DescriptionRefusal {
+  const forms: Form[] = [];
+  if (FORWARDED.some((name) => fields.names.includes(name))) forms.push('forwarded');
+  if (ORIGINAL.some((name) => fields.names.includes(name))) forms.push('original');
+  if (rest.startsWith('/')) forms.push('request');
+  const [form] = forms;
+  if (form === undefined) return malformed('no request is described');
+  return forms.length === 1 ? form : malformed('a request is described in more than one way');
+}
+
+type Reader = (question: Question, alone: boolean) => Parts | DescriptionRefusal;
+
+const READERS: Readonly<Record<Form, Reader>> = {
+  forwarded({ rest, fields }) {
+    if (rest.startsWith('/')) return malformed('a request is described in more than one way');
+    const method = single(fields, 'X-Forwarded-Method');
+    const authority = single(fields, 'X-Forwarded-Host');
+    const uri = single(fields, 'X-Forwarded-Uri');
+    // None has a default: the method of the question is not that of the request it is about.
+    return problem(method, authority, uri) ?? parts(method, authority, uri);
+  },
+
+  original({ rest, fields }) {
+    if (rest.startsWith('/')) return malformed('a request is described in more than one way');
+    const method = single(fields, 'X-Original-Method');
+    const url = optional(fields, 'X-Original-URL');
+    const uri = optional(fields, 'X-Original-URI');
+    const host = optional(fields, 'X-Original-Host');
+    const wrong = problem(method, url, uri, host);
+    if (wrong !== undefined) return wrong;
+    if (url === undefined) {
+      if (uri === undefined) return malformed('neither X-Original-URL nor X-Original-URI is there');
+      return parts(method, host ?? fields.host ?? '', uri);
+    }
+    const absolute = ABSOLUTE.exec(url as string);
+    if (absolute === null) return malformed('X-Original-URL must be an absolute http or https URL');
+    const authority = absolute[2] as string;
+    const path = absolute[3] as string;
+    if (uri !== undefined && uri !== path) return malformed('X-Original-URL and X-Original-URI differ');
+    if (host !== undefined && !sameHost(host as string, authority)) {
+      return malformed('X-Original-URL and X-Original-Host differ');
+    }
+    const read = parts(method, authority, path.startsWith('/') ? path : `/${path}`);
+    return { ...read, scheme: absolute[1] as string };
+  },
+
+  request({ method, rest, fields }, alone) {
+    const forwarded = alone ? optional(fields, 'X-Forwarded-Host') : undefined;
+    const wrong = problem(forwarded);
+    if (wrong !== undefined) return wrong;
+    const authority = fields.host ?? '';
+    if (forwarded !== undefined && !sameHost(forwarded as string, authority)) {
+      return malformed('Host and X-Forwarded-Host differ');
+    }
+    return { method, authority, uri: rest };
+  },
+};
+
+function parts(...[method, authority, uri]: (string | DescriptionRefusal)[]): Parts {
+  return { method: method as string, authority: authority as string, uri: uri as string };
+}
+
+function problem(...read: (string | undefined | DescriptionRefusal)[]): DescriptionRefusal | undefined {
+  return read.find((value) => typeof value === 'object');
+}
+
+function single(fields: Fields, name: string): string | DescriptionRefusal {
+  return optional(fields, name) ?? malformed(`${name} is missing`);
+}
+
+function optional(fields: Fields, name: string): string | undefined | DescriptionRefusal {
+  const value = singleField(fields, name.toLowerCase());
+  return value === null ? malformed(`${name} stands more than once`) : value;
+}
+
+/** Two authorities that lead to the same rules: ports do not count. */
+function sameHost(one: string, other: string): boolean {
+  const host = readHost(one);
+  return host !== undefined && host === readHost(other);
+}
+
+function malformed(refused: string): DescriptionRefusal {
+  return { error: 'malformed_request', refused };
+}

@@ -1,0 +1,50 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type Denial, denial, ERRORS, errorBody } from '../model/errors.js';
+import { answering, endAfterAnswers } from './last-response.js';
+
+/** What Node keeps at a connection: the request whose bytes are being read. */
+type Parsed = Socket & {
+  readonly parser?: { readonly incoming?: IncomingMessage | null } | null;
+};
+
+/**
+ * Answers what Node's parser could not read as a request, then closes: nothing after the fault is parsed
+ * (RFC 9112 §11.2). Where earlier requests still wait for their answers, these are brought first, and a text for the
+ * fault is left out, because it would be taken for one of them. Where the fault is in the body of a request whose
+ * answer has begun, the connection just ends.
+ *
+ * @returns what the client was told, where no request that has an account of its own was concerned
+ */
+export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): Denial | undefined {
+  const current = answering(socket);
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return undefined;
+  }
+  if (current?.req.complete === true) {
+    endAfterAnswers(socket);
+    return undefined;
+  }
+  // Without a response, an unfinished request is one that has its answer already.
+  const answered =
+    current === undefined ? (socket as Parsed).parser?.incoming?.complete === false : current.headersSent;
+  if (answered) {
+    socket.destroy();
+    return undefined;
+  }
+  const refused =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? denial('headers_too_large', 'the header fields are too large')
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? denial('request_timeout', 'the header fields did not arrive in time')
+        : denial('malformed_request', 'the request cannot be parsed');
+  const body = errorBody(refused);
+  const { code, status } = ERRORS[refused.error];
+  socket.end(
+    `HTTP/1.1 ${code} ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+  return current === undefined ? refused : undefined;
+}

@@ -1,0 +1,174 @@
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
+import { denial, errorBody } from '../model/errors.js';
+import { reportBroken } from '../observe/request-record.js';
+import { readArrival } from '../parse/parsed-request.js';
+import { refuseOrBreakOff } from '../proxy/refusal.js';
+import { registerWebSockets, type WebSocketOptions } from '../proxy/websocket.js';
+import type { Credentials } from '../tls/credentials.js';
+import { answerBrokenRequest } from './broken-request.js';
+import { prepareDrain } from './drain.js';
+import { SCHEMALESS } from './fastify.js';
+import { serveStreams } from './http2.js';
+import { createGate, type GateOptions } from './request-handler.js';
+import { guardUpgrades } from './upgrade.js';
+
+/** What the proxy listener is made of; times in milliseconds, sizes in bytes, 0 means no limit. */
+export interface GatewayOptions extends Omit<GateOptions, 'upgrades'> {
+  readonly headersTimeout: number;
+  readonly keepAliveTimeout: number;
+  readonly maxConnections: number;
+  /** Requests that one HTTP/2 connection may have at once; 0 turns HTTP/2 off. */
+  readonly maxStreams: number;
+  /** Plain HTTP without. */
+  readonly tls?: Credentials;
+  /** Undefined turns WebSockets off: an Upgrade is then ignored. */
+  readonly webSockets?: WebSocketLimits;
+}
+
+/** How long WebSockets last and how their upstreams are verified. */
+export type WebSocketLimits = Omit<WebSocketOptions, 'passageOf' | 'now'>;
+
+/** The proxy listener. */
+export interface ProxyListener {
+  readonly app: FastifyInstance;
+  /** Ends every connection at once. */
+  cut(): void;
+}
+
+/** How often Node looks for connections whose head is late, in milliseconds, where they may take longer than that. */
+const CONNECTION_CHECK = 1_000;
+/** A connection is renewed after so many requests, so that load balancers can move it. */
+const REQUESTS_PER_CONNECTION = 100_000;
+
+/**
+ * Builds the proxy listener: a Fastify instance that listens, and carries WebSockets by its plugin. Every request goes
+ * through the gate: arrival → decision → forward. For a handshake the gate is a hook, behind which the plugin takes over;
+ * plain requests never enter Fastify's routing, which could do nothing for them and costs a tenth of their way.
+ */
+export async function createGateway(options: GatewayOptions): Promise<ProxyListener> {
+  const app = fastify({
+    logger: false,
+    ...SCHEMALESS,
+    // Anything the router could do to a hostile URL, it cannot do to this one.
+    rewriteUrl: (message: IncomingMessage) => routedUpgrade(message, options),
+    genReqId: () => '',
+    requestIdHeader: false,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    exposeHeadRoutes: false,
+    clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
+      try {
+        const refused = answerBrokenRequest(error, socket);
+        if (refused !== undefined) reportBroken(options, socket, refused);
+      } catch (fault) {
+        options.onFault('broken request', fault);
+        socket.destroy();
+      }
+    },
+    keepAliveTimeout: options.keepAliveTimeout,
+    connectionTimeout: 0,
+    // A whole upload may take as long as it moves; what stalls is ended by the upload itself.
+    requestTimeout: 0,
+    maxRequestsPerSocket: REQUESTS_PER_CONNECTION,
+    ...listener(options),
+  } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
+
+  const { gate, passageOf } = createGate({ ...options, upgrades: options.webSockets !== undefined });
+  app.addHook('onRequest', gate);
+  app.setNotFoundHandler((_request, reply) => {
+    // Unreachable: the hook answers or takes over everything but a handshake that is allowed.
+    reply
+      .code(404)
+      .type('application/json')
+      .send(errorBody(denial('no_rule', 'no rule for this request')));
+  });
+  app.setErrorHandler((error, _request, reply) => {
+    options.onFault('routing of a handshake', error);
+    if (!reply.sent) reply.code(500).type('application/json').send(errorBody(FAILED));
+  });
+  if (options.webSockets !== undefined) {
+    await registerWebSockets(app, {
+      ...options.webSockets,
+      passageOf,
+      now: options.services.now,
+    });
+    app.addHook('onReady', async () => guardUpgrades(app.server));
+  }
+  const { server } = app;
+  server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
+  server.headersTimeout = options.headersTimeout;
+  // Node would drop the fields beyond its limit unseen, a second Host among them; the gate counts them instead.
+  server.maxHeadersCount = 0;
+  let draining = false;
+  const serve: RequestListener = (message, response) => {
+    try {
+      if (draining) response.shouldKeepAlive = false;
+      gate({ raw: message }, { raw: response, sent: false, hijack: nothing }, nothing);
+    } catch (error) {
+      options.onFault('start of a request', error);
+      refuseOrBreakOff(message, response, FAILED, options.realm);
+    }
+  };
+  server.removeAllListeners('request');
+  server.on('request', serve);
+  const drain = prepareDrain(server);
+  const streams = offersStreams(options)
+    ? serveStreams(server as TlsServer, { ...options, requestsPerConnection: REQUESTS_PER_CONNECTION }, serve)
+    : undefined;
+  options.tls?.serve(server as TlsServer);
+  app.addHook('preClose', async () => {
+    draining = true;
+    streams?.drain();
+    const end = drain();
+    server.once('close', end);
+  });
+  // `Expect: 100-continue` is answered after the decision, not by Node before it.
+  server.on('checkContinue', serve);
+  server.on('checkExpectation', serve);
+  return {
+    app,
+    cut() {
+      server.closeAllConnections();
+      streams?.cut();
+    },
+  };
+}
+
+/** The answer to a request at which scopegate failed. */
+const FAILED = denial('internal', 'the gateway failed');
+
+/** Without a router there is nobody to take an answer from, or to hand a request on to. */
+function nothing(): void {}
+
+/** HTTP/2 is offered over TLS alone, where the handshake settles it (RFC 9113 §3.2). */
+function offersStreams({ tls, maxStreams }: GatewayOptions): boolean {
+  return tls !== undefined && maxStreams > 0;
+}
+
+function listener(options: GatewayOptions): object {
+  const limits = {
+    maxHeaderSize: options.maxHeaderBytes,
+    headersTimeout: options.headersTimeout,
+    connectionsCheckingInterval: Math.min(CONNECTION_CHECK, options.headersTimeout || CONNECTION_CHECK),
+    // A missing Host gets the error table's answer instead of Node's empty one.
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    noDelay: true,
+  };
+  const { tls } = options;
+  if (tls === undefined) return { http: limits };
+  const ALPNProtocols = offersStreams(options) ? ['h2', 'http/1.1'] : ['http/1.1'];
+  return {
+    https: { ...limits, ...tls.serverOptions(), ALPNProtocols, handshakeTimeout: options.headersTimeout },
+  };
+}
+
+/** The path an upgrade is routed and forwarded with: the canonical one, or a constant where it will be refused. */
+function routedUpgrade(message: IncomingMessage, options: GatewayOptions): string {
+  const arrival = readArrival(message, message.url ?? '', options);
+  return 'refused' in arrival ? '/' : arrival.target.path + arrival.target.query;
+}

@@ -1,0 +1,38 @@
+import type { Entrance, ShedAudit } from './audit.js';
+import type { Shortage } from './overload.js';
+
+/** How long requests that were turned away are counted before a line tells of them, in milliseconds. */
+const INTERVAL = 1_000;
+
+/** Counts requests that were turned away unread: a line each would be one more load. */
+export interface ShedLog {
+  add(entrance: Entrance, cause: Shortage): void;
+  /** Writes what was counted. */
+  flush(): void;
+}
+
+/**
+ * Builds the count.
+ *
+ * @param write told at most once a second, for each entrance and cause
+ */
+export function createShedLog(write: ShedAudit): ShedLog {
+  const counts = new Map<Entrance, Map<Shortage, number>>();
+  let timer: NodeJS.Timeout | undefined;
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    for (const [entrance, causes] of counts) {
+      for (const [cause, requests] of causes) write({ entrance, cause, requests });
+    }
+    counts.clear();
+  }
+  return {
+    add(entrance, cause) {
+      timer ??= setTimeout(flush, INTERVAL).unref();
+      const causes = counts.get(entrance) ?? new Map<Shortage, number>();
+      counts.set(entrance, causes.set(cause, (causes.get(cause) ?? 0) + 1));
+    },
+    flush,
+  };
+}

@@ -1,0 +1,240 @@
+import type { IncomingMessage } from 'node:http';
+import {
+  type Attributes,
+  type Context,
+  createTraceState,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  TraceFlags,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  type SpanExporter,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
+import type { Peer } from '../../parse/peer.js';
+import type { AuditEntry, Entrance } from '../audit.js';
+import { causeOf } from '../redaction.js';
+import { version } from '../version.js';
+import type { RequestTrace, TraceTimes, Tracing, TracingOptions } from './trace.js';
+
+/** W3C Trace Context §3.2: a later version may append fields, which are not ours to pass on. */
+const TRACEPARENT =
+  /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
+/** W3C Trace Context §3.3.1.1: more need not be passed on. */
+const MAX_TRACESTATE = 8_192;
+/** Methods that may stand in a span's name; others are told by nothing but `_OTHER`. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/**
+ * Builds tracing on OpenTelemetry's SDK. Nothing is registered globally: whoever else uses the SDK in this process has
+ * a life of its own, and no context is carried by the runtime.
+ *
+ * The exporter itself reads OTEL_EXPORTER_OTLP_HEADERS and its kin, the resource OTEL_RESOURCE_ATTRIBUTES.
+ */
+export function startTracing(options: TracingOptions): Tracing {
+  const resource = resourceFromAttributes({ 'service.name': 'scopegate', 'service.version': version })
+    .merge(detectResources({ detectors: [envDetector] }))
+    .merge(
+      resourceFromAttributes(
+        options.serviceName === undefined ? {} : { 'service.name': options.serviceName },
+      ),
+    );
+  const exporter = new OTLPTraceExporter({ url: options.endpoint });
+  const provider = new TracerProvider({
+    resource,
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(options.sample) }),
+    spanProcessors: [new BatchSpanProcessor({ exporter: reporting(exporter, options.onExport) })],
+  });
+  const tracer = provider.getTracer('scopegate', version);
+  return {
+    begin: (entrance, message, peer, started) => new Traced(tracer, entrance, message, peer, started),
+    async close() {
+      await provider.shutdown().catch((error: unknown) => options.onExport(0, causeOf(error)));
+    },
+  };
+}
+
+/** An exporter that tells how it went. */
+function reporting(exporter: SpanExporter, onExport: TracingOptions['onExport']): SpanExporter {
+  return {
+    export(spans, done) {
+      exporter.export(spans, (result) => {
+        // ExportResultCode.SUCCESS
+        if (result.code === 0) onExport(spans.length);
+        else onExport(spans.length, exportCause(result.error));
+        done(result);
+      });
+    },
+    shutdown: () => exporter.shutdown(),
+  };
+}
+
+/** The exporter's error has the status as its code, and the answer's text, which nobody knows, in its message. */
+function exportCause(error: unknown): string {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === 'number' ? `the collector answered ${code}` : causeOf(error);
+}
+
+/** One request in a trace: a span for all of it, and within it one for each thing that takes time. */
+class Traced implements RequestTrace {
+  readonly traceId: string;
+  readonly #tracer: Tracer;
+  readonly #started: number;
+  /** What makes a time since 1970 of one of `performance.now()`: one for all spans, so that each lies within the other. */
+  readonly #epoch = Date.now() - performance.now();
+  readonly #span: Span;
+  readonly #context: Context;
+  readonly #version: string;
+  #upstream: Span | undefined;
+
+  constructor(tracer: Tracer, entrance: Entrance, message: IncomingMessage, peer: Peer, started: number) {
+    this.#tracer = tracer;
+    this.#started = started;
+    this.#version = message.httpVersion;
+    const given = readContext(message);
+    const parent =
+      given !== undefined && peer.trusted ? trace.setSpanContext(ROOT_CONTEXT, given) : ROOT_CONTEXT;
+    this.#span = tracer.startSpan(
+      entrance,
+      {
+        kind: SpanKind.SERVER,
+        startTime: this.#epoch + started,
+        links: given !== undefined && !peer.trusted ? [{ context: given }] : [],
+      },
+      parent,
+    );
+    this.#context = trace.setSpan(ROOT_CONTEXT, this.#span);
+    this.traceId = this.#span.spanContext().traceId;
+  }
+
+  sending(origin: string): readonly string[] {
+    const { hostname, port, protocol } = new URL(origin);
+    this.#upstream = this.#tracer.startSpan(
+      'upstream',
+      {
+        kind: SpanKind.CLIENT,
+        startTime: this.#epoch + performance.now(),
+        attributes: {
+          'server.address': hostname,
+          'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
+        },
+      },
+      this.#context,
+    );
+    const { traceId, spanId, traceFlags, traceState } = this.#upstream.spanContext();
+    const flags = (traceFlags & TraceFlags.SAMPLED) === 0 ? '00' : '01';
+    const fields = ['traceparent', `00-${traceId}-${spanId}-${flags}`];
+    const state = traceState?.serialize() ?? '';
+    if (state !== '') fields.push('tracestate', state);
+    return fields;
+  }
+
+  end(entry: AuditEntry, { decided, introspected, ended, route }: TraceTimes): void {
+    if (!this.#span.isRecording()) return;
+    const method = METHODS.has(entry.method) ? entry.method : '_OTHER';
+    this.#decision(entry, decided ?? ended, introspected);
+    if (this.#upstream !== undefined) {
+      const { upstreamStatus, upstreamMs } = entry;
+      const span = this.#upstream;
+      span.setAttributes(
+        present({
+          'http.request.method': method,
+          'http.response.status_code': upstreamStatus,
+          'scopegate.upstream_ms': upstreamMs,
+        }),
+      );
+      conclude(span, upstreamStatus === undefined || upstreamStatus >= 500, entry.cause ?? upstreamStatus);
+      span.end(this.#epoch + ended);
+    }
+    const name = method === '_OTHER' ? 'HTTP' : method;
+    this.#span.updateName(route === undefined ? name : `${name} ${route}`);
+    this.#span.setAttributes(
+      present({
+        'http.request.method': method,
+        'http.route': route,
+        'http.response.status_code': entry.status === 0 ? undefined : entry.status,
+        'url.path': entry.path,
+        'server.address': entry.host,
+        'client.address': entry.peer,
+        'network.protocol.version': this.#version,
+        'scopegate.entrance': entry.entrance,
+        'scopegate.request_id': entry.requestId,
+        'scopegate.rule': entry.rule,
+        'scopegate.decision': entry.decision,
+        'scopegate.error': entry.error,
+        'scopegate.cause': entry.cause,
+      }),
+    );
+    conclude(this.#span, entry.status >= 500, entry.error ?? entry.status);
+    this.#span.end(this.#epoch + ended);
+  }
+
+  #decision(entry: AuditEntry, decided: number, introspected: number | undefined): void {
+    const attributes = present({
+      'scopegate.decision': entry.decision,
+      'scopegate.error': entry.decision === 'deny' ? entry.error : undefined,
+      'scopegate.introspection': entry.introspection,
+    });
+    const span = this.#tracer.startSpan(
+      'decision',
+      { startTime: this.#epoch + this.#started, attributes },
+      this.#context,
+    );
+    if (introspected !== undefined) {
+      const child = this.#tracer.startSpan(
+        'introspection',
+        {
+          startTime: this.#epoch + introspected,
+          attributes: present({ 'scopegate.introspection': entry.introspection }),
+        },
+        trace.setSpan(ROOT_CONTEXT, span),
+      );
+      conclude(child, entry.introspection === 'failed', 'failed');
+      child.end(this.#epoch + introspected + (entry.introspectionMs ?? 0));
+    }
+    span.end(this.#epoch + decided);
+  }
+}
+
+function conclude(span: Span, failed: boolean, type: string | number | undefined): void {
+  if (!failed) return;
+  span.setStatus({ code: SpanStatusCode.ERROR });
+  span.setAttribute('error.type', String(type ?? 'unknown'));
+}
+
+function present(values: Readonly<Record<string, string | number | undefined>>): Attributes {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Attributes;
+}
+
+/** The trace a request says it belongs to; undefined where it says nothing, or not in one way (§3.2, §3.3). */
+function readContext({ rawHeaders }: IncomingMessage): SpanContext | undefined {
+  const [given = '', ...more] = valuesOf(rawHeaders, 'traceparent');
+  const [, edition = '', traceId = '', spanId = '', flags = ''] = TRACEPARENT.exec(given) ?? [];
+  if (traceId === '' || more.length > 0 || (edition === '00' && given.length !== 55)) return undefined;
+  const state = valuesOf(rawHeaders, 'tracestate').join(',');
+  return {
+    traceId,
+    spanId,
+    traceFlags: Number.parseInt(flags, 16) & TraceFlags.SAMPLED,
+    isRemote: true,
+    ...(state === '' || state.length > MAX_TRACESTATE ? {} : { traceState: createTraceState(state) }),
+  };
+}
+
+function valuesOf(raw: readonly string[], name: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if ((raw[i] as string).toLowerCase() === name) values.push((raw[i + 1] as string).trim());
+  }
+  return values;
+}

@@ -1,0 +1,79 @@
+import { Agent } from 'undici';
+import type { Call, Reply, Unavailable } from '../model/remote.js';
+import { causeOf } from '../observe/redaction.js';
+import { type ServerTls, serverConnector } from '../tls/connector.js';
+import { retryAfterSeconds } from './retry-after.js';
+import { isShortage } from './shortage.js';
+
+/** Limits of one call; times in milliseconds, sizes in bytes. */
+export interface ClientLimits {
+  /** For everything: connecting, waiting and the whole body. */
+  readonly timeout: number;
+  readonly connectTimeout: number;
+  readonly maxResponseBytes: number;
+  /** Read before each connection. */
+  readonly tls: () => ServerTls;
+}
+
+/** Connections to one server; further calls wait within their deadline. */
+const CONNECTIONS = 64;
+/** Seconds to wait where the server asks for nothing else. */
+const RETRY_AFTER = 1;
+
+/** Speaks HTTP to the services that rules name. Certificates are always verified; nothing is retried or followed. */
+export class RemoteClient {
+  readonly #limits: ClientLimits;
+  readonly #agent: Agent;
+
+  constructor(limits: ClientLimits) {
+    this.#limits = limits;
+    this.#agent = new Agent({
+      connect: serverConnector(limits.tls, limits.connectTimeout),
+      connections: CONNECTIONS,
+      pipelining: 1,
+      maxResponseSize: limits.maxResponseBytes,
+      maxHeaderSize: 16_384,
+      keepAliveTimeout: 10_000,
+    });
+  }
+
+  /** Sends one request. Server errors, 429 and redirects are no answers: they come back as unavailable. */
+  async call({ url, method, headers, body }: Omit<Call, 'purpose'>): Promise<Reply> {
+    const { origin, pathname, search } = new URL(url);
+    try {
+      const response = await this.#agent.request({
+        origin,
+        path: pathname + search,
+        method: method as 'GET',
+        headers: { 'accept-encoding': 'identity', 'user-agent': 'scopegate', ...headers },
+        body: body ?? null,
+        signal: AbortSignal.timeout(this.#limits.timeout),
+        headersTimeout: this.#limits.timeout,
+        bodyTimeout: this.#limits.timeout,
+      });
+      const status = response.statusCode;
+      if (status >= 500 || status === 429 || status === 408 || (status >= 300 && status < 400)) {
+        response.body.on('error', () => {}).destroy();
+        const wish = retryAfterSeconds(response.headers['retry-after']) ?? 0;
+        return unavailable(`it answered ${status}`, Math.max(Math.ceil(wish), RETRY_AFTER));
+      }
+      return { ok: true, status, body: utf8.decode(await response.body.bytes()) };
+    } catch (error) {
+      return {
+        ...unavailable(`the call failed (${causeOf(error)})`, RETRY_AFTER),
+        unasked: isShortage(error),
+      };
+    }
+  }
+
+  /** Ends idle connections and running calls. */
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function unavailable(cause: string, retryAfter: number): Unavailable {
+  return { ok: false, cause, retryAfter };
+}

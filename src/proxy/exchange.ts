@@ -1,0 +1,397 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { denial, type ErrorName } from '../model/errors.js';
+import { causeOf } from '../observe/redaction.js';
+import { isStream } from '../parse/parsed-request.js';
+import { reclaim } from './garbage-collection.js';
+import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
+import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './request-body.js';
+import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
+import {
+  type AnswerReader,
+  BODY_TIMEOUT,
+  type Connection,
+  HEAD_TIMEOUT,
+  Interrupted,
+  type Waiting,
+} from './upstream/connection.js';
+import { Deadline } from './upstream/deadline.js';
+import { Unsendable } from './upstream/request-head.js';
+import { bodiless } from './upstream/response-body.js';
+import type { AnswerHead } from './upstream/response-head.js';
+
+/** How one exchange with an upstream ended. */
+export interface ExchangeResult {
+  /** What the client was told; 0 when it left before it was told anything. */
+  readonly status: number;
+  /** What the upstream said, if it said anything. */
+  readonly upstreamStatus?: number | undefined;
+  /** Milliseconds until the upstream's answer began. */
+  readonly upstreamMs?: number | undefined;
+  /** The row of the error table, where the gateway answered instead of the upstream. */
+  readonly error?: ErrorName | undefined;
+  /** Why it did not end well, for the log: a code, never a message of a library. */
+  readonly cause?: string | undefined;
+}
+
+/** The cause of an answer that did not begin in time because no connection was free. */
+const QUEUE_TIMEOUT = 'queue_timeout';
+/** The cause of an exchange that ended because scopegate failed at it. */
+const FAULT = 'internal_error';
+/** The cause of an answer whose head Node refuses to write. */
+const HEAD_REFUSED = 'answer_head_refused';
+/** Bodies up to this many bytes leave in one write with their head. */
+const SINGLE_WRITE = 16_384;
+
+/** RFC 9110 §15.3.6: an answer without content, whatever its fields say. */
+const RESET_CONTENT = 205;
+/** The last status that HTTP defines, and that HTTP/2 of Node writes (RFC 9110 §15). */
+const LAST_STATUS = 599;
+
+/** Is told of an exception that ended one exchange. @param place where it was caught, in a few words for the log */
+export type OnFault = (place: string, error: unknown) => void;
+
+/**
+ * One request at the upstream, from the dispatch to the last byte: a connection's reader on one side, Node's response on
+ * the other. Streams with back-pressure both ways; a client that leaves cancels the upstream at once; an upstream
+ * that breaks off in the middle is seen by the client as broken off, never as complete (RFC 9112 §8).
+ *
+ * Every method that the event loop enters catches whatever is thrown in it: an exception ends this exchange, and
+ * reaches no other.
+ */
+export class Exchange implements AnswerReader {
+  readonly #message: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #upload: Upload | undefined;
+  readonly #realm: string;
+  readonly #stallTimeout: number;
+  readonly #overlay: Overlay;
+  readonly #onFault: OnFault;
+  readonly #done: (result: ExchangeResult) => void;
+  readonly #started = performance.now();
+
+  /** Before it has a connection. */
+  #waiting: Waiting | undefined;
+  /** While it has one. */
+  #connection: Connection | undefined;
+  /** For whatever is being waited for: a free connection, then a client that does not read. Most wait for neither. */
+  #deadline: Deadline | undefined;
+  #trailers: readonly string[] = [];
+  /** The head of the answer as long as it is not written: until then the client can be told of a failure. */
+  #head: ClientFields | undefined;
+  #upstreamStatus: number | undefined;
+  #upstreamMs: number | undefined;
+  /** Whether the client has been given more than it takes. */
+  #draining = false;
+  #gone = false;
+  #settled = false;
+
+  /**
+   * @param upload the request's body, if it has one
+   * @param stallTimeout milliseconds a client may leave the answer unread, 0 for ever
+   * @param overlay what the gateway itself has to say in the answer
+   * @param onFault is told of an exception
+   * @param done called exactly once, when the exchange is over
+   */
+  constructor(
+    message: IncomingMessage,
+    response: ServerResponse,
+    upload: Upload | undefined,
+    realm: string,
+    stallTimeout: number,
+    overlay: Overlay,
+    onFault: OnFault,
+    done: (result: ExchangeResult) => void,
+  ) {
+    this.#message = message;
+    this.#response = response;
+    this.#upload = upload;
+    this.#realm = realm;
+    this.#stallTimeout = stallTimeout;
+    this.#overlay = overlay;
+    this.#onFault = onFault;
+    this.#done = done;
+    response.on('close', this.#onClose);
+    upload?.on('error', (error) => this.#end(error));
+  }
+
+  onWait(waiting: Waiting, timeout: number): void {
+    this.#connection = undefined;
+    this.#waiting = waiting;
+    this.#allow(timeout);
+  }
+
+  onStart(connection: Connection): void {
+    this.#deadline?.wait(0);
+    this.#waiting = undefined;
+    this.#connection = connection;
+  }
+
+  onHead(head: AnswerHead): void {
+    try {
+      this.#upstreamStatus = head.status;
+      this.#upstreamMs = performance.now() - this.#started;
+      this.#head = responseFields(head, this.#overlay);
+      // A first part of the body in the same packet takes the head along; else the head of a stream goes alone, at
+      // once: the client of an event stream waits for it. A body of known length comes when it comes.
+      if (this.#head.length === undefined) process.nextTick(flushHead, this);
+    } catch (error) {
+      this.#fault('answer head', error);
+    }
+  }
+
+  /** Sends the head if nothing has taken it along yet. */
+  flushHead(): void {
+    try {
+      if (!this.#settled && this.#writeHead()) this.#response.flushHeaders();
+    } catch (error) {
+      this.#fault('flush of the answer head', error);
+    }
+  }
+
+  onData(chunk: Buffer): boolean {
+    try {
+      return this.#take(chunk);
+    } catch (error) {
+      this.#fault('answer body', error);
+      return true;
+    }
+  }
+
+  /** @returns false where the client is to be waited for */
+  #take(chunk: Buffer): boolean {
+    const response = this.#response;
+    const head = this.#head;
+    if (this.#upstreamStatus === RESET_CONTENT) return true;
+    if (head !== undefined) {
+      if (!this.#writeHead()) return true;
+      if (chunk.length === head.length && chunk.length <= SINGLE_WRITE) {
+        // Node writes text in one piece with the head, and a buffer in a piece of its own.
+        response.end(chunk.toString('latin1'), 'latin1');
+        return true;
+      }
+    }
+    reclaim(chunk.length);
+    // What is given belongs to the connection, and is written when the client takes it.
+    if (response.writableEnded || response.write(Buffer.from(chunk))) return true;
+    // Pieces that had been read already may still follow.
+    if (this.#draining) return false;
+    this.#draining = true;
+    response.once('drain', () => this.#onDrain());
+    this.#allow(this.#stallTimeout);
+    return false;
+  }
+
+  onEnd(raw: readonly string[]): void {
+    this.#connection = undefined;
+    try {
+      this.#finish(raw);
+    } catch (error) {
+      this.#fault('end of the answer', error);
+    }
+  }
+
+  #finish(raw: readonly string[]): void {
+    const response = this.#response;
+    if (this.#head !== undefined && !this.#writeHead()) return;
+    if (!response.writableEnded) {
+      if (this.#trailers.length > 0 && raw.length > 0) {
+        addTrailers(response, trailerFields(raw, this.#trailers));
+      }
+      response.end();
+    }
+    if (this.#upload !== undefined) {
+      // The upstream may have answered before it had read the body: what is left of it leads nowhere.
+      this.#upload.destroy();
+      drain(this.#message);
+    }
+    this.#settle(response.statusCode);
+  }
+
+  onError(error: Error): void {
+    this.#connection = undefined;
+    try {
+      this.#fail(error);
+    } catch (fault) {
+      this.#fault('failed exchange', fault);
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#settled) return;
+    if (isFault(error)) {
+      this.#fault('upstream connection', error);
+      return;
+    }
+    const response = this.#response;
+    // Before the refusal, which reads what is left of the body by itself.
+    this.#upload?.destroy();
+    const cause = causeOf(error);
+    if (this.#gone || wasReset(this.#message)) {
+      this.#settle(response.headersSent ? response.statusCode : 0, 'client_closed');
+    } else if (!response.headersSent) {
+      const name = errorFor(error, cause);
+      const status = refuse(
+        this.#message,
+        response,
+        denial(name, REASONS[name]),
+        this.#realm,
+        this.#overlay.cors,
+      );
+      this.#settle(status, cause, name);
+    } else if (response.writableEnded) {
+      this.#settle(response.statusCode);
+    } else {
+      breakOff(this.#message, response);
+      this.#settle(response.statusCode, cause);
+    }
+  }
+
+  /**
+   * Writes the head if it is not written yet.
+   *
+   * @returns false where Node refuses it: then the exchange is over
+   */
+  #writeHead(): boolean {
+    const head = this.#head;
+    if (head === undefined) return true;
+    this.#head = undefined;
+    const status = this.#upstreamStatus as number;
+    const { fields, trailers } = head;
+    if (
+      trailers.length > 0 &&
+      this.#message.httpVersion !== '1.0' &&
+      !bodiless(this.#message.method ?? '', status)
+    ) {
+      this.#trailers = trailers;
+      fields.push('trailer', trailers.join(', '));
+    }
+    try {
+      if (status <= LAST_STATUS || !isStream(this.#message)) {
+        this.#response.writeHead(status, fields);
+        return true;
+      }
+      this.#giveUp('upstream_invalid', HEAD_REFUSED);
+      return false;
+    } catch (error) {
+      this.#onFault('answer head', error);
+      this.#giveUp('upstream_invalid', HEAD_REFUSED);
+      return false;
+    }
+  }
+
+  readonly #onClose = (): void => {
+    const response = this.#response;
+    // Node calls the answer of a stream finished that its client has reset.
+    if (isStream(this.#message) ? response.writableEnded : response.writableFinished) return;
+    this.#gone = true;
+    this.#end(new Interrupted('client_closed'));
+  };
+
+  /** An exception in one of the methods above: it ends this exchange. */
+  #fault(place: string, error: unknown): void {
+    this.#onFault(place, error);
+    this.#giveUp('internal', FAULT);
+  }
+
+  /** Ends the exchange with an error of the table if there is still time for it, or by breaking off. Never throws. */
+  #giveUp(name: ErrorFor, cause: string): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#head = undefined;
+    this.#waiting?.cancel();
+    if (!this.#settled) {
+      const told = denial(name, REASONS[name]);
+      const status = refuseOrBreakOff(this.#message, this.#response, told, this.#realm);
+      try {
+        this.#settle(status, cause, name);
+      } catch (error) {
+        this.#onFault('account of an exchange', error);
+      }
+    }
+    this.#upload?.destroy();
+    connection?.abort(new Interrupted(cause));
+  }
+
+  /** Ends it from this side, wherever it is. */
+  #end(error: Error): void {
+    this.#waiting?.cancel();
+    if (this.#connection === undefined) this.onError(error);
+    else this.#connection.abort(error);
+  }
+
+  /** @param ms milliseconds that what is waited for may take, 0 for ever */
+  #allow(ms: number): void {
+    this.#deadline ??= new Deadline(() =>
+      this.#end(new Interrupted(this.#waiting === undefined ? 'client_stalled' : QUEUE_TIMEOUT)),
+    );
+    this.#deadline.wait(ms);
+  }
+
+  #onDrain(): void {
+    this.#draining = false;
+    this.#deadline?.wait(0);
+    this.#connection?.resume();
+  }
+
+  #settle(status: number, cause?: string, error?: ErrorName): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#deadline?.end();
+    this.#done({ status, upstreamStatus: this.#upstreamStatus, upstreamMs: this.#upstreamMs, error, cause });
+  }
+}
+
+function flushHead(exchange: Exchange): void {
+  exchange.flushHead();
+}
+
+/** The client took its request back, which HTTP/2 tells of before the response closes. */
+function wasReset(message: IncomingMessage): boolean {
+  return isStream(message) && message.stream.aborted;
+}
+
+/** HTTP/2's response takes trailer fields by name alone. */
+function addTrailers(response: ServerResponse, trailers: [string, string][]): void {
+  if ('stream' in response) response.addTrailers(Object.fromEntries(trailers));
+  else response.addTrailers(trailers);
+}
+
+const REASONS: Readonly<Record<ErrorFor, string>> = {
+  upstream_unreachable: 'no connection to the upstream',
+  upstream_invalid: 'the upstream broke off or broke the protocol',
+  upstream_timeout: 'the upstream took too long',
+  body_too_large: 'the request body is too large',
+  request_timeout: 'the request body stalled',
+  malformed_request: 'the request body is broken',
+  internal: 'the request could not be sent',
+};
+
+type ErrorFor =
+  | 'upstream_unreachable'
+  | 'upstream_invalid'
+  | 'upstream_timeout'
+  | 'body_too_large'
+  | 'request_timeout'
+  | 'malformed_request'
+  | 'internal';
+
+function errorFor(error: Error, cause: string): ErrorFor {
+  if (error instanceof UploadTooLarge) return 'body_too_large';
+  if (error instanceof UploadStalled) return 'request_timeout';
+  if (error instanceof UploadBroken) return 'malformed_request';
+  if (error instanceof Unsendable) return 'internal';
+  if (TIMEOUTS.has(cause)) return 'upstream_timeout';
+  return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
+}
+
+/** Whether an error is a mistake in a program rather than something that happened to a connection. */
+function isFault(error: Error): boolean {
+  return (
+    FAULTS.some((kind) => error instanceof kind) && typeof (error as { code?: unknown }).code !== 'string'
+  );
+}
+
+const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError];
+const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', HEAD_TIMEOUT, BODY_TIMEOUT, 'ETIMEDOUT', QUEUE_TIMEOUT]);
+const UNREACHABLE =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;

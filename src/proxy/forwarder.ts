@@ -1,0 +1,183 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { denial } from '../model/errors.js';
+import type { Mutations, Removal } from '../model/header-changes.js';
+import type { Upstream, UpstreamTls } from '../model/upstream.js';
+import type { RequestTrace } from '../observe/tracing/trace.js';
+import { type Fields, hasBody } from '../parse/fields.js';
+import type { Peer } from '../parse/peer.js';
+import { serverConnector } from '../tls/connector.js';
+import { Exchange, type ExchangeResult, type OnFault } from './exchange.js';
+import { drain, refuse } from './refusal.js';
+import { Upload } from './request-body.js';
+import { forwardsLeft, requestFields } from './request-headers.js';
+import { Pool, READING } from './upstream/pool.js';
+
+/** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
+export interface ForwardOptions {
+  readonly connectTimeout: number;
+  /** The longest pause in a body, either way. */
+  readonly idleTimeout: number;
+  /** The longest pause in a client's upload. */
+  readonly uploadIdleTimeout: number;
+  readonly maxBodyBytes: number;
+  /** Host towards the upstream: its own authority, or the client's. */
+  readonly host: 'upstream' | 'preserve';
+  readonly connections: number;
+  /** By the origin of the upstream. */
+  readonly tlsOf: (origin: string) => UpstreamTls;
+  /** The gateway's name in Via. */
+  readonly via: string;
+  readonly realm: string;
+  /** Is told of exceptions, each of which ended one exchange. */
+  readonly onFault: OnFault;
+}
+
+/** One allowed request on its way. */
+export interface Passage {
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly fields: Fields;
+  readonly peer: Peer;
+  readonly requestId: string;
+  /** Undefined where tracing is off. */
+  readonly trace?: RequestTrace | undefined;
+  readonly upstream: Upstream;
+  /** The very path that was matched, with the query. */
+  readonly path: string;
+  /** Milliseconds until the upstream's answer must have begun. */
+  readonly timeout: number;
+  /** What mutators write on any rule: the client's copies never pass. */
+  readonly statements?: Removal | undefined;
+  /** What else of the client's stays behind, for this request. */
+  readonly removal?: Removal | undefined;
+  /** What the mutators of this request's rule made of it. */
+  readonly mutations?: Mutations | undefined;
+  /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
+  readonly cors?: readonly string[] | undefined;
+  /** Is shown each piece of the request's body. */
+  readonly watch?: ((piece: Buffer) => void) | undefined;
+  /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
+  readonly isPrivate?: boolean;
+  /** The nonce for the client's next DPoP proof (RFC 9449 §8.2). */
+  readonly nonce?: string | undefined;
+}
+
+/** Forwards allowed requests to upstreams. */
+export interface Forwarder {
+  /**
+   * Sends one request and streams the answer back.
+   *
+   * @param done called exactly once
+   */
+  forward(passage: Passage, done: (result: ExchangeResult) => void): void;
+  /** Ends every connection to every upstream. */
+  close(): void;
+}
+
+/** An upstream's header fields may not be larger than this. */
+const MAX_ANSWER_HEADER_BYTES = 16_384;
+
+/**
+ * Builds the forwarder: one pool of connections an upstream. There is no cache and no redirect on this path, and no retry but one: a
+ * request that changes nothing, on a connection that the upstream left at that moment, and certificates are verified unless the settings say `insecureSkipVerify`.
+ */
+export function createForwarder(options: ForwardOptions): Forwarder {
+  const pools = new Map<string, Pool>();
+
+  function poolOf(upstream: Upstream): Pool {
+    let pool = pools.get(upstream.origin);
+    if (pool === undefined) {
+      const { shown, verify } = options.tlsOf(upstream.origin);
+      pool = new Pool({
+        origin: upstream.origin,
+        connections: options.connections,
+        connect: serverConnector(shown, options.connectTimeout, verify, READING),
+        idleTimeout: options.idleTimeout,
+        maxHeadBytes: MAX_ANSWER_HEADER_BYTES,
+      });
+      pools.set(upstream.origin, pool);
+    }
+    return pool;
+  }
+
+  return {
+    forward(passage, done) {
+      const { message, response, fields, upstream, cors } = passage;
+      const stop = (error: Parameters<typeof denial>[0], reason: string): void => {
+        done({ status: refuse(message, response, denial(error, reason), options.realm, cors), error });
+      };
+      if (options.maxBodyBytes > 0 && (fields.contentLength ?? 0) > options.maxBodyBytes) {
+        return stop('body_too_large', 'the request body is too large');
+      }
+      const left = forwardsLeft(message.method, fields);
+      if (left === 0) {
+        // The gateway is the final recipient, and has nothing to say.
+        response.writeHead(204).end();
+        drain(message);
+        return done({ status: 204 });
+      }
+      const headers = requestFields(fields, {
+        peer: passage.peer,
+        host: options.host === 'preserve' ? (fields.host as string) : upstream.authority,
+        requestId: passage.requestId,
+        trace: passage.trace?.sending(upstream.origin),
+        via: options.via,
+        version: message.httpVersion,
+        statements: passage.statements,
+        removal: passage.removal,
+        mutations: passage.mutations,
+        maxForwards: left === undefined ? undefined : left - 1,
+      });
+      if (headers === undefined) return stop('loop_detected', 'the request has passed this gateway before');
+
+      const withBody = hasBody(fields);
+      // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
+      if (withBody && fields.expectsContinue) allowBody(response);
+      const upload = withBody
+        ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout, passage.watch)
+        : undefined;
+      const exchange = new Exchange(
+        message,
+        response,
+        upload,
+        options.realm,
+        options.idleTimeout,
+        passage,
+        options.onFault,
+        done,
+      );
+      try {
+        poolOf(upstream).dispatch(
+          {
+            method: message.method as string,
+            path: passage.path,
+            fields: headers,
+            upload,
+            length: fields.contentLength,
+            timeout: passage.timeout,
+          },
+          exchange,
+        );
+      } catch (error) {
+        // What cannot be written is not sent.
+        exchange.onError(error as Error);
+      }
+    },
+    close() {
+      for (const pool of pools.values()) pool.close();
+    },
+  };
+}
+
+/**
+ * Writes 100 Continue when it is this response's turn. Of a response that still waits behind an earlier one, Node would
+ * put the head before what was written already, so that the interim answer came to stand in the final one's body.
+ */
+function allowBody(response: ServerResponse): void {
+  if (response.socket !== null) response.writeContinue();
+  else {
+    response.once('socket', () => {
+      if (!response.headersSent) response.writeContinue();
+    });
+  }
+}

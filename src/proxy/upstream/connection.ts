@@ -1,0 +1,360 @@
+import type { Socket } from 'node:net';
+import { Deadline } from './deadline.js';
+import { keepsFraming, mayRepeat, type Outgoing } from './request-head.js';
+import { type Body, bodyOf } from './response-body.js';
+import { type AnswerHead, AnswerInvalid, readHead } from './response-head.js';
+
+/** Is told of one request's answer, in this order; of an error in place of all that has not come yet. */
+export interface AnswerReader {
+  /**
+   * The request has to wait for a free connection.
+   *
+   * @param timeout milliseconds until the answer must have begun; 0 for no limit
+   */
+  onWait(waiting: Waiting, timeout: number): void;
+  /** The request is about to be sent. */
+  onStart(connection: Connection): void;
+  /** The head of the final answer. */
+  onHead(head: AnswerHead): void;
+  /**
+   * A piece of the body; its bytes are overwritten as soon as this returns.
+   *
+   * @returns false to have no more of it until {@link Connection.resume}
+   */
+  onData(piece: Buffer): boolean;
+  /** @param trailers name, value, name, value … */
+  onEnd(trailers: readonly string[]): void;
+  onError(error: Error): void;
+}
+
+/** A request that waits for a connection. */
+export interface Waiting {
+  /** Nobody wants its answer any more. */
+  cancel(): void;
+}
+
+/** Whom a connection belongs to. */
+export interface Owner {
+  /** A request is to be sent once more, on another connection. */
+  again(head: string, outgoing: Outgoing, reader: AnswerReader): void;
+  /** Another request may be sent. */
+  free(connection: Connection): void;
+  /** It is closed. */
+  gone(connection: Connection): void;
+}
+
+/** Limits of the answers on a connection; times in milliseconds, 0 for none. */
+export interface AnswerLimits {
+  /** The longest pause in a body. */
+  readonly idleTimeout: number;
+  /** The largest head, in bytes. */
+  readonly maxHeadBytes: number;
+}
+
+/** Why an exchange with an upstream ended, where nothing else has a code for it. */
+export class Interrupted extends Error {
+  readonly code: string;
+  /** @param code for the log and the error table */
+  constructor(code: string) {
+    super(code);
+    this.name = 'Interrupted';
+    this.code = code;
+  }
+}
+
+/** The answer did not begin in time. */
+export const HEAD_TIMEOUT = 'headers_timeout';
+/** The answer did not go on in time. */
+export const BODY_TIMEOUT = 'body_timeout';
+/** The upstream ended the connection before its answer was whole. */
+export const CLOSED = 'upstream_closed';
+
+/** What an upstream's leaving looks like. */
+const LEFT: ReadonlySet<string> = new Set([CLOSED, 'ECONNRESET', 'EPIPE']);
+/** More interim answers than any honest upstream sends. */
+const MAX_INTERIM = 16;
+/** How long a connection is kept that has nothing to do, in milliseconds, where the upstream does not say. */
+const KEEP_ALIVE = 4_000;
+/** An upstream may end a connection at the very moment it is used again: it is left this much earlier. */
+const KEEP_ALIVE_MARGIN = 1_000;
+const HEAD_END = '\r\n\r\n';
+/** What every answer begins with. */
+const PROTOCOL = 'HTTP/1.';
+
+/**
+ * One connection to an upstream, with one request at a time. What comes unasked, or after an answer was whole, ends it:
+ * such bytes would be taken for the answer to somebody else's request.
+ */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #limits: AnswerLimits;
+  readonly #owner: Owner;
+
+  #reader: AnswerReader | undefined;
+  #outgoing: Outgoing | undefined;
+  /** The head of the request, as long as it may have to be sent once more. */
+  #repeatable: string | undefined;
+  /** Whether an answer has come on it. */
+  #used = false;
+  /** Whether the whole request is written. */
+  #sent = true;
+  #uploaded = 0;
+  #interim = 0;
+  /** What has come of a head. */
+  #partial: Buffer | undefined;
+  #head: AnswerHead | undefined;
+  #body: Body | undefined;
+  #paused = false;
+  /** For whatever the upstream is to do next. */
+  readonly #deadline = new Deadline(() =>
+    this.#fail(new Interrupted(this.#head === undefined ? HEAD_TIMEOUT : BODY_TIMEOUT)),
+  );
+
+  /** @param socket connected; whoever made it hands what it reads to {@link read} */
+  constructor(socket: Socket, limits: AnswerLimits, owner: Owner) {
+    this.#socket = socket;
+    this.#limits = limits;
+    this.#owner = owner;
+    socket.on('error', (error) => this.#fail(error));
+    socket.on('end', () => this.#guard(() => this.#onEnd()));
+    socket.on('close', () => this.#onClose());
+    socket.on('drain', () => this.#guard(() => this.#onDrain()));
+    // Whoever it was opened for may have left.
+    this.#deadline.wait(KEEP_ALIVE);
+  }
+
+  /** Whether a request can be sent on it, if it is free. */
+  get usable(): boolean {
+    return !this.#socket.destroyed && !this.#socket.writableEnded;
+  }
+
+  /**
+   * Sends a request; the connection must be free.
+   *
+   * @param head as it is to be written
+   * @param again whether it is sent for the second time
+   */
+  send(head: string, outgoing: Outgoing, reader: AnswerReader, again: boolean): void {
+    reader.onStart(this);
+    this.#reader = reader;
+    this.#outgoing = outgoing;
+    this.#interim = 0;
+    if (this.#used && !again && mayRepeat(outgoing)) this.#repeatable = head;
+    this.#deadline.wait(outgoing.timeout);
+    this.#socket.write(head, 'latin1');
+    if (outgoing.upload !== undefined) this.#pump(outgoing);
+  }
+
+  /** Ends the connection, and the exchange that is going on. */
+  abort(error: Error): void {
+    this.#fail(error);
+  }
+
+  /** Goes on after a reader has asked for a pause. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#deadline.wait(this.#limits.idleTimeout);
+    this.#socket.resume();
+  }
+
+  /**
+   * Takes what the socket has read.
+   *
+   * @param bytes overwritten as soon as this returns
+   * @returns false where the socket is to stop reading
+   */
+  read(bytes: Buffer): boolean {
+    if (this.#reader === undefined) {
+      this.#socket.destroy();
+      return false;
+    }
+    this.#repeatable = undefined;
+    try {
+      this.#take(bytes);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+    return !this.#paused;
+  }
+
+  /** Runs what the event loop calls: an exception ends this connection, and the exchange on it, alone. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+  }
+
+  #take(bytes: Buffer): void {
+    const reader = this.#reader as AnswerReader;
+    let rest = bytes;
+    while (this.#body === undefined) {
+      const after = this.#takeHead(rest);
+      if (after === undefined || this.#reader !== reader) return;
+      rest = after;
+    }
+    this.#deadline.wait(this.#limits.idleTimeout);
+    const body = this.#body;
+    if (!body.ended && rest.length > 0) {
+      const count = body.read(rest, this.#piece);
+      rest = rest.subarray(count);
+      if (this.#reader !== reader) return;
+      // The client's pause is none of the upstream's.
+      if (this.#paused) this.#deadline.wait(0);
+    }
+    if (body.ended) this.#finish(rest.length === 0);
+  }
+
+  readonly #piece = (bytes: Buffer): void => {
+    if (this.#reader?.onData(bytes) === false) this.#paused = true;
+  };
+
+  /** @returns what follows the head, or undefined where it is not whole yet */
+  #takeHead(bytes: Buffer): Buffer | undefined {
+    const all = this.#partial === undefined ? bytes : Buffer.concat([this.#partial, bytes]);
+    const { maxHeadBytes } = this.#limits;
+    const text = all.toString('latin1', 0, maxHeadBytes + HEAD_END.length);
+    const end = text.indexOf(HEAD_END);
+    if (end === -1 && all.length > maxHeadBytes) throw new AnswerInvalid('a head too large');
+    if (end === -1) {
+      // What cannot become an answer is not waited for.
+      if (!text.startsWith(PROTOCOL.slice(0, text.length))) throw new AnswerInvalid('no HTTP/1');
+      this.#partial = Buffer.from(all);
+      return undefined;
+    }
+    this.#partial = undefined;
+    const head = readHead(text.slice(0, end));
+    if (head.status < 200) {
+      this.#passInterim(head);
+    } else {
+      this.#head = head;
+      this.#body = bodyOf(head, this.#outgoing?.method ?? '');
+      this.#reader?.onHead(head);
+    }
+    return all.subarray(end + HEAD_END.length);
+  }
+
+  /** 103 Early Hints and unknown interim answers are consumed (RFC 9110 §15.2), in a bounded number. */
+  #passInterim({ status, persistent }: AnswerHead): void {
+    // Neither was asked for: `Expect` and `Upgrade` are not forwarded.
+    if (status === 100 || status === 101) throw new AnswerInvalid('an interim answer nobody asked for');
+    // Then no final answer could follow (RFC 9112 §9.3); HTTP/1.0 has no interim ones.
+    if (!persistent) throw new AnswerInvalid('an interim answer that ends the connection');
+    if (++this.#interim > MAX_INTERIM) throw new Interrupted('too_many_interim_answers');
+  }
+
+  /** @param exact whether nothing came after the answer */
+  #finish(exact: boolean): void {
+    const reader = this.#reader as AnswerReader;
+    const head = this.#head as AnswerHead;
+    const trailers = this.#body?.trailers ?? [];
+    this.#used = true;
+    const idle = Math.min(KEEP_ALIVE, (head.keepAlive ?? Number.POSITIVE_INFINITY) - KEEP_ALIVE_MARGIN);
+    const reusable =
+      exact &&
+      this.#sent &&
+      head.persistent &&
+      idle > 0 &&
+      this.#outgoing !== undefined &&
+      keepsFraming(this.#outgoing) &&
+      this.usable;
+    this.#forget();
+    if (!reusable) this.#socket.destroy();
+    reader.onEnd(trailers);
+    if (!reusable) return;
+    this.#deadline.wait(idle);
+    this.#owner.free(this);
+  }
+
+  #forget(): void {
+    this.#reader = undefined;
+    this.#outgoing = undefined;
+    this.#repeatable = undefined;
+    this.#head = undefined;
+    this.#body = undefined;
+    this.#partial = undefined;
+    if (this.#paused) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+  }
+
+  #fail(error: Error): void {
+    const reader = this.#reader;
+    const outgoing = this.#outgoing;
+    const head = LEFT.has((error as { code?: string }).code ?? '') ? this.#repeatable : undefined;
+    this.#forget();
+    this.#socket.destroy();
+    if (reader === undefined) return;
+    if (head === undefined || outgoing === undefined) reader.onError(error);
+    // The upstream has left an idle connection just when it was used again.
+    else this.#owner.again(head, outgoing, reader);
+  }
+
+  #onEnd(): void {
+    const reader = this.#reader;
+    if (reader === undefined || this.#body?.endsWithConnection !== true) {
+      this.#fail(new Interrupted(CLOSED));
+      return;
+    }
+    this.#forget();
+    this.#socket.destroy();
+    reader.onEnd([]);
+  }
+
+  #onClose(): void {
+    this.#deadline.end();
+    this.#fail(new Interrupted(CLOSED));
+    this.#owner.gone(this);
+  }
+
+  /** Sends the body after the head, at the pace of the upstream. */
+  #pump(outgoing: Outgoing): void {
+    const { upload, length, timeout } = outgoing;
+    if (upload === undefined) return;
+    this.#sent = false;
+    this.#uploaded = 0;
+    // What the client takes its time for is not the upstream's delay.
+    this.#deadline.wait(0);
+    const onPiece = (piece: Buffer): void => {
+      if (this.#outgoing !== outgoing) return;
+      this.#uploaded += piece.length;
+      if (!this.#write(piece, length === undefined)) {
+        upload.pause();
+        if (this.#head === undefined) this.#deadline.wait(timeout);
+      }
+    };
+    const onEnd = (): void => {
+      if (this.#outgoing !== outgoing) return;
+      if (length !== undefined && this.#uploaded !== length) {
+        this.#fail(new Interrupted('upload_cut'));
+        return;
+      }
+      this.#sent = true;
+      if (length === undefined) this.#socket.write('0\r\n\r\n', 'latin1');
+      if (this.#head === undefined) this.#deadline.wait(timeout);
+    };
+    upload.on('data', (piece: Buffer) => this.#guard(() => onPiece(piece)));
+    upload.on('end', () => this.#guard(onEnd));
+  }
+
+  /** @returns whether the upstream takes more at once */
+  #write(piece: Buffer, chunked: boolean): boolean {
+    if (!chunked) return this.#socket.write(piece);
+    this.#socket.cork();
+    this.#socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
+    this.#socket.write(piece);
+    const more = this.#socket.write('\r\n', 'latin1');
+    this.#socket.uncork();
+    return more;
+  }
+
+  #onDrain(): void {
+    const upload = this.#outgoing?.upload;
+    if (upload === undefined || this.#sent) return;
+    if (this.#head === undefined) this.#deadline.wait(0);
+    upload.resume();
+  }
+}

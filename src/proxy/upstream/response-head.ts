@@ -1,0 +1,145 @@
+import { isFieldName, lowerName } from '../../parse/field-names.js';
+
+/** The status line and the fields of an upstream's answer, and what they say of what follows (RFC 9112 §4 to §6). */
+export interface AnswerHead {
+  readonly status: number;
+  /** Name, value, name, value … in the order they came. */
+  readonly fields: readonly string[];
+  /** The lower-case name of each field. */
+  readonly names: readonly string[];
+  /** Content-Length, in bytes; undefined where there is none. */
+  readonly length: number | undefined;
+  /** Whether the body comes in chunks (RFC 9112 §7.1). */
+  readonly chunked: boolean;
+  /** Whether another request may follow on the connection (RFC 9112 §9.3). */
+  readonly persistent: boolean;
+  /** How long the upstream keeps a connection that has nothing to do, in milliseconds, where it says so. */
+  readonly keepAlive: number | undefined;
+}
+
+/** An upstream has sent what is no answer of HTTP/1.1, or one that can be read in two ways. */
+export class AnswerInvalid extends Error {
+  readonly code = 'answer_invalid';
+  /** @param message which rule it breaks; nothing of what it holds */
+  constructor(message: string) {
+    super(message);
+    this.name = 'AnswerInvalid';
+  }
+}
+
+/** RFC 9112 §4; the reason may be missing, and with it the space before it. */
+const STATUS_LINE = /^HTTP\/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?$/;
+/** Where the two stand in it. */
+const MINOR_VERSION = 'HTTP/1.'.length;
+const STATUS = 'HTTP/1.1 '.length;
+/** Controls but the tab, and a CR or LF that ends no line (RFC 9112 §2.2, RFC 9110 §5.5). */
+const FORBIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?:^|[^\r])\n/;
+
+/**
+ * Reads the head of an answer. What another reader could take for something else is refused, not repaired: bare line
+ * ends, folded fields, a space before the colon, two lengths, a length beside chunks.
+ *
+ * @param text the head as Latin-1, up to the empty line and without it
+ * @throws AnswerInvalid
+ */
+export function readHead(text: string): AnswerHead {
+  if (FORBIDDEN.test(text)) throw new AnswerInvalid('a control in the head');
+  let end = text.indexOf('\r\n');
+  if (!STATUS_LINE.test(end === -1 ? text : text.slice(0, end))) throw new AnswerInvalid('no status line');
+  const fields: string[] = [];
+  const names: string[] = [];
+  let length: string | undefined;
+  let coding: string | undefined;
+  let connection = '';
+  let keepAlive: number | undefined;
+  while (end !== -1) {
+    const start = end + 2;
+    end = text.indexOf('\r\n', start);
+    const field = end === -1 ? text.slice(start) : text.slice(start, end);
+    const name = readField(field, fields, names);
+    const value = fields[fields.length - 1] as string;
+    switch (name) {
+      case 'content-length':
+        if (length !== undefined) throw new AnswerInvalid('two lengths');
+        refuseTab(field);
+        length = value;
+        break;
+      case 'transfer-encoding':
+        if (coding !== undefined) throw new AnswerInvalid('two codings');
+        refuseTab(field);
+        coding = value;
+        break;
+      case 'connection':
+        connection += `,${value.toLowerCase()}`;
+        break;
+      case 'keep-alive':
+        keepAlive = timeoutOf(value);
+        break;
+    }
+  }
+  const modern = text[MINOR_VERSION] === '1';
+  if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) throw new AnswerInvalid('no length');
+  if (coding !== undefined) {
+    if (length !== undefined) throw new AnswerInvalid('a length beside a coding');
+    if (!modern || coding.toLowerCase() !== 'chunked') throw new AnswerInvalid('a coding that is not served');
+  }
+  return {
+    status: Number(text.slice(STATUS, STATUS + 3)),
+    fields,
+    names,
+    length: length === undefined ? undefined : Number(length),
+    chunked: coding !== undefined,
+    persistent: modern
+      ? !has(connection, 'close')
+      : has(connection, 'keep-alive') && !has(connection, 'close'),
+    keepAlive,
+  };
+}
+
+/**
+ * Reads one field line, as of a head or of a trailer section.
+ *
+ * @param fields its name and value are put there
+ * @param names its name in lower case is put there
+ * @returns that name
+ * @throws AnswerInvalid
+ */
+export function readField(line: string, fields: string[], names: string[]): string {
+  const colon = line.indexOf(':');
+  // No name has a space in it, so neither a folded line nor a space before the colon gets through.
+  const name = line.slice(0, Math.max(0, colon));
+  if (!isFieldName(name)) throw new AnswerInvalid('no field');
+  const lower = lowerName(name);
+  fields.push(name, trimmed(line, colon + 1));
+  names.push(lower);
+  return lower;
+}
+
+/** Tabs may stand around a value (RFC 9110 §5.6.3), and parsers are known to which `chunked` with one is another coding. */
+function refuseTab(field: string): void {
+  if (field.includes('\t')) throw new AnswerInvalid('a tab in a field that frames the body');
+}
+
+/** Without the spaces and tabs around a value. */
+function trimmed(line: string, from: number): string {
+  let start = from;
+  let end = line.length;
+  while (start < end && isBlank(line.charCodeAt(start))) start++;
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end--;
+  return line.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+/** Whether an option is in a list of comma-separated ones. */
+function has(list: string, option: string): boolean {
+  return list !== '' && list.includes(option) && list.split(',').some((each) => each.trim() === option);
+}
+
+/** What `Keep-Alive: timeout=5` says, in milliseconds. */
+function timeoutOf(value: string): number | undefined {
+  const seconds = /(?:^|[, ])timeout=([0-9]{1,6})(?:$|[, ])/i.exec(value)?.[1];
+  return seconds === undefined ? undefined : Number(seconds) * 1000;
+}

@@ -1,0 +1,79 @@
+import { type AccessStrategy, ConfigError, type HandlerDefaults } from '../../auth/strategies/strategy.js';
+import { handlers } from '../../auth/strategies/table.js';
+import type { Finding } from '../../document/finding.js';
+import { nearest } from '../../document/nearest.js';
+import { validate } from '../../document/validate.js';
+import type { Path, SourceDocument } from '../../document/yaml.js';
+import { slowClaims } from './claims.js';
+
+/** A handler as a rule names it. */
+export interface HandlerEntry {
+  readonly handler: string;
+  readonly config?: Readonly<Record<string, unknown>> | null;
+}
+
+/** Handlers after which no other one could have a say; Kyma allows no second beside them. */
+const EXCLUSIVE: ReadonlySet<string> = new Set(['allow', 'no_auth', 'noop']);
+
+/** Handlers that look at no credential: beside one that does, they would undo it. */
+const OPEN: ReadonlySet<string> = new Set(['allow', 'no_auth', 'noop', 'unauthorized', 'anonymous']);
+
+/**
+ * Compiles a rule's access strategies.
+ *
+ * @param base the path of the `accessStrategies` in the document
+ * @param entries valid by the rule's schema, their `config` not yet checked
+ */
+export function compileAccess(
+  document: SourceDocument,
+  base: Path,
+  entries: readonly HandlerEntry[],
+  defaults: HandlerDefaults,
+): { strategies: AccessStrategy[]; findings: Finding[] } {
+  const findings: Finding[] = combination(document, base, entries);
+  const strategies: AccessStrategy[] = [];
+  entries.forEach((entry, index) => {
+    const path = [...base, index];
+    const handler = handlers.get(entry.handler);
+    if (handler === undefined) {
+      findings.push(unknown(document, [...path, 'handler'], entry.handler));
+      return;
+    }
+    const config = entry.config ?? {};
+    const at = entry.config === undefined || entry.config === null ? path : [...path, 'config'];
+    const violations = validate(document, handler.schema, at, config);
+    findings.push(...violations);
+    if (violations.length > 0) return;
+    try {
+      strategies.push(handler.compile(config, defaults));
+      findings.push(...slowClaims(document, [...at, 'claims'], config.claims));
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const place = [...at, ...error.path];
+      const message = `${place.join('.')}: ${error.message}`;
+      findings.push({ ...document.at(place), level: 'error', code: 'invalid-value', message });
+    }
+  });
+  return { strategies, findings };
+}
+
+function unknown(document: SourceDocument, path: Path, name: string): Finding {
+  const hint = nearest(name, handlers.keys());
+  const message = `${path.join('.')}: no handler is called "${name}"${hint === undefined ? '' : `; did you mean "${hint}"?`}`;
+  return { ...document.at(path), level: 'error', code: 'unknown-handler', message };
+}
+
+/** Kyma's rules of combination, one finding a rule: what its controller refuses, no one should get past it here. */
+function combination(document: SourceDocument, base: Path, entries: readonly HandlerEntry[]): Finding[] {
+  if (entries.length < 2) return [];
+  const names = entries.map(({ handler }) => handler);
+  const exclusive = names.findIndex((name) => EXCLUSIVE.has(name));
+  const open = names.findIndex((name) => OPEN.has(name));
+  const guarded = names.some((name) => !OPEN.has(name) && handlers.has(name));
+  const index = exclusive >= 0 ? exclusive : guarded ? open : -1;
+  if (index < 0) return [];
+  const path = [...base, index, 'handler'];
+  const others = exclusive >= 0 ? 'with any other' : 'with one that looks at a credential';
+  const message = `${path.join('.')}: ${names[index]} cannot be combined ${others} in one rule`;
+  return [{ ...document.at(path), level: 'error', code: 'handler-combination', message }];
+}

@@ -1,0 +1,249 @@
+import type { Rule } from '../../auth/decide.js';
+import { durationSeconds } from '../../auth/mutators/duration.js';
+import { oauth2Introspection } from '../../auth/strategies/oauth2-introspection.js';
+import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
+import type { Finding } from '../../document/finding.js';
+import { nearest } from '../../document/nearest.js';
+import { validate } from '../../document/validate.js';
+import type { Path, SourceDocument } from '../../document/yaml.js';
+import { type CorsPolicy, NO_CORS } from '../../listener/cors.js';
+import type { Upstream } from '../../model/upstream.js';
+import { compilePattern } from '../pattern/pattern.js';
+import { kymaExclusions } from '../table/kyma-exclusions.js';
+import { compileAccess } from './access-strategies.js';
+import { compileCors } from './cors.js';
+import { readRuleHost } from './host.js';
+import { compileMutators } from './mutators.js';
+import { resolveService, type ServiceTemplates } from './service.js';
+import { v1beta1 } from './v1beta1.js';
+import { LATER_VERSIONS, v2 } from './v2.js';
+import type { Dialect, RuleEntry, Service, Spec } from './version.js';
+
+/** What the gateway's settings say that an APIRule does not. */
+export interface RuleDefaults {
+  /** Where services live. */
+  readonly services: ServiceTemplates;
+  /** Appended to hosts without a dot. */
+  readonly domain?: string;
+  /** The longest wait for an upstream's answer, in milliseconds, where neither rule nor APIRule says. */
+  readonly timeout: number;
+  readonly handlers: HandlerDefaults;
+}
+
+const INTROSPECTION = oauth2Introspection.name;
+
+/** Kyma's list, without the two that no reverse proxy may forward. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const REFUSED_METHODS: Readonly<Record<string, string>> = {
+  CONNECT: 'it asks for a tunnel, which would pass every later check by',
+  TRACE: "it sends the request's own header fields back, credentials included",
+};
+
+/**
+ * Turns one APIRule document, of v1beta1 or a later version, into compiled rules.
+ *
+ * @returns the rules that compiled, and everything that is wrong with the document and the other ones
+ */
+export function compileApiRule(
+  document: SourceDocument,
+  defaults: RuleDefaults,
+): { rules: Rule[]; findings: Finding[] } {
+  const { apiVersion, spec } = document.value as { apiVersion?: unknown; spec?: unknown };
+  const later = LATER_VERSIONS.includes(apiVersion as string);
+  const dialect = later ? v2 : v1beta1;
+  const outer = validate(document, dialect.documentSchema);
+  // Without a spec, the document's own finding has said so.
+  const inner = spec === undefined ? [] : validate(document, dialect.specSchema, ['spec'], spec);
+  const findings = [...outer, ...inner];
+  const list = (spec as { rules?: unknown } | undefined | null)?.rules;
+  if (!Array.isArray(list)) return { rules: [], findings };
+
+  const compiler = new Compiler(document, dialect, defaults, findings);
+  const entries = list.map((value, index) => compiler.entry(value, index));
+  if (outer.length + inner.length > 0) {
+    for (const [index, entry] of entries.entries()) if (entry !== undefined) compiler.parts(entry, index);
+    return { rules: [], findings };
+  }
+  const { metadata } = document.value as { metadata: Metadata };
+  const rules = compiler.rules(metadata, dialect.spec(spec), entries);
+  if (later) findings.push(...kymaExclusions(rules));
+  return { rules, findings };
+}
+
+interface Metadata {
+  readonly name: string;
+  readonly namespace?: string;
+}
+
+/** What of a rule does not depend on the APIRule around it. */
+type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutators' | 'allows' | 'revokes'>;
+
+class Compiler {
+  readonly #document: SourceDocument;
+  /** Where the places of v1beta1 are. */
+  readonly #places: SourceDocument;
+  readonly #dialect: Dialect;
+  readonly #defaults: RuleDefaults;
+  readonly #findings: Finding[];
+
+  constructor(document: SourceDocument, dialect: Dialect, defaults: RuleDefaults, findings: Finding[]) {
+    this.#document = document;
+    this.#places = dialect.places(document);
+    this.#dialect = dialect;
+    this.#defaults = defaults;
+    this.#findings = findings;
+  }
+
+  /** The element of `spec.rules`, or undefined after its findings. */
+  entry(value: unknown, index: number): RuleEntry | undefined {
+    const at: Path = ['spec', 'rules', index];
+    const violations = validate(this.#document, this.#dialect.ruleSchema, at, value);
+    this.#findings.push(...violations);
+    return violations.length > 0 ? undefined : this.#dialect.entry(value, at, this.#document, this.#findings);
+  }
+
+  rules(metadata: Metadata, spec: Spec, entries: readonly (RuleEntry | undefined)[]): Rule[] {
+    const namespace = metadata.namespace ?? 'default';
+    const cors = this.#cors(spec);
+    const hosts = this.#hosts(spec);
+    const upstreams = this.#upstreams(spec, namespace, entries);
+
+    return entries.flatMap((entry, index): Rule[] => {
+      if (entry === undefined) return [];
+      const parts = this.parts(entry, index);
+      const upstream = upstreams[index];
+      if (parts === undefined || upstream === undefined || hosts.length < spec.hosts.length) return [];
+      const seconds = entry.timeout ?? spec.timeout;
+      const { file, line, col } = this.#document.at(['spec', 'rules', index]);
+      return [
+        {
+          id: `${namespace}/${metadata.name}#${index}`,
+          source: `${file}:${line}:${col}`,
+          hosts,
+          ...parts,
+          upstream,
+          ...(cors === undefined ? {} : { cors }),
+          timeout: seconds === undefined ? this.#defaults.timeout : seconds * 1000,
+        },
+      ];
+    });
+  }
+
+  parts(entry: RuleEntry, index: number): Parts | undefined {
+    const base: Path = ['spec', 'rules', index];
+    const before = this.#findings.length;
+    this.#methods(entry.methods, [...base, 'methods']);
+    const changed = compileMutators(this.#places, [...base, 'mutators'], entry.mutators ?? []);
+    this.#found(changed.findings);
+    const options = entry.scopegate ?? {};
+    const { staleIfError } = options;
+    const access = [...base, 'accessStrategies'];
+    const { strategies, findings } = compileAccess(
+      this.#places,
+      access,
+      entry.accessStrategies,
+      staleIfError === undefined
+        ? this.#defaults.handlers
+        : { ...this.#defaults.handlers, staleIfError: durationSeconds(staleIfError) * 1000 },
+    );
+    this.#found(findings);
+    if (
+      staleIfError !== undefined &&
+      !entry.accessStrategies.some(({ handler }) => handler === INTROSPECTION)
+    ) {
+      const path = [...base, 'scopegate', 'staleIfError'];
+      this.#error(path, 'invalid-value', `it is of no use without the handler ${INTROSPECTION}`);
+    }
+    const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' });
+    if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message);
+    if (!compiled.ok || this.#findings.length > before) return undefined;
+    return {
+      methods: entry.methods,
+      path: entry.shown ?? entry.path,
+      pattern: compiled.pattern,
+      strategies,
+      ...(changed.mutators === undefined ? {} : { mutators: changed.mutators }),
+      allows: {
+        encodedSlash: options.encodedSlash === 'keep',
+        encodedPercent: options.encodedPercent === 'keep',
+        semicolon: options.semicolon === 'keep',
+        emptySegments: options.emptySegments === 'keep',
+      },
+      ...(options.revocation === 'observe' ? { revokes: true } : {}),
+    };
+  }
+
+  #error(path: Path, code: string, problem: string): void {
+    const message = `${path.join('.')}: ${problem}`;
+    this.#findings.push({ ...this.#document.at(path), level: 'error', code, message });
+  }
+
+  #found(findings: readonly Finding[]): void {
+    for (const finding of findings) {
+      this.#findings.push({ ...finding, message: this.#dialect.words(finding.message) });
+    }
+  }
+
+  #hosts({ hosts }: Spec): string[] {
+    const found: string[] = [];
+    for (const { text, path } of hosts) {
+      const host = readRuleHost(text, this.#defaults.domain);
+      if ('problem' in host) this.#error(path, 'invalid-value', host.problem);
+      else if (found.includes(host.host)) this.#error(path, 'invalid-value', `${host.host} is listed twice`);
+      else found.push(host.host);
+    }
+    return found;
+  }
+
+  #cors({ corsPolicy }: Spec): CorsPolicy | undefined {
+    if (corsPolicy === undefined || corsPolicy === null)
+      return this.#dialect.removesCors ? NO_CORS : undefined;
+    const { policy, findings } = compileCors(this.#document, ['spec', 'corsPolicy'], corsPolicy);
+    this.#findings.push(...findings);
+    return policy;
+  }
+
+  #methods(methods: readonly string[], base: Path): void {
+    methods.forEach((method, index) => {
+      const path = [...base, index];
+      if (methods.indexOf(method) < index) this.#error(path, 'invalid-value', `${method} is listed twice`);
+      else if (Object.hasOwn(REFUSED_METHODS, method)) {
+        this.#error(path, 'invalid-method', `${method} is never forwarded: ${REFUSED_METHODS[method]}`);
+      } else if (!METHODS.has(method)) {
+        const hint = nearest(method, METHODS);
+        const more =
+          hint === undefined ? `; it must be one of ${[...METHODS].join(', ')}` : `; did you mean ${hint}?`;
+        this.#error(path, 'invalid-method', `no method is called "${method}"${more}`);
+      }
+    });
+  }
+
+  /** Each rule's upstream; a service that has none is reported once, however many rules use it. */
+  #upstreams(
+    spec: Spec,
+    namespace: string,
+    entries: readonly (RuleEntry | undefined)[],
+  ): (Upstream | undefined)[] {
+    const shared =
+      spec.service && this.#service(spec.service, spec.service.namespace ?? namespace, ['spec', 'service']);
+    return entries.map((entry, index) => {
+      const path: Path = ['spec', 'rules', index];
+      if (entry?.service !== undefined) {
+        // Kyma looks for the namespace in the rule's service, then in the spec's, then in the APIRule itself.
+        const settled = entry.service.namespace ?? spec.service?.namespace ?? namespace;
+        return this.#service(entry.service, settled, [...path, 'service']);
+      }
+      if (entry !== undefined && spec.service === undefined) {
+        this.#error(path, 'missing-field', 'must have the field "service", for spec.service is absent');
+      }
+      return shared;
+    });
+  }
+
+  #service({ name, port }: Service, namespace: string, path: Path): Upstream | undefined {
+    const upstream = resolveService(this.#defaults.services, { name, namespace, port });
+    if (typeof upstream !== 'string') return upstream;
+    this.#error(path, 'unknown-service', upstream);
+    return undefined;
+  }
+}

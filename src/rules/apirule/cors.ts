@@ -1,0 +1,125 @@
+import type { Finding } from '../../document/finding.js';
+import type { Path, SourceDocument } from '../../document/yaml.js';
+import type { CorsPolicy } from '../../listener/cors.js';
+import { TOKEN } from '../../parse/grammar.js';
+import { compilePattern } from '../pattern/pattern.js';
+
+/** A `corsPolicy` as the schema has it. */
+export interface CorsEntry {
+  readonly allowOrigins?: readonly {
+    readonly exact?: string;
+    readonly prefix?: string;
+    readonly regex?: string;
+  }[];
+  readonly allowMethods?: readonly string[];
+  readonly allowHeaders?: readonly string[];
+  readonly exposeHeaders?: readonly string[];
+  readonly allowCredentials?: boolean;
+  /** A duration (v1beta1), or seconds (v2). */
+  readonly maxAge?: string | number;
+}
+
+/** What a browser sends as Origin (RFC 6454 §7). */
+const ORIGIN = /^(null|[a-z][a-z0-9+.-]*:\/\/[^/?#\s@]+)$/;
+
+/**
+ * Compiles a `corsPolicy`. An origin's expression is held to the same safety as a path's.
+ *
+ * @param base its path in the document
+ */
+export function compileCors(
+  document: SourceDocument,
+  base: Path,
+  entry: CorsEntry,
+): { policy: CorsPolicy; findings: Finding[] } {
+  const findings: Finding[] = [];
+  const error = (path: Path, code: string, problem: string): void => {
+    const message = `${path.join('.')}: ${problem}`;
+    findings.push({ ...document.at(path), level: 'error', code, message });
+  };
+  const exact = new Set<string>();
+  const prefixes: string[] = [];
+  const patterns: RegExp[] = [];
+  (entry.allowOrigins ?? []).forEach((origin, index) => {
+    const path = [...base, 'allowOrigins', index];
+    const [kind, ...more] = Object.keys(origin) as (keyof typeof origin)[];
+    if (kind === undefined || more.length > 0) {
+      error(path, 'invalid-value', 'must have exactly one of exact, prefix and regex');
+      return;
+    }
+    const value = origin[kind] as string;
+    if (kind === 'regex') {
+      const compiled = compilePattern(value, { undecided: 'refuse' });
+      if (compiled.ok) patterns.push(compiled.pattern);
+      else error([...path, 'regex'], compiled.code, compiled.message);
+    } else if (kind === 'prefix') {
+      prefixes.push(value);
+    } else if (value !== '*' && !ORIGIN.test(value)) {
+      error(
+        [...path, 'exact'],
+        'invalid-value',
+        `"${value}" is no origin: scheme, host and port in lower case, no path`,
+      );
+    } else {
+      exact.add(value);
+    }
+  });
+  for (const field of ['allowMethods', 'allowHeaders', 'exposeHeaders'] as const) {
+    (entry[field] ?? []).forEach((name, index) => {
+      if (!TOKEN.test(name)) error([...base, field, index], 'invalid-value', `"${name}" is no name`);
+    });
+  }
+  const maxAge = entry.maxAge === undefined ? undefined : secondsOf(entry.maxAge);
+  if (Number.isNaN(maxAge))
+    error([...base, 'maxAge'], 'invalid-value', 'must be a duration such as 10m or 1h30m');
+  const any = exact.has('*');
+  if (any && entry.allowCredentials === true) {
+    const problem = 'with allowCredentials, "*" would let every page act as its visitor; name the origins';
+    error([...base, 'allowCredentials'], 'invalid-value', problem);
+  }
+  const warn = (index: number, problem: string): void => {
+    const path = [...base, 'allowOrigins', index];
+    const message = `${path.join('.')}: ${problem}`;
+    findings.push({ ...document.at(path), level: 'warning', code: 'cors-open-origin', message });
+  };
+  (entry.allowOrigins ?? []).forEach(({ prefix, regex }, index) => {
+    if (prefix !== undefined && /^[^:]*(:\/\/[^:/]*)?$/.test(prefix)) {
+      warn(
+        index,
+        `${prefix} is also the beginning of names that belong to others, such as ${prefix}.example`,
+      );
+    }
+    // Nobody can own this one, so an expression that takes it takes any.
+    if (regex !== undefined && patterns.some((pattern) => pattern.test('https://anybody.invalid'))) {
+      warn(index, 'takes any origin');
+    }
+  });
+  return {
+    policy: {
+      answers: true,
+      allowsOrigin: (origin) =>
+        any ||
+        exact.has(origin) ||
+        prefixes.some((prefix) => origin.startsWith(prefix)) ||
+        patterns.some((pattern) => pattern.test(origin)),
+      methods: entry.allowMethods ?? [],
+      headers: entry.allowHeaders ?? [],
+      exposed: entry.exposeHeaders ?? [],
+      credentials: entry.allowCredentials ?? false,
+      maxAge,
+    },
+    findings,
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1e-3, s: 1, m: 60, h: 3600 };
+
+/** Whole seconds of a Go duration (`1h30m`), or NaN. */
+function secondsOf(value: string | number): number {
+  if (typeof value === 'number') return value;
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(value)) return Number.NaN;
+  const parts = value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g);
+  return Math.floor(
+    [...parts].reduce((sum, [, n, unit]) => sum + Number(n) * (UNITS[unit as string] as number), 0),
+  );
+}

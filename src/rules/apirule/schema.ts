@@ -1,0 +1,157 @@
+/** JSON Schemas (draft-07) of an APIRule `gateway.kyma-project.io/v1beta1`, one for each part that is checked by itself. */
+
+import { durationSchema } from '../../auth/mutators/duration.js';
+
+/** The group of Kyma's resources. */
+export const GROUP = 'gateway.kyma-project.io';
+
+/** The version that everything else is read into. */
+export const VERSION = `${GROUP}/v1beta1`;
+
+const strings = { type: 'array', items: { type: 'string' } } as const;
+
+/** What Kubernetes puts into `metadata`; only the name and the namespace mean something here. */
+const metadata = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['name'],
+  properties: {
+    name: { type: 'string', title: 'the name of a resource', pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' },
+    namespace: {
+      type: 'string',
+      title: 'the name of a namespace',
+      pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+    },
+    annotations: { type: ['object', 'null'], additionalProperties: { type: 'string' } },
+    labels: { type: ['object', 'null'], additionalProperties: { type: 'string' } },
+    clusterName: {},
+    creationTimestamp: {},
+    deletionGracePeriodSeconds: {},
+    deletionTimestamp: {},
+    finalizers: {},
+    generateName: {},
+    generation: {},
+    managedFields: {},
+    ownerReferences: {},
+    resourceVersion: {},
+    selfLink: {},
+    uid: {},
+  },
+} as const;
+
+/** The document around the spec. */
+export const apiRuleSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['apiVersion', 'kind', 'metadata', 'spec'],
+  properties: {
+    apiVersion: { const: VERSION },
+    kind: { const: 'APIRule' },
+    metadata,
+    spec: {},
+    status: {},
+  },
+} as const;
+
+const service = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['name', 'port'],
+  properties: {
+    name: {
+      type: 'string',
+      title: 'the name of a service',
+      pattern: '^[a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?$',
+    },
+    namespace: {
+      type: 'string',
+      title: 'the name of a namespace',
+      pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+    },
+    port: { type: 'integer', minimum: 1, maximum: 65_535 },
+    external: { type: 'boolean' },
+  },
+} as const;
+
+/** Seconds, as Kyma bounds them. */
+const timeout = { type: 'integer', minimum: 1, maximum: 3900 } as const;
+
+/**
+ * A `corsPolicy`.
+ *
+ * @param maxAge how it says how long an answer may be remembered
+ */
+export function corsSchema<T extends object>(maxAge: T) {
+  return {
+    type: ['object', 'null'],
+    additionalProperties: false,
+    properties: {
+      allowHeaders: strings,
+      allowMethods: strings,
+      allowOrigins: {
+        type: 'array',
+        items: {
+          type: 'object',
+          additionalProperties: false,
+          properties: { exact: { type: 'string' }, prefix: { type: 'string' }, regex: { type: 'string' } },
+        },
+      },
+      allowCredentials: { type: 'boolean' },
+      exposeHeaders: strings,
+      maxAge,
+    },
+  } as const;
+}
+
+/** The spec around its rules. */
+export const specSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['host', 'gateway', 'rules'],
+  properties: {
+    gateway: { type: 'string', minLength: 1 },
+    host: { type: 'string', minLength: 1 },
+    service,
+    timeout,
+    corsPolicy: corsSchema({ type: 'string' } as const),
+    rules: { type: 'array', minItems: 1 },
+  },
+} as const;
+
+/** A handler as a rule names it. */
+export const handlerSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['handler'],
+  properties: { handler: { type: 'string', minLength: 1 }, config: { type: ['object', 'null'] } },
+} as const;
+
+const refuseOrKeep = { enum: ['refuse', 'keep'] } as const;
+
+/** One rule; what stands in a handler's `config` is the handler's own schema to check. */
+export const ruleSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['path', 'methods', 'accessStrategies'],
+  properties: {
+    path: { type: 'string', minLength: 1 },
+    methods: { type: 'array', minItems: 1, items: { type: 'string' } },
+    service,
+    timeout,
+    accessStrategies: { type: 'array', minItems: 1, items: handlerSchema },
+    mutators: { type: ['array', 'null'], items: handlerSchema },
+    scopegate: {
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        encodedSlash: refuseOrKeep,
+        encodedPercent: refuseOrKeep,
+        semicolon: refuseOrKeep,
+        emptySegments: refuseOrKeep,
+        undecidedPattern: { enum: ['refuse', 'accept'] },
+        staleIfError: durationSchema,
+        revocation: { enum: ['ignore', 'observe'] },
+      },
+    },
+  },
+} as const;

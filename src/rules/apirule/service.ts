@@ -1,0 +1,50 @@
+import type { Upstream } from '../../model/upstream.js';
+
+/** An APIRule's service, its namespace already settled. */
+export interface ServiceName {
+  readonly name: string;
+  readonly namespace: string;
+  readonly port: number;
+}
+
+/** Where services live: an origin by `name.namespace`, by `name`, or `default`; `{name} {namespace} {port}` are filled in. */
+export type ServiceTemplates = Readonly<Record<string, string>>;
+
+/** Says what is wrong with a template, or undefined where every service it is used for has an origin. */
+export function checkTemplate(template: string): string | undefined {
+  const unknown = /\{(?!(?:name|namespace|port)\})[^}]*\}?/.exec(template);
+  if (unknown !== null) return `knows only {name}, {namespace} and {port}, not ${unknown[0]}`;
+  const sample = fill(template, { name: 'name', namespace: 'namespace', port: 1 });
+  return toUpstream(sample) === undefined
+    ? 'must be an http or https origin: scheme, host and port, no path'
+    : undefined;
+}
+
+/**
+ * Finds the upstream of a service.
+ *
+ * @returns the upstream, or why there is none
+ */
+export function resolveService(templates: ServiceTemplates, service: ServiceName): Upstream | string {
+  const keys = [`${service.name}.${service.namespace}`, service.name, 'default'];
+  const key = keys.find((candidate) => Object.hasOwn(templates, candidate));
+  if (key === undefined) {
+    return `no entry of the settings' services is called ${keys.slice(0, 2).join(' or ')}, and there is no default`;
+  }
+  const url = fill(templates[key] as string, service);
+  return toUpstream(url) ?? `services.${key} makes "${url}" of it, which is no http or https origin`;
+}
+
+function fill(template: string, service: ServiceName): string {
+  return template
+    .replaceAll('{name}', service.name)
+    .replaceAll('{namespace}', service.namespace)
+    .replaceAll('{port}', String(service.port));
+}
+
+function toUpstream(text: string): Upstream | undefined {
+  // What URL would quietly drop or repair (userinfo, path, query, blanks, backslashes) is refused beforehand.
+  if (!/^https?:\/\/[^/\\?#@\s]+\/?$/i.test(text) || !URL.canParse(text)) return undefined;
+  const { origin, host, port } = new URL(text);
+  return port === '0' ? undefined : { origin, authority: host };
+}

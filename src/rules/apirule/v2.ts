@@ -1,0 +1,182 @@
+import { jwtSchema } from '../../auth/strategies/jwt-config.js';
+import type { Path, SourceDocument } from '../../document/yaml.js';
+import type { HandlerEntry } from './access-strategies.js';
+import type { CorsEntry } from './cors.js';
+import { pathPattern } from './path-template.js';
+import { apiRuleSchema, corsSchema, GROUP, ruleSchema, specSchema } from './schema.js';
+import type { Dialect, RuleEntry, Service } from './version.js';
+
+/** The versions of the APIRule after v1beta1; they differ in nothing that is read here. */
+export const LATER_VERSIONS: readonly string[] = [`${GROUP}/v2`, `${GROUP}/v2alpha1`];
+
+const { service, timeout, methods, scopegate } = ruleSchema.properties;
+const values = { type: ['object', 'null'], additionalProperties: { type: 'string' } } as const;
+const { authentications, authorizations } = jwtSchema.properties;
+
+interface Rule {
+  readonly path: string;
+  readonly methods: readonly string[];
+  readonly service?: Service;
+  readonly timeout?: number;
+  readonly noAuth?: boolean | null;
+  readonly jwt?: Readonly<Record<string, unknown>> | null;
+  readonly extAuth?: object | null;
+  readonly request?: {
+    readonly headers?: Readonly<Record<string, string>> | null;
+    readonly cookies?: Readonly<Record<string, string>> | null;
+  } | null;
+  readonly scopegate?: RuleEntry['scopegate'];
+}
+
+/**
+ * APIRule `v2` and `v2alpha1`: other words for hosts, paths and strategies. The order of its rules decides nothing
+ * here either: what Kyma's order decided is proved, or refused.
+ */
+export const v2: Dialect = {
+  documentSchema: {
+    ...apiRuleSchema,
+    properties: { ...apiRuleSchema.properties, apiVersion: { enum: LATER_VERSIONS } },
+  },
+  specSchema: {
+    ...specSchema,
+    required: ['hosts', 'rules'],
+    properties: {
+      hosts: { type: 'array', minItems: 1, items: { type: 'string', minLength: 1 } },
+      service: specSchema.properties.service,
+      gateway: specSchema.properties.gateway,
+      externalGateway: specSchema.properties.gateway,
+      timeout: specSchema.properties.timeout,
+      corsPolicy: corsSchema({ type: 'integer', minimum: 1 }),
+      rules: specSchema.properties.rules,
+    },
+  },
+  ruleSchema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['path', 'methods'],
+    properties: {
+      path: { type: 'string', minLength: 1 },
+      methods,
+      service,
+      timeout,
+      noAuth: { type: ['boolean', 'null'] },
+      jwt: {
+        type: ['object', 'null'],
+        additionalProperties: false,
+        required: ['authentications'],
+        properties: { authentications, authorizations },
+      },
+      extAuth: { type: ['object', 'null'] },
+      request: {
+        type: ['object', 'null'],
+        additionalProperties: false,
+        properties: { headers: values, cookies: values },
+      },
+      scopegate,
+    },
+  },
+  removesCors: true,
+
+  spec(value) {
+    const { hosts, service, timeout, corsPolicy } = value as {
+      readonly hosts: readonly string[];
+      readonly service?: Service;
+      readonly timeout?: number;
+      readonly corsPolicy?: CorsEntry | null;
+    };
+    return {
+      hosts: hosts.map((text, index) => ({ text, path: ['spec', 'hosts', index] })),
+      service,
+      timeout,
+      corsPolicy,
+    };
+  },
+
+  entry(value, at, document, findings) {
+    const rule = value as Rule;
+    const error = (path: Path, code: string, problem: string): void => {
+      const message = `${path.join('.')}: ${problem}`;
+      findings.push({ ...document.at(path), level: 'error', code, message });
+    };
+    const before = findings.length;
+    const strategies = [rule.noAuth === true, isGiven(rule.jwt), isGiven(rule.extAuth)].filter(
+      Boolean,
+    ).length;
+    if (strategies !== 1)
+      error(at, 'handler-combination', 'must have exactly one of noAuth: true, jwt and extAuth');
+    if (isGiven(rule.extAuth)) {
+      const problem =
+        'an external authorizer is a part of the service mesh, which is not here; say what it checks with jwt, or in ' +
+        'an APIRule v1beta1 with oauth2_introspection, bearer_token or cookie_session';
+      error([...at, 'extAuth'], 'unsupported-handler', problem);
+    }
+    const pattern = pathPattern(rule.path);
+    if ('problem' in pattern) error([...at, 'path'], 'bad-pattern', pattern.problem);
+    for (const part of ['headers', 'cookies'] as const) {
+      for (const [name, text] of Object.entries(rule.request?.[part] ?? {})) {
+        // Envoy reads %…% as a command, and the template language of mutators reads {{ … }}.
+        if (/%|\{\{/.test(text)) {
+          error(
+            [...at, 'request', part, name],
+            'invalid-value',
+            'only a plain value is served, without % and {{',
+          );
+        }
+      }
+    }
+    if (findings.length > before || 'problem' in pattern) return undefined;
+    const mutators = mutatorsOf(rule);
+    return {
+      path: pattern.source,
+      shown: rule.path,
+      methods: rule.methods,
+      accessStrategies: [isGiven(rule.jwt) ? { handler: 'jwt', config: rule.jwt } : { handler: 'no_auth' }],
+      mutators,
+      ...(rule.service === undefined ? {} : { service: rule.service }),
+      ...(rule.timeout === undefined ? {} : { timeout: rule.timeout }),
+      ...(rule.scopegate === undefined ? {} : { scopegate: rule.scopegate }),
+    };
+  },
+
+  places(document): SourceDocument {
+    const place = (path: Path): Path => {
+      const [spec, rules, index, part, position, , ...rest] = path;
+      const base = [spec, rules, index] as (string | number)[];
+      if (part === 'accessStrategies') return [...base, 'jwt', ...rest];
+      if (part !== 'mutators') return path;
+      const request = ((document.value as Spec).spec?.rules?.[Number(index)] as Rule | undefined)?.request;
+      const kinds = KINDS.filter(([field]) => isGiven(request?.[field]));
+      return [...base, 'request', kinds[Number(position)]?.[0] ?? '', ...rest.slice(1)];
+    };
+    return {
+      ...document,
+      at: (path) => document.at(place(path)),
+      keyAt: (path) => document.keyAt(place(path)),
+    };
+  },
+
+  words: (message) =>
+    message
+      .replace(/accessStrategies\.0(\.config|\.handler)?/, 'jwt')
+      .replace(/mutators\.\d+\.config\./, 'request.'),
+};
+
+interface Spec {
+  readonly spec?: { readonly rules?: readonly unknown[] };
+}
+
+const KINDS = [
+  ['headers', 'header'],
+  ['cookies', 'cookie'],
+] as const;
+
+function isGiven<T>(value: T | null | undefined): value is T {
+  return value !== undefined && value !== null;
+}
+
+function mutatorsOf({ request }: Rule): HandlerEntry[] {
+  return KINDS.filter(([field]) => isGiven(request?.[field])).map(([field, handler]) => ({
+    handler,
+    config: { [field]: request?.[field] },
+  }));
+}

@@ -1,0 +1,201 @@
+import { type Decision, decide, type Rule, type RuleTable } from '../auth/decide.js';
+import type { ActiveAnswer } from '../auth/introspection/answer.js';
+import type { Services } from '../auth/strategies/strategy.js';
+import { denial, ERRORS } from '../model/errors.js';
+import { readFields } from '../parse/fields.js';
+import { canonicalTarget, type Target } from '../parse/target.js';
+
+/** A request that nobody sends, with the token it would carry. */
+export interface Question {
+  /** As it would stand in the request line. */
+  readonly method: string;
+  /** `https://host/path?query`, taken literally: nothing is normalised before the gateway does it. */
+  readonly url: string;
+  /** What an introspection of its token would say; undefined for a request without a token. */
+  readonly token?: TokenClaims;
+}
+
+/** The claims of a token that is active and in its time. */
+export interface TokenClaims {
+  readonly scopes?: readonly string[];
+  readonly audience?: readonly string[];
+  readonly issuer?: string;
+  readonly subject?: string;
+  readonly clientId?: string;
+  /** Any further ones, such as `acr`. */
+  readonly claims?: Readonly<Record<string, unknown>>;
+}
+
+/** How far one rule got with a request. */
+export interface Candidate {
+  readonly rule: Rule;
+  /** The first thing that did not fit; `none` where everything did. */
+  readonly failed: 'host' | 'method' | 'path' | 'overridden' | 'contested' | 'decision' | 'none';
+}
+
+/** What the gateway would do with a request, and why. */
+export interface Explanation {
+  /** The canonical target; undefined where it was refused. */
+  readonly target?: Target;
+  readonly decision: Decision;
+  /** What the client would be told; 200 stands for the upstream's own answer. */
+  readonly status: number;
+  /** Every rule, in the order it was loaded. */
+  readonly candidates: readonly Candidate[];
+}
+
+const ABSOLUTE = /^https?:\/\/([^/?#]+)(.*)$/i;
+/** Of the form of a JWT, so that the handler `jwt` takes it for one. */
+const TOKEN = 'the.token.in-question';
+
+/**
+ * Says what the gateway would do with a request, by the very function that serves, with no network.
+ *
+ * @throws RangeError when the URL is not an absolute http or https URL
+ */
+export function explain(table: RuleTable, question: Question): Explanation {
+  const { method, url, token } = question;
+  const parts = ABSOLUTE.exec(url);
+  if (parts === null) throw new RangeError(`"${url}" is not an absolute http or https URL`);
+  const authority = parts[1] as string;
+  const rest = parts[2] as string;
+  const target = canonicalTarget(rest.startsWith('/') ? rest : `/${rest}`, authority);
+  if ('refused' in target) {
+    const decision: Decision = { allowed: false, denial: denial('malformed_target', target.refused) };
+    return { decision, status: ERRORS.malformed_target.code, candidates: [] };
+  }
+
+  const rule = table.find(target.host, method, target.path);
+  const placed = token === undefined ? { raw: [], query: target.query } : place(rule, method, target.query);
+  const fields = readFields(['Host', authority, ...placed.raw], '1.1');
+  if ('refused' in fields) throw new RangeError(fields.refused);
+  const decision = decide(
+    table,
+    method,
+    { ...target, query: placed.query },
+    fields,
+    answering(token ?? {}),
+    undefined,
+    undefined,
+    placed.body === undefined ? undefined : { readBody: () => placed.body },
+  );
+  // Nothing here waits: the answer about the token is at hand.
+  if (decision instanceof Promise) throw new TypeError('a decision without a network cannot wait');
+  return {
+    target,
+    decision,
+    status: decision.allowed ? 200 : ERRORS[decision.denial.error].code,
+    candidates: table.rules.map((candidate) => ({
+      rule: candidate,
+      failed: failure(candidate, method, target, rule, decision),
+    })),
+  };
+}
+
+/** The machine-readable form: stable keys, no value that is not in the rules or the question. */
+export function explanationJson(
+  method: string,
+  url: string,
+  { target, decision, status, candidates }: Explanation,
+): object {
+  return {
+    request: { method, url, host: target?.host, path: target?.path },
+    decision: decision.allowed ? 'allow' : 'deny',
+    status,
+    rule: decision.rule?.id,
+    ...(decision.allowed
+      ? decision.rule.document === undefined
+        ? { upstream: `${decision.rule.upstream.origin}${decision.path}` }
+        : { document: JSON.parse(decision.rule.document.text) as object }
+      : { error: decision.denial.error, reason: decision.denial.reason, scopes: decision.denial.scopes }),
+    candidates: candidates.map(({ rule, failed }) => ({
+      rule: rule.id,
+      source: rule.source,
+      hosts: rule.hosts,
+      methods: rule.methods,
+      path: rule.path,
+      strategies: rule.strategies.map(({ handler }) => handler),
+      scopes: rule.strategies.flatMap(({ requiredScopes }) => requiredScopes),
+      failed,
+    })),
+  };
+}
+
+/** A request's fields, query and body that carry the token. */
+interface Placed {
+  readonly raw: string[];
+  readonly query: string;
+  readonly body?: Buffer;
+}
+
+/** Puts the token where the rule reads it: in the first of its places that a request with this method has. */
+function place(rule: Rule | undefined, method: string, query: string): Placed {
+  const sources = rule?.strategies.find(({ tokenSources }) => tokenSources !== undefined)?.tokenSources;
+  const source = sources?.find((each) => !('form_parameter' in each) || method === 'POST');
+  if (source === undefined) return { raw: ['Authorization', `Bearer ${TOKEN}`], query };
+  if ('cookie' in source) return { raw: ['Cookie', `${source.cookie}=${TOKEN}`], query };
+  if ('query_parameter' in source) {
+    const parameter = `${encodeURIComponent(source.query_parameter)}=${TOKEN}`;
+    return { raw: [], query: query === '' ? `?${parameter}` : `${query}&${parameter}` };
+  }
+  if ('form_parameter' in source) {
+    const body = Buffer.from(`${encodeURIComponent(source.form_parameter)}=${TOKEN}`);
+    const raw = ['Content-Type', 'application/x-www-form-urlencoded', 'Content-Length', `${body.length}`];
+    return { raw, query, body };
+  }
+  const scheme = source.scheme ?? (source.header.toLowerCase() === 'authorization' ? 'Bearer' : undefined);
+  return { raw: [source.header, scheme === undefined ? TOKEN : `${scheme} ${TOKEN}`], query };
+}
+
+function answering(token: TokenClaims): Services {
+  const { scopes = [], audience = [], issuer, subject = 'subject', clientId = 'client', claims } = token;
+  const answer: ActiveAnswer = {
+    active: true,
+    claims: { ...claims, sub: subject, client_id: clientId, scope: scopes.join(' '), aud: audience },
+    scopes,
+    audience,
+    subject,
+    clientId,
+    ...(issuer === undefined ? {} : { issuer }),
+  };
+  return {
+    introspect: () => ({ ok: true, answer, trace: { from: 'hit', ms: 0 } }),
+    verify: () => ({
+      ok: true,
+      claims: { ...answer.claims, ...(issuer === undefined ? {} : { iss: issuer }) },
+    }),
+    call: ({ purpose }) => ({
+      ok: true,
+      status: 200,
+      body: JSON.stringify(
+        purpose === 'token'
+          ? { access_token: TOKEN, token_type: 'bearer', scope: scopes.join(' ') }
+          : { subject, sub: subject, identity: { id: subject }, extra: answer.claims },
+      ),
+    }),
+    proof: 'assumed',
+    forwards: false,
+    now: () => Date.now() / 1000,
+  };
+}
+
+function failure(
+  rule: Rule,
+  method: string,
+  { host, path }: Target,
+  found: Rule | undefined,
+  decision: Decision,
+): Candidate['failed'] {
+  if (!rule.hosts.some((pattern) => hostMatches(pattern, host))) return 'host';
+  if (!rule.methods.includes(method)) return 'method';
+  if (!rule.pattern.test(path)) return 'path';
+  // Where several match and none answers, it was accepted that nothing is proved about them.
+  if (rule !== found) return found === undefined ? 'contested' : 'overridden';
+  return decision.allowed ? 'none' : 'decision';
+}
+
+function hostMatches(pattern: string, host: string): boolean {
+  return pattern.startsWith('*.')
+    ? host.endsWith(pattern.slice(1)) && host.length >= pattern.length
+    : pattern === host;
+}

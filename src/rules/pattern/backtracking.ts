@@ -1,0 +1,63 @@
+import type { AST } from '@eslint-community/regexpp';
+import type * as Recheck from 'recheck';
+import { lazily } from '../../model/lazy-require.js';
+import { isProvablyLinear } from './ambiguity.js';
+
+/**
+ * The build of `recheck` that runs in this process, without a worker or a child, which the main entry would start. It
+ * is 3 MB of JavaScript.
+ */
+const recheck = lazily<Pick<typeof Recheck, 'checkSync'>>('recheck/lib/browser.js');
+
+/** How a pattern behaves in a backtracking engine. */
+export type Backtracking =
+  | { readonly verdict: 'linear' }
+  | {
+      readonly verdict: 'super-linear';
+      /** `exponential`, `2nd degree polynomial`. */
+      readonly complexity: string;
+      /** A text that shows it, as a JavaScript expression. */
+      readonly attack: string;
+    }
+  | { readonly verdict: 'unknown'; readonly reason: string };
+
+/**
+ * The longest that one pattern is analysed, in milliseconds: what takes longer is refused. A text is an attack where
+ * matching it reads so many characters, and only there. The library would also take one for an attack that just takes
+ * a second, which says as much about the machine as about the pattern, and the texts that its own limit asks for take
+ * a good part of that.
+ */
+const LIMITS = { timeout: 10_000, attackLimit: 1_000_000, attackTimeout: null };
+
+/**
+ * Whether matching takes time linear in the length of the path.
+ *
+ * Nearly all patterns people write are proved in microseconds by {@link isProvablyLinear}; the rest goes to `recheck`,
+ * which finds the attack; that takes some ten milliseconds a pattern, and a second where it has to search.
+ *
+ * @param pattern the compiled, anchored pattern
+ * @param syntax the same without its anchors
+ */
+export function backtrackingOf(pattern: RegExp, syntax: AST.Pattern): Backtracking {
+  return isProvablyLinear(syntax, pattern.ignoreCase) ? { verdict: 'linear' } : behaviourOf(pattern);
+}
+
+/** The same of a pattern that is held against any text, not only paths, wherever in it. */
+export function behaviourOf(pattern: RegExp): Backtracking {
+  const result = recheck().checkSync(pattern.source, pattern.flags, LIMITS);
+  switch (result.status) {
+    case 'safe':
+      return { verdict: 'linear' };
+    case 'vulnerable':
+      return {
+        verdict: 'super-linear',
+        complexity: result.complexity.summary,
+        attack: result.attack.pattern,
+      };
+    default:
+      return {
+        verdict: 'unknown',
+        reason: result.error.kind === 'timeout' ? 'the analysis timed out' : 'the analysis failed',
+      };
+  }
+}

@@ -1,0 +1,216 @@
+import { PATH_CODES } from './alphabet.js';
+import { type Automaton, automatonOf, automatonOfLiteral } from './automaton.js';
+import { entryOf } from './get-or-insert.js';
+import { type Shape, shapeOf, unwrap } from './syntax.js';
+
+/** How the paths of two patterns lie to each other. */
+export type Relation = 'disjoint' | 'a-in-b' | 'b-in-a' | 'equal' | 'partial' | 'undecided';
+
+/** What {@link relate} proved. */
+export interface Related {
+  /** `a-in-b`: every path of `a` is one of `b`, and `b` has others. */
+  readonly relation: Relation;
+  /**
+   * A shortest path that both match; it has been tried with the engine that serves. Absent where they are disjoint,
+   * and where the relation is undecided unless an overlap is certain all the same.
+   */
+  readonly witness?: string;
+}
+
+/** The most pairs of states that are looked at before a pair of patterns counts as undecided. */
+const MAX_PAIRS = 1_000_000;
+
+/** How many paths of a decided pattern are tried on an undecided one. */
+const MAX_TRIALS = 2_000;
+
+/**
+ * Proves how two patterns' paths lie to each other, over the paths that can occur (`alphabet.ts`), by walking their
+ * automata in step. Exact for the regular fragment: neither order nor luck plays a part.
+ *
+ * @param a as `compilePattern` made it
+ * @param b the same
+ */
+export function relate(a: RegExp, b: RegExp): Related {
+  const left = proofOf(a);
+  const right = proofOf(b);
+  if (areApart(left.shape, right.shape)) return { relation: 'disjoint' };
+  if (left.shape.literal && !b.test(left.shape.prefix)) return { relation: 'disjoint' };
+  if (right.shape.literal && !a.test(right.shape.prefix)) return { relation: 'disjoint' };
+  if (left.automaton === undefined || right.automaton === undefined) return guess(a, left, b, right);
+
+  const related = walk(left.automaton, right.automaton);
+  // The proof is about automata, the service about these two expressions: they must agree.
+  const { witness } = related;
+  if (witness !== undefined && !(a.test(witness) && b.test(witness))) return { relation: 'undecided' };
+  return related;
+}
+
+/**
+ * Whether a pattern lies inside another that holds all paths with some beginning (`/.*`), and the other holds more. True
+ * is a proof, false is nothing. It holds for patterns that no automaton decides, too.
+ */
+export function isPlainlyInside(inner: RegExp, outer: RegExp): boolean {
+  const shape = shapeOf(inner);
+  const { prefix, catchAll } = shapeOf(outer);
+  return (
+    catchAll &&
+    shape.sample !== undefined &&
+    shape.prefix.startsWith(prefix) &&
+    [prefix, `${prefix}~!`, `${prefix}a/~!`].some((path) => path.startsWith('/') && !inner.test(path))
+  );
+}
+
+/**
+ * A shortest path that the pattern matches.
+ *
+ * @returns undefined where it matches none, or where that is not decided
+ */
+export function exampleOf(pattern: RegExp): string | undefined {
+  const { automaton } = proofOf(pattern);
+  return automaton === undefined ? undefined : walk(automaton, automaton).witness;
+}
+
+/** Whether it is proved that the pattern matches no path at all. */
+export function matchesNothing(pattern: RegExp): boolean {
+  const proof = proofOf(pattern);
+  return proof.shape.sample === undefined && proof.automaton?.initial === -1;
+}
+
+/** What is known of one pattern; an automaton is built when a proof first needs it. */
+class Proof {
+  readonly shape: Shape;
+  readonly #pattern: RegExp;
+  #automaton: Automaton | undefined | null = null;
+
+  constructor(pattern: RegExp) {
+    this.#pattern = pattern;
+    this.shape = shapeOf(pattern);
+  }
+
+  /** Undefined where the pattern is outside the fragment, or its automaton too large. */
+  get automaton(): Automaton | undefined {
+    this.#automaton ??= this.#build();
+    return this.#automaton;
+  }
+
+  #build(): Automaton | undefined {
+    if (this.shape.undecidable !== undefined) return undefined;
+    if (this.shape.literal) return automatonOfLiteral(this.shape.prefix);
+    return automatonOf(unwrap(this.#pattern), this.#pattern.flags);
+  }
+}
+
+const proofs = new WeakMap<RegExp, Proof>();
+
+function proofOf(pattern: RegExp): Proof {
+  return entryOf(proofs, pattern, () => new Proof(pattern));
+}
+
+/** Whether two patterns differ in how all their paths begin or end, in a segment, or in how long they are. */
+export function areApart(a: Shape, b: Shape): boolean {
+  return (
+    a.segments.some((segment, i) => {
+      const other = b.segments[i];
+      return segment !== undefined && other !== undefined && segment !== other;
+    }) ||
+    !(a.prefix.startsWith(b.prefix) || b.prefix.startsWith(a.prefix)) ||
+    !(a.suffix.endsWith(b.suffix) || b.suffix.endsWith(a.suffix)) ||
+    a.max < b.min ||
+    b.max < a.min
+  );
+}
+
+/** One of the two has no automaton: an overlap may still be certain, because a path was found that both match. */
+function guess(a: RegExp, left: Proof, b: RegExp, right: Proof): Related {
+  for (const { automaton } of [left, right]) {
+    if (automaton === undefined) continue;
+    for (const path of pathsOf(automaton, MAX_TRIALS)) {
+      if (a.test(path) && b.test(path)) return { relation: 'undecided', witness: path };
+    }
+  }
+  return { relation: 'undecided' };
+}
+
+/** Shortest paths first, one for each way through the automaton. */
+function* pathsOf(automaton: Automaton, limit: number): Generator<string> {
+  if (automaton.initial === -1) return;
+  const codes = sampleCodes(automaton, automaton);
+  const open: [state: number, path: string][] = [[automaton.initial, '']];
+  for (let i = 0; i < open.length && i < limit; i++) {
+    const [state, path] = open[i] as [number, string];
+    if (automaton.accepting[state] === 1) yield path;
+    for (const code of codes) {
+      const to = automaton.next[state * automaton.width + (automaton.columns[code] as number)] as number;
+      if (to !== -1) open.push([to, path + String.fromCharCode(code)]);
+    }
+  }
+}
+
+/** The most readable character of each class that two automata tell apart. */
+function sampleCodes(a: Automaton, b: Automaton): number[] {
+  const seen = new Set<number>();
+  return PATH_CODES.filter((code) => {
+    const key = (a.columns[code] as number) * 128 + (b.columns[code] as number);
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+/**
+ * Walks two trimmed automata in step, breadth first, so that the first accepting pair ends a shortest common path.
+ * Where one goes on and the other cannot, the one has a path that the other has not: being trimmed, it still accepts.
+ */
+function walk(a: Automaton, b: Automaton): Related {
+  if (a.initial === -1 || b.initial === -1) return { relation: 'disjoint' };
+  const codes = sampleCodes(a, b);
+  const aColumns = codes.map((code) => a.columns[code] as number);
+  const bColumns = codes.map((code) => b.columns[code] as number);
+  const size = b.accepting.length;
+
+  const open: number[] = [a.initial * size + b.initial];
+  const seen = new Set<number>(open);
+  /** For each of `open`: where in it the walk came from, and by which of the codes. */
+  const parents: number[] = [-1];
+  const steps: number[] = [-1];
+  let found = -1;
+  let aAlone = false;
+  let bAlone = false;
+
+  for (let at = 0; at < open.length; at++) {
+    const pair = open[at] as number;
+    const left = Math.floor(pair / size);
+    const right = pair % size;
+    const aAccepts = a.accepting[left] === 1;
+    const bAccepts = b.accepting[right] === 1;
+    if (aAccepts && bAccepts) {
+      if (found === -1) found = at;
+    } else if (aAccepts) aAlone = true;
+    else if (bAccepts) bAlone = true;
+    if (found !== -1 && aAlone && bAlone) break;
+
+    for (let i = 0; i < codes.length; i++) {
+      const aNext = a.next[left * a.width + (aColumns[i] as number)] as number;
+      const bNext = b.next[right * b.width + (bColumns[i] as number)] as number;
+      if (aNext === -1) {
+        if (bNext !== -1) bAlone = true;
+      } else if (bNext === -1) aAlone = true;
+      else {
+        const to = aNext * size + bNext;
+        if (seen.has(to)) continue;
+        seen.add(to);
+        open.push(to);
+        parents.push(at);
+        steps.push(i);
+      }
+    }
+    if (open.length > MAX_PAIRS) return { relation: 'undecided' };
+  }
+
+  if (found === -1) return { relation: 'disjoint' };
+  let witness = '';
+  for (let at = found; parents[at] !== -1; at = parents[at] as number) {
+    witness = String.fromCharCode(codes[steps[at] as number] as number) + witness;
+  }
+  return { relation: aAlone ? (bAlone ? 'partial' : 'b-in-a') : bAlone ? 'a-in-b' : 'equal', witness };
+}

@@ -1,0 +1,136 @@
+import { LRUCache } from 'lru-cache';
+import { edgesOf, stripEdges } from './anchors.js';
+import { backtrackingOf } from './backtracking.js';
+import { type Translated, translate } from './dialect.js';
+import { parse, shapeOf, sizeOf, wrap } from './syntax.js';
+
+/** A path pattern that may serve, or why it may not. */
+export type Compiled =
+  | {
+      readonly ok: true;
+      /** Matches a whole canonical path: `^(?:…)$`. Shared by all rules with the same source. */
+      readonly pattern: RegExp;
+      /** As written. */
+      readonly source: string;
+      /** Whether its overlaps can be proved; false only where `undecided: accept` let it in. */
+      readonly decided: boolean;
+    }
+  | {
+      readonly ok: false;
+      /** `bad-pattern`, `pattern-dialect`, `pattern-too-large`, `pattern-undecided`, `pattern-backtracking`. */
+      readonly code: string;
+      readonly message: string;
+    };
+
+/** The longest pattern, in characters. */
+const MAX_LENGTH = 4_096;
+/** The most characters a pattern may be worth with its counted repetitions written out (RE2's own limit is 1,000). */
+const MAX_SIZE = 4_000;
+/** How deep parentheses may nest. */
+const MAX_DEPTH = 200;
+
+/**
+ * Compiles a rule's path. What cannot be matched in linear time, or does not mean in JavaScript what it meant where
+ * it was written, is refused.
+ *
+ * @param source the pattern as the rule has it; it must match the whole canonical path
+ * @param options `undecided: accept` is the rule's acknowledgement that nobody can prove what a pattern with
+ *   lookaround or backreferences overlaps with
+ */
+export function compilePattern(source: string, options: { undecided: 'refuse' | 'accept' }): Compiled {
+  let compiled = compiledPatterns.get(source);
+  if (compiled === undefined) {
+    compiled = compile(source);
+    compiledPatterns.set(source, compiled);
+  }
+  if (!compiled.ok || compiled.undecidable === undefined) return compiled;
+  if (options.undecided === 'accept') return compiled;
+  return {
+    ok: false,
+    code: 'pattern-undecided',
+    message: `what ${source} overlaps with cannot be proved: ${compiled.undecidable}; undecidedPattern: accept lets it in unproved`,
+  };
+}
+
+type Result = Compiled & { readonly undecidable?: string | undefined };
+
+/** Analyses are worth keeping over a reload, in which most patterns are the same. */
+const compiledPatterns = new LRUCache<string, Result>({ max: 20_000 });
+
+function compile(source: string): Result {
+  if (source.length > MAX_LENGTH)
+    return fail('pattern-too-large', `a pattern has at most ${MAX_LENGTH} characters`);
+  if (depthOf(source) > MAX_DEPTH)
+    return fail('pattern-too-large', `parentheses nest at most ${MAX_DEPTH} deep`);
+  const translated = translate(source);
+  if (!translated.ok) return fail(translated.code, `${translated.message}: ${source}`);
+  const { flags } = translated;
+
+  let syntax: ReturnType<typeof parse>;
+  try {
+    syntax = parse(translated.source);
+  } catch (error) {
+    return fail('bad-pattern', `${syntaxProblem(error, translated)}: ${source}`);
+  }
+  if (sizeOf(syntax.alternatives) > MAX_SIZE) {
+    return fail('pattern-too-large', `its repetitions are worth more than ${MAX_SIZE} characters: ${source}`);
+  }
+  const edges = edgesOf(syntax);
+  if (edges.inner !== undefined) {
+    const at = (translated.origins[edges.inner] as number) + 1;
+    return fail('pattern-dialect', `^ at character ${at} cannot match inside a path: ${source}`);
+  }
+  const bare = stripEdges(translated.source, edges);
+  if (bare !== translated.source) syntax = parse(bare);
+
+  let pattern: RegExp;
+  try {
+    pattern = wrap(bare, flags);
+    // The engine compiles on first use, and only then finds that an expression is too large for it.
+    shapeOf(pattern, syntax);
+  } catch (error) {
+    return fail('bad-pattern', `${error instanceof Error ? error.message : error}`);
+  }
+
+  const behaviour = backtrackingOf(pattern, syntax);
+  if (behaviour.verdict === 'super-linear') {
+    return fail(
+      'pattern-backtracking',
+      `matching takes ${behaviour.complexity} time: ${source} on the path ${behaviour.attack}`,
+    );
+  }
+  if (behaviour.verdict === 'unknown') {
+    return fail(
+      'pattern-backtracking',
+      `cannot be shown to match in linear time (${behaviour.reason}): ${source}`,
+    );
+  }
+  const { undecidable } = shapeOf(pattern);
+  return { ok: true, pattern, source, decided: undecidable === undefined, undecidable };
+}
+
+function fail(code: string, message: string): Result {
+  return { ok: false, code, message };
+}
+
+function depthOf(source: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let i = 0; i < source.length; i++) {
+    const char = source[i];
+    if (char === '\\') i++;
+    else if (char === '(') deepest = Math.max(deepest, ++depth);
+    else if (char === ')') depth--;
+  }
+  return deepest;
+}
+
+/** What the parser said, with the place in the pattern as written. */
+function syntaxProblem(error: unknown, { origins }: Translated): string {
+  if (!(error instanceof Error)) throw error;
+  const what = /^Invalid regular expression: .*: ([^:]+)$/s.exec(error.message)?.[1] ?? error.message;
+  const index = 'index' in error && typeof error.index === 'number' ? error.index : undefined;
+  if (index === undefined) return what;
+  const origin = origins[index] ?? (origins.at(-1) ?? -1) + 1;
+  return `${what} at character ${origin + 1}`;
+}

@@ -1,0 +1,232 @@
+import type { Rule } from '../../auth/decide.js';
+import type { Finding, Position } from '../../document/finding.js';
+import { byPosition } from '../../document/finding.js';
+import { entryOf } from '../pattern/get-or-insert.js';
+import { areApart, isPlainlyInside, type Related, relate } from '../pattern/overlap.js';
+import { shapeOf } from '../pattern/syntax.js';
+import { Neighbours, type Site, type Sites, wildcardsAround } from './hosts.js';
+
+/** How overlaps are treated: refused, or settled in favour of the rule that lies inside the other. */
+export type OverlapMode = 'error' | 'specific';
+
+/** Told how many comparisons are done, of how many. */
+export type Compared = (done: number, of: number) => void;
+
+/** What is proved about a set of rules. */
+export interface Proof {
+  readonly findings: Finding[];
+  /** By site and rule: how many rules of the same method hold all that this one holds. The inner rule has more. */
+  readonly depths: ReadonlyMap<Site, ReadonlyMap<Rule, number>>;
+  /** By rule: the ones it may or may not overlap with, where that was accepted unproved. */
+  readonly rivals: ReadonlyMap<Rule, readonly Rule[]>;
+}
+
+/** Nobody reads more, and a set that is wrong throughout would have as many as it has pairs. */
+const MAX_FINDINGS = 1_000;
+
+/**
+ * Compares every two rules that share a host and a method.
+ *
+ * A rule's extent is its hosts times its paths, for each method. Under `error` no two extents may meet. Under
+ * `specific` they may where one lies inside the other, hosts and paths: the inner rule answers there. An exact host
+ * lies inside `*.suffix`; equal paths on a narrower host are inside, too. All else is refused: that the one has the
+ * narrower host and the other the narrower path settles nothing.
+ */
+export function prove(sites: Sites, mode: OverlapMode, compared: Compared = () => {}): Proof {
+  const prover = new Prover(mode);
+  let done = 0;
+  const all = [...sites].reduce((total, { rules }) => total + rules.length, 0);
+  for (const site of sites) {
+    const neighbours = prover.within(site, () => compared(++done, all));
+    if (neighbours === undefined) break;
+    for (const outer of sites.around(site)) {
+      if (!prover.between(neighbours, site, outer)) break;
+    }
+  }
+  return { findings: prover.findings, depths: prover.depths, rivals: prover.rivals };
+}
+
+class Prover {
+  readonly #mode: OverlapMode;
+  readonly findings: Finding[] = [];
+  readonly depths = new Map<Site, Map<Rule, number>>();
+  readonly rivals = new Map<Rule, Rule[]>();
+  /** By pattern: a number, to remember what was proved about two. */
+  readonly #numbers = new Map<RegExp, number>();
+  readonly #related = new Map<number, Related>();
+  readonly #reported = new Map<Rule, Set<Rule>>();
+
+  constructor(mode: OverlapMode) {
+    this.#mode = mode;
+  }
+
+  get #full(): boolean {
+    return this.findings.length >= MAX_FINDINGS;
+  }
+
+  /**
+   * @param compared told of each rule
+   * @returns the site's rules, to compare those of other sites with; undefined where there are too many findings
+   */
+  within(site: Site, compared: () => void): Neighbours | undefined {
+    const neighbours = new Neighbours();
+    for (const rule of site.rules) {
+      for (const other of neighbours.of(rule)) this.#compare(rule, site, other, site);
+      if (this.#full) return undefined;
+      neighbours.add(rule);
+      compared();
+    }
+    return neighbours;
+  }
+
+  /** @returns false where there are too many findings to go on */
+  between(neighbours: Neighbours, inner: Site, outer: Site): boolean {
+    for (const other of outer.rules) {
+      for (const rule of neighbours.of(other)) this.#compare(rule, inner, other, outer);
+      if (this.#full) return false;
+    }
+    return true;
+  }
+
+  /** @param siteOfA the same site as `b`'s, or one whose hosts all belong to `b`'s, too */
+  #compare(a: Rule, siteOfA: Site, b: Rule, siteOfB: Site): void {
+    if (a === b) return;
+    const sameHost = siteOfA === siteOfB;
+    // Asked of the rules and not of the sites: two that share several hosts have one name wherever they first meet.
+    if (a.path === b.path && a.pattern.source === b.pattern.source && shareHost(a, b)) {
+      this.#report(
+        a,
+        b,
+        'duplicate-rule',
+        (first) => `the same host, method and path as the rule at ${first.source}`,
+      );
+      return;
+    }
+    // Not remembered: nearly all pairs are told apart here, and in less time than it takes to look them up.
+    if (areApart(shapeOf(a.pattern), shapeOf(b.pattern))) return;
+    // Beside a catch-all a rule needs no automaton.
+    if (this.#mode === 'specific' && isPlainlyInside(a.pattern, b.pattern)) {
+      this.#deepen(siteOfA, a);
+      return;
+    }
+    if (this.#mode === 'specific' && sameHost && isPlainlyInside(b.pattern, a.pattern)) {
+      this.#deepen(siteOfB, b);
+      return;
+    }
+    const related = this.#relate(a.pattern, b.pattern);
+    if (related.relation === 'disjoint') return;
+    if (related.relation === 'undecided') this.#undecided(a, b, related.witness);
+    else if (this.#mode === 'error') this.#overlap(a, b, 'overlap', related.witness);
+    else if (related.relation === 'a-in-b' || (related.relation === 'equal' && !sameHost))
+      this.#deepen(siteOfA, a);
+    else if (related.relation === 'b-in-a' && sameHost) this.#deepen(siteOfB, b);
+    else if (related.relation === 'equal') this.#overlap(a, b, 'overlap-equal', related.witness);
+    else this.#overlap(a, b, 'overlap-partial', related.witness);
+  }
+
+  #relate(a: RegExp, b: RegExp): Related {
+    const key = this.#number(a) * 2 ** 26 + this.#number(b);
+    return entryOf(this.#related, key, () => relate(a, b));
+  }
+
+  #number(pattern: RegExp): number {
+    return entryOf(this.#numbers, pattern, () => this.#numbers.size);
+  }
+
+  #deepen(site: Site, rule: Rule): void {
+    const depths = entryOf(this.depths, site, () => new Map<Rule, number>());
+    depths.set(rule, (depths.get(rule) ?? 0) + 1);
+  }
+
+  #undecided(a: Rule, b: Rule, witness: string | undefined): void {
+    if (witness !== undefined) {
+      if (this.#mode === 'error') this.#overlap(a, b, 'overlap', witness);
+      else {
+        this.#report(a, b, 'overlap-undecided', (first, second) => {
+          const what = `${describe(second)} overlaps with ${describe(first)} of ${first.source}`;
+          return `${what}: both match ${witness}; whether the one lies inside the other cannot be proved`;
+        });
+      }
+      return;
+    }
+    const culprit = [a, b].find((rule) => shapeOf(rule.pattern).undecidable !== undefined);
+    this.#report(
+      a,
+      b,
+      'overlap-undecided',
+      (first, second) => {
+        const what = `whether ${describe(second)} overlaps with ${describe(first)} of ${first.source} cannot be proved`;
+        if (culprit === undefined) return `${what}: their automata are too large`;
+        const why = `${culprit.path} has a ${shapeOf(culprit.pattern).undecidable}`;
+        return `${what}: ${why}; a request that both match is answered by neither`;
+      },
+      culprit === undefined ? 'error' : 'warning',
+    );
+    if (culprit === undefined) return;
+    this.#rival(a, b);
+    this.#rival(b, a);
+  }
+
+  #rival(rule: Rule, other: Rule): void {
+    const rivals = this.rivals.get(rule) ?? [];
+    if (!rivals.includes(other)) this.rivals.set(rule, [...rivals, other]);
+  }
+
+  #overlap(a: Rule, b: Rule, code: string, witness: string | undefined): void {
+    this.#report(a, b, code, (first, second) => {
+      const hosts = sharedHosts(a, b);
+      const where = `${sharedMethods(a, b).join(', ')} ${hosts[0]}${hosts.length > 1 ? ', …' : ''}`;
+      const both = `both match ${witness} (${where})`;
+      const what = `${describe(second)} overlaps with ${describe(first)} of ${first.source}: ${both}`;
+      if (code === 'overlap-equal') return `${what}, and they match the same paths`;
+      if (code === 'overlap-partial') return `${what}, and neither lies inside the other`;
+      return what;
+    });
+  }
+
+  /** Once for a pair, at the one that comes later in the files, whatever order the rules are given in. */
+  #report(
+    a: Rule,
+    b: Rule,
+    code: string,
+    message: (first: Rule, second: Rule) => string,
+    level: Finding['level'] = 'error',
+  ): void {
+    const [first, second] = inOrder(a, b);
+    const reported = entryOf(this.#reported, first, () => new Set<Rule>());
+    if (reported.has(second) || this.#full) return;
+    reported.add(second);
+    this.findings.push({ ...positionOf(second), level, code, message: message(first, second) });
+  }
+}
+
+/** Where a rule was written. */
+export function positionOf({ source }: Rule): Position {
+  const [, file, line, col] = /^(.*):(\d+):(\d+)$/s.exec(source) ?? [undefined, source, '1', '1'];
+  return { file: file as string, line: Number(line), col: Number(col) };
+}
+
+/** Two rules as a reader of the files meets them. */
+export function inOrder(a: Rule, b: Rule): [first: Rule, second: Rule] {
+  const order = byPosition(positionOf(a), positionOf(b)) || (a.id < b.id ? -1 : 1);
+  return order < 0 ? [a, b] : [b, a];
+}
+
+function describe({ id, path }: Rule): string {
+  return `${path} (${id})`;
+}
+
+function sharedMethods(a: Rule, b: Rule): string[] {
+  return a.methods.filter((method) => b.methods.includes(method)).sort();
+}
+
+function shareHost(a: Rule, b: Rule): boolean {
+  return a.hosts.some((host) => b.hosts.includes(host));
+}
+
+/** The narrower of each two host patterns that meet. */
+function sharedHosts(a: Rule, b: Rule): string[] {
+  const inside = (x: Rule, y: Rule) =>
+    x.hosts.filter((host) => [host, ...wildcardsAround(host)].some((wider) => y.hosts.includes(wider)));
+  return [...new Set([...inside(a, b), ...inside(b, a)])].sort();
+}

@@ -1,0 +1,113 @@
+import type { Rule } from '../../auth/decide.js';
+import { entryOf } from '../pattern/get-or-insert.js';
+import { shapeOf } from '../pattern/syntax.js';
+
+/** The rules of one host pattern and one method. */
+export class Site {
+  readonly host: string;
+  readonly method: string;
+  readonly rules: Rule[] = [];
+
+  constructor(host: string, method: string) {
+    this.host = host;
+    this.method = method;
+  }
+}
+
+/** All sites, by host pattern and method. */
+export class Sites {
+  readonly #byHost = new Map<string, Map<string, Site>>();
+
+  constructor(rules: readonly Rule[]) {
+    for (const rule of rules) {
+      for (const host of ownHosts(rule.hosts)) {
+        for (const method of new Set(rule.methods)) this.#site(host, method).rules.push(rule);
+      }
+    }
+  }
+
+  #site(host: string, method: string): Site {
+    const methods = entryOf(this.#byHost, host, () => new Map<string, Site>());
+    return entryOf(methods, method, () => new Site(host, method));
+  }
+
+  get hosts(): IterableIterator<[host: string, methods: ReadonlyMap<string, Site>]> {
+    return this.#byHost.entries();
+  }
+
+  *[Symbol.iterator](): Generator<Site> {
+    for (const methods of this.#byHost.values()) yield* methods.values();
+  }
+
+  /** The sites of the same method whose host pattern holds all of this one's hosts and more. */
+  *around({ host, method }: Pick<Site, 'host' | 'method'>): Generator<Site> {
+    for (const wildcard of wildcardsAround(host)) {
+      const site = this.#byHost.get(wildcard)?.get(method);
+      if (site !== undefined) yield site;
+    }
+  }
+}
+
+/**
+ * The `*.suffix` patterns that hold all hosts of a pattern, and more, the narrowest first. A wildcard stands for one
+ * label or several, as in Istio: `*.example.com` holds `a.b.example.com`, and not `example.com`.
+ */
+export function* wildcardsAround(host: string): Generator<string> {
+  const from = host.startsWith('*.') ? 2 : 0;
+  for (let dot = host.indexOf('.', from); dot !== -1; dot = host.indexOf('.', dot + 1))
+    yield `*${host.slice(dot)}`;
+}
+
+/** A rule's hosts without repetitions and without those that its own wildcards hold. */
+function ownHosts(hosts: readonly string[]): string[] {
+  const distinct = new Set(hosts);
+  return [...distinct].filter(
+    (host) => ![...wildcardsAround(host)].some((wildcard) => distinct.has(wildcard)),
+  );
+}
+
+/** Rules by the segments of their paths, to find those that may have a path in common with another. */
+export class Neighbours {
+  readonly #root: Place = { here: [] };
+
+  add(rule: Rule): void {
+    let place = this.#root;
+    for (const segment of shapeOf(rule.pattern).segments) {
+      if (segment === undefined) {
+        place.other ??= { here: [] };
+        place = place.other;
+      } else {
+        place.literals ??= new Map();
+        place = entryOf(place.literals, segment, () => ({ here: [] }));
+      }
+    }
+    place.here.push(rule);
+  }
+
+  /** All rules but those that differ from this one in a literal segment. */
+  of(rule: Rule): Rule[] {
+    const found: Rule[] = [];
+    collect(this.#root, shapeOf(rule.pattern).segments, 0, found);
+    return found;
+  }
+}
+
+/** What is known to begin with the same segments. */
+interface Place {
+  /** The rules of which no more segments are known. */
+  readonly here: Rule[];
+  literals?: Map<string, Place>;
+  other?: Place;
+}
+
+function collect(place: Place, segments: readonly (string | undefined)[], at: number, found: Rule[]): void {
+  for (const rule of place.here) found.push(rule);
+  const segment = segments[at];
+  if (segment === undefined) {
+    for (const next of place.literals?.values() ?? []) collect(next, segments, at + 1, found);
+  } else {
+    const next = place.literals?.get(segment);
+    if (next !== undefined) collect(next, segments, at + 1, found);
+  }
+  if (place.other !== undefined) collect(place.other, segments, at + 1, found);
+}

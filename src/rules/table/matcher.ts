@@ -1,0 +1,74 @@
+import type { Rule } from '../../auth/decide.js';
+import type { Proof } from './disjointness.js';
+import { type Sites, wildcardsAround } from './hosts.js';
+import { Tree } from './tree.js';
+
+const ASTERISK = 0x2a;
+
+/**
+ * Finds the rule of a request: by host, method, and the path's segments; then each rule that is left is tried, the
+ * innermost first.
+ */
+export class Matcher {
+  readonly #hosts = new Map<string, Host>();
+  /** Whether any host pattern is a wildcard. */
+  #wild = false;
+  readonly #rivals: Proof['rivals'];
+
+  constructor(sites: Sites, { depths, rivals }: Pick<Proof, 'depths' | 'rivals'>) {
+    this.#rivals = rivals;
+    for (const [host, methods] of sites.hosts) {
+      const trees = new Map<string, Tree>();
+      for (const [method, site] of methods) {
+        const depth = depths.get(site);
+        const entries = site.rules.map((rule) => ({ rule, depth: depth?.get(rule) ?? 0 }));
+        trees.set(method, new Tree(entries));
+      }
+      this.#hosts.set(host, { trees, around: [] });
+      this.#wild ||= host.startsWith('*.');
+    }
+    if (!this.#wild) return;
+    for (const [name, host] of this.#hosts) host.around.push(...this.#around(name));
+  }
+
+  /** See `RuleTable.find`. */
+  find(name: string, method: string, path: string): Rule | undefined {
+    // No request's host is a pattern, but a pattern's name is a key here.
+    if (name.charCodeAt(0) === ASTERISK) return undefined;
+    const host = this.#hosts.get(name);
+    let found = host?.trees.get(method)?.find(path);
+    if (this.#wild) {
+      for (const outer of host?.around ?? this.#around(name)) {
+        const other = outer.trees.get(method)?.find(path);
+        if (other !== undefined && (found === undefined || other.depth > found.depth)) found = other;
+      }
+    }
+    if (found === undefined) return undefined;
+    const { rule } = found;
+    if (this.#rivals.size > 0 && this.#isContested(rule, name, method, path)) return undefined;
+    return rule;
+  }
+
+  #around(name: string): Host[] {
+    return [...wildcardsAround(name)]
+      .map((host) => this.#hosts.get(host))
+      .filter((host) => host !== undefined);
+  }
+
+  /** Whether a rule that may overlap with this one, nobody knows where, matches as well. */
+  #isContested(rule: Rule, name: string, method: string, path: string): boolean {
+    const names = [name, ...wildcardsAround(name)];
+    return (this.#rivals.get(rule) ?? []).some(
+      (rival) =>
+        rival.pattern.test(path) &&
+        rival.methods.includes(method) &&
+        rival.hosts.some((host) => names.includes(host)),
+    );
+  }
+}
+
+interface Host {
+  readonly trees: ReadonlyMap<string, Tree>;
+  /** The wildcards that hold this host. */
+  readonly around: Host[];
+}
