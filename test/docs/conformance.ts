@@ -18,7 +18,7 @@ const LIMITS: Readonly<Record<string, readonly string[]>> = {
     'Only the binding of tokens (section 3) is a matter of the protected resource. Whether a certificate comes from a trusted authority is the listener’s to say, not the token’s.',
   ],
   'RFC 9449': [
-    'Several gateways for one host take a proof once between them where they share a store ([introspection/shared.test.ts](../test/introspection/shared.test.ts)); without one, or while it does not answer, a proof could be used once at each of them, unless `proof.dpop.replays` is `required`.',
+    'Several gateways for one host take a proof once between them where they share a store ([auth/introspection/shared-cache.test.ts](../test/auth/introspection/shared-cache.test.ts)); without one, or while it does not answer, a proof could be used once at each of them, unless `proof.dpop.replays` is `required`.',
     'A proxy in front that takes a prefix off the path makes every proof one for another URI. `Forwarded` (RFC 7239) is not read for scheme and host; `X-Forwarded-Proto` and `-Host` are.',
     'A binding that stands only in an authorization server’s own claim, not in `cnf`, is not known.',
   ],

@@ -1,3 +1,3 @@
 import { together } from './together.js';
 
-await together('handlers', 'mutators', 'remote');
+await together('auth/strategies', 'auth/mutators', 'outbound');

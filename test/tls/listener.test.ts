@@ -9,8 +9,8 @@ import t, { type Test } from 'tap';
 import { Agent, request } from 'undici';
 import { Credentials } from '../../src/tls/credentials.js';
 import type { TlsFiles } from '../../src/tls/identity.js';
-import { readExposition } from '../admin/exposition.js';
 import { startTestGateway } from '../gateway.js';
+import { readExposition } from '../observe/exposition.js';
 import { settingsFor } from '../settings.js';
 import { type Certificate, makeCertificate } from '../stack/certificate.js';
 

@@ -1,0 +1,220 @@
+import t, { type Test } from 'tap';
+import { type Decision, decide } from '../../src/auth/decide.js';
+import type { Endpoint } from '../../src/auth/introspection/answer.js';
+import { allow } from '../../src/auth/strategies/allow.js';
+import { anonymous } from '../../src/auth/strategies/anonymous.js';
+import { noAuth } from '../../src/auth/strategies/no-auth.js';
+import { noop } from '../../src/auth/strategies/noop.js';
+import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
+import type {
+  AccessStrategy,
+  HandlerDefaults,
+  Outcome,
+  Services,
+} from '../../src/auth/strategies/strategy.js';
+import { unauthorized } from '../../src/auth/strategies/unauthorized.js';
+import { arrival, noServices, ruleOf, tableOf } from '../decision.js';
+
+const defaults: HandlerDefaults = {
+  scopeStrategy: 'exact',
+  endpoint: { url: 'http://as.example/introspect', headers: {}, auth: { method: 'none' } },
+  leeway: 0,
+};
+
+/** A strategy of the test's own, with a log of who was asked. */
+function strategy(name: string, outcome: Outcome | Promise<Outcome>, asked: string[] = []): AccessStrategy {
+  return {
+    handler: name,
+    requiredScopes: [`${name}-scope`],
+    authenticate() {
+      asked.push(name);
+      return outcome;
+    },
+  };
+}
+
+const PASS: Outcome = { kind: 'pass' };
+const allowed = (subject: string): Outcome => ({ kind: 'allow', subject: { subject } });
+const denied = (reason: string): Outcome => ({ kind: 'deny', denial: { error: 'invalid_token', reason } });
+
+function decideBy(
+  strategies: readonly AccessStrategy[],
+  headers: Readonly<Record<string, string>> = {},
+  services: Services = noServices,
+): Decision | Promise<Decision> {
+  const { target, fields } = arrival('/x', headers);
+  return decide(tableOf([ruleOf('/x', strategies)]), 'GET', target, fields, services);
+}
+
+t.test('the first strategy that is responsible decides; those after it are not asked', async (t) => {
+  const asked: string[] = [];
+  const first = await decideBy([
+    strategy('a', PASS, asked),
+    strategy('b', allowed('b'), asked),
+    strategy('c', denied('c'), asked),
+  ]);
+  t.match(first, { allowed: true, subject: { subject: 'b' } });
+  t.same(asked, ['a', 'b']);
+  const second = await decideBy([
+    strategy('a', PASS),
+    strategy('b', denied('b')),
+    strategy('c', allowed('c')),
+  ]);
+  t.match(second, { allowed: false, denial: { error: 'invalid_token', reason: 'b' } }, 'a denial is final');
+});
+
+t.test('the same where one of them has to wait', async (t) => {
+  for (const slow of [0, 1, 2]) {
+    const asked: string[] = [];
+    const outcomes = [PASS, PASS, allowed('c'), denied('d')];
+    const decision = decideBy(
+      outcomes.map((outcome, i) =>
+        strategy('abcd'.charAt(i), i === slow ? Promise.resolve(outcome) : outcome, asked),
+      ),
+    );
+    t.ok(decision instanceof Promise);
+    t.match(await decision, { allowed: true, subject: { subject: 'c' } });
+    t.same(asked, ['a', 'b', 'c']);
+  }
+});
+
+t.test(
+  'when none is responsible it is 401 without an error code, and the challenge names all their scopes',
+  async (t) => {
+    const decision = await decideBy([strategy('a', PASS), strategy('b', PASS)]);
+    t.match(decision, { allowed: false, denial: { error: 'no_token', scopes: ['a-scope', 'b-scope'] } });
+  },
+);
+
+t.test('allow, no_auth and noop let everyone in, with a credential or without, and ask nobody', async (t) => {
+  for (const handler of [allow, noAuth, noop]) {
+    for (const headers of [{}, { Authorization: 'Bearer t' }, { Authorization: 'Bearer "' }]) {
+      const decision = decideBy([handler.compile({}, defaults)], headers as Record<string, string>);
+      t.match(decision, { allowed: true, subject: { subject: '' } }, handler.name);
+    }
+  }
+});
+
+t.test('unauthorized lets nobody in', async (t) => {
+  for (const headers of [{}, { Authorization: 'Bearer t' }]) {
+    const decision = decideBy([unauthorized.compile({}, defaults)], headers as Record<string, string>);
+    t.match(decision, { allowed: false, denial: { error: 'unauthorized' } });
+  }
+});
+
+t.test('anonymous is responsible only where there is no Authorization field', async (t) => {
+  const strategies = [anonymous.compile({}, defaults), unauthorized.compile({}, defaults)];
+  t.match(decideBy(strategies), { allowed: true, subject: { subject: 'anonymous' } });
+  t.match(decideBy([anonymous.compile({ subject: 'guest' }, defaults)]), { subject: { subject: 'guest' } });
+  for (const authorization of ['Bearer t', 'Basic dTpw', 'x', '']) {
+    t.match(decideBy(strategies, { Authorization: authorization }), {
+      allowed: false,
+      denial: { error: 'unauthorized' },
+    });
+  }
+  t.match(decideBy([anonymous.compile({}, defaults)], { Authorization: 'Bearer t' }), {
+    allowed: false,
+    denial: { error: 'no_token' },
+  });
+});
+
+t.test('introspection, then anonymous: a bad token does not become an anonymous request', async (t) => {
+  const strategies = [oauth2Introspection.compile({}, defaults), anonymous.compile({}, defaults)];
+  const services = answering(t, { bad: false, good: true });
+  t.match(await decideBy(strategies, {}, services), { allowed: true, subject: { subject: 'anonymous' } });
+  t.match(await decideBy(strategies, { Authorization: 'Bearer good' }, services), {
+    allowed: true,
+    subject: { subject: 'good' },
+  });
+  t.match(await decideBy(strategies, { Authorization: 'Bearer bad' }, services), {
+    allowed: false,
+    denial: { error: 'invalid_token' },
+  });
+  t.match(await decideBy(strategies, { Authorization: 'Bearer "' }, services), {
+    allowed: false,
+    denial: { error: 'invalid_request' },
+  });
+  t.match(await decideBy(strategies, { Authorization: 'Basic dTpw' }, services), {
+    allowed: false,
+    denial: { error: 'no_token' },
+  });
+});
+
+t.test(
+  'two introspections: each reads its own place, and the first that finds a token decides',
+  async (t) => {
+    const strategies = [
+      oauth2Introspection.compile({ token_from: { header: 'X-Token' } }, defaults),
+      oauth2Introspection.compile({}, defaults),
+    ];
+    const services = answering(t, { bad: false, good: true });
+    t.match(await decideBy(strategies, { Authorization: 'Bearer good' }, services), { allowed: true });
+    t.match(await decideBy(strategies, { 'X-Token': 'good' }, services), { allowed: true });
+    t.match(await decideBy(strategies, { 'X-Token': 'bad', Authorization: 'Bearer good' }, services), {
+      allowed: false,
+    });
+  },
+);
+
+t.test('a cached answer is decided on synchronously', async (t) => {
+  const services = answering(t, { good: true }, false);
+  const decision = decideBy(
+    [oauth2Introspection.compile({}, defaults)],
+    { Authorization: 'Bearer good' },
+    services,
+  );
+  t.notOk(decision instanceof Promise);
+  t.match(decision, { allowed: true, subject: { subject: 'good' }, introspection: { from: 'hit' } });
+});
+
+t.test('a query’s token is not sent on; other queries go as they came', async (t) => {
+  const rule = ruleOf('/x', [
+    oauth2Introspection.compile({ token_from: { query_parameter: 'key' } }, defaults),
+  ]);
+  const services = answering(t, { good: true });
+  for (const [query, sent] of [
+    ['?key=good', ''],
+    ['?a=1&key=good&b=%2f+', '?a=1&b=%2f+'],
+    ['?%6bey=good&a', '?a'],
+    ['??key=1&key=good', '??key=1'],
+  ] as const) {
+    const { target, fields } = arrival(`/x${query}`);
+    const decision = await decide(tableOf([rule]), 'GET', target, fields, services);
+    t.match(decision, { allowed: true, query: sent }, query);
+  }
+  const plain = await decideBy(
+    [oauth2Introspection.compile({}, defaults)],
+    { Authorization: 'Bearer good' },
+    services,
+  );
+  t.notOk('query' in plain);
+});
+
+t.test('what a strategy throws is not an allowance', async (t) => {
+  const { target, fields } = arrival('/x');
+  const throwing = {
+    ...strategy('a', PASS),
+    authenticate: () => {
+      throw new Error('broken');
+    },
+  };
+  t.throws(() => decide(tableOf([ruleOf('/x', [throwing])]), 'GET', target, fields, noServices), {
+    message: 'broken',
+  });
+  await t.rejects(Promise.resolve(decideBy([strategy('a', Promise.reject(new Error('broken')))])), {
+    message: 'broken',
+  });
+});
+
+/** Services whose authorization server knows these tokens and whether they are active. */
+function answering(_t: Test, tokens: Readonly<Record<string, boolean>>, slow = true): Services {
+  const introspect = (_endpoint: Endpoint, token: string) => {
+    const answer = tokens[token]
+      ? ({ active: true, claims: {}, scopes: [], audience: [], subject: token } as const)
+      : ({ active: false } as const);
+    const trace = { from: slow ? 'miss' : 'hit', ms: 0 } as const;
+    const result = { ok: true, answer, trace } as const;
+    return slow ? Promise.resolve(result) : result;
+  };
+  return { ...noServices, introspect };
+}

@@ -1,0 +1,155 @@
+import t from 'tap';
+import type { Answer } from '../../../src/auth/introspection/answer.js';
+import { AnswerCache, type CacheLimits } from '../../../src/auth/introspection/cache.js';
+import { weightOf } from '../../../src/auth/introspection/entry-size.js';
+import type { Clock } from '../../../src/model/clock.js';
+import { fakeClock } from '../../clock.js';
+
+const limits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 100, negativeMaxEntries: 10 };
+const active = (more: object = {}): Answer => ({
+  active: true,
+  claims: {},
+  scopes: [],
+  audience: [],
+  ...more,
+});
+const inactive: Answer = { active: false };
+
+/** The cache with the one look that these tests take at it: the answer that is there now. */
+class Cache extends AnswerCache {
+  readonly #clock: Clock;
+  constructor(limits: CacheLimits, clock: Clock) {
+    super(limits, clock);
+    this.#clock = clock;
+  }
+  get(key: string): Answer | undefined {
+    return this.find(key, this.#clock.monotonic())?.answer;
+  }
+}
+
+t.test('an answer lives min(ttl, exp − now)', async (t) => {
+  for (const [left, life] of [
+    [undefined, 60_000],
+    [3600, 60_000],
+    [30, 30_000],
+    [0.5, 500],
+    [0, 0],
+    [-5, 0],
+    [-Number.MAX_VALUE, 0],
+    [Number.MAX_VALUE, 60_000],
+  ] as const) {
+    const clock = fakeClock();
+    const cache = new Cache(limits, clock);
+    cache.set('k', active(left === undefined ? {} : { expiresAt: clock.wall() + left }));
+    if (life > 0) {
+      clock.advance(life - 1);
+      t.ok(cache.get('k'), `exp in ${left} s: there after ${life - 1} ms`);
+      clock.advance(1);
+    }
+    t.notOk(cache.get('k'), `exp in ${left} s: gone after ${life} ms`);
+  }
+});
+
+t.test('a hit does not extend a life', async (t) => {
+  const clock = fakeClock();
+  const cache = new Cache(limits, clock);
+  cache.set('k', active());
+  for (let passed = 0; passed < 60_000; passed += 1_000) {
+    t.ok(cache.get('k'));
+    clock.advance(1_000);
+  }
+  t.notOk(cache.get('k'));
+});
+
+t.test('a wall clock that steps back revives nothing and prolongs nothing', async (t) => {
+  const clock = fakeClock();
+  const cache = new Cache(limits, clock);
+  cache.set('k', active({ expiresAt: clock.wall() + 30 }));
+  clock.step(-300);
+  clock.advance(29_999);
+  t.ok(cache.get('k'));
+  clock.advance(1);
+  t.notOk(cache.get('k'));
+});
+
+t.test('an inactive answer lives its own short time', async (t) => {
+  const clock = fakeClock();
+  const cache = new Cache(limits, clock);
+  cache.set('k', inactive);
+  clock.advance(4_999);
+  t.same(cache.get('k'), inactive);
+  clock.advance(1);
+  t.notOk(cache.get('k'));
+});
+
+t.test('negativeTtl 0 keeps no inactive answer, ttl 0 no active one', async (t) => {
+  const cache = new Cache({ ...limits, ttl: 0, negativeTtl: 0 }, fakeClock());
+  cache.set('a', active());
+  cache.set('b', inactive);
+  t.same(cache.size, { active: 0, inactive: 0 });
+});
+
+t.test('a flood of inactive answers is bounded and pushes no active one out', async (t) => {
+  const cache = new Cache(limits, fakeClock());
+  for (let i = 0; i < 100; i++) cache.set(`good-${i}`, active());
+  for (let i = 0; i < 100_000; i++) cache.set(`bad-${i}`, inactive);
+  t.same(cache.size, { active: 100, inactive: 10 });
+  for (let i = 0; i < 100; i++) t.ok(cache.get(`good-${i}`));
+});
+
+t.test('active answers are bounded; the least used goes first', async (t) => {
+  const cache = new Cache(limits, fakeClock());
+  for (let i = 0; i < 100; i++) cache.set(`k-${i}`, active());
+  cache.get('k-0');
+  cache.set('one more', active());
+  t.ok(cache.get('k-0'));
+  t.notOk(cache.get('k-1'));
+});
+
+t.test('the newest answer counts, whichever partition the one before was in', async (t) => {
+  const clock = fakeClock();
+  const cache = new Cache(limits, clock);
+  cache.set('k', active());
+  cache.set('k', inactive);
+  t.same(cache.get('k'), inactive);
+  cache.set('k', active());
+  t.equal(cache.get('k')?.active, true);
+  cache.set('k', active({ expiresAt: clock.wall() }));
+  t.notOk(cache.get('k'), 'one without life left takes the place and leaves it empty');
+  t.same(cache.size, { active: 0, inactive: 0 });
+});
+
+t.test('clear forgets both partitions', async (t) => {
+  const cache = new Cache(limits, fakeClock());
+  cache.set('a', active());
+  cache.set('b', inactive);
+  cache.clear();
+  t.same(cache.size, { active: 0, inactive: 0 });
+});
+
+t.test('active answers are bounded in bytes as well; the least used goes first', async (t) => {
+  const large = (size: number) => active({ claims: { ext: { note: 'x'.repeat(size) } } });
+  const cache = new Cache({ ...limits, maxBytes: 10_000 }, fakeClock());
+  for (const key of ['a', 'b', 'c']) cache.set(key, large(2_500));
+  cache.get('a');
+  cache.set('d', large(2_500));
+  t.ok(cache.get('a'));
+  t.notOk(cache.get('b'));
+  t.equal(cache.evictions, 1);
+  t.ok(cache.bytes <= 10_000, `${cache.bytes} bytes`);
+  cache.set('e', large(20_000));
+  t.notOk(cache.get('e'), 'what would not fit by itself is not kept, and pushes nothing out');
+  t.equal(cache.size.active, 3);
+  for (let i = 0; i < 10; i++) cache.set('bad', inactive);
+  t.equal(cache.size.inactive, 1);
+  cache.clear();
+  t.equal(cache.bytes, 0);
+});
+
+t.test('an answer weighs what it holds, however deep', async (t) => {
+  const nested = JSON.parse(`{"ext":${'['.repeat(50_000)}${']'.repeat(50_000)}}`) as Record<string, unknown>;
+  t.ok(weightOf(nested) > 50_000 * 16);
+  const [narrow, wide] = ['a', '→'].map((char) => weightOf({ sub: char.repeat(1_000) }));
+  t.equal((wide ?? 0) - (narrow ?? 0), 1_000, 'a character beyond Latin-1 makes two bytes of each');
+  t.ok(weightOf({ a: { b: 1 } }) > weightOf({ a: 1 }));
+});

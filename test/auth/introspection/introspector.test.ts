@@ -1,0 +1,635 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { Answer, Endpoint } from '../../../src/auth/introspection/answer.js';
+import { AnswerCache } from '../../../src/auth/introspection/cache.js';
+import { CallFailed } from '../../../src/auth/introspection/client.js';
+import {
+  type Asker,
+  createIntrospector,
+  type FloodGuard,
+  type Introspected,
+  type Introspector,
+  type SecondTier,
+} from '../../../src/auth/introspection/introspector.js';
+import { FloodLimiter } from '../../../src/auth/introspection/rate-limit.js';
+import { type FakeClock, fakeClock } from '../../clock.js';
+
+const cacheLimits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 1000, negativeMaxEntries: 100 };
+const limits = { timeout: 3_000, concurrency: 4, queue: 4, breaker: { failures: 3, openFor: 5_000 } };
+const endpoint: Endpoint = { url: 'http://as.example/introspect', headers: {}, auth: { method: 'none' } };
+const active: Answer = { active: true, claims: {}, scopes: ['read'], audience: [] };
+
+/** One call that the test answers. */
+interface Call {
+  readonly endpoint: Endpoint;
+  readonly token: string;
+  readonly signal: AbortSignal;
+  answer(answer: Answer): void;
+  fail(error: Error): void;
+}
+
+/** What only some tests are about. */
+interface Parts {
+  /** Milliseconds. */
+  readonly refreshBefore?: number;
+  readonly flood?: (clock: FakeClock) => FloodGuard;
+  readonly shared?: SecondTier;
+}
+
+function setUp(more: Partial<typeof limits> = {}, cached = true, parts: Parts = {}) {
+  const clock = fakeClock();
+  const calls: Call[] = [];
+  const failures: string[] = [];
+  const cache = new AnswerCache({ ...cacheLimits, refreshBefore: parts.refreshBefore ?? 0 }, clock);
+  const introspector = createIntrospector(
+    {
+      call: (endpoint, token, signal) =>
+        new Promise((answer, fail) => calls.push({ endpoint, token, signal, answer, fail })),
+    },
+    cached ? cache : undefined,
+    { ...limits, ...more },
+    clock,
+    (_endpoint, cause) => failures.push(cause),
+    parts.flood?.(clock),
+    parts.shared,
+  );
+  return { clock, calls, cache, failures, introspector };
+}
+
+function last(calls: readonly Call[]): Call {
+  return calls.at(-1) as Call;
+}
+
+/** Lets everything that is ready to run, run. */
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+async function ask(introspector: Introspector, token: string, of = endpoint): Promise<Introspected> {
+  return introspector.introspect(of, token);
+}
+
+t.test('law 1: the raw answer is cached, and a hit is synchronous', async (t) => {
+  const { calls, introspector } = setUp();
+  const first = introspector.introspect(endpoint, 't');
+  t.ok(first instanceof Promise);
+  await settled();
+  last(calls).answer(active);
+  t.match(await first, { ok: true, answer: active, trace: { from: 'miss' } });
+  const second = introspector.introspect(endpoint, 't');
+  t.notOk(second instanceof Promise);
+  t.match(second, { ok: true, trace: { from: 'hit', ms: 0 } });
+  t.equal((second as { answer: Answer }).answer, active, 'the very answer, nothing derived from it');
+  t.equal(calls.length, 1);
+});
+
+t.test('law 2: another URL, other credentials, other fields or another token is another entry', async (t) => {
+  const secret = () => 's';
+  const variants: Endpoint[] = [
+    endpoint,
+    { ...endpoint, url: 'http://as.example/introspect?tenant=b' },
+    { ...endpoint, url: 'http://other.example/introspect' },
+    { ...endpoint, headers: { 'x-tenant': 'a' } },
+    { ...endpoint, headers: { 'x-tenant': 'b' } },
+    { ...endpoint, auth: { method: 'basic', clientId: 'a', clientSecret: secret } },
+    { ...endpoint, auth: { method: 'basic', clientId: 'b', clientSecret: secret } },
+    { ...endpoint, auth: { method: 'post', clientId: 'a', clientSecret: secret } },
+    { ...endpoint, auth: { method: 'bearer', token: () => 'one' } },
+    { ...endpoint, auth: { method: 'bearer', token: () => 'two' } },
+  ];
+  const { calls, introspector } = setUp({ concurrency: 100 });
+  for (const token of ['t', 'u', 't"]']) for (const of of variants) void introspector.introspect(of, token);
+  await settled();
+  t.equal(calls.length, 3 * variants.length, 'one call each');
+  for (const call of calls) call.answer({ ...active, claims: { token: call.token, url: call.endpoint.url } });
+  await settled();
+  for (const token of ['t', 'u', 't"]']) {
+    for (const of of variants) {
+      const hit = introspector.introspect(of, token);
+      t.match(hit, { trace: { from: 'hit' }, answer: { claims: { token, url: of.url } } });
+    }
+  }
+  void introspector.introspect({ ...endpoint }, 't');
+  t.equal(calls.length, 3 * variants.length, 'an equal endpoint of another rule shares the entry');
+});
+
+t.test('law 2: no two of URL, credentials and token run together in the key', async () => {
+  const part = fc.string({ unit: fc.constantFrom('a', '"', ',', '[', ']', '\\', ' '), maxLength: 4 });
+  const question = fc.record({ url: part, name: part, value: part, clientId: part, token: part });
+  await fc.assert(
+    fc.asyncProperty(question, question, async (one, other) => {
+      fc.pre(JSON.stringify(one) !== JSON.stringify(other));
+      const { calls, introspector } = setUp();
+      for (const { url, name, value, clientId, token } of [one, other]) {
+        const auth = { method: 'basic', clientId, clientSecret: () => 's' } as const;
+        void introspector.introspect({ url, headers: { [name]: value }, auth }, token);
+      }
+      await settled();
+      return calls.length === 2;
+    }),
+    { numRuns: 500 },
+  );
+});
+
+t.test('law 2: the token is kept nowhere', async (t) => {
+  const { calls, cache, introspector } = setUp();
+  const token = 'a-token-that-nothing-keeps';
+  const asked = introspector.introspect(endpoint, token);
+  await settled();
+  const keys: string[] = [];
+  const { set } = AnswerCache.prototype;
+  t.teardown(() => {
+    AnswerCache.prototype.set = set;
+  });
+  AnswerCache.prototype.set = function (key, answer) {
+    keys.push(key);
+    return set.call(this, key, answer);
+  };
+  last(calls).answer(active);
+  await asked;
+  t.equal(keys.length, 1);
+  t.match(keys[0], /^[A-Za-z0-9+/]{43}=$/, 'a SHA-256');
+  t.equal(cache.size.active, 1);
+});
+
+t.test('law 3: after the entry’s life the server is asked again, hits or not', async (t) => {
+  const { clock, calls, introspector } = setUp();
+  const expiresAt = clock.wall() + 10;
+  void introspector.introspect(endpoint, 't');
+  await settled();
+  last(calls).answer({ ...active, expiresAt });
+  await settled();
+  for (let i = 0; i < 9; i++) {
+    clock.advance(1_000);
+    t.match(introspector.introspect(endpoint, 't'), { trace: { from: 'hit' } });
+  }
+  clock.advance(1_000);
+  void introspector.introspect(endpoint, 't');
+  await settled();
+  t.equal(calls.length, 2);
+});
+
+/** Answers are asked for again in the last ten of their sixty seconds. */
+const R = 10_000;
+
+/** One whose token was asked about, answered and, unless the test wants it otherwise, used once. */
+async function warm(parts: Parts = {}, more: Partial<typeof limits> = {}, answer: Answer = active, uses = 1) {
+  const set = setUp(more, true, { refreshBefore: R, ...parts });
+  const asked = ask(set.introspector, 't');
+  await settled();
+  last(set.calls).answer(answer);
+  await asked;
+  const hit = (token = 't', asker?: Asker): void => {
+    const result = set.introspector.introspect(endpoint, token, asker);
+    if (result instanceof Promise || result.trace.from !== 'hit' || !result.ok) throw new Error('no hit');
+  };
+  for (let i = 0; i < uses; i++) hit();
+  return { ...set, hit };
+}
+
+t.test(
+  'law 3: a used answer is asked for again shortly before its end, once, and nobody waits',
+  async (t) => {
+    const { clock, calls, introspector, hit } = await warm();
+    clock.advance(60_000 - R - 1);
+    hit();
+    t.equal(calls.length, 1, 'not before its time');
+    clock.advance(1);
+    for (let i = 0; i < 100; i++) hit();
+    await settled();
+    for (let i = 0; i < 100; i++) hit();
+    t.equal(calls.length, 2, 'one call, however many hits');
+    const newer = { ...active, scopes: ['write'] };
+    last(calls).answer(newer);
+    await settled();
+    const answered = introspector.introspect(endpoint, 't');
+    t.match(answered, { ok: true, answer: newer, trace: { from: 'hit', ms: 0 } });
+    clock.advance(59_999);
+    hit();
+    await settled();
+    t.equal(calls.length, 3, 'its successor lives from then on, and is asked for again in its turn');
+    t.same(introspector.refreshes, { active: 1, inactive: 0, failed: 0, shared: 0, skipped: 0 });
+  },
+);
+
+t.test('law 3: an answer that nobody has used, or that its token ends, is not asked for again', async (t) => {
+  for (const [what, { refreshBefore = R, answer = active, uses = 1, more = 50 }] of Object.entries({
+    'nobody has used it': { uses: 0, more: 1 },
+    'exp is its end': { answer: { ...active, expiresAt: fakeClock().wall() + 60 } },
+    'exp is its end, sooner': { answer: { ...active, expiresAt: fakeClock().wall() + 55 } },
+    'it is off': { refreshBefore: 0 },
+  } as Record<string, { refreshBefore?: number; answer?: Answer; uses?: number; more?: number }>)) {
+    const { clock, calls, introspector, hit } = await warm({ refreshBefore }, {}, answer, uses);
+    clock.advance(54_000);
+    for (let i = 0; i < more; i++) hit();
+    await settled();
+    t.equal(calls.length, 1, what);
+    t.equal(introspector.refreshes.skipped, 0, what);
+  }
+  const later = { ...active, expiresAt: fakeClock().wall() + 60.001 };
+  const { clock, calls, hit } = await warm({}, {}, later);
+  clock.advance(54_000);
+  hit();
+  await settled();
+  t.equal(calls.length, 2, 'the token outlives the entry');
+  const { calls: asked, clock: time, introspector } = setUp({}, true, { refreshBefore: R });
+  void ask(introspector, 'bad');
+  await settled();
+  last(asked).answer({ active: false });
+  await settled();
+  for (let i = 0; i < 49; i++) {
+    time.advance(100);
+    t.match(introspector.introspect(endpoint, 'bad'), { trace: { from: 'hit' } });
+  }
+  await settled();
+  t.equal(asked.length, 1, 'an inactive answer is never asked for again');
+});
+
+t.test('law 3: an inactive answer ends the entry at once', async (t) => {
+  const { clock, calls, cache, introspector, hit } = await warm();
+  clock.advance(55_000);
+  hit();
+  await settled();
+  hit();
+  last(calls).answer({ active: false });
+  await settled();
+  t.match(introspector.introspect(endpoint, 't'), { ok: true, answer: { active: false } });
+  t.same(cache.size, { active: 0, inactive: 1 });
+  t.match(introspector.refreshes, { active: 0, inactive: 1 });
+});
+
+t.test('law 3: a refresh that fails leaves the entry to its end and no longer', async (t) => {
+  const { clock, calls, failures, introspector, hit } = await warm();
+  clock.advance(50_000);
+  hit();
+  await settled();
+  last(calls).fail(new CallFailed('the authorization server answered 500'));
+  await settled();
+  for (let i = 0; i < 10; i++) {
+    hit();
+    clock.advance(999);
+  }
+  await settled();
+  t.equal(calls.length, 2, 'no second attempt');
+  t.same(failures, ['the authorization server answered 500'], 'it is told');
+  clock.advance(10);
+  t.ok(introspector.introspect(endpoint, 't') instanceof Promise, 'the end came when it had to');
+  t.match(introspector.refreshes, { active: 0, failed: 1 });
+});
+
+t.test('law 3: a request that comes after the end waits for the refresh that is under way', async (t) => {
+  const { clock, calls, introspector, hit } = await warm();
+  clock.advance(59_000);
+  hit();
+  await settled();
+  clock.advance(1_000);
+  const waiting = ask(introspector, 't');
+  await settled();
+  t.equal(calls.length, 2);
+  last(calls).answer(active);
+  t.match(await waiting, { ok: true, trace: { from: 'coalesced' } });
+});
+
+t.test('law 3: what a call brings is kept although another token was forgotten meanwhile', async (t) => {
+  const { calls, introspector } = setUp();
+  const first = introspector.introspect(endpoint, 't');
+  await settled();
+  introspector.forget({ token: 'another' });
+  last(calls).answer(active);
+  await first;
+  t.match(await introspector.introspect(endpoint, 't'), { ok: true, trace: { from: 'hit' } });
+  t.equal(calls.length, 1);
+});
+
+t.test('law 5: while nobody may ask, it costs no wait to say so', async (t) => {
+  const { calls, introspector } = setUp({ concurrency: 1, queue: 1 });
+  for (let i = 0; i < 3; i++) {
+    const failing = introspector.introspect(endpoint, `t${i}`);
+    await settled();
+    last(calls).fail(new CallFailed('connection refused'));
+    await failing;
+  }
+  const cause = 'the circuit breaker is open';
+  t.match(introspector.introspect(endpoint, 'new'), { ok: false, cause, trace: { from: 'failed', ms: 0 } });
+  const crowded = setUp({ concurrency: 1, queue: 1 });
+  const [running, waiting] = ['a', 'b'].map((token) => crowded.introspector.introspect(endpoint, token));
+  const refused = crowded.introspector.introspect(endpoint, 'c');
+  t.match(refused, { ok: false, cause: 'too many introspection calls are waiting', retryAfter: 1 });
+  t.ok(crowded.introspector.introspect(endpoint, 'b') instanceof Promise, 'who may wait waits');
+  for (const served of [running, waiting]) {
+    await settled();
+    last(crowded.calls).answer(active);
+    await served;
+  }
+});
+
+t.test('law 3: what a refresh brings is not kept where it was forgotten since', async (t) => {
+  for (const which of ['all', { token: 't' }, { claim: 'sub', value: 'alice' }] as const) {
+    const { clock, calls, cache, introspector, hit } = await warm();
+    clock.advance(55_000);
+    hit();
+    await settled();
+    introspector.forget(which);
+    const kept = cache.size.active;
+    last(calls).answer({ ...active, scopes: ['what was so before'] });
+    await settled();
+    t.equal(cache.size.active, kept, JSON.stringify(which));
+    clock.advance(5_000);
+    const next = ask(introspector, 't');
+    await settled();
+    t.equal(calls.length, 3, 'asked anew');
+    last(calls).answer(active);
+    t.match(await next, { ok: true, answer: active, trace: { from: 'miss' } });
+  }
+});
+
+t.test('law 5: a refresh gives way to a server in trouble, and to requests that wait', async (t) => {
+  const { clock, calls, introspector, hit } = await warm();
+  clock.advance(55_000);
+  await failTimes(introspector, calls, 3);
+  const before = calls.length;
+  hit();
+  hit();
+  await settled();
+  t.equal(calls.length, before, 'the breaker is open');
+  t.equal(introspector.refreshes.skipped, 1, 'and not even looked at by every hit');
+  clock.advance(1_000);
+  hit();
+  t.equal(introspector.refreshes.skipped, 2);
+  clock.advance(3_999);
+  hit();
+  await settled();
+  t.equal(calls.length, before, 'nor is the probe of an open breaker one');
+  t.match(introspector.refreshes, { active: 0, failed: 0 });
+
+  const busy = await warm();
+  busy.clock.advance(55_000);
+  for (let i = 0; i < limits.concurrency; i++) void ask(busy.introspector, `slow-${i}`);
+  await settled();
+  const running = busy.calls.length;
+  busy.hit();
+  await settled();
+  t.equal(busy.calls.length, running, 'all calls that may be are in flight');
+  last(busy.calls).answer(active);
+  await settled();
+  busy.clock.advance(1_000);
+  busy.hit();
+  await settled();
+  t.equal(busy.calls.length, running + 1, 'a later hit tries again');
+  void ask(busy.introspector, 'late');
+  await settled();
+  t.equal(busy.calls.length, running + 1, 'a refresh takes a place like any call');
+});
+
+t.test('law 5: a refresh counts as a question of the client whose hit it is', async (t) => {
+  const asker: Asker = { fields: {} as Asker['fields'] };
+  const { clock, calls, introspector, hit } = await warm({
+    flood: (clock) => ({
+      limiter: new FloodLimiter({ badTokens: 2, per: 60_000, maxClients: 10 }, clock),
+      addressOf: () => '192.0.2.1',
+    }),
+  });
+  clock.advance(51_000);
+  const inactive = async () => {
+    await settled();
+    last(calls).answer({ active: false });
+    await settled();
+  };
+  hit('t', asker);
+  await inactive();
+  void introspector.introspect(endpoint, 'bad', asker);
+  await inactive();
+  t.match(await introspector.introspect(endpoint, 'worse', asker), { limited: true }, 'two bad ones');
+
+  // Another client's token, warm and due, in the hands of one who may not ask.
+  void introspector.introspect(endpoint, 'good');
+  await settled();
+  last(calls).answer(active);
+  await settled();
+  hit('good');
+  clock.advance(51_000);
+  for (const token of ['b1', 'b2']) {
+    void introspector.introspect(endpoint, token, asker);
+    await inactive();
+  }
+  const before = calls.length;
+  hit('good', asker);
+  await settled();
+  t.equal(calls.length, before);
+  t.equal(introspector.refreshes.skipped, 1);
+  clock.advance(1_000);
+  hit('good');
+  await settled();
+  t.equal(calls.length, before + 1, 'another one may');
+});
+
+t.test(
+  'law 3: of what other gateways have only an answer that is not about to end saves the call',
+  async (t) => {
+    const found = { answer: { ...active, scopes: ['of another gateway'] }, life: R };
+    const shared: SecondTier = { get: async () => (ready ? found : undefined), set: () => {} };
+    let ready = false;
+    const { clock, calls, introspector, hit } = await warm({ shared });
+    ready = true;
+    clock.advance(50_000);
+    hit();
+    await settled();
+    t.equal(calls.length, 2, 'as old as ours');
+    last(calls).answer(active);
+    await settled();
+    found.life = R + 1;
+    hit();
+    clock.advance(50_000);
+    hit();
+    await settled();
+    t.equal(calls.length, 2);
+    t.match(introspector.introspect(endpoint, 't'), { answer: found.answer });
+    clock.advance(R + 1);
+    ready = false;
+    void ask(introspector, 't');
+    await settled();
+    t.equal(calls.length, 3, 'it lives no longer than there');
+    t.same(introspector.refreshes, { active: 1, inactive: 0, failed: 0, shared: 1, skipped: 0 });
+  },
+);
+
+t.test('law 4: one call in flight per key; everybody gets its answer', async (t) => {
+  const { calls, introspector } = setUp();
+  const asked = Array.from({ length: 1000 }, () => ask(introspector, 't'));
+  await settled();
+  t.equal(calls.length, 1);
+  last(calls).answer(active);
+  const answers = await Promise.all(asked);
+  t.equal(answers.filter(({ trace }) => trace.from === 'miss').length, 1);
+  t.equal(answers.filter(({ trace }) => trace.from === 'coalesced').length, 999);
+});
+
+t.test('law 4: also without a cache', async (t) => {
+  const { calls, introspector } = setUp({}, false);
+  const asked = [ask(introspector, 't'), ask(introspector, 't')];
+  await settled();
+  t.equal(calls.length, 1);
+  last(calls).answer(active);
+  await Promise.all(asked);
+  void ask(introspector, 't');
+  await settled();
+  t.equal(calls.length, 2);
+});
+
+t.test('law 4: a failure is shared by those who wait and not cached', async (t) => {
+  const { calls, failures, introspector } = setUp();
+  const asked = Array.from({ length: 100 }, () => ask(introspector, 't'));
+  await settled();
+  last(calls).fail(new CallFailed('the introspection call failed (ECONNREFUSED)'));
+  for (const result of await Promise.all(asked)) t.match(result, { ok: false, trace: { from: 'failed' } });
+  t.equal(failures.length, 1, 'told once');
+  const again = ask(introspector, 't');
+  await settled();
+  t.equal(calls.length, 2, 'asked again at once');
+  last(calls).answer(active);
+  t.match(await again, { ok: true });
+});
+
+t.test('law 5: concurrency and queue are bounded; what does not fit fails at once', async (t) => {
+  const { calls, introspector } = setUp();
+  const asked = Array.from({ length: 10 }, (_, i) => ask(introspector, `t${i}`));
+  await settled();
+  t.equal(calls.length, 4);
+  t.match(await Promise.all(asked.slice(8)), [
+    { ok: false, retryAfter: 1 },
+    { ok: false, retryAfter: 1 },
+  ]);
+  while (calls.some((call) => !answered.has(call))) {
+    for (const call of calls) if (!answered.has(call)) answered.add(call.answer(active) ?? call);
+    await settled();
+  }
+  t.equal(calls.length, 8);
+  for (const result of await Promise.all(asked.slice(0, 8))) t.ok(result.ok);
+});
+const answered = new Set<unknown>();
+
+t.test('law 5: 100,000 random tokens: calls and memory bounded, cached good tokens still hit', async (t) => {
+  const { calls, cache, introspector } = setUp();
+  const warm = ask(introspector, 'good');
+  await settled();
+  last(calls).answer(active);
+  await warm;
+  let told = 0;
+  for (let i = 0; i < 100_000; i++) {
+    void introspector.introspect(endpoint, `random-${i}`);
+    if (i % 100 !== 0) continue;
+    const before = calls.length;
+    t.match(introspector.introspect(endpoint, 'good'), { trace: { from: 'hit' } });
+    await settled();
+    if (calls.length - told > 4) t.fail(`${calls.length - told} calls at once`);
+    for (; told < before; told++) (calls[told] as Call).answer({ active: false });
+    await settled();
+  }
+  t.ok(cache.size.inactive <= 100);
+  t.equal(cache.size.active, 1);
+});
+
+t.test('law 5: a slow server’s queue does not hold up another server', async (t) => {
+  const { calls, introspector } = setUp();
+  for (let i = 0; i < 10; i++) void ask(introspector, `t${i}`);
+  const other = ask(introspector, 't', { ...endpoint, url: 'http://other.example/introspect' });
+  await settled();
+  t.equal(last(calls).endpoint.url, 'http://other.example/introspect');
+  last(calls).answer(active);
+  t.match(await other, { ok: true });
+});
+
+t.test('law 5: the deadline covers the wait in the queue', async (t) => {
+  const { calls, introspector } = setUp({ timeout: 30, concurrency: 1 });
+  void ask(introspector, 'first');
+  const second = await ask(introspector, 'second');
+  t.match(second, { ok: false, cause: 'waiting for introspection took too long' });
+  t.equal(calls.length, 1);
+});
+
+t.test('law 5: the breaker refuses at once, cached answers go on, a probe recovers', async (t) => {
+  const { clock, calls, introspector } = setUp();
+  const warm = ask(introspector, 'warm');
+  await settled();
+  last(calls).answer(active);
+  await warm;
+  await failTimes(introspector, calls, 3);
+  const before = calls.length;
+  t.match(await ask(introspector, 'new'), { ok: false, cause: 'the circuit breaker is open', retryAfter: 5 });
+  t.equal(calls.length, before, 'nobody was asked');
+  t.match(introspector.introspect(endpoint, 'warm'), { trace: { from: 'hit' } });
+  clock.advance(4_100);
+  t.match(await ask(introspector, 'new'), { ok: false, retryAfter: 1 }, 'whole seconds, rounded up');
+  clock.advance(900);
+  const probe = ask(introspector, 'new');
+  await settled();
+  t.equal(calls.length, before + 1);
+  t.match(await ask(introspector, 'another'), { ok: false }, 'one probe at a time');
+  last(calls).answer(active);
+  t.match(await probe, { ok: true });
+  void ask(introspector, 'another');
+  await settled();
+  t.equal(calls.length, before + 2, 'closed again');
+});
+
+t.test('law 5: a call that could not even be made does not open the breaker', async (t) => {
+  const { clock, calls, introspector } = setUp();
+  const unasked = async () => {
+    const failing = ask(introspector, `t${calls.length}`);
+    await settled();
+    last(calls).fail(new CallFailed('the introspection call failed (EMFILE)', { unasked: true }));
+    return failing;
+  };
+  for (let i = 0; i < 5; i++) t.match(await unasked(), { ok: false, trace: { from: 'failed' } });
+  t.match(introspector.servers(), [{ breaker: 'closed', running: 0 }]);
+  await failTimes(introspector, calls, 3);
+  clock.advance(5_000);
+  await unasked();
+  t.match(introspector.servers(), [{ breaker: 'half-open' }], 'the probe has said nothing');
+  const probe = ask(introspector, 'probe');
+  await settled();
+  last(calls).answer(active);
+  t.match(await probe, { ok: true });
+  t.match(introspector.servers(), [{ breaker: 'closed' }]);
+});
+
+t.test('law 5: an answer that only this token gets does not open the breaker for the others', async (t) => {
+  const { calls, introspector } = setUp();
+  for (let i = 0; i < 20; i++) {
+    const asked = ask(introspector, `odd-${i}`);
+    await settled();
+    last(calls).fail(new CallFailed('the introspection answer is not JSON', { alive: true }));
+    t.match(await asked, { ok: false });
+  }
+  const good = ask(introspector, 'good');
+  await settled();
+  last(calls).answer(active);
+  t.match(await good, { ok: true });
+});
+
+t.test('law 5: Retry-After of the server reaches the client and opens the breaker', async (t) => {
+  const { clock, calls, introspector } = setUp();
+  const asked = ask(introspector, 't');
+  await settled();
+  last(calls).fail(new CallFailed('the authorization server answered 429', { retryAfter: 30_000 }));
+  t.match(await asked, { ok: false, retryAfter: 30 });
+  clock.advance(10_000);
+  t.match(await ask(introspector, 'u'), { ok: false, retryAfter: 20 });
+});
+
+t.test('trouble is a value: whatever a call throws, nothing is thrown at the caller', async (t) => {
+  const { calls, introspector } = setUp();
+  const asked = ask(introspector, 'a-secret-token');
+  await settled();
+  last(calls).fail(new TypeError('something quoting a-secret-token'));
+  const result = await asked;
+  t.match(result, { ok: false, retryAfter: 1 });
+  t.notMatch(JSON.stringify(result), /a-secret-token/);
+});
+
+async function failTimes(introspector: Introspector, calls: readonly Call[], times: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    const asked = ask(introspector, `failing-${i}`);
+    await settled();
+    last(calls).fail(new CallFailed('no'));
+    await asked;
+  }
+}

@@ -1,0 +1,478 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Purged } from '../../../src/auth/introspection/purge-log.js';
+import { Seal } from '../../../src/auth/introspection/seal.js';
+import { slotOf } from '../../../src/outbound/redis/slot.js';
+import { ask } from '../../ask.js';
+import { startChild } from '../../child.js';
+import { fakeClock } from '../../clock.js';
+import { apiRule, rule, type TestGateway } from '../../gateway.js';
+import { startIntrospection } from '../../introspection.js';
+import { makeClientKey } from '../../proof.js';
+import { available } from '../../require.js';
+import { makeCertificate } from '../../stack/certificate.js';
+import { until } from '../../until.js';
+import { startUpstream } from '../../upstream.js';
+import { purge, source, startFleet, status } from './fleet.js';
+import { startRedis, startSentinels } from './redis.js';
+
+const key = await makeClientKey();
+
+/** Several gateways before one authorization server, with one store. */
+async function start(t: Test) {
+  const clock = fakeClock();
+  const redis = await startRedis(t);
+  const exp = clock.wall() + 20;
+  const fleet = await startFleet(
+    t,
+    { url: redis.url },
+    {
+      'secret-token': { scope: 'read', sub: 'alice' },
+      short: { scope: 'read', exp, sub: 'carol' },
+      write: { scope: 'write' },
+      bound: { scope: 'read', token_type: 'DPoP', cnf: { jkt: key.jkt } },
+    },
+    clock,
+  );
+  return { ...fleet, redis, clock };
+}
+
+t.test('what one gateway was answered, another need not ask; the store learns nothing', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway, clock } = await start(t);
+  const [one, two] = [await gateway(), await gateway()];
+  for (const token of ['secret-token', 'short', 'unknown']) await status(one, token);
+  await until(async () => (await redis.all()).size === 2);
+  const held = await redis.all();
+  t.notMatch(
+    JSON.stringify([...held]),
+    /secret-token|alice|read|introspect/,
+    'no token and no claim in clear',
+  );
+  for (const name of held.keys()) t.match(name, /^scopegate:answer:[A-Za-z0-9+/]{43}=$/);
+  const lives = await Promise.all([...held.keys()].map((name) => redis.life(name)));
+  t.ok(lives.every((life) => life > 0 && life <= 60_000) && lives.some((life) => life <= 20_000), `${lives}`);
+  const asked = server.asked.length;
+  t.equal(await status(two, 'secret-token'), 200);
+  t.equal(source(two), 'shared');
+  t.equal(await status(two, 'short'), 200);
+  t.equal(server.asked.length, asked, 'nobody was asked');
+  t.equal(await status(two, 'unknown'), 401);
+  t.equal(server.asked.length, asked + 1, 'an inactive answer is not shared');
+  t.equal(await status(two, 'secret-token'), 200);
+  t.equal(source(two), 'hit', 'from then on it is its own');
+  clock.advance(20_000);
+  t.equal(await status(two, 'short'), 401, 'exp ends it');
+  clock.advance(40_000);
+  await status(two, 'secret-token');
+  t.equal(source(two), 'miss', 'an answer from the store lives no longer than where it came from');
+});
+
+t.test('a purge anywhere is one everywhere', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway } = await start(t);
+  const [one, two, three] = [await gateway(), await gateway(), await gateway()];
+  for (const gate of [one, two, three]) {
+    for (const token of ['secret-token', 'short']) t.equal(await status(gate, token), 200);
+  }
+  await until(async () => (await redis.all()).size === 2);
+  server.tokens.delete('secret-token');
+  t.equal(await status(two, 'secret-token'), 200, 'still in its cache');
+  t.match(await purge(three, { token: 'secret-token' }), { purged: 1, told: true });
+  for (const gate of [one, two]) await until(async () => (await status(gate, 'secret-token')) === 401);
+  t.equal((await redis.all()).size, 1);
+  t.equal(await status(one, 'short'), 200);
+  t.equal(source(one), 'hit', 'other tokens stay');
+  server.tokens.clear();
+  t.match(await purge(one, { all: true }), { told: true });
+  for (const gate of [two, three]) await until(async () => (await status(gate, 'short')) === 401);
+  t.equal(answers(await redis.all()).length, 0);
+});
+
+t.test('a purge by subject, client or session ends their answers, and no others', async (t) => {
+  if (!available(t, 'redis')) return;
+  const clock = fakeClock();
+  const redis = await startRedis(t);
+  const { server, gateway } = await startFleet(
+    t,
+    { url: redis.url },
+    {
+      a: { scope: 'read', sub: 'alice', client_id: 'client-one', sid: 'session-one' },
+      b: { scope: 'read', sub: 'bob', client_id: 'client-two', sid: 'session-two' },
+    },
+    clock,
+  );
+  const sourceOf = async (gate: TestGateway, token: string): Promise<unknown> => {
+    t.equal(await status(gate, token), 200);
+    return source(gate);
+  };
+  /** Waits until gateways have heard of all that was purged before: purges come in order. */
+  const heardBy = async (gates: readonly TestGateway[], by: TestGateway): Promise<void> => {
+    for (const gate of gates) await status(gate, 'marker');
+    await purge(by, { token: 'marker' });
+    for (const gate of gates) {
+      await until(async () => {
+        await status(gate, 'marker');
+        return source(gate) !== 'hit';
+      });
+    }
+  };
+  const others: TestGateway[] = [];
+  const [one, two] = [await gateway(), await gateway()];
+  for (const which of [{ sub: 'alice' }, { client_id: 'client-one' }, { sid: 'session-one' }]) {
+    const what = JSON.stringify(which);
+    clock.advance(3_000);
+    t.equal(await sourceOf(one, 'a'), 'miss', what);
+    await sourceOf(one, 'b');
+    await until(async () => answers(await redis.all()).length === 2);
+    const before = await redis.all();
+    t.match(await purge(one, which), { told: true });
+    t.equal(await sourceOf(one, 'b'), 'hit', `${what}: others stay`);
+    await until(() => sourceOf(two, 'a').then((from) => from === 'miss'));
+    t.equal(await sourceOf(two, 'b'), what.includes('alice') ? 'shared' : 'hit');
+    // Written too late, or by a replica that did not hear of it.
+    for (const name of answers(before)) await redis.set(name, before.get(name) as string);
+    const late = await gateway();
+    t.equal(await sourceOf(late, 'a'), 'miss', `${what}: also at a gateway that begins later`);
+    t.equal(await sourceOf(late, 'b'), 'shared');
+    clock.advance(3_000);
+    await purge(one, { token: 'a' });
+    // Whoever hears of it later takes out of the store what has been asked for since.
+    await heardBy([one, ...others, late], two);
+    await heardBy([two], one);
+    await sourceOf(one, 'a');
+    await until(async () => answers(await redis.all()).length === 2);
+    const last = await gateway();
+    t.equal(await sourceOf(last, 'a'), 'shared', `${what}: what is asked for afterwards is shared`);
+    others.push(late, last);
+    await purge(one, { token: 'a' });
+  }
+  t.equal(await redis.call('ZCARD', 'scopegate:purged'), 3);
+  t.notMatch(String(await redis.call('ZRANGE', 'scopegate:purged', '0', '-1')), /alice|-one/);
+
+  for (const gate of [one, two]) await sourceOf(gate, 'b');
+  server.tokens.delete('b');
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  t.match(await purge(one, { client_id: 'client-two' }), { told: true });
+  await until(async () => (await status(two, 'b')) === 401);
+  t.equal(await status(one, 'b'), 401, 'one that was not connected learns of it when it is again');
+});
+
+t.test('of purges that are too many to remember, the oldest count for all', async (t) => {
+  const purged = new Purged(60_000, 3);
+  const claim = (value: string) => ({ claim: 'sub', value }) as const;
+  const covered = (sub: string, asked: number) => purged.covers('k', { sub }, asked);
+  for (let i = 1; i <= 5; i++) purged.add({ which: claim(`u${i}`), at: i * 10_000 }, [], i * 10_000);
+  t.equal(purged.size, 3);
+  t.ok(covered('u5', 50_000) && covered('u5', 52_000), 'also where clocks are two seconds apart');
+  t.notOk(covered('u5', 52_001));
+  t.notOk(covered('other', 25_000));
+  t.ok(covered('other', 20_000), 'the second was the last that is not remembered');
+  purged.add({ which: { token: 't' }, at: 60_000 }, ['k'], 60_000);
+  t.ok(covered('other', 60_000), 'by its key');
+  purged.add({ which: claim('u9'), at: 200_000 }, [], 200_000);
+  t.equal(purged.size, 1, 'forgotten when no answer of before is left');
+  purged.add({ which: claim('u9'), at: 100_000 }, [], 200_000);
+  t.ok(covered('u9', 200_000), 'the latest counts');
+});
+
+t.test('nothing that others wrote is believed; keys are replaced one gateway at a time', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway, keyFile, newKeyFile, clock } = await start(t);
+  const one = await gateway();
+  await until(async () => {
+    for (const token of ['secret-token', 'write']) await status(one, token);
+    return (await redis.all()).size === 2;
+  });
+  const rotated = await gateway({ keyFile: newKeyFile, previousKeyFile: keyFile });
+  t.equal(await status(rotated, 'secret-token'), 200);
+  t.equal(source(rotated), 'shared', 'the old key still reads');
+  const [[first, value], [second, other]] = [...(await redis.all())] as [[string, string], [string, string]];
+  const good = Buffer.from(value, 'base64');
+  for (const [what, bad] of [
+    ['garbage', 'x'],
+    ['nothing', ''],
+    [
+      'plain JSON',
+      JSON.stringify({ until: clock.wall() * 1000 + 60_000, claims: { active: true, scope: 'read' } }),
+    ],
+    ['one bit', Buffer.from(good.map((byte, i) => (i === 20 ? byte ^ 1 : byte))).toString('base64')],
+    ['a short tag', good.subarray(0, -4).toString('base64')],
+    ['another name’s value', undefined],
+  ] as const) {
+    const put = new Map([
+      [first, bad ?? other],
+      [second, bad ?? value],
+    ]);
+    for (const [name, text] of put) await redis.set(name, text);
+    const gate = await gateway();
+    t.equal(await status(gate, 'write'), 403, what);
+    t.equal(source(gate), 'miss', `${what}: the server was asked`);
+    await until(async () => {
+      // An answer during which the fixture's purge comes around is not kept: the next one is.
+      await status(gate, 'write');
+      return [...(await redis.all())].some(([name, text]) => put.get(name) !== text);
+    });
+  }
+  const stranger = await gateway({ keyFile: newKeyFile });
+  await status(stranger, 'secret-token');
+  t.equal(source(stranger), 'miss', 'another key reads nothing');
+  t.ok(server.asked.length > 0);
+});
+
+t.test('a store that is slow, gone, or full of nonsense denies and delays nothing', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway, clock } = await start(t);
+  const gate = await gateway({ timeout: '20ms' });
+  const fresh = (): string => {
+    const token = `t${server.tokens.size}`;
+    server.tokens.set(token, { scope: 'read' });
+    return token;
+  };
+  t.equal(await status(gate, fresh()), 200);
+  redis.stall();
+  for (let i = 0; i < 30; i++) t.equal(await status(gate, fresh()), 200, 'stalled');
+  const metrics = await (await fetch(`${gate.adminUrl}/metrics`)).text();
+  t.match(metrics, /^scopegate_shared_cache_failures_total [3-6]$/m, 'few waited for it, then nobody');
+  redis.goOn();
+  await redis.stop();
+  clock.advance(5_000);
+  for (let i = 0; i < 10; i++) t.equal(await status(gate, fresh()), 200, 'gone');
+  t.match(await purge(gate, { token: 't1' }), { told: false }, 'whoever purges is told that nobody heard');
+  await redis.restart();
+  await until(async () => {
+    clock.advance(5_000);
+    const token = fresh();
+    t.equal(await status(gate, token), 200);
+    return (await redis.all()).size > 0;
+  });
+});
+
+/** The names of answers. */
+const answers = (held: Map<string, string>): string[] =>
+  [...held.keys()].filter((name) => name.startsWith('scopegate:answer:'));
+
+/** Asks with a DPoP proof. */
+const show = async (gate: TestGateway, proof: string) =>
+  ask(gate, '/x', { headers: { authorization: 'DPoP bound', dpop: proof } });
+
+t.test('a DPoP proof is taken once by all gateways together', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { redis, gateway, clock } = await start(t);
+  const [one, two, alone] = [
+    await gateway({}, { enabled: true }),
+    await gateway({}, { enabled: true }),
+    await gateway({}, { enabled: true, replays: 'own' }),
+  ];
+  const prove = (jti: string = randomUUID()): Promise<string> =>
+    key.prove({ uri: 'http://gate.example/x', token: 'bound', now: clock.wall() }, { jti });
+  const proof = await prove('the-jti');
+  t.equal((await show(one, proof)).status, 200);
+  const replayed = await show(two, proof);
+  t.equal(replayed.status, 401);
+  t.match(replayed.headers['www-authenticate'], /error="invalid_dpop_proof"/);
+  t.match(replayed.reason, /used before/);
+  t.equal((await show(two, await prove())).status, 200);
+  t.equal((await show(alone, proof)).status, 200, 'but where each goes by itself');
+
+  const proofs = await Promise.all(Array.from({ length: 8 }, () => prove()));
+  const together = await Promise.all(proofs.flatMap((each) => [show(one, each), show(two, each)]));
+  t.equal(
+    together.filter(({ status }) => status === 200).length,
+    proofs.length,
+    'of two at once one gets through',
+  );
+
+  const names = [...(await redis.all()).keys()].filter((name) => name.startsWith('scopegate:proof:'));
+  t.equal(names.length, 2 + proofs.length);
+  t.notMatch(JSON.stringify([...(await redis.all())]), new RegExp(`the-jti|${key.jkt}`));
+  const lives = await Promise.all(names.map((name) => redis.life(name)));
+  t.ok(
+    lives.every((life) => life > 50_000 && life <= 65_000),
+    `${lives}`,
+  );
+  await purge(one, { all: true });
+  t.equal((await show(two, proof)).status, 401, 'a purge forgets answers, and no proof');
+
+  await status(one, 'secret-token');
+  await redis.call('CONFIG', 'RESETSTAT');
+  for (let i = 0; i < 5; i++) t.equal(await status(one, 'secret-token'), 200);
+  t.notMatch(
+    String(await redis.call('INFO', 'commandstats')),
+    /cmdstat_(set|get):/,
+    'a hit asks for nothing',
+  );
+});
+
+t.test('without the store a gateway remembers proofs itself, or takes none', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { redis, gateway, clock } = await start(t);
+  const one = await gateway({}, { enabled: true });
+  const strict = await gateway({}, { enabled: true, replays: 'required' });
+  const prove = (): Promise<string> =>
+    key.prove({ uri: 'http://gate.example/x', token: 'bound', now: clock.wall() });
+  for (const gate of [one, strict]) t.equal((await show(gate, await prove())).status, 200);
+  await redis.stop();
+  const proof = await prove();
+  t.equal((await show(one, proof)).status, 200);
+  t.equal((await show(one, proof)).status, 401, 'still once at each');
+  const metrics = await (await fetch(`${one.adminUrl}/metrics`)).text();
+  t.match(metrics, /scopegate_dpop_proofs_unshared_total 1\n/);
+  for (let i = 0; i < 5; i++) {
+    const reply = await show(strict, await prove());
+    t.equal(reply.status, 503);
+    t.match(reply.headers['retry-after'], /^[1-9]/);
+  }
+  t.equal(await status(strict, 'secret-token'), 200, 'tokens that are bound to nothing go on');
+  await redis.restart();
+  await until(async () => {
+    clock.advance(5_000);
+    return (await show(strict, await prove())).status === 200;
+  });
+});
+
+t.test(
+  'over TLS only the store that its authority vouches for is trusted, with its user’s password',
+  async (t) => {
+    if (!available(t, 'redis')) return;
+    const [own, other] = [await makeCertificate(['127.0.0.1']), await makeCertificate(['127.0.0.1'])];
+    const redis = await startRedis(t, { tls: own, lines: ['requirepass admin'], password: 'admin' });
+    const rights = ['on', '>hunter2', '~scopegate:*', '&scopegate:*', '+@all'];
+    await redis.call('ACL', 'SETUSER', 'gate', ...rights);
+    const files = t.testdir({ own: own.ca, other: other.ca, password: 'hunter2', wrong: 'hunter3' });
+    const { server, gateway } = await startFleet(
+      t,
+      { url: redis.url, ca: join(files, 'own'), username: 'gate', passwordFile: join(files, 'password') },
+      { good: { scope: 'read' } },
+    );
+    const one = await gateway();
+    t.equal(await status(one, 'good'), 200);
+    await until(async () => answers(await redis.all()).length === 1);
+    t.equal(await status(await gateway(), 'good'), 200);
+    t.equal(server.asked.length, 1);
+    for (const more of [{ ca: join(files, 'other') }, { passwordFile: join(files, 'wrong') }]) {
+      const stranger = await gateway(more, {}, false);
+      await until(() => stranger.log.some(({ msg }) => msg === 'shared cache failed'));
+      t.equal(await status(stranger, 'good'), 200);
+      t.equal(source(stranger), 'miss', JSON.stringify(Object.keys(more)));
+      t.match(await purge(stranger, { token: 'good' }), { told: false });
+      t.notMatch(JSON.stringify(stranger.log), /hunter/);
+    }
+  },
+);
+
+t.test('sentinels say where the store is; each gets its own password', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { master, sentinels } = await startSentinels(t, 0, 1);
+  const passwords = t.testdir({ store: 'store-password', sentinel: 'sentinel-password' });
+  const sentinel = {
+    nodes: ['redis://127.0.0.1:1', ...sentinels.map(({ url }) => url)],
+    master: 'main',
+    database: 3,
+    passwordFile: join(passwords, 'sentinel'),
+  };
+  const { server, gateway } = await startFleet(
+    t,
+    { sentinel, passwordFile: join(passwords, 'store') },
+    { good: { scope: 'read', sub: 'alice' } },
+  );
+  const [one, two] = [await gateway(), await gateway()];
+  t.equal(await status(one, 'good'), 200);
+  await until(async () => String(await master.call('INFO', 'keyspace')).includes('db3:keys=1'));
+  t.equal(await status(two, 'good'), 200);
+  t.equal(source(two), 'shared');
+  t.equal(server.asked.length, 1);
+  server.tokens.delete('good');
+  t.match(await purge(one, { sub: 'alice' }), { told: true });
+  await until(async () => (await status(two, 'good')) === 401);
+  t.notMatch(JSON.stringify([one.log, two.log]), /-password/);
+});
+
+t.test('the slot of a name is the cluster’s', async (t) => {
+  // The specification's own examples, and what `CLUSTER KEYSLOT` says.
+  for (const [name, slot] of [
+    ['123456789', 0x31c3],
+    ['foo', 12_182],
+    ['{foo}bar', 12_182],
+    ['x{foo}{bar}', 12_182],
+    ['', 0],
+  ] as const) {
+    t.equal(slotOf(name), slot, name);
+  }
+  t.equal(slotOf('foo{{bar}}zap'), slotOf('{bar'));
+  t.not(slotOf('foo{}{bar}'), slotOf('bar'));
+});
+
+t.test('what a secret seals, the key alone does not open', async (t) => {
+  const key = randomBytes(32);
+  const seal = new Seal([() => key]);
+  const sealed = seal.close('text', 'here', 'token');
+  t.equal(seal.open(sealed, 'here', 'token'), 'text');
+  for (const [place, secret] of [
+    ['here', 'other'],
+    ['here', undefined],
+    ['there', 'token'],
+  ] as const) {
+    t.equal(seal.open(sealed, place, secret), undefined);
+  }
+  t.equal(seal.open(seal.close('text', 'here'), 'here', 'token'), undefined);
+  t.equal(new Seal([() => randomBytes(32)]).open(sealed, 'here', 'token'), undefined, 'nor the secret alone');
+});
+
+t.test('a seal opens with its key, for its place, and whole', async (t) => {
+  const [a, b] = [randomBytes(32), randomBytes(32)];
+  const seal = new Seal([() => a]);
+  const sealed = seal.close('text', 'here');
+  t.not(sealed, seal.close('text', 'here'), 'never the same twice');
+  t.equal(seal.open(sealed, 'here'), 'text');
+  t.equal(seal.open(sealed, 'there'), undefined);
+  t.equal(new Seal([() => b]).open(sealed, 'here'), undefined);
+  t.equal(new Seal([() => b, () => a]).open(sealed, 'here'), 'text');
+  const bytes = Buffer.from(sealed, 'base64');
+  for (let i = 0; i < bytes.length; i++) {
+    const bent = Buffer.from(bytes);
+    bent[i] = (bent[i] as number) ^ 1;
+    t.equal(seal.open(bent.toString('base64'), 'here'), undefined, `byte ${i}`);
+    t.equal(seal.open(bytes.subarray(0, i).toString('base64'), 'here'), undefined, `${i} bytes`);
+  }
+});
+
+t.test('the library of the store is loaded where there is one, and nowhere else', async (t) => {
+  const server = await startIntrospection({ t: { scope: 'read' } });
+  const upstream = await startUpstream();
+  t.teardown(() => Promise.all([server.close(), upstream.close()]));
+  const folder = t.testdir({ key: randomBytes(32).toString('base64') });
+  /** Serves, asks and purges. @returns the packages that were loaded for it */
+  const loaded = async (cache: object): Promise<string[]> => {
+    const list = join(folder, `loaded-${Object.keys(cache).length}`);
+    // What is imported goes through the hook, what is required is in the cache.
+    const hook = `import { appendFileSync } from 'node:fs';
+export async function load(url, context, next) { appendFileSync(${JSON.stringify(list)}, url + '\\n'); return next(url, context); }`;
+    const spy = `import Module, { register } from 'node:module'; import { appendFileSync } from 'node:fs';
+register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hook)}));
+process.on('exit', () => appendFileSync(${JSON.stringify(list)}, Object.keys(Module._cache).join('\\n')));`;
+    const child = await startChild(
+      t,
+      { introspection: { url: server.url, cache }, services: { default: upstream.url } },
+      apiRule('gate.example', [rule('/x', ['GET'], 'read')]),
+      { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(spy)}` },
+    );
+    t.equal((await ask(child, '/x', { token: 't' })).status, 200);
+    t.match(await purge(child, { token: 't' }), { purged: 1 });
+    child.process.kill('SIGTERM');
+    t.equal(await child.ended, 0);
+    const packages = readFileSync(list, 'utf8').match(/(?<=\/node_modules\/)(?:@[^/]+\/)?[^/]+/g) ?? [];
+    return [...new Set(packages)];
+  };
+  // Nobody listens there: a gateway serves without its store.
+  const shared = { url: 'redis://127.0.0.1:1', keyFile: join(folder, 'key') };
+  const [without, within] = await Promise.all([loaded({}), loaded({ shared })]);
+  t.ok(
+    without.includes('lru-cache') && without.includes('undici'),
+    `${without.length} packages are known of`,
+  );
+  t.notOk(without.includes('@redis/client'));
+  t.ok(within.includes('@redis/client'), 'it would have been seen');
+});

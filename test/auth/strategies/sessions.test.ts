@@ -1,0 +1,170 @@
+import t, { type Test } from 'tap';
+import { ask } from '../../ask.js';
+import { apiRule, startTestGateway } from '../../gateway.js';
+import { FAULTS, json, type Store, startStore } from '../../store.js';
+
+/** A gateway with one rule, and a store for its sessions. */
+async function start(
+  t: Test,
+  handler: string,
+  config: (store: Store) => object,
+  more: object[] = [],
+  settings: Readonly<Record<string, unknown>> = {},
+) {
+  const store = await startStore();
+  t.teardown(() => store.close());
+  const strategies = [{ handler, config: config(store) }, ...more];
+  const rules = apiRule('gate.example', [
+    { path: '/.*', methods: ['GET', 'POST', 'HEAD'], accessStrategies: strategies },
+  ]);
+  return { store, gate: await startTestGateway(t, { rules, settings }) };
+}
+
+t.test('cookie_session shows the cookies to the session store', async (t) => {
+  const { store, gate } = await start(t, 'cookie_session', ({ url }) => ({
+    check_session_url: `${url}/sessions/whoami?x=1`,
+    only: ['ory_kratos_session', 'other'],
+    preserve_path: true,
+    preserve_host: true,
+    force_method: 'GET',
+    subject_from: 'identity.id',
+    extra_from: '@this',
+    additional_headers: { 'X-Key': 'k' },
+    forward_http_headers: ['X-Device'],
+  }));
+  store.respond = json({ identity: { id: 'alice' }, roles: ['a'] });
+  const answer = await ask(gate, '/x?q=2', {
+    method: 'POST',
+    body: 'text',
+    headers: {
+      cookie: 'a=1; ory_kratos_session=s',
+      'x-device': 'd',
+      'x-other': 'o',
+      authorization: 'Basic x',
+    },
+  });
+  t.equal(answer.status, 200);
+  const [call] = store.calls;
+  t.equal(call?.message.method, 'GET');
+  t.equal(call?.message.url, '/sessions/whoami?x=1');
+  t.equal(call?.body, '');
+  const {
+    cookie,
+    authorization,
+    'x-device': device,
+    'x-key': key,
+    'x-other': other,
+  } = call?.message.headers ?? {};
+  t.same(
+    [cookie, authorization, device, key, other],
+    ['a=1; ory_kratos_session=s', undefined, 'd', 'k', undefined],
+  );
+  t.equal(call?.message.headers['x-forwarded-host'], 'gate.example');
+  t.equal(gate.log.find(({ subject }) => subject !== undefined)?.subject, 'alice');
+
+  store.respond = json({ error: {} }, 401);
+  t.equal((await ask(gate, '/x', { headers: { cookie: 'other=1' } })).status, 401);
+  t.equal((await ask(gate, '/x', { headers: { cookie: 'third=1' } })).status, 401, 'none of the cookies');
+  t.equal((await ask(gate, '/x')).status, 401);
+  t.equal(store.calls.length, 2, 'without such a cookie nobody is asked');
+});
+
+t.test('by default the request’s own path and method are checked', async (t) => {
+  const { store, gate } = await start(t, 'cookie_session', ({ url }) => ({
+    check_session_url: `${url}/check?keep=1`,
+  }));
+  store.respond = json({ subject: 'a', extra: { b: 1 } });
+  const cookie = { cookie: 's=1' };
+  await ask(gate, '/a/b?q=1', { headers: cookie, method: 'POST' });
+  await ask(gate, '/a/b', { headers: cookie, method: 'HEAD' });
+  t.same(
+    store.calls.map(({ message }) => `${message.method} ${message.url}`),
+    ['POST /a/b?keep=1', 'GET /a/b?keep=1'],
+  );
+  const queries = await start(t, 'cookie_session', ({ url }) => ({
+    check_session_url: url,
+    preserve_query: false,
+  }));
+  queries.store.respond = json({});
+  t.equal((await ask(queries.gate, '/a?q=1', { headers: cookie })).status, 200);
+  t.equal(queries.store.calls[0]?.message.url, '/a?q=1');
+});
+
+t.test('bearer_token shows the token to the session store', async (t) => {
+  const { store, gate } = await start(
+    t,
+    'bearer_token',
+    ({ url }) => ({ check_session_url: url, prefix: 'ory_st_' }),
+    [{ handler: 'oauth2_introspection', config: { required_scope: ['read'] } }],
+  );
+  store.respond = json({ sub: 'bob', extra: null });
+  t.equal((await ask(gate, '/x', { token: 'ory_st_1', headers: { cookie: 'a=1' } })).status, 200);
+  t.equal(store.calls[0]?.message.headers.authorization, 'Bearer ory_st_1');
+  t.equal(store.calls[0]?.message.headers.cookie, undefined);
+  t.equal(
+    (await ask(gate, '/x', { token: 'good-read' })).status,
+    200,
+    'another prefix is the next strategy’s',
+  );
+  t.equal(store.calls.length, 1);
+  t.equal((await ask(gate, '/x', { headers: { authorization: 'Bearer a b' } })).status, 400);
+  store.respond = json({}, 403);
+  const denied = await ask(gate, '/x', { token: 'ory_st_2' });
+  t.equal(denied.status, 401);
+  t.match(denied.headers['www-authenticate'], 'error="invalid_token"');
+});
+
+t.test('a token from elsewhere is shown where it stood, one from the query in Authorization', async (t) => {
+  for (const [source, question, field] of [
+    [{ header: 'X-Token' }, { headers: { 'x-token': 'abc' } }, ['x-token', 'abc']],
+    [{ cookie: 'tok' }, { headers: { cookie: 'tok=abc' } }, ['cookie', 'tok=abc']],
+    [{ query_parameter: 'tok' }, {}, ['authorization', 'Bearer abc']],
+  ] as const) {
+    const { store, gate } = await start(t, 'bearer_token', ({ url }) => ({
+      check_session_url: url,
+      token_from: source,
+    }));
+    store.respond = json({ sub: 'x' });
+    t.equal((await ask(gate, '/x?tok=abc', question)).status, 200);
+    t.equal(store.calls[0]?.message.headers[field[0]], field[1]);
+  }
+});
+
+t.test('a session store in trouble is answered 503, never 401', async (t) => {
+  const { store, gate } = await start(t, 'cookie_session', ({ url }) => ({ check_session_url: url }));
+  const get = () => ask(gate, '/x?secret=1', { headers: { cookie: 's=1' } });
+  for (const [name, fault] of Object.entries({
+    ...FAULTS,
+    'a subject that is no text': json({ subject: 5 }),
+    'an extra that is no object': json({ subject: 'a', extra: [1] }),
+    'a list': json([1], 502),
+  })) {
+    store.respond = fault;
+    const answer = await get();
+    t.equal(answer.status, 503, name);
+    t.equal(answer.headers['retry-after'], name === '429' ? '9' : '1');
+  }
+  await store.close();
+  t.equal((await get()).status, 503, 'nobody listens');
+  const failures = gate.log.filter(({ msg }) => msg === 'call failed');
+  t.ok(failures.length > 0);
+  t.notMatch(JSON.stringify(failures), 'secret');
+});
+
+t.test('a session store that is slow, or says too much, is answered 503 at the deadline', async (t) => {
+  const config = ({ url }: Store) => ({ check_session_url: url });
+  const settings = { introspection: { timeout: '1s' } };
+  const { store, gate } = await start(t, 'cookie_session', config, [], settings);
+  const get = () => ask(gate, '/x', { headers: { cookie: 's=1' } });
+  const slow: Store['respond'][] = [
+    () => {},
+    (_message, response) => void response.writeHead(200).write('{"subject":'),
+    (_message, response) => response.writeHead(200).end(`{"subject":"${'a'.repeat(1_100_000)}"}`),
+  ];
+  for (const respond of slow) {
+    store.respond = respond;
+    t.equal((await get()).status, 503);
+  }
+  store.respond = json({ subject: 'a' });
+  t.equal((await get()).status, 200);
+});

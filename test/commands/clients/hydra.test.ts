@@ -1,0 +1,132 @@
+import { readdirSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { applyClient } from '../../../src/commands/clients/apply.js';
+import { HydraAdmin } from '../../../src/commands/clients/hydra.js';
+import { type ClientManifest, readManifests } from '../../../src/commands/clients/manifest.js';
+import { listen } from '../../stack/listener.js';
+
+/** A Hydra that answers as the test says, and remembers what it was asked. */
+async function hydra(t: Test, answer: (request: IncomingMessage, response: ServerResponse) => void) {
+  const asked: string[] = [];
+  const server = await listen({ what: 'Hydra', host: '127.0.0.1', port: 0 }, (request, response) => {
+    request.resume();
+    asked.push(`${request.method} ${request.url}`);
+    answer(request, response);
+  });
+  t.teardown(() => server.close());
+  return { url: server.url, asked };
+}
+
+function json(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+}
+
+function manifest(): ClientManifest {
+  const text = `apiVersion: hydra.ory.sh/v1alpha1
+kind: OAuth2Client
+metadata: { name: a, namespace: b }
+spec: { grantTypes: [client_credentials], scope: read, secretName: c }
+`;
+  return readManifests(text, 'c.yaml').clients[0] as ClientManifest;
+}
+
+t.test('answers that are none of Hydra are errors, and redirects are not followed', async (t) => {
+  for (const [answer, expected] of [
+    [(r) => json(r, 200, ['no client']), /answered a client with something else/],
+    [(r) => json(r, 200, { client_id: '' }), /answered a client with something else/],
+    [(r) => r.writeHead(200).end('<html>'), /answered a client with something else/],
+    [
+      (r) => r.writeHead(307, { location: 'http://elsewhere/' }).end(),
+      /answered 307 \(redirects are not followed/,
+    ],
+    [
+      (r) => json(r, 500, { error: 'error', error_description: 'broken' }),
+      /GET http\S+ was answered 500 \(error: broken\)$/,
+    ],
+    [(r) => r.writeHead(502).end('bad gateway'), /was answered 502$/],
+    [(r) => r.destroy(), /failed: (UND_ERR_SOCKET|ECONNRESET)$/],
+    [() => {}, /failed: no answer in time$/],
+    [(r) => r.writeHead(200).write('{'), /failed: no answer in time$/],
+  ] as [(response: ServerResponse) => void, RegExp][]) {
+    const server = await hydra(t, (_request, response) => answer(response));
+    await t.rejects(new HydraAdmin(server.url, undefined, 200).get('id'), {
+      name: 'HydraError',
+      message: expected,
+    });
+  }
+});
+
+t.test('an answer without end is cut off', async (t) => {
+  const chunk = Buffer.alloc(1 << 20, ' ');
+  const server = await hydra(t, (_request, response) => {
+    const more = () => {
+      while (!response.destroyed && response.write(chunk));
+    };
+    response.on('drain', more);
+    more();
+  });
+  await t.rejects(new HydraAdmin(server.url).get('id'), { message: /was answered with too much/ });
+});
+
+t.test("the list's next page is a query at the same place, whatever the link says", async (t) => {
+  const server = await hydra(t, (request, response) => {
+    const { searchParams } = new URL(request.url ?? '', 'http://hydra');
+    const page = searchParams.get('page_token') ?? 'first';
+    const clients = [
+      { client_id: page, owner: 'a/b' },
+      { client_id: `other-${page}`, owner: 'somebody/else' },
+    ];
+    // The third page points at itself: a list that never ends would never be applied.
+    const next = page === 'first' ? 'second' : 'third';
+    json(response, 200, clients, {
+      link: `</admin/clients?page_token=first>; rel="first", <http://elsewhere:1/steal?page_token=${next}>; rel="next"`,
+    });
+  });
+  const found = await new HydraAdmin(server.url).findByOwner('a/b');
+  t.strictSame(
+    found.map((client) => client.client_id),
+    ['first', 'second', 'third'],
+  );
+  t.strictSame(server.asked, [
+    'GET /admin/clients?owner=a%2Fb&page_size=500',
+    'GET /admin/clients?page_token=second',
+    'GET /admin/clients?page_token=third',
+  ]);
+});
+
+t.test('ids and owners cannot leave their place in the URL', async (t) => {
+  const server = await hydra(t, (_request, response) => json(response, 404, {}));
+  await new HydraAdmin(server.url).get('../keys?x=1#');
+  t.strictSame(server.asked, ['GET /admin/clients/..%2Fkeys%3Fx%3D1%23']);
+});
+
+t.test('a new client that is not as wanted is deleted again, and nothing is written', async (t) => {
+  for (const [created, expected] of [
+    [{ client_id: 'x', owner: 'a/b', scope: 'read', grant_types: ['client_credentials'] }, /made no secret/],
+    [
+      { client_id: 'x', client_secret: 's', owner: 'a/b', scope: '', grant_types: ['client_credentials'] },
+      /did not take .*: scope$/,
+    ],
+    [
+      { client_id: 'x', client_secret: 's', scope: 'read', grant_types: ['client_credentials'] },
+      /did not take .*: owner$/,
+    ],
+  ] as const) {
+    const out = t.testdir();
+    const server = await hydra(t, (request, response) => {
+      if (request.method === 'GET') json(response, 200, []);
+      else if (request.method === 'POST') json(response, 201, created);
+      else response.writeHead(204).end();
+    });
+    await t.rejects(applyClient(manifest(), new HydraAdmin(server.url), out), { message: expected });
+    t.equal(server.asked.at(-1), 'DELETE /admin/clients/x');
+    t.strictSame(readdirSync(join(out, 'c')), []);
+  }
+});

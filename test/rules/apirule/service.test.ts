@@ -1,0 +1,71 @@
+import t from 'tap';
+import { ask } from '../../ask.js';
+import { apiRule, startTestGateway } from '../../gateway.js';
+import { startUpstream } from '../../upstream.js';
+
+// Each has a gateway of its own and waits most of its time.
+t.jobs = 4;
+
+const OPEN = [{ handler: 'no_auth' }];
+
+t.test('each rule goes to its own service, in its own namespace', async (t) => {
+  const [a, b, c] = [await startUpstream(), await startUpstream(), await startUpstream()];
+  t.teardown(() => Promise.all([a.close(), b.close(), c.close()]));
+  const rules = apiRule('gate.example', [
+    { path: '/shared', methods: ['GET'], accessStrategies: OPEN },
+    { path: '/own', methods: ['GET'], accessStrategies: OPEN, service: { name: 'own', port: 81 } },
+    {
+      path: '/far',
+      methods: ['GET'],
+      accessStrategies: OPEN,
+      service: { name: 'own', namespace: 'elsewhere', port: 81 },
+    },
+  ]);
+  const services = { upstream: a.url, own: b.url, 'own.elsewhere': c.url };
+  const gate = await startTestGateway(t, { rules, settings: { services } });
+  for (const path of ['/shared', '/own', '/far']) t.equal((await ask(gate, path)).status, 200);
+  t.same(
+    [a, b, c].map(({ received }) => received.map(({ url }) => url)),
+    [['/shared'], ['/own'], ['/far']],
+  );
+});
+
+t.test('the rule’s timeout counts before the APIRule’s, and that before the setting', async (t) => {
+  const rules = JSON.parse(
+    apiRule('gate.example', [
+      { path: '/rule', methods: ['GET'], accessStrategies: OPEN, timeout: 1 },
+      { path: '/spec', methods: ['GET'], accessStrategies: OPEN },
+    ]),
+  );
+  rules.spec.timeout = 2;
+  const other = JSON.parse(
+    apiRule('other.example', [{ path: '/', methods: ['GET'], accessStrategies: OPEN }], 'o'),
+  );
+  // Never answers; the headers' deadline is the only thing that ends it.
+  const gate = await startTestGateway(t, {
+    rules: `${JSON.stringify(rules)}\n---\n${JSON.stringify(other)}`,
+    settings: { forward: { timeout: '3s' } },
+    respond: () => {},
+  });
+  const started = performance.now();
+  const wait = async (path: string, host: string) => {
+    const { status } = await ask(gate, path, { host });
+    return { status, seconds: (performance.now() - started) / 1000 };
+  };
+  const [rule, spec, setting] = await Promise.all([
+    wait('/rule', 'gate.example'),
+    wait('/spec', 'gate.example'),
+    wait('/', 'other.example'),
+  ]);
+  t.same(
+    [rule, spec, setting].map(({ status }) => status),
+    [504, 504, 504],
+  );
+  // undici's own timers tick once a second at these lengths.
+  t.ok(rule.seconds >= 0.9 && rule.seconds < spec.seconds && spec.seconds < setting.seconds);
+});
+
+t.test('180 seconds where nobody says', async (t) => {
+  const { settings } = await startTestGateway(t);
+  t.equal(settings.forward.timeout, 180_000);
+});

@@ -1,0 +1,90 @@
+import t from 'tap';
+import { type Relation, relate } from '../../../src/rules/pattern/overlap.js';
+import { compilePattern } from '../../../src/rules/pattern/pattern.js';
+import { wrap } from '../../../src/rules/pattern/syntax.js';
+import { vectors } from '../../vectors.js';
+
+interface Case {
+  readonly a: string;
+  readonly b: string;
+  readonly overlap: boolean;
+  readonly relation?: Relation;
+  readonly note?: string;
+}
+
+const mirrored: Partial<Record<Relation, Relation>> = { 'a-in-b': 'b-in-a', 'b-in-a': 'a-in-b' };
+
+t.test('the vectors: relation, witness, symmetry', (t) => {
+  const { cases } = vectors<{ cases: Case[] }>('overlaps');
+  for (const { a, b, overlap, relation, note } of cases) {
+    const name = `${a} and ${b}`;
+    // Not compilePattern: some of these backtrack, which says nothing about how they overlap.
+    const [left, right] = [wrap(a, ''), wrap(b, '')];
+    const found = relate(left, right);
+    if (relation !== undefined) t.equal(found.relation, relation, name);
+    else if (note === undefined)
+      t.equal(found.relation !== 'disjoint', overlap, `${name}: ${found.relation}`);
+    else if (overlap) t.not(found.relation, 'disjoint', name);
+    else t.match(found.relation, /^(disjoint|undecided)$/, name);
+    if (!overlap) t.equal(found.witness, undefined, name);
+    else if (note === undefined) t.type(found.witness, 'string', name);
+    if (found.witness !== undefined) {
+      t.ok(left.test(found.witness) && right.test(found.witness), `${name}: ${found.witness}`);
+    }
+    t.equal(
+      relate(right, left).relation,
+      mirrored[found.relation] ?? found.relation,
+      `${name}, the other way round`,
+    );
+  }
+  t.end();
+});
+
+t.test('a witness is as short and as readable as can be', (t) => {
+  const witness = (a: string, b: string) => relate(pattern(a), pattern(b)).witness;
+  t.equal(witness('/.*', '/head.*'), '/head');
+  t.equal(witness('/users/[^/]+', '/users/.+'), '/users/a');
+  t.equal(witness('/[0-9]{3}', '/.*'), '/000');
+  t.equal(witness('/x/[^a]', '/x/.'), '/x/b');
+  t.end();
+});
+
+t.test('what paths cannot hold makes no difference', (t) => {
+  const relation = (a: string, b: string) => relate(pattern(a), pattern(b)).relation;
+  t.equal(relation('.*', '/.*'), 'equal', 'a path begins with a slash');
+  t.equal(relation('/.*', '/[^?#]*'), 'equal', 'a path holds no query and no fragment');
+  t.equal(relation('/\\S*', '/.*'), 'equal', 'nor a space');
+  t.equal(relation('/a(?s).b', '/a(?:.|\\n)b'), 'equal', 'nor a newline');
+  t.equal(relation('/café'.replace('é', '%c3%a9'), '/caf%C3%A9'), 'equal', 'escapes have one form');
+  t.equal(relation('(?i)/Admin', '/admin'), 'b-in-a');
+  t.equal(relation('/api(/|$)(.*)', '/api'), 'b-in-a', '$ inside a pattern');
+  t.equal(relation('/api(/|$)(.*)', '/apiary'), 'disjoint');
+  t.equal(relation('/a(?:$b|c)', '/.b'), 'disjoint', 'nothing follows the end');
+  t.end();
+});
+
+t.test('what no automaton decides is undecided, unless a path shows the overlap', (t) => {
+  const accept = (source: string) => {
+    const compiled = compilePattern(source, { undecided: 'accept' });
+    if (!compiled.ok) throw new Error(compiled.message);
+    t.notOk(compiled.decided, source);
+    return compiled.pattern;
+  };
+  t.same(relate(accept('/(?!admin).*'), pattern('/admin(/.*)?')), { relation: 'undecided' });
+  t.same(relate(accept('/(?!admin/).*'), pattern('/admin')), { relation: 'undecided', witness: '/admin' });
+  t.same(relate(accept('/([a-z])\\1'), pattern('/[a-z]+')), { relation: 'undecided', witness: '/aa' });
+  t.same(relate(accept('/x/(?!a).*'), pattern('/y/.*')), { relation: 'disjoint' }, 'they begin differently');
+  t.end();
+});
+
+t.test('a pair whose automata grow too large is undecided, not a hang', (t) => {
+  const big = (letter: string) => wrap(`/[a-z]*${letter}[a-z]{14}`, '');
+  t.match(relate(big('a'), big('b')), { relation: 'undecided' });
+  t.end();
+});
+
+function pattern(source: string): RegExp {
+  const compiled = compilePattern(source, { undecided: 'refuse' });
+  if (!compiled.ok) throw new Error(`${compiled.code}: ${compiled.message}`);
+  return compiled.pattern;
+}
