@@ -8,7 +8,7 @@ t.test('a trace says where and what kind, and nothing of the message', async (t)
   for (const message of ['MARKER', 'two lines\nMARKER', 'two lines\n    at MARKER', '']) {
     const trace = traceOf(new TypeError(message));
     t.equal(trace.name, 'TypeError');
-    t.match(trace.stack, /^at .*crash\.test\./);
+    t.match(trace.stack, /^at .*redaction\.test\./);
     t.notMatch(JSON.stringify(trace), /MARKER/);
   }
   t.match(traceOf(Object.assign(new Error('MARKER'), { code: 'ECONNRESET' })), {
