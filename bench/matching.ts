@@ -5,7 +5,7 @@
  *     node --expose-gc build/bench/matching.js [rounds]
  */
 import type { Rule } from '../src/auth/decide.js';
-import { entryOf } from '../src/rules/pattern/get-or-insert.js';
+import { getOrInsert } from '../src/rules/pattern/get-or-insert.js';
 import { buildTable } from '../src/rules/table/table.js';
 import { Combined } from './combined.js';
 import { type Request, ruleset, SHAPES } from './rulesets.js';
@@ -91,7 +91,7 @@ function tableOf(rules: readonly Rule[]): Find {
 function combinedOf(rules: readonly Rule[]): Find {
   const before = memory();
   const byHost = new Map<string, Rule[]>();
-  for (const rule of rules) entryOf(byHost, rule.hosts[0] as string, () => [] as Rule[]).push(rule);
+  for (const rule of rules) getOrInsert(byHost, rule.hosts[0] as string, () => [] as Rule[]).push(rule);
   const hosts = new Map([...byHost].map(([host, own]) => [host, new Combined(own, 10_000)]));
   console.log(
     `  automata of ${rules.length} rules: ${((memory() - before) / 2 ** 20).toFixed(1)} MiB before the first request`,

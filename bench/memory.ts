@@ -6,7 +6,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type ActiveAnswer, readAnswer } from '../src/auth/introspection/answer.js';
 import { AnswerCache } from '../src/auth/introspection/cache.js';
-import { weightOf } from '../src/auth/introspection/entry-size.js';
+import { entrySize } from '../src/auth/introspection/entry-size.js';
 import { createIntrospector, type LocalIntrospector } from '../src/auth/introspection/introspector.js';
 import { median } from './report.js';
 import { tokenOf } from './token.js';
@@ -104,7 +104,7 @@ function costOfHit(introspector: LocalIntrospector, tokens: number): number {
 // What compilers make on the way is no entry's.
 costOfHit(await fill(1_000), 1_000);
 const estimate = Array.from({ length: 1_000 }, (_, i) =>
-  weightOf((readAnswer(answerOf(i)) as ActiveAnswer).claims),
+  entrySize((readAnswer(answerOf(i)) as ActiveAnswer).claims),
 );
 console.log(`an answer is estimated at ${median(estimate)} bytes`);
 console.log(row('tokens', 'bytes each', 'hit, ns', 'min–max'));

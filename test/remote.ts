@@ -1,7 +1,7 @@
-import type { Remote } from '../src/model/remote.js';
+import type { Outbound } from '../src/model/remote.js';
 
 /** What handlers call over the network, in tests where nobody may be called. */
-export const noRemote: Remote = {
+export const noRemote: Outbound = {
   call: () => {
     throw new Error('nobody was to be called');
   },

@@ -11,16 +11,16 @@ import type { LastReload } from './server.js';
  * @param overlap the setting `matching.overlap`
  */
 export function rulesJson(table: RuleTable, overlap: string, lastReload: LastReload | undefined): object {
-  const { proof } = table;
+  const { overlaps } = table;
   return {
     version: table.version,
     lastReload,
     proof: {
       overlap,
       /** Rules that lie inside others and win there. */
-      specific: proof?.specific ?? [],
+      specific: overlaps?.specific ?? [],
       /** Pairs that may overlap and were accepted unproved; a request that both match is answered by neither. */
-      unproved: proof?.unproved ?? [],
+      unproved: overlaps?.unproved ?? [],
     },
     rules: table.rules.map((rule) => ({
       id: rule.id,

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { Forgotten } from '../auth/introspection/invalidation.js';
-import { SCHEMALESS } from '../listener/fastify.js';
+import type { Invalidation } from '../auth/introspection/invalidation.js';
+import { NO_SCHEMA_COMPILERS } from '../listener/fastify.js';
 import { version } from '../observe/version.js';
 import type { Credentials } from '../tls/credentials.js';
 import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
@@ -27,7 +27,7 @@ export interface AdminOptions {
   /** What would become of a request. @throws RangeError where the question makes no sense */
   readonly explain: (question: ExplainQuestion) => object;
   /** Forgets the answers about one token, or all. @returns how many, for the answer */
-  readonly purge: (which: Forgotten) => object | Promise<object>;
+  readonly purge: (which: Invalidation) => object | Promise<object>;
   readonly access: AccessOptions;
   /** Plain HTTP without. */
   readonly tls?: Credentials | undefined;
@@ -78,7 +78,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   const access = createAccess(options.access);
   const app = fastify({
     logger: false,
-    ...SCHEMALESS,
+    ...NO_SCHEMA_COMPILERS,
     forceCloseConnections: true,
     return503OnClosing: false,
     bodyLimit: BODY_LIMIT,
@@ -89,7 +89,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     // The router sees nothing of a question: its path is another server's.
     rewriteUrl: (message: IncomingMessage) => (decisions.owns(message.url ?? '') ? '/' : (message.url ?? '')),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
-  // What Node would drop unseen beyond its limit, the gate counts and refuses.
+  // What Node would drop unseen beyond its limit, the request handler counts and refuses.
   app.server.maxHeadersCount = 0;
   options.tls?.serve(app.server as unknown as TlsServer);
   app.removeContentTypeParser('text/plain');
@@ -211,7 +211,7 @@ function sequence(request: FastifyRequest): number {
 }
 
 /** What to forget. A body is needed: no other site's form can send JSON. */
-function toPurge(body: unknown): Forgotten {
+function toPurge(body: unknown): Invalidation {
   const [member, ...more] = Object.entries(object(body));
   if (member !== undefined && more.length === 0) {
     const [name, value] = member;

@@ -9,32 +9,32 @@ import { createAdmin, type LastReload } from '../admin/server.js';
 import type { RuleTable } from '../auth/decide.js';
 import { AnswerCache } from '../auth/introspection/cache.js';
 import { IntrospectionClient } from '../auth/introspection/client.js';
-import { createIntrospector, type FloodGuard } from '../auth/introspection/introspector.js';
-import type { Forgotten } from '../auth/introspection/invalidation.js';
-import { FloodLimiter } from '../auth/introspection/rate-limit.js';
+import { createIntrospector, type UnknownTokenLimit } from '../auth/introspection/introspector.js';
+import type { Invalidation } from '../auth/introspection/invalidation.js';
+import { UnknownTokenLimiter } from '../auth/introspection/rate-limit.js';
 import { Seal } from '../auth/introspection/seal.js';
 import { channelOf, SharedCache } from '../auth/introspection/shared-cache.js';
 import { signingKeys } from '../auth/mutators/chain.js';
-import { createProver, type ProofOptions } from '../auth/possession/verifier.js';
+import { createPossessionVerifier, type PossessionOptions } from '../auth/possession/verifier.js';
 import { currentClientTls, unverified, upstreamTls } from '../config/client-tls.js';
 import type { Secret } from '../config/secret.js';
 import type { AuthorizationServer, Listener, ProofSettings, Settings } from '../config/settings.js';
 import { formatFinding } from '../document/finding.js';
-import { createDecisions } from '../forward-auth/endpoint.js';
-import { createGateway } from '../listener/listener.js';
+import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
+import { createProxyListener } from '../listener/listener.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import { type Denial, denial } from '../model/errors.js';
 import { type AuditEntry, createAudit, createShedAudit, type Entrance } from '../observe/audit.js';
 import { openSink } from '../observe/log.js';
 import { createMetrics } from '../observe/metrics.js';
-import { Admission, watchLoop } from '../observe/overload.js';
+import { OverloadProtection, watchLoop } from '../observe/overload.js';
 import { prettyLog } from '../observe/pretty.js';
 import { causeOf, traceOf } from '../observe/redaction.js';
 import { createShedLog } from '../observe/shed-log.js';
 import { startTracing } from '../observe/tracing/start.js';
 import { openStore } from '../outbound/redis/open.js';
-import { createRemote, type OpenRemote } from '../outbound/remote.js';
-import { clientReader } from '../parse/client-address.js';
+import { createOutbound, type OutboundClient } from '../outbound/remote.js';
+import { clientAddressReader } from '../parse/client-address.js';
 import { peerReader } from '../parse/peer.js';
 import { createForwarder } from '../proxy/forwarder.js';
 import { explain, explanationJson } from '../rules/explain.js';
@@ -61,7 +61,7 @@ export interface Gateway {
 }
 
 /** What a gateway is started with besides its settings. */
-export interface Surroundings {
+export interface StartOptions {
   /** Where log lines go; default: standard output, written in the background. */
   readonly destination?: DestinationStream;
   readonly clock?: Clock;
@@ -78,7 +78,7 @@ export interface Surroundings {
 export async function startGateway(
   settings: Settings,
   table: RuleTable,
-  { destination, clock = systemClock, load }: Surroundings = {},
+  { destination, clock = systemClock, load }: StartOptions = {},
 ): Promise<Gateway> {
   const { introspection, forward, server, listen } = settings;
   let rules = table;
@@ -91,8 +91,8 @@ export async function startGateway(
   const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
 
   /** What is trusted is for one authorization server; what is shown is for its introspection endpoint alone. */
-  const remoteOf = ({ tls: { ca } }: AuthorizationServer): OpenRemote =>
-    createRemote(
+  const remoteOf = ({ tls: { ca } }: AuthorizationServer): OutboundClient =>
+    createOutbound(
       {
         timeout: introspection.timeout,
         connectTimeout: introspection.connectTimeout,
@@ -112,7 +112,7 @@ export async function startGateway(
     clock,
     servers: new Map(
       [introspection, ...introspection.servers].map(({ url, tls }) => {
-        const { call, verify } = remotes.get(url) as OpenRemote;
+        const { call, verify } = remotes.get(url) as OutboundClient;
         return [url, { tls: currentClientTls(tls), send: call, verify }];
       }),
     ),
@@ -155,7 +155,7 @@ export async function startGateway(
     shared,
   );
   /** Tells the other gateways, where there is a way to. @returns whether they were told */
-  function tellOthers(which: Forgotten): Promise<boolean> | undefined {
+  function tellOthers(which: Invalidation): Promise<boolean> | undefined {
     return shared?.revoke(which, introspector.keysOf(which));
   }
   const metrics = createMetrics({
@@ -188,7 +188,7 @@ export async function startGateway(
             if (cause !== undefined) log.warn({ cause, spans }, 'spans not exported');
           },
         });
-  const admission = new Admission(server);
+  const admission = new OverloadProtection(server);
   const unwatchLoop = server.maxEventLoopDelay > 0 ? watchLoop(admission) : () => {};
   const shed = createShedLog(audits ? createShedAudit(log) : () => {});
   function admit(entrance: Entrance, method: string): Denial | undefined {
@@ -238,7 +238,7 @@ export async function startGateway(
       introspect: introspector.introspect,
       stale: introspector.stale,
       ...remote,
-      proof: createProver(
+      proof: createPossessionVerifier(
         proofOptions(settings.proof, shared, () => metrics.proofUnshared()),
         clock.wall,
       ),
@@ -251,10 +251,10 @@ export async function startGateway(
     realm: settings.realm,
     maxTargetBytes: forward.maxTargetBytes,
   };
-  const proxy = await createGateway({
+  const proxy = await createProxyListener({
     ...common,
     forwarder,
-    forget: (which: Forgotten) => {
+    forget: (which: Invalidation) => {
       void tellOthers(which);
       return introspector.forget(which);
     },
@@ -293,7 +293,7 @@ export async function startGateway(
   const reloaded = () => (reloader === undefined ? undefined : lastReload(reloader.state));
   const status = () => (draining ? 'draining' : rules.rules.length === 0 ? 'no rules' : 'ok');
   const isLocal = peerReader(LOOPBACK);
-  const decisions = createDecisions({
+  const decisions = createDecisionEndpoint({
     ...common,
     ...settings.decisions,
     peerOf: peerReader(settings.trustedProxies.length === 0 ? LOOPBACK : settings.trustedProxies),
@@ -461,7 +461,7 @@ function proofOptions(
   { dpop, certificateField: field }: ProofSettings,
   shared: SharedCache | undefined,
   onUnknown: () => void,
-): ProofOptions {
+): PossessionOptions {
   const { enabled, algorithms, maxAge, leeway, maxProofs, maxProofsPerKey, replays, nonce } = dpop;
   return {
     ...(field === 'none' ? {} : { certificateField: field }),
@@ -506,7 +506,7 @@ async function openShared(
     deaf,
     failed,
   }: {
-    readonly revoked: (which: Forgotten) => void;
+    readonly revoked: (which: Invalidation) => void;
     readonly listening: () => void;
     readonly deaf: () => void;
     readonly failed: (cause: string) => void;
@@ -538,10 +538,13 @@ async function openShared(
   return shared;
 }
 
-function floodGuard({ introspection, trustedProxies }: Settings, clock: Clock): FloodGuard | undefined {
+function floodGuard(
+  { introspection, trustedProxies }: Settings,
+  clock: Clock,
+): UnknownTokenLimit | undefined {
   if (introspection.flood.badTokens === 0) return undefined;
-  const limiter = new FloodLimiter(introspection.flood, clock);
-  return { limiter, addressOf: clientReader(trustedProxies) };
+  const limiter = new UnknownTokenLimiter(introspection.flood, clock);
+  return { limiter, addressOf: clientAddressReader(trustedProxies) };
 }
 
 function urlOf(app: FastifyInstance, listener: Listener): string {

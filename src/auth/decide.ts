@@ -1,6 +1,6 @@
 import type { CorsPolicy } from '../listener/cors.js';
 import { type Denial, denial } from '../model/errors.js';
-import type { Mutations, Removal } from '../model/header-changes.js';
+import type { HeaderMutations, HeaderRemoval } from '../model/header-changes.js';
 import type { Upstream } from '../model/upstream.js';
 import type { Fields } from '../parse/fields.js';
 import type { BodyReader } from '../parse/form.js';
@@ -9,7 +9,7 @@ import { MARK, readings, type Target } from '../parse/target.js';
 import { type TokenSource, withoutParameter } from '../parse/token.js';
 import type { IntrospectionTrace } from './introspection/introspector.js';
 import { type MutatorChain, mutate } from './mutators/chain.js';
-import type { AccessStrategy, Attempt, Outcome, Services, Subject } from './strategies/strategy.js';
+import type { AccessStrategy, Outcome, RequestContext, Services, Subject } from './strategies/strategy.js';
 
 /** What a rule's path may contain beyond the strict default (docs/paths.md); every one is off unless the rule says so. */
 export interface PathAllowances {
@@ -67,7 +67,7 @@ export interface ResourceIndex {
 }
 
 /** What was proved about a set of rules, for people. */
-export interface ProofSummary {
+export interface OverlapSummary {
   /** Rules that lie inside others, and answer there in their place. */
   readonly specific: readonly string[];
   /** Pairs of which nothing could be proved and that were accepted; a request that both match is answered by neither. */
@@ -79,9 +79,9 @@ export interface RuleTable {
   /** Grows with every set that is put in place. */
   readonly version: number;
   readonly rules: readonly Rule[];
-  readonly proof?: ProofSummary;
+  readonly overlaps?: OverlapSummary;
   /** What the mutators of all rules write, which no client may; undefined where there are none. */
-  readonly statements?: Removal;
+  readonly reservedHeaders?: HeaderRemoval;
   /** Undefined where no metadata is published. */
   readonly resources?: ResourceIndex;
   /** The one rule for a host (lower-case, no port), an exact method and a canonical path. */
@@ -107,9 +107,9 @@ export interface Allowed {
   /** The nonce for the client's next DPoP proof, for the answer (RFC 9449 §8.2). */
   readonly nonce?: string;
   /** What of the request does not go upstream: the places of its token, where the rule says so. */
-  readonly removal?: Removal;
+  readonly removal?: HeaderRemoval;
   /** What the rule's mutators made of the request; undefined where it has none, or nothing is forwarded. */
-  readonly mutations?: Mutations;
+  readonly mutations?: HeaderMutations;
 }
 
 /** The request is refused, with a row of the error table. */
@@ -199,7 +199,7 @@ function attempt(
   table: RuleTable,
   rule: Rule,
   path: string,
-  request: Attempt,
+  request: RequestContext,
   services: Services,
   from: number,
   passed?: Denial,
@@ -222,7 +222,7 @@ function attempt(
 }
 
 /** The refusal, with what the rule and the table add to its challenge. */
-function referred(refused: Denial, { resources }: RuleTable, rule: Rule, { target }: Attempt): Denial {
+function referred(refused: Denial, { resources }: RuleTable, rule: Rule, { target }: RequestContext): Denial {
   const dpop = rule.strategies.find(({ binding }) => binding?.dpop !== undefined)?.binding?.dpop;
   // Tells the client where it learns how to get a token (RFC 9728 §5.1).
   const metadata = resources?.metadataOf(target.host, target.path);
@@ -241,7 +241,7 @@ function conclude(
   rule: Rule,
   decider: number,
   path: string,
-  request: Attempt,
+  request: RequestContext,
   services: Services,
 ): Decision | Promise<Decision> {
   if (outcome.kind === 'deny') {
@@ -280,7 +280,7 @@ function withoutToken(allowed: Allowed, sources: readonly TokenSource[], query: 
 function change(
   allowed: Allowed,
   mutators: MutatorChain,
-  { method, target, fields }: Attempt,
+  { method, target, fields }: RequestContext,
   services: Services,
 ): Decision | Promise<Decision> {
   const { rule, path, subject, introspection } = allowed;
@@ -292,7 +292,7 @@ function change(
     rawHeaders: fields.raw,
     pattern: rule.pattern,
   };
-  const settle = (mutations: Mutations | Denial): Decision =>
+  const settle = (mutations: HeaderMutations | Denial): Decision =>
     'error' in mutations
       ? {
           allowed: false,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { UpstreamTls } from '../model/upstream.js';
 import type { ServerTls } from '../tls/connector.js';
-import { current } from './reread.js';
+import { rereading } from './reread.js';
 
 /** Files of what the gateway trusts and shows towards an authorization server or an upstream. */
 export interface ClientTls {
@@ -23,7 +23,7 @@ export function readClientTls(files: ClientTls): ServerTls {
 /** The same, read anew when a file has changed. */
 export function currentClientTls(files: ClientTls): () => ServerTls {
   const names = Object.values(files).filter((file) => file !== undefined);
-  return current(names, () => readClientTls(files));
+  return rereading(names, () => readClientTls(files));
 }
 
 /** TLS towards upstreams: what holds for all, and in its place what is said of one. */
@@ -43,7 +43,7 @@ export interface UpstreamClientTls extends ClientTls {
 export function upstreamTls({ upstreams, ...general }: UpstreamsTls): (origin: string) => UpstreamTls {
   const build = ({ insecureSkipVerify, ca, cert, key }: ClientTls & { insecureSkipVerify: boolean }) => ({
     verify: !insecureSkipVerify,
-    shown: currentClientTls({
+    identity: currentClientTls({
       ...(ca === undefined ? {} : { ca }),
       ...(cert === undefined || key === undefined ? {} : { cert, key }),
     }),

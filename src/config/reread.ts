@@ -9,7 +9,7 @@ import { statSync } from 'node:fs';
  * @returns the value in force
  * @throws whatever `read` throws at the first reading
  */
-export function current<T>(files: readonly string[], read: () => T): () => T {
+export function rereading<T>(files: readonly string[], read: () => T): () => T {
   let stamp = stampOf(files);
   let value = read();
   return () => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { current } from './reread.js';
+import { rereading } from './reread.js';
 
 const SHOWN = '[secret]';
 
@@ -38,7 +38,7 @@ export class Secret {
  * @throws Error when the file cannot be read, is empty, or holds what no header field could carry
  */
 export function readSecret(file: string): Secret {
-  return new Secret(current([file], () => readValue(file)));
+  return new Secret(rereading([file], () => readValue(file)));
 }
 
 function readValue(file: string): string {

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { SignedAnswers } from '../auth/introspection/answer.js';
-import { OWN_FIELDS } from '../auth/introspection/call-headers.js';
+import { RESERVED_HEADERS } from '../auth/introspection/call-headers.js';
 import type { AssertionKey } from '../auth/introspection/client-assertion.js';
 import type { DecryptionKey } from '../auth/introspection/encrypted-answer.js';
 import type { CertificateField } from '../auth/possession/certificate.js';
@@ -26,7 +26,7 @@ import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './du
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
 import { readAssertionKey, readCipherKey, readDecryptionKeys } from './key.js';
-import { current } from './reread.js';
+import { rereading } from './reread.js';
 import { type SettingSchema, serverSchema, settingsSchema } from './schema.js';
 import { readSecret, Secret } from './secret.js';
 import { unbuilt } from './unbuilt.js';
@@ -553,7 +553,7 @@ class Loader {
   #headerProblem(name: string, value: string, method: string, seen: ReadonlySet<string>): string | undefined {
     if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) || /[^\t\x20-\x7e]/.test(value))
       return 'is no valid header field';
-    if (OWN_FIELDS.has(name)) return 'is a field that the gateway itself must set';
+    if (RESERVED_HEADERS.has(name)) return 'is a field that the gateway itself must set';
     if (seen.has(name)) return 'is given twice';
     if (name === 'authorization' && IN_FIELD.has(method)) {
       return `is at odds with the method ${method} of clientAuth`;
@@ -737,7 +737,7 @@ class Loader {
   #cipherKey(path: Path, name: string): () => Buffer {
     const file = this.#resolve(name);
     try {
-      return current([file], () => readCipherKey(file));
+      return rereading([file], () => readCipherKey(file));
     } catch (error) {
       this.#unreadable(path, file, error);
       return () => Buffer.alloc(0);
@@ -820,7 +820,7 @@ class Loader {
   #decryptionKeys(path: Path, name: string): () => readonly DecryptionKey[] {
     const file = this.#resolve(name);
     try {
-      return current([file], () => readDecryptionKeys(file));
+      return rereading([file], () => readDecryptionKeys(file));
     } catch (error) {
       this.#unreadable(path, file, error);
       return () => [];
@@ -917,7 +917,7 @@ class Loader {
     try {
       if (keyFile === undefined) throw new Error('no file');
       const file = this.#resolve(keyFile);
-      return current([file], () => readAssertionKey(file, chosen));
+      return rereading([file], () => readAssertionKey(file, chosen));
     } catch (error) {
       if (keyFile !== undefined) this.#unreadable([...section, 'keyFile'], this.#resolve(keyFile), error);
       return () => {

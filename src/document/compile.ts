@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
 import type * as AjvPackage from 'ajv';
 import type { AnySchema, Options, ValidateFunction } from 'ajv';
-import { lazily } from '../model/lazy-require.js';
+import { lazyRequire } from '../model/lazy-require.js';
 import { precompiled } from './precompiled.js';
 
-const ajvPackage = lazily<typeof AjvPackage>('ajv');
+const ajvPackage = lazyRequire<typeof AjvPackage>('ajv');
 let ajv: AjvPackage.Ajv | undefined;
 
 /** How schemas are compiled, here and when the program is built. */

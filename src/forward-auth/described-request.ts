@@ -13,7 +13,7 @@ export type Form =
   | 'request';
 
 /** The request a question is about. */
-export interface Described {
+export interface DescribedRequest {
   readonly method: string;
   /** The fields of the question, with the host of the request it is about. */
   readonly fields: Fields;
@@ -55,11 +55,11 @@ const ORIGINAL = ['x-original-method', 'x-original-url', 'x-original-uri', 'x-or
  * @param form the one form that is read; `any` takes whichever is there and refuses more than one
  * @param maxTargetBytes longer targets are refused (RFC 9112 §3)
  */
-export function readDescribed(
+export function readDescribedRequest(
   question: Question,
   form: Form | 'any',
   maxTargetBytes: number,
-): Described | DescriptionRefusal {
+): DescribedRequest | DescriptionRefusal {
   const settled = form === 'any' ? formOf(question) : form;
   if (typeof settled !== 'string') return settled;
   const parts = READERS[settled](question, form === 'any');

@@ -1,19 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Allowed, type Decision, type Denied, decide } from '../auth/decide.js';
 import { denial } from '../model/errors.js';
-import { cookieField, type Mutations } from '../model/header-changes.js';
-import { type EntranceOptions, Report } from '../observe/request-record.js';
+import { cookieField, type HeaderMutations } from '../model/header-changes.js';
+import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { readFields } from '../parse/fields.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
-import { type Described, type DescriptionRefusal, type Form, readDescribed } from './described-request.js';
-import { type IdentityFields, identityFields } from './identity-headers.js';
+import {
+  type DescribedRequest,
+  type DescriptionRefusal,
+  type Form,
+  readDescribedRequest,
+} from './described-request.js';
+import { type IdentityHeaders, identityHeaders } from './identity-headers.js';
 
 /** What the endpoint needs of the running gateway. */
 export interface DecisionsOptions extends EntranceOptions {
   /** The path questions come to, such as `/decisions`: begins with `/`, does not end with it. */
   readonly prefix: string;
   readonly describedBy: Form | 'any';
-  readonly identity: IdentityFields;
+  readonly identity: IdentityHeaders;
 }
 
 /** Answers proxies that ask whether to let a request through (forward-auth). */
@@ -28,7 +33,7 @@ export interface Decisions {
  * Builds the endpoint. It decides by the very function that the proxy decides by, about the request that a trusted
  * peer describes; the credentials are those the question itself carries.
  */
-export function createDecisions(options: DecisionsOptions): Decisions {
+export function createDecisionEndpoint(options: DecisionsOptions): Decisions {
   const { prefix } = options;
   return {
     owns: (rawTarget) =>
@@ -44,15 +49,15 @@ class Answering {
   readonly #options: DecisionsOptions;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #account: Report;
-  #described: Described | undefined;
+  readonly #account: RequestRecord;
+  #described: DescribedRequest | undefined;
   #statements: ReadonlySet<string> | undefined;
 
   constructor(options: DecisionsOptions, message: IncomingMessage, response: ServerResponse) {
     this.#options = options;
     this.#message = message;
     this.#response = response;
-    this.#account = new Report('decisions', options, message);
+    this.#account = new RequestRecord('decisions', options, message);
   }
 
   decide(rest: string): void {
@@ -70,7 +75,7 @@ class Answering {
       }
       this.#described = described;
       const table = rules();
-      this.#statements = table.statements?.headers;
+      this.#statements = table.reservedHeaders?.headers;
       const { method, target, fields, scheme } = described;
       const decision = decide(table, method, target, fields, services, this.#account.peer, scheme);
       if (decision instanceof Promise) {
@@ -86,14 +91,18 @@ class Answering {
     }
   }
 
-  #read(rest: string): Described | DescriptionRefusal {
+  #read(rest: string): DescribedRequest | DescriptionRefusal {
     if (!this.#account.peer.trusted) {
       return { error: 'untrusted_peer', refused: 'the peer is none of trustedProxies' };
     }
     const { describedBy, maxTargetBytes } = this.#options;
     const fields = readFields(this.#message.rawHeaders, this.#message.httpVersion);
     if ('refused' in fields) return fields;
-    return readDescribed({ method: this.#message.method ?? '', rest, fields }, describedBy, maxTargetBytes);
+    return readDescribedRequest(
+      { method: this.#message.method ?? '', rest, fields },
+      describedBy,
+      maxTargetBytes,
+    );
   }
 
   #settle(decision: Decision): void {
@@ -139,7 +148,7 @@ class Answering {
     for (const [name] of own) names.add(name.toLowerCase());
     const silent = [...(this.#statements ?? [])].filter((name) => !names.has(name));
     return [
-      ...identityFields(subject, Object.fromEntries(own)),
+      ...identityHeaders(subject, Object.fromEntries(own)),
       ...stated,
       ...silent.flatMap((name) => [name, '']),
       ...this.#cookies(mutations),
@@ -147,7 +156,7 @@ class Answering {
   }
 
   /** The whole Cookie field that the upstream is to get, where the rule's mutators set cookies. */
-  #cookies(mutations: Mutations | undefined): string[] {
+  #cookies(mutations: HeaderMutations | undefined): string[] {
     if (mutations === undefined || mutations.replaced.cookies.size === 0) return [];
     return [
       'cookie',

@@ -1,7 +1,7 @@
 import type { Subject } from '../auth/strategies/strategy.js';
 
 /** Field name → what it tells: `sub`, `scope`, `client_id`, or the name of another claim of the token. */
-export type IdentityFields = Readonly<Record<string, string>>;
+export type IdentityHeaders = Readonly<Record<string, string>>;
 
 /**
  * The header fields that tell a proxy who an allowed request acts for, for it to copy to the upstream. All of them
@@ -10,7 +10,7 @@ export type IdentityFields = Readonly<Record<string, string>>;
  *
  * @returns name, value, name, value …
  */
-export function identityFields(subject: Subject, fields: IdentityFields): string[] {
+export function identityHeaders(subject: Subject, fields: IdentityHeaders): string[] {
   return Object.entries(fields).flatMap(([name, claim]) => [name, fieldValue(told(subject, claim))]);
 }
 

@@ -14,7 +14,7 @@ interface Unread {
  * body off the wire, unless somebody has begun to read it: where none was declared, that is two turns of the event
  * loop and three events for nothing, a twentieth of all that a small request costs.
  */
-export function spareReading(message: IncomingMessage, fields: Fields): void {
+export function skipBodyRead(message: IncomingMessage, fields: Fields): void {
   if (hasBody(fields) || isStream(message) || isUpgrade(message)) return;
   const unread = message as unknown as Unread;
   unread._consuming = true;

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Denial, denial, ERRORS, errorBody } from '../model/errors.js';
-import { answering, endAfterAnswers } from './last-response.js';
+import { endAfterResponses, pendingResponse } from './last-response.js';
 
 /** What Node keeps at a connection: the request whose bytes are being read. */
 type Parsed = Socket & {
@@ -17,13 +17,13 @@ type Parsed = Socket & {
  * @returns what the client was told, where no request that has an account of its own was concerned
  */
 export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): Denial | undefined {
-  const current = answering(socket);
+  const current = pendingResponse(socket);
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return undefined;
   }
   if (current?.req.complete === true) {
-    endAfterAnswers(socket);
+    endAfterResponses(socket);
     return undefined;
   }
   // Without a response, an unfinished request is one that has its answer already.

@@ -1,7 +1,7 @@
 import type { FastifyServerOptions } from 'fastify';
 
 /** No route has a schema: without this, Fastify would load two compilers for what routes say of their bodies. */
-export const SCHEMALESS: Pick<FastifyServerOptions, 'schemaController'> = {
+export const NO_SCHEMA_COMPILERS: Pick<FastifyServerOptions, 'schemaController'> = {
   schemaController: { compilersFactory: { buildValidator: refuse, buildSerializer: refuse } },
 };
 

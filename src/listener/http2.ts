@@ -4,7 +4,7 @@ import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 
 /** Limits on clients that speak HTTP/2; times in milliseconds, sizes in bytes. */
-export interface StreamLimits {
+export interface Http2Limits {
   /** Requests that one connection may have at once. */
   readonly maxStreams: number;
   readonly maxHeaderBytes: number;
@@ -17,14 +17,14 @@ export interface StreamLimits {
 }
 
 /** The HTTP/2 side of a TLS listener. */
-export interface Streams {
+export interface Http2Connections {
   /** Tells every client to send no further request; its connection ends with the last answer (RFC 9113 §6.8). */
   drain(): void;
   /** Ends every connection now. */
   cut(): void;
 }
 
-/** More fields than the gate accepts: it is the gate that answers about them. */
+/** More fields than the request handler accepts: it is the request handler that answers about them. */
 const MAX_FIELDS = 512;
 /**
  * Requests that a connection may take back, at once and in the long run: a browser that leaves a page takes many back, a
@@ -44,7 +44,7 @@ const FAREWELL = 1_000;
  * @param server not yet listening, `h2` among its ALPN protocols
  * @param serve takes each stream as the request it is
  */
-export function serveStreams(server: Server, limits: StreamLimits, serve: RequestListener): Streams {
+export function serveHttp2(server: Server, limits: Http2Limits, serve: RequestListener): Http2Connections {
   const sessions = new Set<Http2Session>();
   let draining = false;
   const multiplexer = createServer({
@@ -89,7 +89,7 @@ export function serveStreams(server: Server, limits: StreamLimits, serve: Reques
  * Ends a connection on which no request has arrived in time. Its timers do not ask whether bytes arrive: pings, or a
  * header section that comes byte by byte, keep no connection open.
  */
-function supervise(session: Http2Session, limits: StreamLimits): void {
+function supervise(session: Http2Session, limits: Http2Limits): void {
   let open = 0;
   let served = 0;
   let timer: NodeJS.Timeout | undefined;

@@ -3,20 +3,20 @@ import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { denial, errorBody } from '../model/errors.js';
-import { reportBroken } from '../observe/request-record.js';
-import { readArrival } from '../parse/parsed-request.js';
+import { recordBrokenRequest } from '../observe/request-record.js';
+import { parseRequest } from '../parse/parsed-request.js';
 import { refuseOrBreakOff } from '../proxy/refusal.js';
 import { registerWebSockets, type WebSocketOptions } from '../proxy/websocket.js';
 import type { Credentials } from '../tls/credentials.js';
 import { answerBrokenRequest } from './broken-request.js';
 import { prepareDrain } from './drain.js';
-import { SCHEMALESS } from './fastify.js';
-import { serveStreams } from './http2.js';
-import { createGate, type GateOptions } from './request-handler.js';
+import { NO_SCHEMA_COMPILERS } from './fastify.js';
+import { serveHttp2 } from './http2.js';
+import { createRequestHandler, type RequestHandlerOptions } from './request-handler.js';
 import { guardUpgrades } from './upgrade.js';
 
 /** What the proxy listener is made of; times in milliseconds, sizes in bytes, 0 means no limit. */
-export interface GatewayOptions extends Omit<GateOptions, 'upgrades'> {
+export interface ProxyListenerOptions extends Omit<RequestHandlerOptions, 'upgrades'> {
   readonly headersTimeout: number;
   readonly keepAliveTimeout: number;
   readonly maxConnections: number;
@@ -29,7 +29,7 @@ export interface GatewayOptions extends Omit<GateOptions, 'upgrades'> {
 }
 
 /** How long WebSockets last and how their upstreams are verified. */
-export type WebSocketLimits = Omit<WebSocketOptions, 'passageOf' | 'now'>;
+export type WebSocketLimits = Omit<WebSocketOptions, 'upgradeOf' | 'now'>;
 
 /** The proxy listener. */
 export interface ProxyListener {
@@ -45,13 +45,13 @@ const REQUESTS_PER_CONNECTION = 100_000;
 
 /**
  * Builds the proxy listener: a Fastify instance that listens, and carries WebSockets by its plugin. Every request goes
- * through the gate: arrival → decision → forward. For a handshake the gate is a hook, behind which the plugin takes over;
+ * through the request handler: parse → decide → forward. For a handshake the handler is a hook, behind which the plugin takes over;
  * plain requests never enter Fastify's routing, which could do nothing for them and costs a tenth of their way.
  */
-export async function createGateway(options: GatewayOptions): Promise<ProxyListener> {
+export async function createProxyListener(options: ProxyListenerOptions): Promise<ProxyListener> {
   const app = fastify({
     logger: false,
-    ...SCHEMALESS,
+    ...NO_SCHEMA_COMPILERS,
     // Anything the router could do to a hostile URL, it cannot do to this one.
     rewriteUrl: (message: IncomingMessage) => routedUpgrade(message, options),
     genReqId: () => '',
@@ -63,7 +63,7 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
     clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
       try {
         const refused = answerBrokenRequest(error, socket);
-        if (refused !== undefined) reportBroken(options, socket, refused);
+        if (refused !== undefined) recordBrokenRequest(options, socket, refused);
       } catch (fault) {
         options.onFault('broken request', fault);
         socket.destroy();
@@ -74,11 +74,14 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
     // A whole upload may take as long as it moves; what stalls is ended by the upload itself.
     requestTimeout: 0,
     maxRequestsPerSocket: REQUESTS_PER_CONNECTION,
-    ...listener(options),
+    ...serverOptions(options),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
 
-  const { gate, passageOf } = createGate({ ...options, upgrades: options.webSockets !== undefined });
-  app.addHook('onRequest', gate);
+  const { handle, upgradeOf } = createRequestHandler({
+    ...options,
+    upgrades: options.webSockets !== undefined,
+  });
+  app.addHook('onRequest', handle);
   app.setNotFoundHandler((_request, reply) => {
     // Unreachable: the hook answers or takes over everything but a handshake that is allowed.
     reply
@@ -93,7 +96,7 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
   if (options.webSockets !== undefined) {
     await registerWebSockets(app, {
       ...options.webSockets,
-      passageOf,
+      upgradeOf,
       now: options.services.now,
     });
     app.addHook('onReady', async () => guardUpgrades(app.server));
@@ -101,13 +104,13 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
   const { server } = app;
   server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
   server.headersTimeout = options.headersTimeout;
-  // Node would drop the fields beyond its limit unseen, a second Host among them; the gate counts them instead.
+  // Node would drop the fields beyond its limit unseen, a second Host among them; the request handler counts them instead.
   server.maxHeadersCount = 0;
   let draining = false;
   const serve: RequestListener = (message, response) => {
     try {
       if (draining) response.shouldKeepAlive = false;
-      gate({ raw: message }, { raw: response, sent: false, hijack: nothing }, nothing);
+      handle({ raw: message }, { raw: response, sent: false, hijack: nothing }, nothing);
     } catch (error) {
       options.onFault('start of a request', error);
       refuseOrBreakOff(message, response, FAILED, options.realm);
@@ -117,7 +120,7 @@ export async function createGateway(options: GatewayOptions): Promise<ProxyListe
   server.on('request', serve);
   const drain = prepareDrain(server);
   const streams = offersStreams(options)
-    ? serveStreams(server as TlsServer, { ...options, requestsPerConnection: REQUESTS_PER_CONNECTION }, serve)
+    ? serveHttp2(server as TlsServer, { ...options, requestsPerConnection: REQUESTS_PER_CONNECTION }, serve)
     : undefined;
   options.tls?.serve(server as TlsServer);
   app.addHook('preClose', async () => {
@@ -145,11 +148,11 @@ const FAILED = denial('internal', 'the gateway failed');
 function nothing(): void {}
 
 /** HTTP/2 is offered over TLS alone, where the handshake settles it (RFC 9113 §3.2). */
-function offersStreams({ tls, maxStreams }: GatewayOptions): boolean {
+function offersStreams({ tls, maxStreams }: ProxyListenerOptions): boolean {
   return tls !== undefined && maxStreams > 0;
 }
 
-function listener(options: GatewayOptions): object {
+function serverOptions(options: ProxyListenerOptions): object {
   const limits = {
     maxHeaderSize: options.maxHeaderBytes,
     headersTimeout: options.headersTimeout,
@@ -168,7 +171,7 @@ function listener(options: GatewayOptions): object {
 }
 
 /** The path an upgrade is routed and forwarded with: the canonical one, or a constant where it will be refused. */
-function routedUpgrade(message: IncomingMessage, options: GatewayOptions): string {
-  const arrival = readArrival(message, message.url ?? '', options);
+function routedUpgrade(message: IncomingMessage, options: ProxyListenerOptions): string {
+  const arrival = parseRequest(message, message.url ?? '', options);
   return 'refused' in arrival ? '/' : arrival.target.path + arrival.target.query;
 }

@@ -8,36 +8,36 @@ import {
   decide,
   type RuleTable,
 } from '../auth/decide.js';
-import type { Forgotten } from '../auth/introspection/invalidation.js';
+import type { Invalidation } from '../auth/introspection/invalidation.js';
 import { Revocation } from '../auth/introspection/revocation.js';
 import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
-import { type EntranceOptions, Report } from '../observe/request-record.js';
+import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
 import {
-  type Arrival,
   endsConnection,
   isStream,
   isUpgrade,
   isWebSocket,
-  readArrival,
+  type ParsedRequest,
+  parseRequest,
 } from '../parse/parsed-request.js';
 import type { ExchangeResult } from '../proxy/exchange.js';
 import type { Forwarder } from '../proxy/forwarder.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
 import { requestFields } from '../proxy/request-headers.js';
-import type { UpgradePassage } from '../proxy/websocket.js';
-import { spareReading } from './bodiless-request.js';
+import type { ForwardedUpgrade } from '../proxy/websocket.js';
+import { skipBodyRead } from './bodiless-request.js';
 import { corsFields, type FieldList } from './cors.js';
 import { type Preflight, preflight } from './preflight.js';
 
-/** What the gate needs of the running gateway. */
-export interface GateOptions extends EntranceOptions {
+/** What the request handler needs of the running gateway. */
+export interface RequestHandlerOptions extends EntranceOptions {
   readonly forwarder: Forwarder;
   /** Larger header sections are refused, in bytes. */
   readonly maxHeaderBytes: number;
   /** Forgets introspection answers. @returns how many */
-  readonly forget: (which: Forgotten) => number;
+  readonly forget: (which: Invalidation) => number;
   /** The gateway's name in Via. */
   readonly via: string;
   /** Host towards the upstream: its own authority, or the client's. */
@@ -47,78 +47,83 @@ export interface GateOptions extends EntranceOptions {
 }
 
 /**
- * Takes a request through arrival, decision and forward; fits as a hook of Fastify.
+ * Takes a request through parsing, decision and forwarding; fits as a hook of Fastify.
  *
  * @param done called where the request is a WebSocket handshake that is allowed: Fastify is to route it
  */
-export type Gate = (request: { readonly raw: IncomingMessage }, reply: Answerable, done: () => void) => void;
+export type HandleRequest = (
+  request: { readonly raw: IncomingMessage },
+  reply: Answerable,
+  done: () => void,
+) => void;
 
-/** What the gate needs of Fastify's reply. */
+/** What the request handler needs of Fastify's reply. */
 export interface Answerable {
   readonly raw: ServerResponse;
   readonly sent: boolean;
-  /** From here on the answer is the gate's. */
+  /** From here on the answer is the request handler's. */
   hijack(): void;
 }
 
-/** The gate, and what it has let through for the WebSocket proxy to carry. */
-export interface GateWithUpgrades {
-  readonly gate: Gate;
-  readonly passageOf: (message: IncomingMessage) => UpgradePassage | undefined;
+/** The request handler, and what it has let through for the WebSocket proxy to carry. */
+export interface RequestHandler {
+  readonly handle: HandleRequest;
+  readonly upgradeOf: (message: IncomingMessage) => ForwardedUpgrade | undefined;
 }
 
 /**
- * Builds the gate. Every request leaves Fastify here: refused, forwarded, or (a WebSocket handshake that is allowed)
+ * Builds the request handler. Every request leaves Fastify here: refused, forwarded, or (a WebSocket handshake that
+ * is allowed)
  * left to the plugin that carries WebSockets.
  */
-export function createGate(options: GateOptions): GateWithUpgrades {
-  const passages = new WeakMap<IncomingMessage, UpgradePassage>();
+export function createRequestHandler(options: RequestHandlerOptions): RequestHandler {
+  const upgrades = new WeakMap<IncomingMessage, ForwardedUpgrade>();
   const ended = new WeakSet<Socket>();
   return {
-    gate: (request, reply, done) => {
+    handle: (request, reply, done) => {
       // Node's parser goes on to what was sent behind the last request of a connection.
       if (ended.has(request.raw.socket)) reply.hijack();
-      else new Visit(options, passages, ended, request, reply, done).enter();
+      else new ProxyRequestHandler(options, upgrades, ended, request, reply, done).handle();
     },
-    passageOf: (message) => passages.get(message),
+    upgradeOf: (message) => upgrades.get(message),
   };
 }
 
 /** One request on its way through the gateway. */
-class Visit implements BodyReader {
-  readonly #options: GateOptions;
-  readonly #passages: WeakMap<IncomingMessage, UpgradePassage>;
+class ProxyRequestHandler implements BodyReader {
+  readonly #options: RequestHandlerOptions;
+  readonly #upgrades: WeakMap<IncomingMessage, ForwardedUpgrade>;
   /** Connections that end with an answer already decided about: nothing else on them is processed (RFC 9112 §9.6). */
   readonly #ended: WeakSet<Socket>;
   readonly #reply: Answerable;
   readonly #proceed: () => void;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #account: Report;
-  #arrival: Arrival | undefined;
+  readonly #record: RequestRecord;
+  #parsed: ParsedRequest | undefined;
   #table: RuleTable | undefined;
   /** A WebSocket handshake, which Fastify still has to route. */
   #handshake = false;
 
   constructor(
-    options: GateOptions,
-    passages: WeakMap<IncomingMessage, UpgradePassage>,
+    options: RequestHandlerOptions,
+    upgrades: WeakMap<IncomingMessage, ForwardedUpgrade>,
     ended: WeakSet<Socket>,
     request: { readonly raw: IncomingMessage },
     reply: Answerable,
     proceed: () => void,
   ) {
     this.#options = options;
-    this.#passages = passages;
+    this.#upgrades = upgrades;
     this.#ended = ended;
     this.#reply = reply;
     this.#proceed = proceed;
     this.#message = request.raw;
     this.#response = reply.raw;
-    this.#account = new Report('proxy', options, request.raw);
+    this.#record = new RequestRecord('proxy', options, request.raw);
   }
 
-  enter(): void {
+  handle(): void {
     try {
       this.#enter();
     } catch (error) {
@@ -132,11 +137,11 @@ class Visit implements BodyReader {
       this.#shed(full);
       return;
     }
-    if (this.#account.peer.address === '') {
+    if (this.#record.peer.address === '') {
       // The client has left before its address was read: an upstream must not get a request from nobody.
       if (!this.#reply.sent) this.#reply.hijack();
       this.#message.socket.destroy();
-      this.#report(deny('malformed_request', 'the client has left'), { status: 0, cause: 'client_closed' });
+      this.#finish(deny('malformed_request', 'the client has left'), { status: 0, cause: 'client_closed' });
       return;
     }
     try {
@@ -145,31 +150,31 @@ class Visit implements BodyReader {
       const upgrade = upgrades && isUpgrade(message);
       // Node has left the framing of what follows to whoever takes the upgrade: after this answer it must end.
       if (upgrade) this.#response.shouldKeepAlive = false;
-      if (!this.#response.shouldKeepAlive) this.#end();
+      if (!this.#response.shouldKeepAlive) this.#endConnection();
       this.#handshake = upgrade && isWebSocket(message);
       if (!this.#handshake) this.#reply.hijack();
 
-      const arrival = readArrival(message, message.originalUrl ?? message.url ?? '', this.#options);
-      if ('refused' in arrival) {
-        this.#turnAway(deny(arrival.error, arrival.refused));
+      const parsed = parseRequest(message, message.originalUrl ?? message.url ?? '', this.#options);
+      if ('refused' in parsed) {
+        this.#refuse(deny(parsed.error, parsed.refused));
         return;
       }
-      this.#arrival = arrival;
-      const { fields, target } = arrival;
-      spareReading(message, fields);
+      this.#parsed = parsed;
+      const { fields, target } = parsed;
+      skipBodyRead(message, fields);
       if (this.#response.shouldKeepAlive && endsConnection(message, fields)) {
         this.#response.shouldKeepAlive = false;
-        this.#end();
+        this.#endConnection();
       }
       if (upgrade && hasBody(fields)) {
-        this.#turnAway(deny('malformed_request', 'an upgrade request with a body is not served'));
+        this.#refuse(deny('malformed_request', 'an upgrade request with a body is not served'));
         return;
       }
       const table = rules();
       this.#table = table;
       const asked = preflight(table, message.method, target, fields);
       if (asked !== undefined) {
-        this.#answerPreflight(arrival, asked);
+        this.#answerPreflight(parsed, asked);
         return;
       }
       const decision = decide(
@@ -178,17 +183,17 @@ class Visit implements BodyReader {
         target,
         fields,
         services,
-        this.#account.peer,
+        this.#record.peer,
         undefined,
         this,
       );
       if (decision instanceof Promise) {
         decision.then(
-          (settled) => this.#settle(arrival, settled),
+          (settled) => this.#settle(parsed, settled),
           (error: unknown) => this.#crash(error),
         );
       } else {
-        this.#settle(arrival, decision);
+        this.#settle(parsed, decision);
       }
     } catch (error) {
       this.#crash(error);
@@ -198,7 +203,7 @@ class Visit implements BodyReader {
   /** There is no room for it: it is answered unread, and has no audit line of its own. */
   #shed(full: Denial): void {
     if (this.#options.upgrades && isUpgrade(this.#message)) this.#response.shouldKeepAlive = false;
-    if (!this.#response.shouldKeepAlive) this.#end();
+    if (!this.#response.shouldKeepAlive) this.#endConnection();
     if (!this.#reply.sent) this.#reply.hijack();
     refuse(this.#message, this.#response, full, this.#options.realm);
   }
@@ -207,123 +212,123 @@ class Visit implements BodyReader {
     return holdBody(this.#message, length);
   }
 
-  #settle(arrival: Arrival, decision: Decision): void {
-    this.#account.decided();
+  #settle(parsed: ParsedRequest, decision: Decision): void {
+    this.#record.decided();
     try {
       if (this.#message.socket.destroyed) {
         // The client left while its token was introspected: nothing goes upstream any more.
-        this.#report(decision, { status: 0, cause: 'client_closed' });
+        this.#finish(decision, { status: 0, cause: 'client_closed' });
       } else if (!decision.allowed) {
-        this.#turnAway(decision);
+        this.#refuse(decision);
       } else if (decision.rule.document !== undefined) {
-        this.#publish(decision, decision.rule.document);
+        this.#serveDocument(decision, decision.rule.document);
       } else if (this.#handshake) {
-        this.#letUpgrade(arrival, decision);
+        this.#forwardUpgrade(parsed, decision);
       } else {
-        this.#letThrough(arrival, decision);
+        this.#forward(parsed, decision);
       }
     } catch (error) {
       this.#crash(error);
     }
   }
 
-  #answerPreflight({ target }: Arrival, { rule, fields }: Preflight): void {
+  #answerPreflight({ target }: ParsedRequest, { rule, fields }: Preflight): void {
     if (this.#handshake) this.#reply.hijack();
     this.#response.writeHead(204, [...fields]);
     this.#response.end();
     drain(this.#message);
-    this.#report({ allowed: true, rule, path: target.path, subject: { subject: '' } }, { status: 204 });
+    this.#finish({ allowed: true, rule, path: target.path, subject: { subject: '' } }, { status: 204 });
   }
 
   /** Answers with a document of the gateway's own. */
-  #publish(decision: Allowed, { text, fields }: Document): void {
+  #serveDocument(decision: Allowed, { text, fields }: Document): void {
     if (this.#handshake) this.#reply.hijack();
     const length = String(Buffer.byteLength(text));
     this.#response.writeHead(200, ['content-length', length, ...fields, ...(this.#cors(decision) ?? [])]);
     this.#response.end(this.#message.method === 'HEAD' ? '' : text);
     drain(this.#message);
-    this.#report(decision, { status: 200 });
+    this.#finish(decision, { status: 200 });
   }
 
   /** What a page of another origin may see of the answer; undefined where the rule has no policy. */
   #cors({ rule }: Decision): FieldList | undefined {
-    const arrival = this.#arrival;
-    if (rule?.cors === undefined || arrival === undefined) return undefined;
-    return corsFields(rule.cors, arrival.fields);
+    const parsed = this.#parsed;
+    if (rule?.cors === undefined || parsed === undefined) return undefined;
+    return corsFields(rule.cors, parsed.fields);
   }
 
   /** This is the connection's last request. HTTP/2 has many at once, and ends streams instead. */
-  #end(): void {
+  #endConnection(): void {
     if (!isStream(this.#message)) this.#ended.add(this.#message.socket);
   }
 
-  #turnAway(decision: Denied): void {
-    if ((ERRORS[decision.denial.error] as ErrorRow).close === true) this.#end();
+  #refuse(decision: Denied): void {
+    if ((ERRORS[decision.denial.error] as ErrorRow).close === true) this.#endConnection();
     if (this.#handshake) this.#reply.hijack();
     const { realm } = this.#options;
     const status = refuse(this.#message, this.#response, decision.denial, realm, this.#cors(decision));
-    this.#report(decision, { status });
+    this.#finish(decision, { status });
   }
 
-  #letThrough(arrival: Arrival, decision: Allowed): void {
+  #forward(parsed: ParsedRequest, decision: Allowed): void {
     const revocation =
       decision.rule.revokes === true && this.#message.method === 'POST'
-        ? new Revocation(arrival.fields)
+        ? new Revocation(parsed.fields)
         : undefined;
     this.#options.forwarder.forward(
       {
         message: this.#message,
         response: this.#response,
-        fields: arrival.fields,
-        peer: this.#account.peer,
-        requestId: this.#account.requestId,
-        trace: this.#account.trace,
+        fields: parsed.fields,
+        peer: this.#record.peer,
+        requestId: this.#record.requestId,
+        trace: this.#record.trace,
         upstream: decision.rule.upstream,
-        path: decision.path + (decision.query ?? arrival.target.query),
+        path: decision.path + (decision.query ?? parsed.target.query),
         isPrivate: decision.query !== undefined,
         nonce: decision.nonce,
         removal: decision.removal,
         timeout: decision.rule.timeout,
-        statements: this.#table?.statements,
+        reservedHeaders: this.#table?.reservedHeaders,
         mutations: decision.mutations,
         cors: this.#cors(decision),
         watch: revocation?.watch,
       },
       (result) => {
         if (result.upstreamStatus === 200) revocation?.apply(this.#options.forget);
-        this.#report(decision, result);
+        this.#finish(decision, result);
       },
     );
   }
 
   /** The audit line tells of the handshake, not of the connection's end. */
-  #letUpgrade(arrival: Arrival, decision: Allowed): void {
+  #forwardUpgrade(parsed: ParsedRequest, decision: Allowed): void {
     const { upstream } = decision.rule;
-    const headers = requestFields(arrival.fields, {
-      peer: this.#account.peer,
-      host: this.#options.host === 'preserve' ? (arrival.fields.host as string) : upstream.authority,
-      requestId: this.#account.requestId,
-      trace: this.#account.trace?.sending(upstream.origin),
+    const headers = requestFields(parsed.fields, {
+      peer: this.#record.peer,
+      host: this.#options.host === 'preserve' ? (parsed.fields.host as string) : upstream.authority,
+      requestId: this.#record.requestId,
+      trace: this.#record.trace?.sending(upstream.origin),
       via: this.#options.via,
       version: this.#message.httpVersion,
-      statements: this.#table?.statements,
+      reservedHeaders: this.#table?.reservedHeaders,
       removal: decision.removal,
       mutations: decision.mutations,
     });
     if (headers === undefined) {
       const looped = deny('loop_detected', 'the request has passed this gateway before');
-      this.#turnAway({ ...looped, rule: decision.rule });
+      this.#refuse({ ...looped, rule: decision.rule });
       return;
     }
     const { expiresAt } = decision.subject;
-    this.#passages.set(this.#message, {
+    this.#upgrades.set(this.#message, {
       origin: upstream.origin,
       headers,
       ...(expiresAt === undefined ? {} : { expiresAt }),
     });
     // The plugin takes the query from the message.
     if (decision.query !== undefined) this.#message.url = decision.path + decision.query;
-    this.#report(decision, { status: 101 });
+    this.#finish(decision, { status: 101 });
     this.#proceed();
   }
 
@@ -333,17 +338,17 @@ class Visit implements BodyReader {
     onFault('request', error);
     const decision = deny('internal', 'the gateway failed');
     try {
-      this.#end();
+      this.#endConnection();
       if (!this.#reply.sent) this.#reply.hijack();
       const status = refuseOrBreakOff(this.#message, this.#response, decision.denial, realm);
-      this.#report(decision, { status });
+      this.#finish(decision, { status });
     } catch (fault) {
       onFault('account of a request', fault);
     }
   }
 
-  #report(decision: Decision, result: ExchangeResult): void {
-    this.#account.write(decision, this.#message.method ?? '', this.#arrival?.target, result);
+  #finish(decision: Decision, result: ExchangeResult): void {
+    this.#record.write(decision, this.#message.method ?? '', this.#parsed?.target, result);
   }
 }
 

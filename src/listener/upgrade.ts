@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { answering, endAfterAnswers } from './last-response.js';
+import { endAfterResponses, pendingResponse } from './last-response.js';
 
 /**
  * Stands between Node and whoever takes upgrades. Node hands over the connection at once, even while an earlier request
@@ -22,12 +22,12 @@ export function guardUpgrades(server: Server): void {
   server.removeAllListeners('upgrade');
   server.on('upgrade', (message: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', forget);
-    if (answering(socket) === undefined)
+    if (pendingResponse(socket) === undefined)
       for (const taker of takers) taker.call(server, message, socket, head);
     else {
       // Node has taken this off too: without it an answer that waits for its reader would wait for ever.
-      socket.on('drain', () => answering(socket)?.emit('drain'));
-      endAfterAnswers(socket);
+      socket.on('drain', () => pendingResponse(socket)?.emit('drain'));
+      endAfterResponses(socket);
     }
   });
 }

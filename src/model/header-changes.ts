@@ -1,5 +1,5 @@
 /** Header fields and cookies of a client that do not go upstream. */
-export interface Removal {
+export interface HeaderRemoval {
   /** Lower case, with hyphens for underscores. */
   readonly headers: ReadonlySet<string>;
   /** As {@link cookieKey} makes them. */
@@ -7,9 +7,9 @@ export interface Removal {
 }
 
 /** What the mutators of a rule made of one request. */
-export interface Mutations {
+export interface HeaderMutations {
   /** The client's copies of what the rule's mutators may set: they go, set anew or not. */
-  readonly replaced: Removal;
+  readonly replaced: HeaderRemoval;
   /** Checked: every value can stand in a header field. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly cookies: readonly (readonly [name: string, value: string])[];
@@ -50,8 +50,8 @@ function nameOf(piece: string): string {
 /** The Cookie field to send; empty for none. */
 export function cookieField(
   sent: string,
-  removals: readonly (Removal | undefined)[],
-  set: Mutations['cookies'],
+  removals: readonly (HeaderRemoval | undefined)[],
+  set: HeaderMutations['cookies'],
 ): string {
   let kept = sent;
   for (const removal of removals) {

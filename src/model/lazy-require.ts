@@ -9,7 +9,7 @@ const load = createRequire(import.meta.url);
  * @param name as `require` takes it; a CommonJS package among the dependencies
  * @returns gives the package
  */
-export function lazily<T>(name: string): () => T {
+export function lazyRequire<T>(name: string): () => T {
   let loaded: T | undefined;
   return () => {
     loaded ??= load(name) as T;

@@ -54,7 +54,7 @@ export type Verified =
   | Unavailable;
 
 /** What handlers and mutators reach over the network, besides introspection. */
-export interface Remote {
+export interface Outbound {
   /** Sends one request and reads the answer. Redirects are not followed. */
   call(call: Call): Reply | Promise<Reply>;
   /** Verifies a JWT's signature by published keys (RFC 7515, RFC 7517), its type, `exp` and `nbf`. */

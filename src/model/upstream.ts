@@ -13,5 +13,5 @@ export interface UpstreamTls {
   /** False takes any certificate. */
   readonly verify: boolean;
   /** What is trusted and shown, read before each connection. */
-  readonly shown: () => ServerTls;
+  readonly identity: () => ServerTls;
 }

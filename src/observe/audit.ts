@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { IntrospectionTrace } from '../auth/introspection/introspector.js';
 import type { ErrorName } from '../model/errors.js';
-import type { Shortage } from './overload.js';
+import type { ShedCause } from './overload.js';
 
 /** The audit line's schema version, in every line; grows when a field changes its meaning or goes. */
 export const AUDIT_VERSION = 1;
@@ -134,7 +134,7 @@ const FRACTIONS: readonly string[] = Array.from({ length: 1000 }, (_, micros) =>
 /** Requests of one entrance that were turned away unread within a second, and for want of what. */
 export interface ShedEntry {
   readonly entrance: Entrance;
-  readonly cause: Shortage;
+  readonly cause: ShedCause;
   readonly requests: number;
 }
 

@@ -2,7 +2,7 @@ import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import type { Refreshes, ServerState } from '../auth/introspection/introspector.js';
 import { ERRORS, type ErrorName } from '../model/errors.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
-import type { Shortage } from './overload.js';
+import type { ShedCause } from './overload.js';
 import { version } from './version.js';
 
 /** What is asked for at a scrape, and counted by those it belongs to. */
@@ -45,7 +45,7 @@ export interface Metrics {
   /** A request is over. */
   readonly record: Audit;
   /** A request was turned away unread. */
-  shed(entrance: Entrance, method: string, cause: Shortage): void;
+  shed(entrance: Entrance, method: string, cause: ShedCause): void;
   /** An attempt to load a TLS listener's certificates again is over. */
   certificatesReloaded(listener: string, ok: boolean): void;
   /** Spans were exported, or lost. */
@@ -154,7 +154,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   let internalErrors = 0;
   let sharedFailures = 0;
   let unsharedProofs = 0;
-  const shed: Record<Shortage, number> = { in_flight: 0, event_loop: 0 };
+  const shed: Record<ShedCause, number> = { in_flight: 0, event_loop: 0 };
   const certificates = { ok: 0, failed: 0, lastOk: new Map<string, boolean>() };
   const spans = { exported: 0, lost: 0 };
   const reloads = { ok: 0, failed: 0, lastOk: true, lastAt: 0 };

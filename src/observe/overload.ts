@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** How much is let in; 0 turns a limit off. */
-export interface AdmissionLimits {
+export interface OverloadLimits {
   /** Requests in flight at once. */
   readonly maxInFlight: number;
   /** How late the event loop may be, in milliseconds, on average over a {@link WINDOW}. */
@@ -9,7 +9,7 @@ export interface AdmissionLimits {
 }
 
 /** Why a request is turned away unread. */
-export type Shortage = 'in_flight' | 'event_loop';
+export type ShedCause = 'in_flight' | 'event_loop';
 
 /** How long the event loop is watched before a conclusion is drawn, in milliseconds. */
 const WINDOW = 250;
@@ -34,7 +34,7 @@ const LEAST = 0.05;
  * the share that is let in falls by a factor and recovers by small steps, as a congestion window does (RFC 5681 §3.1):
  * what is let in is then served in time, where all together would be late for everybody.
  */
-export class Admission {
+export class OverloadProtection {
   readonly #most: number;
   readonly #latest: number;
   #inFlight = 0;
@@ -43,7 +43,7 @@ export class Admission {
   #credit = 0;
   #late = 0;
 
-  constructor({ maxInFlight, maxEventLoopDelay }: AdmissionLimits) {
+  constructor({ maxInFlight, maxEventLoopDelay }: OverloadLimits) {
     this.#most = maxInFlight > 0 ? maxInFlight : Number.POSITIVE_INFINITY;
     this.#latest = maxEventLoopDelay > 0 ? maxEventLoopDelay : Number.POSITIVE_INFINITY;
   }
@@ -59,7 +59,7 @@ export class Admission {
   }
 
   /** Takes one more request on, to be given back with {@link leave}, or says why not. */
-  enter(): Shortage | undefined {
+  enter(): ShedCause | undefined {
     if (this.#inFlight >= this.#most) return 'in_flight';
     if (this.#share < 1 && this.#inFlight >= FEW) {
       this.#credit += this.#share;
@@ -91,7 +91,7 @@ export class Admission {
  *
  * @returns ends it
  */
-export function watchLoop(admission: Admission): () => void {
+export function watchLoop(admission: OverloadProtection): () => void {
   const delays = monitorEventLoopDelay({ resolution: RESOLUTION });
   delays.enable();
   const timer = setInterval(() => {

@@ -1,5 +1,5 @@
 /** What the log says of a fault: where it happened, and of what kind. */
-export interface Trace {
+export interface ErrorTrace {
   /** The class's name. */
   readonly name: string;
   /** Node's and the libraries' own code, where there is one. */
@@ -13,7 +13,7 @@ export interface Trace {
  *
  * @param error whatever was thrown
  */
-export function traceOf(error: unknown): Trace {
+export function traceOf(error: unknown): ErrorTrace {
   if (!(error instanceof Error)) return { name: typeof error, stack: '' };
   const { code } = error as { code?: unknown };
   // The stack begins with the message, which may have lines of its own.

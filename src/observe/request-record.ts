@@ -32,7 +32,7 @@ export interface EntranceOptions {
 }
 
 /** One request's account: who asked and when, and, once it is over, the one audit line about it. */
-export class Report {
+export class RequestRecord {
   readonly entrance: Entrance;
   readonly peer: Peer;
   readonly requestId: string;
@@ -78,7 +78,7 @@ export class Report {
 }
 
 /** Accounts for a request of which Node's parser could read no more than that it is none. */
-export function reportBroken(
+export function recordBrokenRequest(
   { admit, audit, peerOf }: EntranceOptions,
   socket: Socket,
   { error, reason }: Denial,
@@ -97,7 +97,7 @@ export function reportBroken(
 
 /** @param decisionMs and `ms`: what the decision and all took, in milliseconds */
 function entryOf(
-  asked: Pick<Report, 'entrance' | 'requestId' | 'trace' | 'peer'>,
+  asked: Pick<RequestRecord, 'entrance' | 'requestId' | 'trace' | 'peer'>,
   method: string,
   target: Target | undefined,
   decision: Decision,

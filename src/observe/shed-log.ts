@@ -1,12 +1,12 @@
 import type { Entrance, ShedAudit } from './audit.js';
-import type { Shortage } from './overload.js';
+import type { ShedCause } from './overload.js';
 
 /** How long requests that were turned away are counted before a line tells of them, in milliseconds. */
 const INTERVAL = 1_000;
 
 /** Counts requests that were turned away unread: a line each would be one more load. */
 export interface ShedLog {
-  add(entrance: Entrance, cause: Shortage): void;
+  add(entrance: Entrance, cause: ShedCause): void;
   /** Writes what was counted. */
   flush(): void;
 }
@@ -17,7 +17,7 @@ export interface ShedLog {
  * @param write told at most once a second, for each entrance and cause
  */
 export function createShedLog(write: ShedAudit): ShedLog {
-  const counts = new Map<Entrance, Map<Shortage, number>>();
+  const counts = new Map<Entrance, Map<ShedCause, number>>();
   let timer: NodeJS.Timeout | undefined;
   function flush(): void {
     clearTimeout(timer);
@@ -30,7 +30,7 @@ export function createShedLog(write: ShedAudit): ShedLog {
   return {
     add(entrance, cause) {
       timer ??= setTimeout(flush, INTERVAL).unref();
-      const causes = counts.get(entrance) ?? new Map<Shortage, number>();
+      const causes = counts.get(entrance) ?? new Map<ShedCause, number>();
       counts.set(entrance, causes.set(cause, (causes.get(cause) ?? 0) + 1));
     },
     flush,

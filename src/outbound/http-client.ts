@@ -3,7 +3,7 @@ import type { Call, Reply, Unavailable } from '../model/remote.js';
 import { causeOf } from '../observe/redaction.js';
 import { type ServerTls, serverConnector } from '../tls/connector.js';
 import { retryAfterSeconds } from './retry-after.js';
-import { isShortage } from './shortage.js';
+import { isResourceExhaustion } from './shortage.js';
 
 /** Limits of one call; times in milliseconds, sizes in bytes. */
 export interface ClientLimits {
@@ -21,7 +21,7 @@ const CONNECTIONS = 64;
 const RETRY_AFTER = 1;
 
 /** Speaks HTTP to the services that rules name. Certificates are always verified; nothing is retried or followed. */
-export class RemoteClient {
+export class HttpClient {
   readonly #limits: ClientLimits;
   readonly #agent: Agent;
 
@@ -61,7 +61,7 @@ export class RemoteClient {
     } catch (error) {
       return {
         ...unavailable(`the call failed (${causeOf(error)})`, RETRY_AFTER),
-        unasked: isShortage(error),
+        unasked: isResourceExhaustion(error),
       };
     }
   }

@@ -1,6 +1,6 @@
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { Unavailable, Verification, Verified } from '../model/remote.js';
-import type { KeyStore, Keys } from './key-sets.js';
+import type { KeySetCache, Keys } from './key-sets.js';
 
 /** Types (`typ`) of a JWT that may serve as an access token: RFC 9068 §2.1, and none or the generic one of old servers. */
 const TYPES: ReadonlySet<unknown> = new Set([undefined, 'jwt', 'at+jwt', 'application/at+jwt']);
@@ -21,7 +21,7 @@ type Attempt =
 export async function verifyJwt(
   token: string,
   verification: Verification,
-  keys: KeyStore,
+  keys: KeySetCache,
   now: () => number,
 ): Promise<Verified> {
   const urls = keySets(token, verification);

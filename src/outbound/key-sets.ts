@@ -32,7 +32,7 @@ interface Entry {
  * Key sets by URL, read once and kept: refreshed in the background when they age, and at once, but rarely, when a
  * token names a key that is not among them, which is how authorization servers rotate keys.
  */
-export class KeyStore {
+export class KeySetCache {
   readonly #read: ReadKeys;
   readonly #clock: Clock;
   readonly #onFailure: (url: string, cause: string) => void;

@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../model/clock.js';
-import type { Remote, Unavailable } from '../model/remote.js';
-import { type ClientLimits, RemoteClient } from './http-client.js';
+import type { Outbound, Unavailable } from '../model/remote.js';
+import { type ClientLimits, HttpClient } from './http-client.js';
 import { verifyJwt } from './jwt.js';
-import { KeyStore } from './key-sets.js';
+import { KeySetCache } from './key-sets.js';
 
-/** A {@link Remote} with connections to end. */
-export interface OpenRemote extends Remote {
+/** A {@link Outbound} with connections to end. */
+export interface OutboundClient extends Outbound {
   close(): Promise<void>;
 }
 
@@ -16,13 +16,13 @@ export interface OpenRemote extends Remote {
  *
  * @param onFailure told of every failed call, for the log; the cause holds no credential
  */
-export function createRemote(
+export function createOutbound(
   limits: ClientLimits,
   clock: Clock,
   onFailure: (url: string, cause: string) => void = () => {},
-): OpenRemote {
-  const client = new RemoteClient(limits);
-  const keys = new KeyStore((url) => readKeys(url, client), clock, onFailure);
+): OutboundClient {
+  const client = new HttpClient(limits);
+  const keys = new KeySetCache((url) => readKeys(url, client), clock, onFailure);
   return {
     async call(call) {
       const reply = await client.call(call);
@@ -36,7 +36,7 @@ export function createRemote(
 
 async function readKeys(
   url: string,
-  client: RemoteClient,
+  client: HttpClient,
 ): Promise<{ readonly ok: true; readonly body: string } | Unavailable> {
   if (url.startsWith('file:')) {
     try {

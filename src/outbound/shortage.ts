@@ -2,6 +2,6 @@
 const SHORTAGES: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 /** Whether a call failed for want of something in this process: whom it was meant for has not been asked. */
-export function isShortage(error: unknown): boolean {
+export function isResourceExhaustion(error: unknown): boolean {
   return SHORTAGES.has((error as { code?: unknown } | null | undefined)?.code);
 }

@@ -3,7 +3,7 @@ import type { Fields } from './fields.js';
 import { type Peer, readNetwork } from './peer.js';
 
 /** Tells the address of the client that a request comes from, however many trusted proxies it came through. */
-export type ClientReader = (peer: Peer | undefined, fields: Fields) => string;
+export type ClientAddressReader = (peer: Peer | undefined, fields: Fields) => string;
 
 /**
  * Builds the function that tells a client's address: the peer's, or what a trusted peer says of it in
@@ -12,7 +12,7 @@ export type ClientReader = (peer: Peer | undefined, fields: Fields) => string;
  *
  * @param cidrs the networks of trusted proxies, valid
  */
-export function clientReader(cidrs: readonly string[]): ClientReader {
+export function clientAddressReader(cidrs: readonly string[]): ClientAddressReader {
   const trusted = new BlockList();
   for (const cidr of cidrs) {
     const network = readNetwork(cidr);

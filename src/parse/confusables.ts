@@ -11,7 +11,7 @@ const DELIMITERS = /[./\\%;?#]/;
  *
  * @param character one character outside ASCII
  */
-export function lookalike(character: string): boolean {
+export function confusableWith(character: string): boolean {
   const folded = character.normalize('NFKC');
   return (
     SLASHES.test(character) ||

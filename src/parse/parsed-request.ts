@@ -6,13 +6,13 @@ import { type Fields, pseudoField, readFields } from './fields.js';
 import { canonicalTarget, type Target } from './target.js';
 
 /** A request that is well-formed enough to be decided about. */
-export interface Arrival {
+export interface ParsedRequest {
   readonly fields: Fields;
   readonly target: Target;
 }
 
 /** Sizes in bytes. */
-export interface ArrivalLimits {
+export interface RequestLimits {
   /** Longer request-targets are answered 414 (RFC 9112 §3). */
   readonly maxTargetBytes: number;
   /** Larger header sections are answered 431, where Node's parser has not done so already. */
@@ -20,7 +20,7 @@ export interface ArrivalLimits {
 }
 
 /** Why a request is refused before any rule is asked. */
-export interface ArrivalRefusal {
+export interface RequestRefusal {
   readonly error: ErrorName;
   readonly refused: string;
 }
@@ -30,11 +30,11 @@ export interface ArrivalRefusal {
  *
  * @param rawTarget the request-target exactly as received
  */
-export function readArrival(
+export function parseRequest(
   message: IncomingMessage,
   rawTarget: string,
-  { maxTargetBytes, maxHeaderBytes }: ArrivalLimits,
-): Arrival | ArrivalRefusal {
+  { maxTargetBytes, maxHeaderBytes }: RequestLimits,
+): ParsedRequest | RequestRefusal {
   const { httpVersion: version, method } = message;
   // Node's parser lets HTTP/0.9 and a textual HTTP/2.0 through; only a message of real HTTP/2 has a stream.
   if (version !== '1.1' && version !== '1.0' && !(version === '2.0' && isStream(message))) {
@@ -59,7 +59,7 @@ function framedBy(
   message: IncomingMessage & Http2ServerRequest,
   fields: Fields,
   maxHeaderBytes: number,
-): Fields | ArrivalRefusal {
+): Fields | RequestRefusal {
   const { rawHeaders, stream } = message;
   // A client need not heed SETTINGS_MAX_HEADER_LIST_SIZE, and nghttp2 does not before it has been acknowledged.
   if (rawHeaders.reduce((bytes, text) => bytes + text.length + FIELD_OVERHEAD / 2, 0) > maxHeaderBytes)

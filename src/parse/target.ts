@@ -1,4 +1,4 @@
-import { lookalike } from './confusables.js';
+import { confusableWith } from './confusables.js';
 import { readHost } from './host.js';
 
 /**
@@ -267,7 +267,7 @@ function decodeEscapes(
     if (byte >= 0x80) {
       const character = utf8At(raw, i);
       if (character === undefined) return refuse('the path contains escapes that are not UTF-8');
-      if (lookalike(character.text)) {
+      if (confusableWith(character.text)) {
         return refuse('the path contains a character that imitates a delimiter or cannot be seen');
       }
       text += raw.slice(i, character.end).toUpperCase();

@@ -4,20 +4,25 @@ import { causeOf } from '../observe/redaction.js';
 import { isStream } from '../parse/parsed-request.js';
 import { reclaim } from './garbage-collection.js';
 import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
-import { type Upload, UploadBroken, UploadStalled, UploadTooLarge } from './request-body.js';
+import {
+  type RequestBody,
+  RequestBodyBroken,
+  RequestBodyStalled,
+  RequestBodyTooLarge,
+} from './request-body.js';
 import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
 import {
-  type AnswerReader,
   BODY_TIMEOUT,
   type Connection,
   HEAD_TIMEOUT,
   Interrupted,
+  type ResponseReader,
   type Waiting,
 } from './upstream/connection.js';
 import { Deadline } from './upstream/deadline.js';
-import { Unsendable } from './upstream/request-head.js';
-import { bodiless } from './upstream/response-body.js';
-import type { AnswerHead } from './upstream/response-head.js';
+import { UnsendableRequest } from './upstream/request-head.js';
+import { hasNoBody } from './upstream/response-body.js';
+import type { ResponseHead } from './upstream/response-head.js';
 
 /** How one exchange with an upstream ended. */
 export interface ExchangeResult {
@@ -58,10 +63,10 @@ export type OnFault = (place: string, error: unknown) => void;
  * Every method that the event loop enters catches whatever is thrown in it: an exception ends this exchange, and
  * reaches no other.
  */
-export class Exchange implements AnswerReader {
+export class Exchange implements ResponseReader {
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #upload: Upload | undefined;
+  readonly #requestBody: RequestBody | undefined;
   readonly #realm: string;
   readonly #stallTimeout: number;
   readonly #overlay: Overlay;
@@ -86,7 +91,7 @@ export class Exchange implements AnswerReader {
   #settled = false;
 
   /**
-   * @param upload the request's body, if it has one
+   * @param requestBody the request's body, if it has one
    * @param stallTimeout milliseconds a client may leave the answer unread, 0 for ever
    * @param overlay what the gateway itself has to say in the answer
    * @param onFault is told of an exception
@@ -95,7 +100,7 @@ export class Exchange implements AnswerReader {
   constructor(
     message: IncomingMessage,
     response: ServerResponse,
-    upload: Upload | undefined,
+    requestBody: RequestBody | undefined,
     realm: string,
     stallTimeout: number,
     overlay: Overlay,
@@ -104,14 +109,14 @@ export class Exchange implements AnswerReader {
   ) {
     this.#message = message;
     this.#response = response;
-    this.#upload = upload;
+    this.#requestBody = requestBody;
     this.#realm = realm;
     this.#stallTimeout = stallTimeout;
     this.#overlay = overlay;
     this.#onFault = onFault;
     this.#done = done;
     response.on('close', this.#onClose);
-    upload?.on('error', (error) => this.#end(error));
+    requestBody?.on('error', (error) => this.#end(error));
   }
 
   onWait(waiting: Waiting, timeout: number): void {
@@ -126,7 +131,7 @@ export class Exchange implements AnswerReader {
     this.#connection = connection;
   }
 
-  onHead(head: AnswerHead): void {
+  onHead(head: ResponseHead): void {
     try {
       this.#upstreamStatus = head.status;
       this.#upstreamMs = performance.now() - this.#started;
@@ -199,9 +204,9 @@ export class Exchange implements AnswerReader {
       }
       response.end();
     }
-    if (this.#upload !== undefined) {
+    if (this.#requestBody !== undefined) {
       // The upstream may have answered before it had read the body: what is left of it leads nowhere.
-      this.#upload.destroy();
+      this.#requestBody.destroy();
       drain(this.#message);
     }
     this.#settle(response.statusCode);
@@ -224,7 +229,7 @@ export class Exchange implements AnswerReader {
     }
     const response = this.#response;
     // Before the refusal, which reads what is left of the body by itself.
-    this.#upload?.destroy();
+    this.#requestBody?.destroy();
     const cause = causeOf(error);
     if (this.#gone || wasReset(this.#message)) {
       this.#settle(response.headersSent ? response.statusCode : 0, 'client_closed');
@@ -260,7 +265,7 @@ export class Exchange implements AnswerReader {
     if (
       trailers.length > 0 &&
       this.#message.httpVersion !== '1.0' &&
-      !bodiless(this.#message.method ?? '', status)
+      !hasNoBody(this.#message.method ?? '', status)
     ) {
       this.#trailers = trailers;
       fields.push('trailer', trailers.join(', '));
@@ -308,7 +313,7 @@ export class Exchange implements AnswerReader {
         this.#onFault('account of an exchange', error);
       }
     }
-    this.#upload?.destroy();
+    this.#requestBody?.destroy();
     connection?.abort(new Interrupted(cause));
   }
 
@@ -376,10 +381,10 @@ type ErrorFor =
   | 'internal';
 
 function errorFor(error: Error, cause: string): ErrorFor {
-  if (error instanceof UploadTooLarge) return 'body_too_large';
-  if (error instanceof UploadStalled) return 'request_timeout';
-  if (error instanceof UploadBroken) return 'malformed_request';
-  if (error instanceof Unsendable) return 'internal';
+  if (error instanceof RequestBodyTooLarge) return 'body_too_large';
+  if (error instanceof RequestBodyStalled) return 'request_timeout';
+  if (error instanceof RequestBodyBroken) return 'malformed_request';
+  if (error instanceof UnsendableRequest) return 'internal';
   if (TIMEOUTS.has(cause)) return 'upstream_timeout';
   return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
 }

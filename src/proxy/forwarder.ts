@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { denial } from '../model/errors.js';
-import type { Mutations, Removal } from '../model/header-changes.js';
+import type { HeaderMutations, HeaderRemoval } from '../model/header-changes.js';
 import type { Upstream, UpstreamTls } from '../model/upstream.js';
 import type { RequestTrace } from '../observe/tracing/trace.js';
 import { type Fields, hasBody } from '../parse/fields.js';
@@ -8,12 +8,12 @@ import type { Peer } from '../parse/peer.js';
 import { serverConnector } from '../tls/connector.js';
 import { Exchange, type ExchangeResult, type OnFault } from './exchange.js';
 import { drain, refuse } from './refusal.js';
-import { Upload } from './request-body.js';
+import { RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
 import { Pool, READING } from './upstream/pool.js';
 
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
-export interface ForwardOptions {
+export interface ForwarderOptions {
   readonly connectTimeout: number;
   /** The longest pause in a body, either way. */
   readonly idleTimeout: number;
@@ -33,7 +33,7 @@ export interface ForwardOptions {
 }
 
 /** One allowed request on its way. */
-export interface Passage {
+export interface ForwardedRequest {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
   readonly fields: Fields;
@@ -47,11 +47,11 @@ export interface Passage {
   /** Milliseconds until the upstream's answer must have begun. */
   readonly timeout: number;
   /** What mutators write on any rule: the client's copies never pass. */
-  readonly statements?: Removal | undefined;
+  readonly reservedHeaders?: HeaderRemoval | undefined;
   /** What else of the client's stays behind, for this request. */
-  readonly removal?: Removal | undefined;
+  readonly removal?: HeaderRemoval | undefined;
   /** What the mutators of this request's rule made of it. */
-  readonly mutations?: Mutations | undefined;
+  readonly mutations?: HeaderMutations | undefined;
   /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
   readonly cors?: readonly string[] | undefined;
   /** Is shown each piece of the request's body. */
@@ -69,7 +69,7 @@ export interface Forwarder {
    *
    * @param done called exactly once
    */
-  forward(passage: Passage, done: (result: ExchangeResult) => void): void;
+  forward(request: ForwardedRequest, done: (result: ExchangeResult) => void): void;
   /** Ends every connection to every upstream. */
   close(): void;
 }
@@ -81,17 +81,17 @@ const MAX_ANSWER_HEADER_BYTES = 16_384;
  * Builds the forwarder: one pool of connections an upstream. There is no cache and no redirect on this path, and no retry but one: a
  * request that changes nothing, on a connection that the upstream left at that moment, and certificates are verified unless the settings say `insecureSkipVerify`.
  */
-export function createForwarder(options: ForwardOptions): Forwarder {
+export function createForwarder(options: ForwarderOptions): Forwarder {
   const pools = new Map<string, Pool>();
 
   function poolOf(upstream: Upstream): Pool {
     let pool = pools.get(upstream.origin);
     if (pool === undefined) {
-      const { shown, verify } = options.tlsOf(upstream.origin);
+      const { identity, verify } = options.tlsOf(upstream.origin);
       pool = new Pool({
         origin: upstream.origin,
         connections: options.connections,
-        connect: serverConnector(shown, options.connectTimeout, verify, READING),
+        connect: serverConnector(identity, options.connectTimeout, verify, READING),
         idleTimeout: options.idleTimeout,
         maxHeadBytes: MAX_ANSWER_HEADER_BYTES,
       });
@@ -101,8 +101,8 @@ export function createForwarder(options: ForwardOptions): Forwarder {
   }
 
   return {
-    forward(passage, done) {
-      const { message, response, fields, upstream, cors } = passage;
+    forward(request, done) {
+      const { message, response, fields, upstream, cors } = request;
       const stop = (error: Parameters<typeof denial>[0], reason: string): void => {
         done({ status: refuse(message, response, denial(error, reason), options.realm, cors), error });
       };
@@ -117,15 +117,15 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         return done({ status: 204 });
       }
       const headers = requestFields(fields, {
-        peer: passage.peer,
+        peer: request.peer,
         host: options.host === 'preserve' ? (fields.host as string) : upstream.authority,
-        requestId: passage.requestId,
-        trace: passage.trace?.sending(upstream.origin),
+        requestId: request.requestId,
+        trace: request.trace?.sending(upstream.origin),
         via: options.via,
         version: message.httpVersion,
-        statements: passage.statements,
-        removal: passage.removal,
-        mutations: passage.mutations,
+        reservedHeaders: request.reservedHeaders,
+        removal: request.removal,
+        mutations: request.mutations,
         maxForwards: left === undefined ? undefined : left - 1,
       });
       if (headers === undefined) return stop('loop_detected', 'the request has passed this gateway before');
@@ -133,16 +133,16 @@ export function createForwarder(options: ForwardOptions): Forwarder {
       const withBody = hasBody(fields);
       // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
       if (withBody && fields.expectsContinue) allowBody(response);
-      const upload = withBody
-        ? new Upload(message, options.maxBodyBytes, options.uploadIdleTimeout, passage.watch)
+      const body = withBody
+        ? new RequestBody(message, options.maxBodyBytes, options.uploadIdleTimeout, request.watch)
         : undefined;
       const exchange = new Exchange(
         message,
         response,
-        upload,
+        body,
         options.realm,
         options.idleTimeout,
-        passage,
+        request,
         options.onFault,
         done,
       );
@@ -150,11 +150,11 @@ export function createForwarder(options: ForwardOptions): Forwarder {
         poolOf(upstream).dispatch(
           {
             method: message.method as string,
-            path: passage.path,
+            path: request.path,
             fields: headers,
-            upload,
+            body,
             length: fields.contentLength,
-            timeout: passage.timeout,
+            timeout: request.timeout,
           },
           exchange,
         );

@@ -5,7 +5,7 @@ import { reclaim } from './garbage-collection.js';
 import { Deadline } from './upstream/deadline.js';
 
 /** The client's body ended before it was whole. */
-export class UploadBroken extends Error {
+export class RequestBodyBroken extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'UploadBroken';
@@ -13,7 +13,7 @@ export class UploadBroken extends Error {
 }
 
 /** The client's body is larger than allowed. */
-export class UploadTooLarge extends Error {
+export class RequestBodyTooLarge extends Error {
   constructor() {
     super('the request body is too large');
     this.name = 'UploadTooLarge';
@@ -21,7 +21,7 @@ export class UploadTooLarge extends Error {
 }
 
 /** The client sent nothing of its body for too long. */
-export class UploadStalled extends Error {
+export class RequestBodyStalled extends Error {
   constructor() {
     super('the request body stalled');
     this.name = 'UploadStalled';
@@ -34,7 +34,7 @@ export class UploadStalled extends Error {
  * It stands between the client's message and undici, because undici destroys the stream it is given when the
  * upstream answers early, and destroying the client's message would take the answer's connection with it.
  */
-export class Upload extends Readable {
+export class RequestBody extends Readable {
   readonly #message: IncomingMessage;
   readonly #limit: number;
   readonly #idleTimeout: number;
@@ -81,7 +81,7 @@ export class Upload extends Readable {
   readonly #onData = (chunk: Buffer): void => {
     this.#bytes += chunk.length;
     if (this.#limit > 0 && this.#bytes > this.#limit) {
-      this.destroy(new UploadTooLarge());
+      this.destroy(new RequestBodyTooLarge());
       return;
     }
     this.#deadline.wait(this.#idleTimeout);
@@ -98,7 +98,7 @@ export class Upload extends Readable {
   #onIdle(): void {
     // While the upstream does not read, the pause is not the client's.
     if (this.#message.isPaused()) this.#deadline.wait(this.#idleTimeout);
-    else this.destroy(new UploadStalled());
+    else this.destroy(new RequestBodyStalled());
   }
 
   readonly #onEnd = (): void => {
@@ -112,10 +112,10 @@ export class Upload extends Readable {
 
   /** A stream of HTTP/2 that was reset, with whatever code, also says that it has ended: later, and it is not true. */
   readonly #onReset = (): void => {
-    this.destroy(new UploadBroken('the client left in the middle of its body'));
+    this.destroy(new RequestBodyBroken('the client left in the middle of its body'));
   };
 
   readonly #onError = (): void => {
-    this.destroy(new UploadBroken('the request body is broken'));
+    this.destroy(new RequestBodyBroken('the request body is broken'));
   };
 }

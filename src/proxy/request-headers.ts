@@ -1,4 +1,4 @@
-import { cookieField, type Mutations, type Removal } from '../model/header-changes.js';
+import { cookieField, type HeaderMutations, type HeaderRemoval } from '../model/header-changes.js';
 import { type Fields, singleField } from '../parse/fields.js';
 import { TOKEN } from '../parse/grammar.js';
 import type { Peer } from '../parse/peer.js';
@@ -6,7 +6,7 @@ import { HOP_BY_HOP } from './hop-by-hop.js';
 import { isManaged } from './identity-headers.js';
 
 /** What the gateway states to the upstream about a request it forwards. */
-export interface Statement {
+export interface UpstreamHeaderContext {
   readonly peer: Peer;
   /** The Host field to send. */
   readonly host: string;
@@ -18,11 +18,11 @@ export interface Statement {
   /** The version the request came in, such as `1.1`. */
   readonly version: string;
   /** What mutators write on any rule: the client's copies never pass. */
-  readonly statements?: Removal | undefined;
+  readonly reservedHeaders?: HeaderRemoval | undefined;
   /** What else of the client's stays behind, for this request. */
-  readonly removal?: Removal | undefined;
+  readonly removal?: HeaderRemoval | undefined;
   /** What the mutators of this request's rule made of it. */
-  readonly mutations?: Mutations | undefined;
+  readonly mutations?: HeaderMutations | undefined;
   /** What Max-Forwards has left after this hop, where the method makes it count (RFC 9110 §7.6.2). */
   readonly maxForwards?: number | undefined;
 }
@@ -54,11 +54,11 @@ export type UpstreamFields = string[] | undefined;
  *
  * @returns undefined when Via shows a loop (RFC 9110 §7.6.3)
  */
-export function requestFields(fields: Fields, statement: Statement): UpstreamFields {
+export function requestFields(fields: Fields, context: UpstreamHeaderContext): UpstreamFields {
   const { raw, names, connection } = fields;
-  const { peer, host, requestId, via, version, maxForwards, statements, removal, mutations, trace } =
-    statement;
-  const cookies = cookiesOf(statements, removal, mutations);
+  const { peer, host, requestId, via, version, maxForwards, reservedHeaders, removal, mutations, trace } =
+    context;
+  const cookies = cookiesOf(reservedHeaders, removal, mutations);
   // HTTP/2 may have split the field to compress it better; elsewhere it is one (RFC 9113 §8.2.3).
   const gathered = cookies || version === '2.0';
   let cookie = '';
@@ -99,7 +99,8 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     }
     if (HOP_BY_HOP.has(name) || isManaged(name)) continue;
     if (connection?.includes(name) === true && !END_TO_END.has(name)) continue;
-    if (statements?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true) continue;
+    if (reservedHeaders?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true)
+      continue;
     if (removal?.headers.has(name) === true) continue;
     if (trace !== undefined && (name === 'traceparent' || name === 'tracestate')) continue;
     if (gathered && name === 'cookie') {
@@ -109,7 +110,7 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
     sent.push(name, value);
   }
   if (cookies)
-    cookie = cookieField(cookie, [statements, removal, mutations?.replaced], mutations?.cookies ?? []);
+    cookie = cookieField(cookie, [reservedHeaders, removal, mutations?.replaced], mutations?.cookies ?? []);
   if (cookie !== '') sent.push('cookie', cookie);
   for (const [name, value] of mutations?.headers ?? []) sent.push(name, value);
 
@@ -143,12 +144,14 @@ export function requestFields(fields: Fields, statement: Statement): UpstreamFie
 
 /** Whether any mutator has to do with cookies; where none has, they go as they came. */
 function cookiesOf(
-  statements: Removal | undefined,
-  removal: Removal | undefined,
-  mutations: Mutations | undefined,
+  reservedHeaders: HeaderRemoval | undefined,
+  removal: HeaderRemoval | undefined,
+  mutations: HeaderMutations | undefined,
 ): boolean {
   return (
-    (statements?.cookies.size ?? 0) + (removal?.cookies.size ?? 0) + (mutations?.replaced.cookies.size ?? 0) >
+    (reservedHeaders?.cookies.size ?? 0) +
+      (removal?.cookies.size ?? 0) +
+      (mutations?.replaced.cookies.size ?? 0) >
     0
   );
 }

@@ -1,5 +1,5 @@
 import { HOP_BY_HOP, JOINED, NEVER_A_TRAILER, SINGLE_VALUE } from './hop-by-hop.js';
-import type { AnswerHead } from './upstream/response-head.js';
+import type { ResponseHead } from './upstream/response-head.js';
 
 /** An upstream's header fields, ready for the client: name, value, name, value … */
 export interface ClientFields {
@@ -30,7 +30,7 @@ export interface Overlay {
  * (RFC 9110 §15.3.6).
  */
 export function responseFields(
-  { status, fields: raw, names, length: stated }: AnswerHead,
+  { status, fields: raw, names, length: stated }: ResponseHead,
   { cors, isPrivate = false, nonce }: Overlay = {},
 ): ClientFields {
   const fields: string[] = [];

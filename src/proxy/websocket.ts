@@ -8,7 +8,7 @@ import { WebSocket } from 'ws';
 import type { UpstreamTls } from '../model/upstream.js';
 
 /** What the decision leaves for an upgrade that may go on. */
-export interface UpgradePassage {
+export interface ForwardedUpgrade {
   /** `http://…` or `https://…`. */
   readonly origin: string;
   /** Name, value, name, value … as the upstream is to get them. */
@@ -24,8 +24,8 @@ export interface WebSocketOptions {
   readonly connectTimeout: number;
   /** By the origin of the upstream. */
   readonly tlsOf: (origin: string) => UpstreamTls;
-  /** The passage of an upgrade that the gate has let through. */
-  readonly passageOf: (message: IncomingMessage) => UpgradePassage | undefined;
+  /** The upgrade that the request handler has let through. */
+  readonly upgradeOf: (message: IncomingMessage) => ForwardedUpgrade | undefined;
   /** Seconds since 1970. */
   readonly now: () => number;
 }
@@ -67,18 +67,18 @@ class ClientSocket extends WebSocket {
 
 /**
  * Registers @fastify/http-proxy for what it does well: carrying WebSockets. Whether an upgrade reaches it at all is
- * decided by the gate's hook in the enclosing scope, as for every other request.
+ * decided by the request handler's hook in the enclosing scope, as for every other request.
  *
  * The plugin accepts the client's handshake before the upstream has answered its own: a refusing upstream is seen
  * by the client as a connection that closes at once.
  */
 export async function registerWebSockets(app: FastifyInstance, options: WebSocketOptions): Promise<void> {
-  const passages = new WeakMap<Socket, UpgradePassage>();
-  const passageOf = (request: FastifyRequest): UpgradePassage => {
-    const passage = options.passageOf(request.raw);
-    if (passage === undefined) throw new Error('an upgrade reached the proxy without a decision');
-    passages.set(request.raw.socket, passage);
-    return passage;
+  const upgrades = new WeakMap<Socket, ForwardedUpgrade>();
+  const upgradeOf = (request: FastifyRequest): ForwardedUpgrade => {
+    const upgrade = options.upgradeOf(request.raw);
+    if (upgrade === undefined) throw new Error('an upgrade reached the proxy without a decision');
+    upgrades.set(request.raw.socket, upgrade);
+    return upgrade;
   };
   const unused = new Agent({ connect: { rejectUnauthorized: true } });
   app.addHook('onClose', async () => unused.destroy());
@@ -92,7 +92,7 @@ export async function registerWebSockets(app: FastifyInstance, options: WebSocke
     // one verifies no certificate, and it retries.
     undici: unused,
     retryMethods: [],
-    replyOptions: { getUpstream: (request: FastifyRequest) => passageOf(request).origin },
+    replyOptions: { getUpstream: (request: FastifyRequest) => upgradeOf(request).origin },
     wsServerOptions: {
       WebSocket: ClientSocket,
       maxPayload: MAX_MESSAGE_BYTES,
@@ -107,7 +107,7 @@ export async function registerWebSockets(app: FastifyInstance, options: WebSocke
       handshakeTimeout: options.connectTimeout,
       followRedirects: false,
       rewriteRequestHeaders: (_: unknown, request: FastifyRequest) =>
-        handshakeFields(passageOf(request).headers),
+        handshakeFields(upgradeOf(request).headers),
     },
     wsHooks: {
       onConnect(_: unknown, source: WebSocket, target: WebSocket) {
@@ -116,7 +116,7 @@ export async function registerWebSockets(app: FastifyInstance, options: WebSocke
           target.terminate();
           return;
         }
-        limitLife(source, target, passages, options);
+        limitLife(source, target, upgrades, options);
       },
       onIncomingMessage: (_: unknown, source: WebSocket, target: WebSocket) => holdBack(source, target),
       onOutgoingMessage: (_: unknown, source: WebSocket, target: WebSocket) => holdBack(target, source),
@@ -131,7 +131,7 @@ function connectorOf(tlsOf: WebSocketOptions['tlsOf']) {
     const { host = '', port, defaultPort } = asked as { host?: string; port?: number; defaultPort?: number };
     const options = { ...asked, host, port: Number(port), path: undefined };
     if (defaultPort !== 443) return connect(options as TcpNetConnectOpts);
-    const { shown, verify } = tlsOf(
+    const { identity, verify } = tlsOf(
       new URL(`https://${isIP(host) === 6 ? `[${host}]` : host}:${port}`).origin,
     );
     const servername = isIP(host) === 0 ? host : '';
@@ -140,7 +140,7 @@ function connectorOf(tlsOf: WebSocketOptions['tlsOf']) {
       path: undefined,
       servername,
       rejectUnauthorized: verify,
-      ...shown(),
+      ...identity(),
     } as ConnectionOptions);
   };
 }
@@ -152,14 +152,14 @@ function connectorOf(tlsOf: WebSocketOptions['tlsOf']) {
 function limitLife(
   source: WebSocket,
   target: WebSocket,
-  passages: WeakMap<Socket, UpgradePassage>,
+  upgrades: WeakMap<Socket, ForwardedUpgrade>,
   options: WebSocketOptions,
 ): void {
   // `ws` has no public way from a socket it was handed to the connection it made of it.
   const socket = (source as unknown as { _socket?: Socket })._socket;
-  const passage = socket === undefined ? undefined : passages.get(socket);
+  const upgrade = socket === undefined ? undefined : upgrades.get(socket);
   const untilExpiry =
-    passage?.expiresAt === undefined ? Infinity : (passage.expiresAt - options.now()) * 1000;
+    upgrade?.expiresAt === undefined ? Infinity : (upgrade.expiresAt - options.now()) * 1000;
   const life = Math.min(untilExpiry, options.maxAge > 0 ? options.maxAge : Infinity);
   if (life > MAX_DELAY) return;
   const reason = untilExpiry <= life ? 'token expired' : 'maximum age';

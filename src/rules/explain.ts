@@ -173,7 +173,7 @@ function answering(token: TokenClaims): Services {
           : { subject, sub: subject, identity: { id: subject }, extra: answer.claims },
       ),
     }),
-    proof: 'assumed',
+    possession: 'assumed',
     forwards: false,
     now: () => Date.now() / 1000,
   };

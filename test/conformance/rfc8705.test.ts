@@ -10,7 +10,7 @@ import {
   type CertificateField,
   thumbprintOf,
 } from '../../src/auth/possession/certificate.js';
-import { createProver } from '../../src/auth/possession/verifier.js';
+import { createPossessionVerifier } from '../../src/auth/possession/verifier.js';
 import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
 import type { Services } from '../../src/auth/strategies/strategy.js';
 import { peerReader } from '../../src/parse/peer.js';
@@ -255,7 +255,7 @@ async function decided(
       answer: readAnswer(JSON.stringify({ active: true, ...TOKENS[token] })),
       trace: { from: 'hit', ms: 0 },
     }),
-    proof: createProver({}, noServices.now),
+    possession: createPossessionVerifier({}, noServices.now),
   };
   const table = tableOf([ruleOf('/any', [strategy])]);
   const decision = await decide(table, 'GET', target, fields, services, peerReader([])(socket));

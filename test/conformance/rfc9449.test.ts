@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { exportJWK, UnsecuredJWT } from 'jose';
 import * as oauth from 'oauth4webapi';
 import t, { type Test } from 'tap';
-import { ReplayStore } from '../../src/auth/possession/replay.js';
+import { ReplayCache } from '../../src/auth/possession/replay.js';
 import { loadOptions } from '../../src/commands/load.js';
 import { formatFinding } from '../../src/document/finding.js';
 import { loadRules } from '../../src/rules/load.js';
@@ -513,7 +513,7 @@ t.test('the store never takes a proof twice in its time, and never grows beyond 
       (shown) => {
         let now = 0;
         const limits = { lifetime: 10, maxProofs: 12, maxPerKey: 5 };
-        const store = new ReplayStore(limits, () => now);
+        const store = new ReplayCache(limits, () => now);
         const taken = new Map<string, number>();
         for (const { key, id, wait } of shown) {
           now += wait;

@@ -224,7 +224,7 @@ t.test('a document takes no request from a rule unsaid', (t) => {
   t.match(load('error', '/.*', '*.example').findings.map(formatFinding), [/ error overlap /]);
   const inside = load('specific', '/.*');
   t.same(inside.findings, []);
-  t.same(inside.table?.proof?.specific, ['resource https://gate.example'], 'the proof names it');
+  t.same(inside.table?.overlaps?.specific, ['resource https://gate.example'], 'the proof names it');
   t.match(load('specific', '/\\.well-known/oauth-protected-resource').findings.map(formatFinding), [
     / error duplicate-rule /,
   ]);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import t from 'tap';
-import { spareReading } from '../../src/listener/bodiless-request.js';
+import { skipBodyRead } from '../../src/listener/bodiless-request.js';
 import { type Fields, readFields } from '../../src/parse/fields.js';
 import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
@@ -10,7 +10,7 @@ import { sendRaw } from '../wire.js';
 t.test('only what has a body is read to its end, and connections go on either way', async (t) => {
   const ended: string[] = [];
   const server = createServer((message, response) => {
-    spareReading(message, readFields(message.rawHeaders, message.httpVersion) as Fields);
+    skipBodyRead(message, readFields(message.rawHeaders, message.httpVersion) as Fields);
     message.on('end', () => ended.push(message.url as string));
     // Answered before the body has come.
     response.end('fine');
@@ -36,7 +36,7 @@ t.test('only what has a body is read to its end, and connections go on either wa
 t.test('a connection that waits for its next request does not hold on to the last one', async (t) => {
   const sockets: Socket[] = [];
   const server = createServer((message, response) => {
-    spareReading(message, readFields(message.rawHeaders, message.httpVersion) as Fields);
+    skipBodyRead(message, readFields(message.rawHeaders, message.httpVersion) as Fields);
     response.end('fine');
   }).listen(0, '127.0.0.1');
   server.on('connection', (socket) => sockets.push(socket));

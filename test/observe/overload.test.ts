@@ -1,19 +1,19 @@
 import type { ServerResponse } from 'node:http';
 import t from 'tap';
 import { request } from 'undici';
-import { Admission, watchLoop } from '../../src/observe/overload.js';
+import { OverloadProtection, watchLoop } from '../../src/observe/overload.js';
 import { ask } from '../ask.js';
 import { startTestGateway } from '../gateway.js';
 import { sendRaw } from '../wire.js';
 import { readExposition } from './exposition.js';
 
 t.test('requests in flight have a limit, and none where it is 0', async (t) => {
-  const admission = new Admission({ maxInFlight: 2, maxEventLoopDelay: 0 });
+  const admission = new OverloadProtection({ maxInFlight: 2, maxEventLoopDelay: 0 });
   t.same([admission.enter(), admission.enter(), admission.enter()], [undefined, undefined, 'in_flight']);
   t.equal(admission.inFlight, 2, 'what was turned away is not in flight');
   admission.leave();
   t.equal(admission.enter(), undefined);
-  const open = new Admission({ maxInFlight: 0, maxEventLoopDelay: 0 });
+  const open = new OverloadProtection({ maxInFlight: 0, maxEventLoopDelay: 0 });
   const refused = Array.from({ length: 10_000 }, () => open.enter()).filter((cause) => cause !== undefined);
   t.same(refused, []);
   open.observe(1e9);
@@ -22,7 +22,7 @@ t.test('requests in flight have a limit, and none where it is 0', async (t) => {
 });
 
 t.test('where the event loop stays late, a falling share is let in, exactly so many', async (t) => {
-  const admission = new Admission({ maxInFlight: 0, maxEventLoopDelay: 100 });
+  const admission = new OverloadProtection({ maxInFlight: 0, maxEventLoopDelay: 100 });
   /** Of a thousand, how many are let in. */
   const admitted = () => {
     let count = 0;
@@ -50,7 +50,7 @@ t.test('where the event loop stays late, a falling share is let in, exactly so m
 });
 
 t.test('few requests are let in however late the loop is: others make it late', async (t) => {
-  const admission = new Admission({ maxInFlight: 0, maxEventLoopDelay: 100 });
+  const admission = new OverloadProtection({ maxInFlight: 0, maxEventLoopDelay: 100 });
   for (let i = 0; i < 100; i++) admission.observe(500);
   const causes = Array.from({ length: 40 }, () => admission.enter());
   t.same(new Set(causes.slice(0, 16)), new Set([undefined]));
@@ -62,7 +62,7 @@ t.test('few requests are let in however late the loop is: others make it late', 
 });
 
 t.test('a loop that is kept busy is seen to be late', async (t) => {
-  const admission = new Admission({ maxInFlight: 0, maxEventLoopDelay: 5 });
+  const admission = new OverloadProtection({ maxInFlight: 0, maxEventLoopDelay: 5 });
   const stop = watchLoop(admission);
   t.teardown(stop);
   const end = performance.now() + 20_000;

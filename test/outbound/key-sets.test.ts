@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { KeyStore } from '../../src/outbound/key-sets.js';
+import { KeySetCache } from '../../src/outbound/key-sets.js';
 import { fakeClock } from '../clock.js';
 
 const URL = 'https://as.example/keys';
@@ -23,7 +23,7 @@ t.test('a key set is never asked for too often, and never used too long', async 
       let lastRead: number | undefined;
       let lastGood: number | undefined;
       let lastTried = Number.NEGATIVE_INFINITY;
-      const store = new KeyStore(async () => {
+      const store = new KeySetCache(async () => {
         const now = clock.monotonic();
         if (lastRead !== undefined && now - lastRead < 2_000)
           throw new Error(`read after ${now - lastRead} ms`);
@@ -57,7 +57,7 @@ t.test('a key set is never asked for too often, and never used too long', async 
 t.test('all that wait share one look', async (t) => {
   let reads = 0;
   let answer: (value: { ok: true; body: string }) => void = () => {};
-  const store = new KeyStore(() => {
+  const store = new KeySetCache(() => {
     reads++;
     return new Promise((resolve) => {
       answer = resolve;

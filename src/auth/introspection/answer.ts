@@ -1,6 +1,6 @@
 import type { ClientAuth } from './client-auth.js';
 import type { DecryptionKey } from './encrypted-answer.js';
-import { UnusableAnswer } from './unusable.js';
+import { InvalidAnswer } from './unusable.js';
 
 /** An authorization server's introspection endpoint (RFC 7662 §2), as a rule or the settings name it. */
 export interface Endpoint {
@@ -65,7 +65,7 @@ const INACTIVE: InactiveAnswer = { active: false };
  * (RFC 8259 §8.1).
  *
  * @param body the body's text
- * @throws UnusableAnswer when it is not a JSON object with those meanings; the message holds nothing of the body
+ * @throws InvalidAnswer when it is not a JSON object with those meanings; the message holds nothing of the body
  */
 export function readAnswer(body: string): Answer {
   let claims: unknown;
@@ -73,7 +73,7 @@ export function readAnswer(body: string): Answer {
     claims = JSON.parse(body);
   } catch {
     // The parser's message quotes the body.
-    throw new UnusableAnswer('the introspection answer is not JSON');
+    throw new InvalidAnswer('the introspection answer is not JSON');
   }
   return readClaims(claims);
 }
@@ -81,18 +81,18 @@ export function readAnswer(body: string): Answer {
 /**
  * The same, of what was parsed already.
  *
- * @throws UnusableAnswer when it is not a JSON object with those meanings
+ * @throws InvalidAnswer when it is not a JSON object with those meanings
  */
 export function readClaims(claims: unknown): Answer {
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
-    throw new UnusableAnswer('the introspection answer is not a JSON object');
+    throw new InvalidAnswer('the introspection answer is not a JSON object');
   }
   // Own members only: `{"__proto__":{"active":true}}` says nothing of `active`.
   const own = (name: string): unknown =>
     Object.hasOwn(claims, name) ? (claims as Record<string, unknown>)[name] : undefined;
   const active = own('active');
   if (active === false) return INACTIVE;
-  if (active !== true) throw new UnusableAnswer('the introspection answer has no boolean "active"');
+  if (active !== true) throw new InvalidAnswer('the introspection answer has no boolean "active"');
 
   const expiresAt = time(own('exp'), 'exp');
   const notBefore = time(own('nbf'), 'nbf');
@@ -135,14 +135,14 @@ function scopesOf(scope: string): readonly string[] {
 function time(value: unknown, name: string): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw new UnusableAnswer(`the introspection answer's "${name}" is not a number`);
+    throw new InvalidAnswer(`the introspection answer's "${name}" is not a number`);
   }
   return value;
 }
 
 function text(value: unknown, name: string): string | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'string') throw new UnusableAnswer(`the introspection answer's "${name}" is not text`);
+  if (typeof value !== 'string') throw new InvalidAnswer(`the introspection answer's "${name}" is not text`);
   return value;
 }
 
@@ -156,5 +156,5 @@ function list(value: unknown, name: string): readonly string[] {
     // As it is, mostly: a filter's result has room for more, for as long as it is cached.
     return items.includes('') ? items.filter((item) => item !== '') : items;
   }
-  throw new UnusableAnswer(`the introspection answer's "${name}" is neither text nor a list of texts`);
+  throw new InvalidAnswer(`the introspection answer's "${name}" is neither text nor a list of texts`);
 }

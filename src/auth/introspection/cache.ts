@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../model/clock.js';
 import type { ActiveAnswer, Answer } from './answer.js';
-import { weightOf } from './entry-size.js';
+import { entrySize } from './entry-size.js';
 
 /** Limits of the answer cache; times in milliseconds. */
 export interface CacheLimits {
@@ -123,7 +123,7 @@ export class AnswerCache {
       const entry: Entry = { answer, until: now + life, expires, refreshAt };
       if (!answer.active) this.#inactive.set(key, entry, { size: 1 });
       else {
-        this.#active.set(key, entry, { size: weightOf(answer.claims) });
+        this.#active.set(key, entry, { size: entrySize(answer.claims) });
         if (this.#active.size > this.#limits.maxEntries) this.#active.pop();
       }
     }

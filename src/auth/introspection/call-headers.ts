@@ -1,5 +1,5 @@
 /** What frames or describes the introspection call; a second opinion would break it. In lower case. */
-export const OWN_FIELDS: ReadonlySet<string> = new Set([
+export const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   'accept-encoding',
   'connection',
   'content-length',
@@ -15,7 +15,7 @@ export const OWN_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Lays fixed header fields over others: names in lower case, so that one field in two spellings is not sent twice. */
-export function overlay(
+export function withHeaders(
   ...layers: readonly Readonly<Record<string, string>>[]
 ): Readonly<Record<string, string>> {
   return Object.fromEntries(

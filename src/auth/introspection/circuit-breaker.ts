@@ -1,7 +1,7 @@
 import type { Clock } from '../../model/clock.js';
 
 /** When a breaker opens and for how long. */
-export interface BreakerLimits {
+export interface CircuitBreakerLimits {
   /** Consecutive failures that open it; 0 turns it off. */
   readonly failures: number;
   /** Milliseconds it stays open before one call may probe. */
@@ -9,7 +9,7 @@ export interface BreakerLimits {
 }
 
 /** One call that a breaker let through; exactly one of these must be called when it is over. */
-export interface Admission {
+export interface Permit {
   /** The server is there: it answered. */
   succeeded(): void;
   /**
@@ -27,8 +27,8 @@ export interface Admission {
  * through; its success closes the breaker, its failure opens it again. What a call from before the last change of
  * state brings home counts no more.
  */
-export class Breaker {
-  readonly #limits: BreakerLimits;
+export class CircuitBreaker {
+  readonly #limits: CircuitBreakerLimits;
   readonly #clock: Clock;
   #failures = 0;
   /** Monotonic milliseconds; undefined while closed. */
@@ -37,7 +37,7 @@ export class Breaker {
   /** Grows with every change of state. */
   #age = 0;
 
-  constructor(limits: BreakerLimits, clock: Clock) {
+  constructor(limits: CircuitBreakerLimits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
   }
@@ -61,7 +61,7 @@ export class Breaker {
    *
    * @returns the admission, or the milliseconds until it is worth asking again
    */
-  admit(): Admission | number {
+  admit(): Permit | number {
     const { wait } = this;
     if (wait > 0) return wait;
     if (this.#openUntil !== undefined) {

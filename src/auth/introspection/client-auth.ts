@@ -21,7 +21,7 @@ export type ClientAuth =
   | { readonly method: 'pre_authorization'; readonly grant: Grant };
 
 /** What client authentication adds to one introspection call. */
-export interface Proof {
+export interface ClientCredentials {
   readonly authorization?: string;
   /** Form parameters, already encoded, starting with `&`; empty for none. */
   readonly form: string;
@@ -30,7 +30,7 @@ export interface Proof {
 }
 
 /** What a proof is made with. */
-export interface ProofMaker {
+export interface ClientCredentialsContext {
   readonly grants: Grants;
   /** Seconds since 1970. */
   readonly now: () => number;
@@ -41,9 +41,12 @@ export interface ProofMaker {
 /**
  * Builds what identifies the gateway in one call. Secrets are read at each call, so that a rotated file counts.
  *
- * @throws Unfetched when there is no token to be had; Error of the library when a key cannot sign
+ * @throws PrerequisiteUnavailable when there is no token to be had; Error of the library when a key cannot sign
  */
-export async function proof(auth: ClientAuth, { grants, now, signal }: ProofMaker): Promise<Proof> {
+export async function clientCredentials(
+  auth: ClientAuth,
+  { grants, now, signal }: ClientCredentialsContext,
+): Promise<ClientCredentials> {
   switch (auth.method) {
     case 'none':
       return { form: '' };

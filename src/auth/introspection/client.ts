@@ -1,21 +1,21 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, type Dispatcher } from 'undici';
 import type { Clock } from '../../model/clock.js';
-import type { Remote } from '../../model/remote.js';
+import type { Outbound } from '../../model/remote.js';
 import { causeOf } from '../../observe/redaction.js';
 import { retryAfterSeconds } from '../../outbound/retry-after.js';
-import { isShortage } from '../../outbound/shortage.js';
+import { isResourceExhaustion } from '../../outbound/shortage.js';
 import { type ServerTls, serverConnector } from '../../tls/connector.js';
 import { type Answer, type Endpoint, readAnswer, type SignedAnswers } from './answer.js';
-import { overlay } from './call-headers.js';
-import { type Proof, proof } from './client-auth.js';
+import { withHeaders } from './call-headers.js';
+import { type ClientCredentials, clientCredentials } from './client-auth.js';
 import { formEncode } from './client-secret.js';
 import { decryptAnswer } from './encrypted-answer.js';
 import { Grants, type SendCall } from './grant.js';
 import { MetadataStore, type ServerMetadata } from './metadata.js';
 import { readSigned, SIGNED_TYPE } from './signed-answer.js';
-import { Unfetched } from './unfetched.js';
-import { UnusableAnswer } from './unusable.js';
+import { PrerequisiteUnavailable } from './unfetched.js';
+import { InvalidAnswer } from './unusable.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
 export interface CallLimits {
@@ -38,11 +38,11 @@ export interface ServerAccess {
   /** Asks it for the gateway's own token, and for metadata; trusts the same, and shows nothing. */
   readonly send: SendCall;
   /** Verifies its signed answers. */
-  readonly verify: Remote['verify'];
+  readonly verify: Outbound['verify'];
 }
 
 /** What the calls need besides their limits. */
-export interface CallSurroundings {
+export interface CallContext {
   readonly clock: Clock;
   /** The servers of the settings, by their URL there. */
   readonly servers: ReadonlyMap<string, ServerAccess>;
@@ -55,7 +55,7 @@ interface Line {
   readonly agent: Agent;
   readonly grants: Grants;
   readonly metadata: MetadataStore;
-  readonly verify: Remote['verify'];
+  readonly verify: Outbound['verify'];
 }
 
 /** A call that brought no usable answer; the message is for the log and holds neither token nor body. */
@@ -85,7 +85,7 @@ export class IntrospectionClient {
   readonly #lines: ReadonlyMap<string, Line>;
   readonly #otherLine: Line;
 
-  constructor(limits: CallLimits, { clock, servers, others }: CallSurroundings) {
+  constructor(limits: CallLimits, { clock, servers, others }: CallContext) {
     this.#limits = limits;
     this.#clock = clock;
     const line = ({ tls, send, verify }: ServerAccess): Line => ({
@@ -123,7 +123,7 @@ export class IntrospectionClient {
         }
         if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= this.#limits.retries) {
           throw new CallFailed(`the introspection call failed (${causeOf(error)})`, {
-            unasked: isShortage(error),
+            unasked: isResourceExhaustion(error),
           });
         }
         await backOff(attempt, signal);
@@ -152,11 +152,11 @@ export class IntrospectionClient {
     return await this.#read(line, endpoint, await this.#send(line, endpoint, url, token, next, signal));
   }
 
-  async #identify({ grants }: Line, { auth }: Endpoint, signal: AbortSignal): Promise<Proof> {
+  async #identify({ grants }: Line, { auth }: Endpoint, signal: AbortSignal): Promise<ClientCredentials> {
     try {
-      return await proof(auth, { grants, now: this.#clock.wall, signal });
+      return await clientCredentials(auth, { grants, now: this.#clock.wall, signal });
     } catch (error) {
-      if (error instanceof Unfetched) throw new CallFailed(error.message, error);
+      if (error instanceof PrerequisiteUnavailable) throw new CallFailed(error.message, error);
       if (signal.aborted) throw error;
       // A library's message may tell of the key.
       throw new CallFailed("the gateway's own credentials cannot be made", { alive: true });
@@ -168,7 +168,7 @@ export class IntrospectionClient {
     { headers, signed }: Endpoint,
     address: string,
     token: string,
-    { authorization, form }: Proof,
+    { authorization, form }: ClientCredentials,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
     const url = new URL(address);
@@ -177,7 +177,7 @@ export class IntrospectionClient {
       origin: url.origin,
       path: url.pathname + url.search,
       method: 'POST',
-      headers: overlay(FIELDS, authorization === undefined ? {} : { authorization }, headers, accept),
+      headers: withHeaders(FIELDS, authorization === undefined ? {} : { authorization }, headers, accept),
       body: `token=${formEncode(token)}${form}`,
       signal,
       headersTimeout: this.#limits.timeout,
@@ -217,7 +217,7 @@ export class IntrospectionClient {
     try {
       return signed === undefined ? readAnswer(text) : await this.#readSigned(line, text, signed);
     } catch (error) {
-      throw error instanceof UnusableAnswer ? unusable(error.message) : error;
+      throw error instanceof InvalidAnswer ? unusable(error.message) : error;
     }
   }
 
@@ -243,7 +243,7 @@ async function address(
   try {
     return await metadata.address(issuer, ...names);
   } catch (error) {
-    if (error instanceof Unfetched) throw new CallFailed(error.message, error);
+    if (error instanceof PrerequisiteUnavailable) throw new CallFailed(error.message, error);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { compactDecrypt, decodeProtectedHeader } from 'jose';
-import { UnusableAnswer } from './unusable.js';
+import { InvalidAnswer } from './unusable.js';
 
 /** A private key of the gateway, for whose public half answers are encrypted. */
 export interface DecryptionKey {
@@ -19,11 +19,11 @@ const CONTENT = ['A128GCM', 'A192GCM', 'A256GCM', 'A128CBC-HS256', 'A192CBC-HS38
  *
  * @param keys those that may be meant, all of them while they are rotated
  * @returns what is inside: the signed answer, not verified yet
- * @throws UnusableAnswer when it is not encrypted, or for another key; the message holds nothing of the answer
+ * @throws InvalidAnswer when it is not encrypted, or for another key; the message holds nothing of the answer
  */
 export async function decryptAnswer(text: string, keys: readonly DecryptionKey[]): Promise<string> {
   const jwe = text.trim();
-  if (jwe.split('.').length !== 5) throw new UnusableAnswer('the introspection answer is not encrypted');
+  if (jwe.split('.').length !== 5) throw new InvalidAnswer('the introspection answer is not encrypted');
   for (const { key, algorithms } of meant(jwe, keys)) {
     try {
       const { plaintext } = await compactDecrypt(jwe, key, {
@@ -37,7 +37,7 @@ export async function decryptAnswer(text: string, keys: readonly DecryptionKey[]
       // Another key's, or nobody's; which one it is says nothing to anybody.
     }
   }
-  throw new UnusableAnswer('the introspection answer cannot be decrypted with the keys of the gateway');
+  throw new InvalidAnswer('the introspection answer cannot be decrypted with the keys of the gateway');
 }
 
 function meant(jwe: string, keys: readonly DecryptionKey[]): readonly DecryptionKey[] {

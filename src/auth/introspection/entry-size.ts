@@ -11,7 +11,7 @@ const TEXT = 20;
  *
  * @param claims as `JSON.parse` made them
  */
-export function weightOf(claims: Readonly<Record<string, unknown>>): number {
+export function entrySize(claims: Readonly<Record<string, unknown>>): number {
   let bytes = ENTRY;
   // Nobody says how deep an answer nests.
   const left: unknown[] = [claims];

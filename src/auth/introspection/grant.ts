@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { Clock } from '../../model/clock.js';
 import type { Call, Reply } from '../../model/remote.js';
 import { basicCredentials } from './client-secret.js';
-import { Unfetched } from './unfetched.js';
+import { PrerequisiteUnavailable } from './unfetched.js';
 
 /** Where the gateway gets a token for itself (RFC 6749 §4.4). */
 export interface Grant {
@@ -54,7 +54,7 @@ export class Grants {
    * The grant's token.
    *
    * @param signal ends the wait, not the fetch that others wait for as well
-   * @throws Unfetched when the token endpoint gives none; the signal's reason when it aborts
+   * @throws PrerequisiteUnavailable when the token endpoint gives none; the signal's reason when it aborts
    */
   async token(grant: Grant, signal: AbortSignal): Promise<string> {
     const id = grantIdentity(grant);
@@ -98,8 +98,9 @@ export class Grants {
       },
       body: form.toString(),
     });
-    if (!reply.ok) throw new Unfetched('the token endpoint gave no token', reply);
-    if (reply.status !== 200) throw new Unfetched(`the token endpoint answered ${reply.status}`);
+    if (!reply.ok) throw new PrerequisiteUnavailable('the token endpoint gave no token', reply);
+    if (reply.status !== 200)
+      throw new PrerequisiteUnavailable(`the token endpoint answered ${reply.status}`);
     const { token, lifetime } = readGrant(reply.body);
     // Another secret has made this one's successor; what it left would pile up.
     for (const [other, { until }] of this.#held) if (until <= asked) this.#held.delete(other);
@@ -119,15 +120,15 @@ function readGrant(body: string): { readonly token: string; readonly lifetime: n
   try {
     answer = JSON.parse(body) as Readonly<Record<string, unknown>> | null;
   } catch {
-    throw new Unfetched('the token response is not JSON');
+    throw new PrerequisiteUnavailable('the token response is not JSON');
   }
   const { access_token: token, token_type: type = 'bearer', expires_in: lifetime } = answer ?? {};
   // RFC 6750 §2.1: what a header field can carry.
   if (typeof token !== 'string' || !/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
-    throw new Unfetched('the token response has no usable "access_token"');
+    throw new PrerequisiteUnavailable('the token response has no usable "access_token"');
   }
   if (typeof type !== 'string' || type.toLowerCase() !== 'bearer') {
-    throw new Unfetched('the token response is of no bearer token');
+    throw new PrerequisiteUnavailable('the token response is of no bearer token');
   }
   const seconds = typeof lifetime === 'number' && lifetime >= 0 ? lifetime : UNSAID;
   return { token, lifetime: seconds * 1000 };

@@ -1,16 +1,16 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../../model/clock.js';
-import type { ClientReader } from '../../parse/client-address.js';
+import type { ClientAddressReader } from '../../parse/client-address.js';
 import type { Fields } from '../../parse/fields.js';
 import type { Peer } from '../../parse/peer.js';
 import type { ActiveAnswer, Answer, Endpoint } from './answer.js';
 import type { AnswerCache, Entry } from './cache.js';
-import { Breaker, type BreakerLimits } from './circuit-breaker.js';
+import { CircuitBreaker, type CircuitBreakerLimits } from './circuit-breaker.js';
 import { CallFailed } from './client.js';
 import { authIdentity } from './client-auth.js';
-import type { Forgotten } from './invalidation.js';
-import type { FloodLimiter } from './rate-limit.js';
-import { Gate } from './semaphore.js';
+import type { Invalidation } from './invalidation.js';
+import type { UnknownTokenLimiter } from './rate-limit.js';
+import { Semaphore } from './semaphore.js';
 import type { SharedCache } from './shared-cache.js';
 
 /** Limits towards each authorization server; times in milliseconds. */
@@ -18,7 +18,7 @@ export interface IntrospectorLimits {
   readonly timeout: number;
   readonly concurrency: number;
   readonly queue: number;
-  readonly breaker: BreakerLimits;
+  readonly breaker: CircuitBreakerLimits;
 }
 
 /** Makes one call; {@link IntrospectionClient} is the one that speaks HTTP. */
@@ -73,15 +73,15 @@ export interface Asker {
 }
 
 /** A limit on what one client may ask; absent, there is none. */
-export interface FloodGuard {
-  readonly limiter: FloodLimiter;
-  readonly addressOf: ClientReader;
+export interface UnknownTokenLimit {
+  readonly limiter: UnknownTokenLimiter;
+  readonly addressOf: ClientAddressReader;
 }
 
 /** One authorization server as metrics and the admin page show it. */
 export interface ServerState {
   readonly url: string;
-  readonly breaker: Breaker['state'];
+  readonly breaker: CircuitBreaker['state'];
   /** Calls in flight. */
   readonly running: number;
   /** Requests that wait to be allowed to call. */
@@ -106,22 +106,22 @@ export interface LocalIntrospector extends Required<Introspector> {
    *
    * @returns how many answers were forgotten
    */
-  forget(which: Forgotten): number;
+  forget(which: Invalidation): number;
   /**
    * What may be known of a token is under these keys, whichever of the endpoints was asked about it. Empty where it is no
    * single token that is to be forgotten.
    */
-  keysOf(which: Forgotten): string[];
+  keysOf(which: Invalidation): string[];
 }
 
 /** A cache behind this process's own. It never rejects, and never takes long. */
 export type SecondTier = Pick<SharedCache, 'get' | 'set'>;
 
 /** What one flight brings home to everybody who waits for it. */
-type Landing = { readonly answer: Answer; readonly shared?: true } | Trouble;
+type FlightResult = { readonly answer: Answer; readonly shared?: true } | Failure;
 
 /** Why there is no answer. */
-interface Trouble {
+interface Failure {
   readonly cause: string;
   /** Milliseconds. */
   readonly retryAfter: number;
@@ -130,8 +130,8 @@ interface Trouble {
 }
 
 interface Server {
-  readonly breaker: Breaker;
-  readonly gate: Gate;
+  readonly breaker: CircuitBreaker;
+  readonly semaphore: Semaphore;
 }
 
 /**
@@ -148,10 +148,10 @@ export function createIntrospector(
   limits: IntrospectorLimits,
   clock: Clock,
   onFailure: (endpoint: Endpoint, cause: string) => void = () => {},
-  flood?: FloodGuard,
+  flood?: UnknownTokenLimit,
   shared?: SecondTier,
 ): LocalIntrospector {
-  const flights = new Map<string, Promise<Landing>>();
+  const flights = new Map<string, Promise<FlightResult>>();
   const servers = new Map<string, Server>();
   const prefixes = new WeakMap<Endpoint, string>();
   /** Every prefix a key was made with; as many as rule sets name endpoints. */
@@ -171,7 +171,7 @@ export function createIntrospector(
     return digest(prefix, token);
   }
 
-  function keysOf(which: Forgotten): string[] {
+  function keysOf(which: Invalidation): string[] {
     return which === 'all' || 'claim' in which
       ? []
       : [...allPrefixes].map((prefix) => digest(prefix, which.token));
@@ -181,8 +181,8 @@ export function createIntrospector(
     let server = servers.get(endpoint.url);
     if (server === undefined) {
       server = {
-        breaker: new Breaker(limits.breaker, clock),
-        gate: new Gate(limits.concurrency, limits.queue),
+        breaker: new CircuitBreaker(limits.breaker, clock),
+        semaphore: new Semaphore(limits.concurrency, limits.queue),
       };
       servers.set(endpoint.url, server);
     }
@@ -199,8 +199,8 @@ export function createIntrospector(
     key: string,
     least: number,
     isKnown: () => boolean,
-  ): Promise<Landing> {
-    const { breaker, gate } = serverOf(endpoint);
+  ): Promise<FlightResult> {
+    const { breaker, semaphore } = serverOf(endpoint);
     if (cache !== undefined && shared !== undefined) {
       const found = await shared.get(key, token);
       // What was found may be what has been revoked meanwhile.
@@ -209,13 +209,13 @@ export function createIntrospector(
         return { answer: found.answer, shared: true };
       }
     }
-    if (gate.full) return CROWDED;
+    if (semaphore.full) return CROWDED;
     const admission = breaker.admit();
     if (typeof admission === 'number') return broken(admission);
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), limits.timeout);
     try {
-      await gate.enter(deadline.signal);
+      await semaphore.acquire(deadline.signal);
     } catch {
       admission.released();
       return { cause: 'waiting for introspection took too long', retryAfter: 1000 };
@@ -239,7 +239,7 @@ export function createIntrospector(
       return failed.alive ? { cause, retryAfter, alive: true } : { cause, retryAfter };
     } finally {
       clearTimeout(timer);
-      gate.leave();
+      semaphore.release();
     }
   }
 
@@ -250,7 +250,7 @@ export function createIntrospector(
     key: string,
     asker: Asker | undefined,
     least: number,
-  ): Promise<Landing> | Introspected {
+  ): Promise<FlightResult> | Introspected {
     if (shared === undefined) {
       // Nobody would answer: a flood of such requests is turned away at the least cost.
       const barred = barrier(serverOf(endpoint));
@@ -261,7 +261,7 @@ export function createIntrospector(
     if (refused !== undefined) return refused;
     // Another one may have set off since: what this one was asked is forgotten.
     const isKnown = () => flights.get(key) === flight;
-    const flight: Promise<Landing> = fly(endpoint, token, key, least, isKnown);
+    const flight: Promise<FlightResult> = fly(endpoint, token, key, least, isKnown);
     if (guarded) void settle(flood, asker, flight);
     flights.set(key, flight);
     const land = () => {
@@ -283,9 +283,9 @@ export function createIntrospector(
     entry: Entry,
     now: number,
   ): void {
-    const { breaker, gate } = serverOf(endpoint);
+    const { breaker, semaphore } = serverOf(endpoint);
     const flight =
-      breaker.state === 'closed' && gate.free
+      breaker.state === 'closed' && semaphore.free
         ? // What another gateway has is of use where it is not about to end as well.
           launch(endpoint, token, key, asker, cache?.refreshBefore ?? 0)
         : undefined;
@@ -341,7 +341,11 @@ export function createIntrospector(
     refreshes,
 
     servers: () =>
-      [...servers].map(([url, { breaker, gate }]) => ({ url, breaker: breaker.state, ...gate.load })),
+      [...servers].map(([url, { breaker, semaphore }]) => ({
+        url,
+        breaker: breaker.state,
+        ...semaphore.load,
+      })),
 
     forget(which) {
       if (which === 'all') {
@@ -372,17 +376,17 @@ function digest(prefix: string, token: string): string {
 const HIT = { from: 'hit', ms: 0 } as const;
 
 /** Why a server is not asked at the moment; undefined where it may be. */
-function barrier({ gate, breaker }: Server): Trouble | undefined {
-  if (gate.full) return CROWDED;
+function barrier({ semaphore, breaker }: Server): Failure | undefined {
+  if (semaphore.full) return CROWDED;
   const { wait } = breaker;
   return wait > 0 ? broken(wait) : undefined;
 }
 
 /** Our own queue says nothing of the server's health. */
-const CROWDED: Trouble = { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
+const CROWDED: Failure = { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
 
 /** @param wait milliseconds */
-function broken(wait: number): Trouble {
+function broken(wait: number): Failure {
   return { cause: 'the circuit breaker is open', retryAfter: wait };
 }
 
@@ -390,7 +394,7 @@ function broken(wait: number): Trouble {
  * @param ms waited for it
  * @param since when the wait began, in monotonic milliseconds
  */
-function unanswered({ cause, retryAfter }: Trouble, ms: number, since: number): Introspected {
+function unanswered({ cause, retryAfter }: Failure, ms: number, since: number): Introspected {
   return {
     ok: false,
     cause,
@@ -403,7 +407,10 @@ function unanswered({ cause, retryAfter }: Trouble, ms: number, since: number): 
 const PAUSE = 1_000;
 
 /** Takes a place for the client, or says why there is none. */
-function limited({ limiter, addressOf }: FloodGuard, { peer, fields }: Asker): Introspected | undefined {
+function limited(
+  { limiter, addressOf }: UnknownTokenLimit,
+  { peer, fields }: Asker,
+): Introspected | undefined {
   const wait = limiter.take(addressOf(peer, fields));
   if (wait === 0) return undefined;
   const retryAfter = Math.max(1, Math.ceil(wait / 1000));
@@ -413,9 +420,9 @@ function limited({ limiter, addressOf }: FloodGuard, { peer, fields }: Asker): I
 
 /** The place is the client's again, unless its token was none. */
 async function settle(
-  { limiter, addressOf }: FloodGuard,
+  { limiter, addressOf }: UnknownTokenLimit,
   { peer, fields }: Asker,
-  flight: Promise<Landing>,
+  flight: Promise<FlightResult>,
 ): Promise<void> {
   const landing = await flight;
   const bad = 'answer' in landing ? !landing.answer.active : landing.alive === true;

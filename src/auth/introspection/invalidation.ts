@@ -1,5 +1,5 @@
 /** Whose answers are to be forgotten. */
-export type Forgotten =
+export type Invalidation =
   | 'all'
   | { readonly token: string }
   /** All tokens of a subject, a client or a session. */

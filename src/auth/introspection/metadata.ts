@@ -1,6 +1,6 @@
 import type { Clock } from '../../model/clock.js';
 import type { SendCall } from './grant.js';
-import { Unfetched } from './unfetched.js';
+import { PrerequisiteUnavailable } from './unfetched.js';
 
 /** What an authorization server publishes about itself (RFC 8414 §2), as far as the gateway needs it. */
 export interface ServerMetadata {
@@ -41,7 +41,7 @@ export class MetadataStore {
   /**
    * An address of the metadata in force.
    *
-   * @throws Unfetched when there is none and none can be read
+   * @throws PrerequisiteUnavailable when there is none and none can be read
    */
   async address(issuer: string, ...names: readonly (keyof ServerMetadata)[]): Promise<string> {
     const metadata = await this.#current(issuer);
@@ -50,7 +50,7 @@ export class MetadataStore {
     // What is missing may be there soon.
     const entry = this.#entries.get(issuer) as Entry;
     if (this.#clock.monotonic() < entry.readAt + PAUSE)
-      throw new Unfetched(`the metadata has no ${names.at(-1)}`);
+      throw new PrerequisiteUnavailable(`the metadata has no ${names.at(-1)}`);
     delete entry.metadata;
     return await this.address(issuer, ...names);
   }
@@ -89,11 +89,11 @@ export class MetadataStore {
     for (const url of documents(issuer)) {
       const headers = { accept: 'application/json' };
       const reply = await this.#send({ purpose: 'metadata', url, method: 'GET', headers });
-      if (!reply.ok) throw new Unfetched('the metadata of the authorization server', reply);
+      if (!reply.ok) throw new PrerequisiteUnavailable('the metadata of the authorization server', reply);
       if (reply.status === 200) return readMetadata(reply.body, issuer);
       status = reply.status;
     }
-    throw new Unfetched(`the authorization server answered ${status} for its metadata`);
+    throw new PrerequisiteUnavailable(`the authorization server answered ${status} for its metadata`);
   }
 }
 
@@ -112,15 +112,15 @@ function readMetadata(body: string, issuer: string): ServerMetadata {
   try {
     document = JSON.parse(body);
   } catch {
-    throw new Unfetched('the metadata of the authorization server is not JSON');
+    throw new PrerequisiteUnavailable('the metadata of the authorization server is not JSON');
   }
   if (typeof document !== 'object' || document === null) {
-    throw new Unfetched('the metadata of the authorization server is not a JSON object');
+    throw new PrerequisiteUnavailable('the metadata of the authorization server is not a JSON object');
   }
   const fields = document as Readonly<Record<string, unknown>>;
   // RFC 8414 §3.3: whoever may answer for another issuer could say where tokens are sent.
   if (fields.issuer !== issuer)
-    throw new Unfetched('the metadata is of another issuer than that of the settings');
+    throw new PrerequisiteUnavailable('the metadata is of another issuer than that of the settings');
   const aliases = (fields.mtls_endpoint_aliases ?? {}) as Readonly<Record<string, unknown>>;
   const introspectionUrl = urlOf(fields.introspection_endpoint, issuer);
   const introspectionUrlWithCertificate = urlOf(aliases.introspection_endpoint, issuer);
@@ -138,7 +138,7 @@ function urlOf(value: unknown, issuer: string): string | undefined {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
   const protocols = issuer.startsWith('https:') ? ['https:'] : ['http:', 'https:'];
   if (url === undefined || !protocols.includes(url.protocol) || url.username !== '' || url.hash !== '') {
-    throw new Unfetched('the metadata of the authorization server has an unusable address');
+    throw new PrerequisiteUnavailable('the metadata of the authorization server has an unusable address');
   }
   return url.href;
 }

@@ -1,9 +1,9 @@
 import type { ActiveAnswer } from './answer.js';
-import type { Forgotten } from './invalidation.js';
+import type { Invalidation } from './invalidation.js';
 
 /** What was purged, and when: milliseconds since 1970. */
 export interface Purge {
-  readonly which: Forgotten;
+  readonly which: Invalidation;
   readonly at: number;
 }
 
@@ -18,7 +18,7 @@ const CLAIMS = ['sub', 'client_id', 'sid'] as const;
  * Remembers what was purged lately, so that an answer of before that is not taken from where another gateway has put it
  * meanwhile, or a replica of the store has kept it.
  */
-export class Purged {
+export class PurgeLog {
   readonly #life: number;
   readonly #most: number;
   /** When by what: the oldest first. */

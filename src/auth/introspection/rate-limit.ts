@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../model/clock.js';
 
 /** How many tokens that turn out to be none one client may try. */
-export interface FloodLimits {
+export interface UnknownTokenLimits {
   /** Such tokens within {@link per}; 0 turns the limit off. */
   readonly badTokens: number;
   /** Milliseconds. */
@@ -19,14 +19,14 @@ export interface FloodLimits {
  *
  * A generic cell rate algorithm (ITU-T I.371): one number a client, so that memory is bounded by their count.
  */
-export class FloodLimiter {
+export class UnknownTokenLimiter {
   readonly #interval: number;
   readonly #per: number;
   readonly #clock: Clock;
   /** By address: the monotonic time in milliseconds at which all its places are free again. */
   readonly #freeAt: LRUCache<string, number>;
 
-  constructor({ badTokens, per, maxClients }: FloodLimits, clock: Clock) {
+  constructor({ badTokens, per, maxClients }: UnknownTokenLimits, clock: Clock) {
     this.#interval = per / badTokens;
     this.#per = per;
     this.#clock = clock;

@@ -19,7 +19,11 @@ export interface Requirements {
  * @param now seconds since 1970
  * @returns what is not met, in words for the client; undefined when everything is
  */
-export function unmet(answer: ActiveAnswer, requirements: Requirements, now: number): string | undefined {
+export function unmetRequirement(
+  answer: ActiveAnswer,
+  requirements: Requirements,
+  now: number,
+): string | undefined {
   const { claims } = answer;
   // Hydra answers active:true for refresh tokens; old versions name them in token_type.
   const use = claims.token_use;

@@ -1,6 +1,6 @@
 import type { Fields } from '../../parse/fields.js';
 import { MAX_FORM_BYTES } from '../../parse/form.js';
-import type { Forgotten } from './invalidation.js';
+import type { Invalidation } from './invalidation.js';
 
 const FORM = /^application\/x-www-form-urlencoded[ \t]*(?:;|$)/i;
 const BASIC = /^Basic +([A-Za-z0-9+/]+=*) *$/i;
@@ -38,7 +38,7 @@ export class Revocation {
    *
    * @param forget returns how many answers it has forgotten
    */
-  apply(forget: (which: Forgotten) => number): void {
+  apply(forget: (which: Invalidation) => number): void {
     const form = this.#read();
     if (form === undefined) {
       forget('all');

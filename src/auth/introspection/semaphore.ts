@@ -1,5 +1,5 @@
 /** Lets a bounded number of calls run at once and a bounded number wait, first come first served. */
-export class Gate {
+export class Semaphore {
   readonly #concurrency: number;
   readonly #queue: number;
   readonly #waiting: (() => void)[] = [];
@@ -30,11 +30,11 @@ export class Gate {
   }
 
   /**
-   * Waits for a place, also where the gate is {@link full}. Every place must be given back with {@link leave}.
+   * Waits for a place, also where the semaphore is {@link full}. Every place must be given back with {@link release}.
    *
    * @throws the signal's reason when it aborts the wait
    */
-  async enter(signal: AbortSignal): Promise<void> {
+  async acquire(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#running < this.#concurrency) {
       this.#running++;
@@ -55,7 +55,7 @@ export class Gate {
   }
 
   /** Gives a place back; the first who waits gets it. */
-  leave(): void {
+  release(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running--;
     else next();

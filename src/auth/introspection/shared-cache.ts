@@ -3,9 +3,9 @@ import type { Clock } from '../../model/clock.js';
 import { causeOf } from '../../outbound/redis/connection.js';
 import type { Store } from '../../outbound/redis/store.js';
 import { type ActiveAnswer, readClaims } from './answer.js';
-import { type Admission, Breaker } from './circuit-breaker.js';
-import type { Forgotten } from './invalidation.js';
-import { type Purge, Purged, SKEW } from './purge-log.js';
+import { CircuitBreaker, type Permit } from './circuit-breaker.js';
+import type { Invalidation } from './invalidation.js';
+import { type Purge, PurgeLog, SKEW } from './purge-log.js';
 import type { Seal } from './seal.js';
 
 /** Limits of the second tier; times in milliseconds. */
@@ -53,9 +53,9 @@ export class SharedCache {
   readonly #limits: SharedLimits;
   readonly #clock: Clock;
   /** One for each server of the store. */
-  readonly #breakers = new Map<string, Breaker>();
+  readonly #breakers = new Map<string, CircuitBreaker>();
   readonly #onFailure: (cause: string) => void;
-  readonly #purged: Purged;
+  readonly #purged: PurgeLog;
   #listening = false;
   /** Whether all is known that was purged: without, nothing is taken from the store. */
   #informed = false;
@@ -76,7 +76,7 @@ export class SharedCache {
     this.#limits = limits;
     this.#clock = clock;
     this.#onFailure = onFailure;
-    this.#purged = new Purged(limits.ttl);
+    this.#purged = new PurgeLog(limits.ttl);
   }
 
   /**
@@ -153,7 +153,7 @@ export class SharedCache {
    *
    * @param keys of the token, where it is one
    */
-  forget(which: Forgotten, keys: readonly string[]): void {
+  forget(which: Invalidation, keys: readonly string[]): void {
     // By this clock: what was asked for before the message came may be of before the purge.
     this.#purged.add({ which, at: this.#now() }, keys, this.#now());
     if (keys.length === 0) return;
@@ -170,7 +170,7 @@ export class SharedCache {
    * @param keys of the token, where it is one
    * @returns whether the store has taken it
    */
-  async revoke(which: Forgotten, keys: readonly string[]): Promise<boolean> {
+  async revoke(which: Invalidation, keys: readonly string[]): Promise<boolean> {
     const purge: Purge = { which, at: this.#now() };
     this.#purged.add(purge, keys, purge.at);
     const kept = await this.#keep(purge, keys);
@@ -186,7 +186,7 @@ export class SharedCache {
    *
    * @returns undefined where it is none of ours
    */
-  readRevocation(message: string): Forgotten | undefined {
+  readRevocation(message: string): Invalidation | undefined {
     return this.#readPurge(message, channelOf(this.#limits.prefix))?.which;
   }
 
@@ -276,7 +276,7 @@ export class SharedCache {
     const place = this.#store.placeOf(name);
     let breaker = this.#breakers.get(place);
     if (breaker === undefined) {
-      breaker = new Breaker(BREAKER, this.#clock);
+      breaker = new CircuitBreaker(BREAKER, this.#clock);
       this.#breakers.set(place, breaker);
     }
     const admission = breaker.admit();
@@ -293,7 +293,7 @@ export class SharedCache {
     what: string,
     work: (signal: AbortSignal) => Promise<T>,
     timeout: number,
-    admission?: Admission,
+    admission?: Permit,
   ): Promise<T | undefined> {
     // What is late must not be done later either: an answer that was revoked meanwhile would be back.
     const deadline = new AbortController();

@@ -1,6 +1,6 @@
-import type { Remote, Verified } from '../../model/remote.js';
+import type { Outbound, Verified } from '../../model/remote.js';
 import { type Answer, readClaims, type SignedAnswers } from './answer.js';
-import { UnusableAnswer } from './unusable.js';
+import { InvalidAnswer } from './unusable.js';
 
 /** The media type of a signed answer (RFC 9701 §10.2), asked for and required. */
 export const SIGNED_TYPE = 'application/token-introspection+jwt';
@@ -18,13 +18,13 @@ const SKEW = 60;
  * answer itself (RFC 9701 §5).
  *
  * @param now seconds since 1970
- * @throws UnusableAnswer for anything else; the message holds nothing of the answer
+ * @throws InvalidAnswer for anything else; the message holds nothing of the answer
  */
 export async function readSigned(
   jwt: string,
   { issuer, audience, algorithms }: SignedAnswers,
   jwksUrl: string,
-  verify: Remote['verify'],
+  verify: Outbound['verify'],
   now: number,
 ): Promise<Answer> {
   const verified: Verified = await verify(jwt.trim(), {
@@ -37,14 +37,14 @@ export async function readSigned(
   if (!verified.ok) {
     const why =
       'reason' in verified ? verified.reason.replace('the token', 'it') : `its keys: ${verified.cause}`;
-    throw new UnusableAnswer(`the signed introspection answer cannot be verified: ${why}`);
+    throw new InvalidAnswer(`the signed introspection answer cannot be verified: ${why}`);
   }
   const { aud, iat, token_introspection: answer } = verified.claims;
   if (![aud].flat().includes(audience)) {
-    throw new UnusableAnswer('the signed introspection answer is not for this gateway');
+    throw new InvalidAnswer('the signed introspection answer is not for this gateway');
   }
   if (typeof iat !== 'number' || Math.abs(now - iat) > MAX_AGE + SKEW) {
-    throw new UnusableAnswer('the signed introspection answer is not of now');
+    throw new InvalidAnswer('the signed introspection answer is not of now');
   }
   return readClaims(answer);
 }

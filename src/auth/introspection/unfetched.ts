@@ -1,7 +1,7 @@
 import type { Unavailable } from '../../model/remote.js';
 
 /** What the gateway needs before it can introspect is not to be had; the message is for the log and holds no credential. */
-export class Unfetched extends Error {
+export class PrerequisiteUnavailable extends Error {
   /** Milliseconds the server asked to wait, 0 when it asked for none. */
   readonly retryAfter: number;
   /** Whether it was never asked, because this process has nothing left to ask with. */
@@ -10,7 +10,7 @@ export class Unfetched extends Error {
   /** @param reply what came in its place, if anything */
   constructor(message: string, reply?: Unavailable) {
     super(reply === undefined ? message : `${message}: ${reply.cause}`);
-    this.name = 'Unfetched';
+    this.name = 'PrerequisiteUnavailable';
     this.retryAfter = (reply?.retryAfter ?? 0) * 1000;
     this.unasked = reply?.unasked === true;
   }

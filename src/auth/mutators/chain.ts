@@ -1,5 +1,5 @@
 import type { Denial } from '../../model/errors.js';
-import { cookieKey, type Mutations, type Removal } from '../../model/header-changes.js';
+import { cookieKey, type HeaderMutations, type HeaderRemoval } from '../../model/header-changes.js';
 import type { Mutator, MutatorServices, PublicKey } from './mutator.js';
 import type { MatchContext, Session } from './session.js';
 
@@ -7,7 +7,7 @@ import type { MatchContext, Session } from './session.js';
 export interface MutatorChain {
   readonly mutators: readonly Mutator[];
   /** What they may set. */
-  readonly writes: Removal;
+  readonly writes: HeaderRemoval;
 }
 
 /** Chains mutators; undefined for none, so that rules without them pay nothing. */
@@ -35,7 +35,7 @@ const NO_STATEMENT =
   /^(accept(-.*)?|authorization|cache-control|content-.*|date|from|if-.*|origin|pragma|prefer|priority|range|referer|user-agent)$/;
 
 /** What the mutators of a whole rule set write: a client's copies of it pass on no rule. */
-export function statements(chains: Iterable<MutatorChain | undefined>): Removal | undefined {
+export function reservedHeaders(chains: Iterable<MutatorChain | undefined>): HeaderRemoval | undefined {
   const headers = new Set<string>();
   const cookies = new Set<string>();
   for (const each of chains) {
@@ -57,7 +57,7 @@ export function mutate(
   extra: Readonly<Record<string, unknown>>,
   match: MatchContext,
   services: MutatorServices,
-): Mutations | Denial | Promise<Mutations | Denial> {
+): HeaderMutations | Denial | Promise<HeaderMutations | Denial> {
   const session: Session = { subject, extra, match, headers: new Map(), cookies: new Map() };
   return step(chained, session, services, 0);
 }
@@ -67,7 +67,7 @@ function step(
   session: Session,
   services: MutatorServices,
   from: number,
-): Mutations | Denial | Promise<Mutations | Denial> {
+): HeaderMutations | Denial | Promise<HeaderMutations | Denial> {
   for (let i = from; i < chained.mutators.length; i++) {
     const outcome = (chained.mutators[i] as Mutator).mutate(session, services);
     if (outcome instanceof Promise) {

@@ -5,7 +5,7 @@ import type { Session } from './session.js';
 import { parseTemplate, renderText, type Template, TemplateError } from './template.js';
 
 /** A name and the template of its value. */
-export type Entry = readonly [name: string, template: Template];
+export type NamedTemplate = readonly [name: string, template: Template];
 
 /**
  * Parses the templates of a mapping.
@@ -13,7 +13,7 @@ export type Entry = readonly [name: string, template: Template];
  * @param at the mapping's name in the `config`
  * @throws ConfigError for a template that is not served
  */
-export function templates(at: string, values: Readonly<Record<string, string>>): Entry[] {
+export function templates(at: string, values: Readonly<Record<string, string>>): NamedTemplate[] {
   return Object.entries(values).map(([name, text]) => {
     if (!TOKEN.test(name)) throw new ConfigError([at, name], `"${name}" is no name (RFC 9110 section 5.6.2)`);
     try {

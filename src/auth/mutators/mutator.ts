@@ -1,10 +1,10 @@
 import type { Denial } from '../../model/errors.js';
-import type { Remote } from '../../model/remote.js';
+import type { Outbound } from '../../model/remote.js';
 import type { Session } from './session.js';
 
 /** What mutators need from the running gateway. */
 export interface MutatorServices {
-  readonly call: Remote['call'];
+  readonly call: Outbound['call'];
   /** Seconds since 1970. */
   now(): number;
 }

@@ -1,6 +1,6 @@
 import { hash, X509Certificate } from 'node:crypto';
 import { singleField } from '../../parse/fields.js';
-import type { Addressed } from './request-uri.js';
+import type { AddressedRequest } from './request-uri.js';
 
 /** A field in which a TLS terminator passes its client's certificate; the name says in which form. */
 export type CertificateField = keyof typeof READERS;
@@ -28,7 +28,10 @@ export const CERTIFICATE_FIELDS = Object.keys(READERS) as CertificateField[];
  * @param field undefined where no proxy passes certificates
  * @returns undefined where there is none, or more than one
  */
-export function thumbprintOf(request: Addressed, field: CertificateField | undefined): string | undefined {
+export function thumbprintOf(
+  request: AddressedRequest,
+  field: CertificateField | undefined,
+): string | undefined {
   const { peer, fields } = request;
   if (field === undefined || peer?.trusted !== true) return peer?.thumbprint;
   const value = singleField(fields, field);

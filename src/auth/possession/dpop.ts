@@ -9,8 +9,8 @@ import {
 } from 'jose';
 import { singleField } from '../../parse/fields.js';
 import { Nonces } from './nonce.js';
-import { proofDigest, type ReplayLimits, ReplayStore } from './replay.js';
-import { type Addressed, placeOf, placeOfUri } from './request-uri.js';
+import { proofDigest, ReplayCache, type ReplayLimits } from './replay.js';
+import { type AddressedRequest, canonicalUriOf, requestUriOf } from './request-uri.js';
 
 /** What other gateways have seen (RFC 9449 §11.1). It never rejects, and never takes long. */
 export interface OtherGateways {
@@ -43,7 +43,7 @@ export interface DpopOptions extends Omit<ReplayLimits, 'lifetime'> {
 }
 
 /** A request with `Authorization: DPoP`, and what its token says of its key. */
-export interface ProofRequest extends Addressed {
+export interface DpopProofRequest extends AddressedRequest {
   readonly method: string;
   readonly token: string;
   /** `cnf.jkt` of the token: the SHA-256 thumbprint of its key (RFC 9449 §6). */
@@ -51,7 +51,7 @@ export interface ProofRequest extends Addressed {
 }
 
 /** What came of a proof. The reasons are safe to show. */
-export type ProofResult =
+export type DpopProofResult =
   | {
       readonly ok: true;
       /** The nonce for the client's next proofs, where it is not the one it used. */
@@ -75,23 +75,23 @@ const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const;
 
 /** Verifies DPoP proofs (RFC 9449 §4.3), and that none is used twice. */
-export class Dpop {
+export class DpopVerifier {
   readonly #options: DpopOptions;
   readonly #now: () => number;
-  readonly #replays: ReplayStore;
+  readonly #replays: ReplayCache;
   readonly #nonces: Nonces | undefined;
 
   /** @param now seconds since 1970 */
   constructor(options: DpopOptions, now: () => number) {
     this.#options = options;
     this.#now = now;
-    this.#replays = new ReplayStore({ ...options, lifetime: options.maxAge + options.leeway }, now);
+    this.#replays = new ReplayCache({ ...options, lifetime: options.maxAge + options.leeway }, now);
     const { nonce } = options;
     this.#nonces = nonce === undefined ? undefined : new Nonces(nonce.secret, nonce.lifetime, now);
   }
 
   /** Verifies the proof of one request: first what costs little, then the signature, and last that it is the first of its kind. */
-  async verify(request: ProofRequest): Promise<ProofResult> {
+  async verify(request: DpopProofRequest): Promise<DpopProofResult> {
     const proof = singleField(request.fields, 'dpop');
     if (proof === null) return this.#invalid('the request has more than one DPoP field');
     if (proof === undefined) return this.#invalid('the request has no DPoP field');
@@ -141,14 +141,14 @@ export class Dpop {
     return undefined;
   }
 
-  #claimsProblem({ jti, htm, htu, iat, ath }: JWTPayload, request: ProofRequest): string | undefined {
+  #claimsProblem({ jti, htm, htu, iat, ath }: JWTPayload, request: DpopProofRequest): string | undefined {
     if (typeof jti !== 'string' || jti === '') return 'the DPoP proof has no jti';
     if (typeof iat !== 'number' || !Number.isFinite(iat)) return 'the DPoP proof has no iat';
     if (typeof htm !== 'string') return 'the DPoP proof has no htm';
     if (typeof htu !== 'string') return 'the DPoP proof has no htu';
     if (htm !== request.method) return 'the DPoP proof is for another method';
-    const place = placeOf(request);
-    if (place === undefined || place !== placeOfUri(htu)) return 'the DPoP proof is for another URI';
+    const place = requestUriOf(request);
+    if (place === undefined || place !== canonicalUriOf(htu)) return 'the DPoP proof is for another URI';
     const age = this.#now() - iat;
     if (age > this.#options.maxAge) return 'the DPoP proof is too old';
     if (age < -this.#options.leeway) return 'the DPoP proof is from the future';
@@ -156,7 +156,7 @@ export class Dpop {
     return undefined;
   }
 
-  #unused(jkt: string, { jti, nonce }: JWTPayload): ProofResult | Promise<ProofResult> {
+  #unused(jkt: string, { jti, nonce }: JWTPayload): DpopProofResult | Promise<DpopProofResult> {
     switch (this.#replays.remember(jkt, jti as string)) {
       case 'replayed':
         return this.#replayed();
@@ -178,7 +178,7 @@ export class Dpop {
     jkt: string,
     jti: string,
     nonce: unknown,
-  ): Promise<ProofResult> {
+  ): Promise<DpopProofResult> {
     const { maxAge, leeway } = this.#options;
     const first = await others.claim(proofDigest(jkt, jti), (maxAge + leeway) * 1000);
     if (first === false) return this.#replayed();
@@ -192,16 +192,16 @@ export class Dpop {
     return this.#taken(nonce);
   }
 
-  #taken(nonce: unknown): ProofResult {
+  #taken(nonce: unknown): DpopProofResult {
     const current = this.#nonces?.current;
     return current === undefined || current === nonce ? { ok: true } : { ok: true, nonce: current };
   }
 
-  #replayed(): ProofResult {
+  #replayed(): DpopProofResult {
     return this.#invalid('the DPoP proof has been used before');
   }
 
-  #invalid(reason: string): ProofResult {
+  #invalid(reason: string): DpopProofResult {
     const nonce = this.#nonces?.current;
     return { ok: false, error: 'invalid_dpop_proof', reason, ...(nonce === undefined ? {} : { nonce }) };
   }

@@ -16,14 +16,14 @@ export function proofDigest(key: string, id: string): string {
 }
 
 /** What became of a proof that was shown to the store. */
-export type Remembered = 'new' | 'replayed' | 'key-full' | 'full';
+export type ReplayResult = 'new' | 'replayed' | 'key-full' | 'full';
 
 /**
  * Remembers which proofs were used (RFC 9449 §11.1), by hashes of their identifiers. Nothing is forgotten before its
  * time to make room: a proof that was pushed out could be used again. Only proofs whose signature and token have been
  * verified may come here, so that nobody without a token can fill it.
  */
-export class ReplayStore {
+export class ReplayCache {
   readonly #limits: ReplayLimits;
   readonly #now: () => number;
   /** In the order they end. */
@@ -47,7 +47,7 @@ export class ReplayStore {
    * @param key the thumbprint of the key that signed it
    * @param id its `jti`
    */
-  remember(key: string, id: string): Remembered {
+  remember(key: string, id: string): ReplayResult {
     const now = this.#now();
     this.#forget(now);
     const proof = proofDigest(key, id);

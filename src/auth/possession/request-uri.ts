@@ -3,7 +3,7 @@ import type { Peer } from '../../parse/peer.js';
 import { canonicalTarget, type Target } from '../../parse/target.js';
 
 /** A request as its client addressed it, as far as this has to be known. */
-export interface Addressed {
+export interface AddressedRequest {
   readonly target: Target;
   readonly fields: Fields;
   /** Who sent it. */
@@ -20,7 +20,7 @@ const ABSOLUTE = /^(https?):\/\/([^/?#]*)([^?#]*)/i;
  *
  * @returns undefined where they are not known
  */
-export function placeOf({ target, fields, peer, scheme }: Addressed): string | undefined {
+export function requestUriOf({ target, fields, peer, scheme }: AddressedRequest): string | undefined {
   let authority: string | null | undefined = fields.host;
   let asked: string | null | undefined = scheme;
   if (scheme === undefined && peer?.trusted === true) {
@@ -39,7 +39,7 @@ export function placeOf({ target, fields, peer, scheme }: Addressed): string | u
  *
  * @returns undefined where it is no http or https URI
  */
-export function placeOfUri(uri: string): string | undefined {
+export function canonicalUriOf(uri: string): string | undefined {
   const parts = ABSOLUTE.exec(uri);
   if (parts === null) return undefined;
   const [, scheme = '', authority = '', path = ''] = parts;

@@ -1,9 +1,9 @@
 import { type CertificateField, thumbprintOf } from './certificate.js';
-import { Dpop, type DpopOptions, type ProofRequest, type ProofResult } from './dpop.js';
-import type { Addressed } from './request-uri.js';
+import { type DpopOptions, type DpopProofRequest, type DpopProofResult, DpopVerifier } from './dpop.js';
+import type { AddressedRequest } from './request-uri.js';
 
 /** How tokens that are bound to a key are verified. */
-export interface ProofOptions {
+export interface PossessionOptions {
   /** Undefined: no DPoP proof is taken. */
   readonly dpop?: DpopOptions;
   /** The field in which trusted proxies pass their clients' certificates; undefined: none does. */
@@ -11,20 +11,23 @@ export interface ProofOptions {
 }
 
 /** Verifies that who shows a token possesses its key. */
-export interface Prover {
+export interface PossessionVerifier {
   /** Verifies a DPoP proof (RFC 9449); undefined where none is taken. */
-  readonly dpop?: (request: ProofRequest) => Promise<ProofResult>;
+  readonly dpop?: (request: DpopProofRequest) => Promise<DpopProofResult>;
   /** The `x5t#S256` thumbprint of the client's certificate (RFC 8705 §3.1), if it has shown one. */
-  readonly thumbprint: (request: Addressed) => string | undefined;
+  readonly thumbprint: (request: AddressedRequest) => string | undefined;
 }
 
 /**
- * Builds the one prover of a process: what it has seen must be seen by all rules.
+ * Builds the one verifier of a process: what it has seen must be seen by all rules.
  *
  * @param now seconds since 1970
  */
-export function createProver({ dpop, certificateField }: ProofOptions, now: () => number): Prover {
-  const verifier = dpop === undefined ? undefined : new Dpop(dpop, now);
+export function createPossessionVerifier(
+  { dpop, certificateField }: PossessionOptions,
+  now: () => number,
+): PossessionVerifier {
+  const verifier = dpop === undefined ? undefined : new DpopVerifier(dpop, now);
   return {
     ...(verifier === undefined ? {} : { dpop: (request) => verifier.verify(request) }),
     thumbprint: (request) => thumbprintOf(request, certificateField),

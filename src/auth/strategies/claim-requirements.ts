@@ -2,12 +2,12 @@ import type * as AjvPackage from 'ajv';
 import type { ValidateFunction } from 'ajv';
 import { DURATION_PATTERN, parseDuration } from '../../config/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
-import { lazily } from '../../model/lazy-require.js';
+import { lazyRequire } from '../../model/lazy-require.js';
 import { texts } from './config.js';
 import { ConfigError } from './strategy.js';
 
 /** Only rules with `claims` need it. */
-const ajvPackage = lazily<typeof AjvPackage>('ajv');
+const ajvPackage = lazyRequire<typeof AjvPackage>('ajv');
 
 type Claims = Readonly<Record<string, unknown>>;
 
@@ -18,7 +18,7 @@ const duration = {
 } as const;
 
 /** JSON Schema of the fields that every handler of tokens has for what its tokens must say. */
-export const demandProperties = {
+export const claimRequirementProperties = {
   leeway: { ...duration, description: 'Clock skew tolerated here; default introspection.leeway.' },
   allowed_clients: { ...texts, description: 'Clients of which the token must be from one (`client_id`).' },
   allowed_token_use: {
@@ -45,7 +45,7 @@ export const demandProperties = {
 } as const;
 
 /** Those fields, in a `config` that fits. */
-export interface DemandConfig {
+export interface ClaimRequirementConfig {
   readonly leeway?: string;
   readonly allowed_clients?: readonly string[];
   readonly allowed_token_use?: readonly string[];
@@ -56,7 +56,7 @@ export interface DemandConfig {
 }
 
 /** What a rule demands of its tokens beyond what every token must say. */
-export interface Demands {
+export interface ClaimRequirements {
   /**
    * @param now seconds since 1970
    * @returns why a token is not enough; undefined where it is
@@ -69,7 +69,7 @@ export interface Demands {
  *
  * @param fallback that of the settings
  */
-export function leewayOf({ leeway }: DemandConfig, fallback: number): number {
+export function leewayOf({ leeway }: ClaimRequirementConfig, fallback: number): number {
   return leeway === undefined ? fallback : seconds(leeway, 'leeway');
 }
 
@@ -80,12 +80,15 @@ export function leewayOf({ leeway }: DemandConfig, fallback: number): number {
  * @returns undefined where there are none: then nothing is looked at
  * @throws ConfigError where `claims` is no JSON Schema that can be held against anything
  */
-export function compileDemands(config: DemandConfig, leeway: number): Demands | undefined {
+export function compileClaimRequirements(
+  config: ClaimRequirementConfig,
+  leeway: number,
+): ClaimRequirements | undefined {
   const { allowed_clients: clients, acr_values: acrs, max_age: maxAge } = config;
   const maxTokenAge =
     config.max_token_age === undefined ? undefined : seconds(config.max_token_age, 'max_token_age');
   const schema = config.claims === undefined ? undefined : compileClaims(config.claims);
-  const checks: Demands['refuse'][] = [];
+  const checks: ClaimRequirements['refuse'][] = [];
   if (maxTokenAge !== undefined) checks.push((claims, now) => tooOld(claims.iat, now, maxTokenAge, leeway));
   if (clients !== undefined) {
     checks.push(({ client_id: client, azp }) =>

@@ -1,4 +1,4 @@
-import { cookieKey, type Removal } from '../../model/header-changes.js';
+import { cookieKey, type HeaderRemoval } from '../../model/header-changes.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
@@ -85,7 +85,7 @@ export interface TokenConfig {
 /** Where a rule's token stands, and what of it stays behind. */
 export interface TokenPlaces {
   readonly sources: readonly TokenSource[] | undefined;
-  readonly removal: Removal | undefined;
+  readonly removal: HeaderRemoval | undefined;
 }
 
 /**
@@ -122,7 +122,7 @@ export function tokenPlaces({
   };
 }
 
-function removalOf(sources: readonly TokenSource[]): Removal {
+function removalOf(sources: readonly TokenSource[]): HeaderRemoval {
   const headers = sources.flatMap((source) => ('header' in source ? [source.header.toLowerCase()] : []));
   const cookies = sources.flatMap((source) => ('cookie' in source ? [cookieKey(source.cookie)] : []));
   // Without its token a proof proves nothing.

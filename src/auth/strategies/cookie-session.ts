@@ -7,7 +7,7 @@ import {
   sessionCall,
   sessionCheckProperties,
 } from './session-check.js';
-import type { AccessStrategy, Attempt, Handler } from './strategy.js';
+import type { AccessStrategy, Handler, RequestContext } from './strategy.js';
 
 /**
  * Oathkeeper's `cookie_session` authenticator: the request's cookies are shown to a session store, such as Ory
@@ -51,7 +51,7 @@ export const cookieSession: Handler = {
   },
 };
 
-function isResponsible({ fields }: Attempt, only: readonly string[]): boolean {
+function isResponsible({ fields }: RequestContext, only: readonly string[]): boolean {
   if (fields.cookie === undefined) return false;
   const names = fields.cookie
     .split(';')

@@ -1,10 +1,10 @@
 import type { KeySource, Verification } from '../../model/remote.js';
 import type { TokenSource } from '../../parse/token.js';
 import {
-  compileDemands,
-  type DemandConfig,
-  type Demands,
-  demandProperties,
+  type ClaimRequirementConfig,
+  type ClaimRequirements,
+  claimRequirementProperties,
+  compileClaimRequirements,
   leewayOf,
 } from './claim-requirements.js';
 import {
@@ -18,8 +18,13 @@ import {
   tokenProperties,
 } from './config.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
-import { ConfigError, type HandlerDefaults, type RequiredProof, type ScopeStrategyName } from './strategy.js';
-import { Binding, proofSchema } from './token-binding.js';
+import {
+  ConfigError,
+  type HandlerDefaults,
+  type RequiredPossession,
+  type ScopeStrategyName,
+} from './strategy.js';
+import { possessionSchema, TokenBinding } from './token-binding.js';
 
 /** The `config` of a `jwt` handler, in whichever words it was written. */
 export interface JwtConfig {
@@ -31,10 +36,10 @@ export interface JwtConfig {
   }[];
   readonly strategy: ScopeStrategy;
   readonly places: TokenPlaces;
-  readonly binding: Binding;
+  readonly binding: TokenBinding;
   /** What `token_use` may say, where it says anything. */
   readonly uses: readonly string[];
-  readonly demands: Demands | undefined;
+  readonly demands: ClaimRequirements | undefined;
 }
 
 const scopes = {
@@ -61,8 +66,8 @@ export const jwtSchema = {
     scope_strategy: scopeStrategySchema,
     token_from: tokenFrom,
     ...tokenProperties,
-    proof_of_possession: proofSchema,
-    ...demandProperties,
+    proof_of_possession: possessionSchema,
+    ...claimRequirementProperties,
     authentications: {
       type: 'array',
       minItems: 1,
@@ -115,9 +120,9 @@ interface Oathkeeper {
   readonly token_sources?: readonly TokenSource[];
 }
 
-interface Common extends DemandConfig {
+interface Common extends ClaimRequirementConfig {
   readonly forward_token?: boolean;
-  readonly proof_of_possession?: RequiredProof;
+  readonly proof_of_possession?: RequiredPossession;
 }
 
 interface Istio {
@@ -152,9 +157,9 @@ export function readJwtConfig(config: Oathkeeper & Istio & Common, defaults: Han
   const leeway = leewayOf(config, defaults.leeway);
   return {
     ...readRequirements(config, { ...defaults, leeway }),
-    binding: new Binding(config.proof_of_possession, defaults),
+    binding: new TokenBinding(config.proof_of_possession, defaults),
     uses: config.allowed_token_use ?? ['access', 'access_token'],
-    demands: compileDemands(config, leeway),
+    demands: compileClaimRequirements(config, leeway),
   };
 }
 

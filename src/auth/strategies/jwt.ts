@@ -1,5 +1,5 @@
 import { type Denial, denial } from '../../model/errors.js';
-import type { Removal } from '../../model/header-changes.js';
+import type { HeaderRemoval } from '../../model/header-changes.js';
 import type { KeySource, Verification, Verified } from '../../model/remote.js';
 import {
   type Credential,
@@ -7,11 +7,11 @@ import {
   type TokenCredential,
   type TokenSource,
 } from '../../parse/token.js';
-import type { Demands } from './claim-requirements.js';
+import type { ClaimRequirements } from './claim-requirements.js';
 import { type JwtConfig, jwtSchema, readJwtConfig } from './jwt-config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
-import type { AccessStrategy, Attempt, Handler, Outcome, Services, Subject } from './strategy.js';
-import type { Binding, Bound } from './token-binding.js';
+import type { AccessStrategy, Handler, Outcome, RequestContext, Services, Subject } from './strategy.js';
+import type { BindingResult, TokenBinding } from './token-binding.js';
 
 /**
  * The `jwt` handler of Oathkeeper and of Kyma, whose later versions configure it in Istio's words: the request's
@@ -31,14 +31,14 @@ class Jwt implements AccessStrategy {
   readonly handler = 'jwt';
   readonly requiredScopes: readonly string[];
   readonly tokenSources: readonly TokenSource[] | undefined;
-  readonly removal: Removal | undefined;
+  readonly removal: HeaderRemoval | undefined;
   readonly keySources: readonly KeySource[];
-  readonly binding: Binding;
+  readonly binding: TokenBinding;
   readonly #verification: Verification;
   readonly #alternatives: JwtConfig['alternatives'];
   readonly #strategy: ScopeStrategy;
   readonly #uses: readonly string[];
-  readonly #demands: Demands | undefined;
+  readonly #demands: ClaimRequirements | undefined;
 
   constructor({ verification, alternatives, strategy, places, binding, uses, demands }: JwtConfig) {
     this.requiredScopes = alternatives[0]?.scopes ?? [];
@@ -53,14 +53,14 @@ class Jwt implements AccessStrategy {
     this.#demands = demands;
   }
 
-  authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+  authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome> {
     const credential = readCredential(attempt, this.tokenSources, this.binding.dpop !== undefined);
     return credential instanceof Promise
       ? credential.then((read) => this.#verify(read, attempt, services))
       : this.#verify(credential, attempt, services);
   }
 
-  #verify(credential: Credential, attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+  #verify(credential: Credential, attempt: RequestContext, services: Services): Outcome | Promise<Outcome> {
     if (credential.kind === 'none') return { kind: 'pass' };
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
@@ -80,7 +80,7 @@ class Jwt implements AccessStrategy {
   #judge(
     verified: Verified,
     credential: TokenCredential,
-    attempt: Attempt,
+    attempt: RequestContext,
     services: Services,
   ): Outcome | Promise<Outcome> {
     if (!verified.ok) {
@@ -103,7 +103,7 @@ class Jwt implements AccessStrategy {
 
   /** One alternative must hold: all of its audiences and all of its scopes. */
   #authorize(
-    bound: Bound,
+    bound: BindingResult,
     claims: Readonly<Record<string, unknown>>,
     subject: Subject,
     credential: TokenCredential,

@@ -8,10 +8,10 @@ import { scopeTokens } from './config.js';
 import { missingScopes, scopeStrategies } from './scope.js';
 import {
   type AccessStrategy,
-  type Attempt,
   ConfigError,
   type Handler,
   type Outcome,
+  type RequestContext,
   type Services,
 } from './strategy.js';
 
@@ -87,7 +87,7 @@ class ClientCredentials implements AccessStrategy {
     this.#proven = new LRUCache({ max: entries });
   }
 
-  authenticate({ fields }: Attempt, services: Services): Outcome | Promise<Outcome> {
+  authenticate({ fields }: RequestContext, services: Services): Outcome | Promise<Outcome> {
     const client = readBasic(fields.authorization);
     if (client === undefined) {
       return { kind: 'pass', denial: denial('no_token', 'the request carries no client credentials') };

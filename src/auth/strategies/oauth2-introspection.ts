@@ -1,7 +1,7 @@
 import { type Denial, denial } from '../../model/errors.js';
-import type { Removal } from '../../model/header-changes.js';
+import type { HeaderRemoval } from '../../model/header-changes.js';
 import { TOKEN } from '../../parse/grammar.js';
-import { SAFE } from '../../parse/safe.js';
+import { SAFE_METHODS } from '../../parse/safe.js';
 import {
   type Credential,
   readCredential,
@@ -9,15 +9,15 @@ import {
   type TokenSource,
 } from '../../parse/token.js';
 import type { ActiveAnswer, Endpoint } from '../introspection/answer.js';
-import { OWN_FIELDS, overlay } from '../introspection/call-headers.js';
+import { RESERVED_HEADERS, withHeaders } from '../introspection/call-headers.js';
 import type { Grant } from '../introspection/grant.js';
 import type { Introspected, IntrospectionTrace } from '../introspection/introspector.js';
-import { type Requirements, unmet } from '../introspection/requirements.js';
+import { type Requirements, unmetRequirement } from '../introspection/requirements.js';
 import {
-  compileDemands,
-  type DemandConfig,
-  type Demands,
-  demandProperties,
+  type ClaimRequirementConfig,
+  type ClaimRequirements,
+  claimRequirementProperties,
+  compileClaimRequirements,
   leewayOf,
 } from './claim-requirements.js';
 import {
@@ -34,16 +34,16 @@ import {
 import { missingScopes, type ScopeStrategy } from './scope.js';
 import {
   type AccessStrategy,
-  type Attempt,
   ConfigError,
   type Handler,
   type Outcome,
-  type RequiredProof,
+  type RequestContext,
+  type RequiredPossession,
   type ScopeStrategyName,
   type Services,
   type Subject,
 } from './strategy.js';
-import { Binding, type Bound, proofSchema } from './token-binding.js';
+import { type BindingResult, possessionSchema, TokenBinding } from './token-binding.js';
 
 /** Fields of Oathkeeper's authenticator that are known and not served: refused at load, never ignored. */
 const UNSERVED = ['retry', 'cache', 'prefix', 'preserve_host'] as const;
@@ -89,8 +89,8 @@ export const oauth2Introspection: Handler = {
         description: 'Where the token stands instead of the Authorization field.',
       },
       ...tokenProperties,
-      proof_of_possession: proofSchema,
-      ...demandProperties,
+      proof_of_possession: possessionSchema,
+      ...claimRequirementProperties,
       pre_authorization: {
         type: 'object',
         additionalProperties: false,
@@ -127,7 +127,7 @@ export const oauth2Introspection: Handler = {
     const grant = grantOf(config.pre_authorization as PreAuthorization | undefined);
     const url = config.introspection_url as string | undefined;
     const endpoint = endpointOf(url, headers, grant, defaults.endpoint, defaults.servers);
-    const demanded = config as DemandConfig;
+    const demanded = config as ClaimRequirementConfig;
     const requirements: Requirements = {
       audience: (config.target_audience as string[] | undefined) ?? [],
       issuers: (config.trusted_issuers as string[] | undefined) ?? [],
@@ -140,8 +140,8 @@ export const oauth2Introspection: Handler = {
       endpoint,
       requirements,
       tokenPlaces(config as TokenConfig),
-      new Binding(config.proof_of_possession as RequiredProof | undefined, defaults),
-      compileDemands(demanded, requirements.leeway),
+      new TokenBinding(config.proof_of_possession as RequiredPossession | undefined, defaults),
+      compileClaimRequirements(demanded, requirements.leeway),
       defaults.staleIfError ?? 0,
     );
   },
@@ -193,7 +193,7 @@ function endpointOf(
   const named = url ?? main.url;
   if (!URL.canParse(named)) throw new ConfigError(['introspection_url'], 'this is no URL');
   for (const name of Object.keys(headers ?? {})) {
-    if (OWN_FIELDS.has(name.toLowerCase())) {
+    if (RESERVED_HEADERS.has(name.toLowerCase())) {
       throw new ConfigError(['introspection_request_headers', name], `${name} is set by the gateway itself`);
     }
     if (grant !== undefined && name.toLowerCase() === 'authorization') {
@@ -207,11 +207,11 @@ function endpointOf(
   const auth = known?.auth ?? ({ method: 'none' } as const);
   const fixed = known?.headers ?? {};
   // The gateway's own Authorization field would stand in for the token's.
-  const { authorization: _, ...others } = overlay(fixed);
+  const { authorization: _, ...others } = withHeaders(fixed);
   return {
     // A server named by its issuer is asked at its own URL; of an issuer that is asked for it each character counts.
     url: exact ? known.url : named,
-    headers: overlay(grant === undefined ? fixed : others, headers ?? {}),
+    headers: withHeaders(grant === undefined ? fixed : others, headers ?? {}),
     auth: grant === undefined ? auth : { method: 'pre_authorization', grant },
     ...(known?.server === undefined ? {} : { server: known.server }),
     ...(known?.signed === undefined ? {} : { signed: known.signed }),
@@ -257,11 +257,11 @@ class Introspection implements AccessStrategy {
   readonly #strategy: ScopeStrategy;
   readonly #endpoint: Endpoint;
   readonly #requirements: Requirements;
-  readonly #demands: Demands | undefined;
+  readonly #demands: ClaimRequirements | undefined;
   readonly #staleIfError: number;
   readonly tokenSources: readonly TokenSource[] | undefined;
-  readonly removal: Removal | undefined;
-  readonly binding: Binding;
+  readonly removal: HeaderRemoval | undefined;
+  readonly binding: TokenBinding;
 
   constructor(
     scopes: readonly string[],
@@ -269,8 +269,8 @@ class Introspection implements AccessStrategy {
     endpoint: Endpoint,
     requirements: Requirements,
     { sources, removal }: TokenPlaces,
-    binding: Binding,
-    demands: Demands | undefined,
+    binding: TokenBinding,
+    demands: ClaimRequirements | undefined,
     staleIfError: number,
   ) {
     this.requiredScopes = scopes;
@@ -284,14 +284,18 @@ class Introspection implements AccessStrategy {
     this.#staleIfError = staleIfError;
   }
 
-  authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+  authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome> {
     const credential = readCredential(attempt, this.tokenSources, this.binding.dpop !== undefined);
     return credential instanceof Promise
       ? credential.then((read) => this.#introspect(read, attempt, services))
       : this.#introspect(credential, attempt, services);
   }
 
-  #introspect(credential: Credential, attempt: Attempt, services: Services): Outcome | Promise<Outcome> {
+  #introspect(
+    credential: Credential,
+    attempt: RequestContext,
+    services: Services,
+  ): Outcome | Promise<Outcome> {
     if (credential.kind === 'none') return { kind: 'pass' };
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
@@ -305,7 +309,7 @@ class Introspection implements AccessStrategy {
   #judge(
     introspected: Introspected,
     credential: TokenCredential,
-    attempt: Attempt,
+    attempt: RequestContext,
     services: Services,
   ): Outcome | Promise<Outcome> {
     const introspection = introspected.trace;
@@ -340,7 +344,7 @@ class Introspection implements AccessStrategy {
       };
     }
     const subject = subjectOf(answer);
-    const problem = unmet(answer, this.#requirements, services.now());
+    const problem = unmetRequirement(answer, this.#requirements, services.now());
     if (problem !== undefined) {
       const refused = this.#refusal(denial('invalid_token', problem), credential);
       return { kind: 'deny', denial: refused, introspection, subject };
@@ -354,13 +358,17 @@ class Introspection implements AccessStrategy {
   }
 
   /** What was known of the token, where the rule goes on with that and the request changes nothing. */
-  #stale({ token }: TokenCredential, { method }: Attempt, services: Services): ActiveAnswer | undefined {
-    if (this.#staleIfError === 0 || !SAFE.has(method)) return undefined;
+  #stale(
+    { token }: TokenCredential,
+    { method }: RequestContext,
+    services: Services,
+  ): ActiveAnswer | undefined {
+    if (this.#staleIfError === 0 || !SAFE_METHODS.has(method)) return undefined;
     return services.stale?.(this.#endpoint, token, this.#staleIfError);
   }
 
   #authorize(
-    bound: Bound,
+    bound: BindingResult,
     answer: ActiveAnswer,
     subject: Subject,
     credential: TokenCredential,

@@ -2,7 +2,7 @@ import { denial } from '../../model/errors.js';
 import type { Call, Reply } from '../../model/remote.js';
 import type { Fields } from '../../parse/fields.js';
 import { TOKEN } from '../../parse/grammar.js';
-import { type Attempt, ConfigError, type Outcome, type Subject } from './strategy.js';
+import { ConfigError, type Outcome, type RequestContext, type Subject } from './strategy.js';
 
 /** How a session store is asked, and what its answer is read for. */
 export interface SessionCheck {
@@ -114,7 +114,7 @@ function readPath(field: string, text: string): string[] {
 }
 
 /** The call that asks about one request. It never carries the request's body. */
-export function sessionCall(check: SessionCheck, { method, target, fields }: Attempt): Call {
+export function sessionCall(check: SessionCheck, { method, target, fields }: RequestContext): Call {
   const url = new URL(check.url);
   if (!check.preservePath) url.pathname = target.path;
   if (!check.preserveQuery) url.search = target.query;

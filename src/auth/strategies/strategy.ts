@@ -1,6 +1,6 @@
 import type { Denial, DpopChallenge } from '../../model/errors.js';
-import type { Removal } from '../../model/header-changes.js';
-import type { Remote } from '../../model/remote.js';
+import type { HeaderRemoval } from '../../model/header-changes.js';
+import type { Outbound } from '../../model/remote.js';
 import type { Fields } from '../../parse/fields.js';
 import type { BodyReader } from '../../parse/form.js';
 import type { Peer } from '../../parse/peer.js';
@@ -8,10 +8,10 @@ import type { Target } from '../../parse/target.js';
 import type { TokenSource } from '../../parse/token.js';
 import type { Endpoint } from '../introspection/answer.js';
 import type { IntrospectionTrace, Introspector } from '../introspection/introspector.js';
-import type { Prover } from '../possession/verifier.js';
+import type { PossessionVerifier } from '../possession/verifier.js';
 
 /** What an access strategy may look at: the request as the decision sees it, already canonical. */
-export interface Attempt {
+export interface RequestContext {
   readonly method: string;
   readonly target: Target;
   readonly fields: Fields;
@@ -60,25 +60,25 @@ export type Outcome =
 export { ConfigError } from '../../document/config-error.js';
 
 /** What a strategy needs from the running gateway. `explain` and `test` pass their own, without a network. */
-export interface Services extends Introspector, Remote {
+export interface Services extends Introspector, Outbound {
   /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */
   now(): number;
   /**
    * Verifies keys that tokens are bound to; `assumed` where the question is about a token that meets whatever a rule
    * demands of it. Undefined: no binding can be verified.
    */
-  readonly proof?: Prover | 'assumed';
+  readonly possession?: PossessionVerifier | 'assumed';
   /** False where the decision is all that is wanted: mutators are then left out. */
   readonly forwards?: false;
 }
 
 /** What a rule may demand of the key of its tokens. */
-export type RequiredProof = 'dpop' | 'certificate' | 'any';
+export type RequiredPossession = 'dpop' | 'certificate' | 'any';
 
 /** What a strategy says about the keys of its tokens. */
 export interface BindingRules {
   /** Undefined: a token that is bound to no key is taken as well. */
-  readonly required: RequiredProof | undefined;
+  readonly required: RequiredPossession | undefined;
   /** For challenges; undefined where DPoP is off. */
   readonly dpop: DpopChallenge | undefined;
 }
@@ -92,10 +92,10 @@ export interface AccessStrategy {
   /** Where it reads its token from, in order, if not from the Authorization field. */
   readonly tokenSources?: readonly TokenSource[] | undefined;
   /** What does not go upstream of a request that it allows: the places of its token. Undefined: all goes. */
-  readonly removal?: Removal | undefined;
+  readonly removal?: HeaderRemoval | undefined;
   /** What it demands of a token's key, and how DPoP is used here; undefined where it knows no such tokens. */
   readonly binding?: BindingRules;
-  authenticate(attempt: Attempt, services: Services): Outcome | Promise<Outcome>;
+  authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome>;
 }
 
 /** The gateway-wide values that a handler falls back to where the rule's `config` is silent. */

@@ -1,24 +1,24 @@
 import { type Denial, type DpopChallenge, denial } from '../../model/errors.js';
 import type { TokenCredential } from '../../parse/token.js';
-import type { ProofResult } from '../possession/dpop.js';
+import type { DpopProofResult } from '../possession/dpop.js';
 import {
-  type Attempt,
   type BindingRules,
   ConfigError,
   type HandlerDefaults,
-  type RequiredProof,
+  type RequestContext,
+  type RequiredPossession,
   type Services,
 } from './strategy.js';
 
 /** JSON Schema of `proof_of_possession`. */
-export const proofSchema = {
+export const possessionSchema = {
   enum: ['dpop', 'certificate', 'any'],
   description:
     'Take only tokens that are bound to a key of their client: by DPoP (RFC 9449), to its certificate (RFC 8705), or to any of them. Absent: a token that is bound is verified, and one that is not is taken as well.',
 } as const;
 
 /** What came of looking at a token's key; undefined where there is nothing to look at. */
-export type Bound =
+export type BindingResult =
   | undefined
   | { readonly denial: Denial; readonly nonce?: undefined }
   /** The key was proved. */
@@ -31,12 +31,12 @@ const UNVERIFIABLE = 'the token is bound to a key that cannot be verified here';
  * cannot be verified is refused: as a plain bearer token it would be what the binding was to prevent (RFC 9449 §7.1,
  * RFC 8705 §3).
  */
-export class Binding implements BindingRules {
+export class TokenBinding implements BindingRules {
   readonly dpop: DpopChallenge | undefined;
-  readonly required: RequiredProof | undefined;
+  readonly required: RequiredPossession | undefined;
 
   /** @throws ConfigError when it demands what the settings have turned off */
-  constructor(required: RequiredProof | undefined, { dpopAlgorithms }: HandlerDefaults) {
+  constructor(required: RequiredPossession | undefined, { dpopAlgorithms }: HandlerDefaults) {
     if (required === 'dpop' && dpopAlgorithms === undefined) {
       throw new ConfigError(['proof_of_possession'], 'dpop needs the setting proof.dpop.enabled');
     }
@@ -55,14 +55,14 @@ export class Binding implements BindingRules {
   check(
     claims: Readonly<Record<string, unknown>>,
     credential: TokenCredential,
-    attempt: Attempt,
+    attempt: RequestContext,
     services: Services,
-  ): Bound | Promise<Bound> {
+  ): BindingResult | Promise<BindingResult> {
     const { cnf } = claims;
     const { scheme } = credential;
     if (cnf === undefined) {
       if (scheme === undefined && this.required === undefined) return undefined;
-      if (services.proof === 'assumed') return undefined;
+      if (services.possession === 'assumed') return undefined;
       return refuse(
         scheme === undefined
           ? 'this resource takes only tokens that are bound to a key'
@@ -80,10 +80,10 @@ export class Binding implements BindingRules {
     ) {
       return refuse('this resource takes only tokens that are bound in another way');
     }
-    const { proof } = services;
-    if (proof === undefined || proof === 'assumed') return refuse(UNVERIFIABLE);
+    const { possession } = services;
+    if (possession === undefined || possession === 'assumed') return refuse(UNVERIFIABLE);
     if (certificate !== undefined) {
-      const shown = proof.thumbprint(attempt);
+      const shown = possession.thumbprint(attempt);
       if (shown === undefined)
         return refuse('the token is bound to a certificate that the client has not shown');
       if (shown !== certificate) return refuse('the token is bound to another certificate');
@@ -93,22 +93,22 @@ export class Binding implements BindingRules {
         ? PROVED
         : refuse('the token is not bound to a DPoP key: its scheme is not DPoP');
     }
-    if (proof.dpop === undefined || typeof jkt !== 'string') return refuse(UNVERIFIABLE);
+    if (possession.dpop === undefined || typeof jkt !== 'string') return refuse(UNVERIFIABLE);
     if (scheme === undefined)
       return refuse('the token is bound to a key: it must come with the scheme DPoP and a proof');
-    return proof.dpop({ ...attempt, token: credential.token, jkt }).then(settle);
+    return possession.dpop({ ...attempt, token: credential.token, jkt }).then(settle);
   }
 }
 
-const PROVED: Bound = {};
+const PROVED: BindingResult = {};
 
-function settle(result: ProofResult): Bound {
+function settle(result: DpopProofResult): BindingResult {
   if (result.ok) return result;
   const { error, reason, nonce } = result;
   const more = error === 'overloaded' ? { retryAfter: 1 } : nonce === undefined ? {} : { nonce };
   return { denial: denial(error, reason, more) };
 }
 
-function refuse(reason: string): Bound {
+function refuse(reason: string): BindingResult {
   return { denial: denial('invalid_token', reason) };
 }

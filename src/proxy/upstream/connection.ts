@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import { Deadline } from './deadline.js';
-import { keepsFraming, mayRepeat, type Outgoing } from './request-head.js';
+import { keepsFraming, mayRepeat, type UpstreamRequest } from './request-head.js';
 import { type Body, bodyOf } from './response-body.js';
-import { type AnswerHead, AnswerInvalid, readHead } from './response-head.js';
+import { InvalidResponse, type ResponseHead, readHead } from './response-head.js';
 
 /** Is told of one request's answer, in this order; of an error in place of all that has not come yet. */
-export interface AnswerReader {
+export interface ResponseReader {
   /**
    * The request has to wait for a free connection.
    *
@@ -15,7 +15,7 @@ export interface AnswerReader {
   /** The request is about to be sent. */
   onStart(connection: Connection): void;
   /** The head of the final answer. */
-  onHead(head: AnswerHead): void;
+  onHead(head: ResponseHead): void;
   /**
    * A piece of the body; its bytes are overwritten as soon as this returns.
    *
@@ -36,7 +36,7 @@ export interface Waiting {
 /** Whom a connection belongs to. */
 export interface Owner {
   /** A request is to be sent once more, on another connection. */
-  again(head: string, outgoing: Outgoing, reader: AnswerReader): void;
+  again(head: string, request: UpstreamRequest, reader: ResponseReader): void;
   /** Another request may be sent. */
   free(connection: Connection): void;
   /** It is closed. */
@@ -44,7 +44,7 @@ export interface Owner {
 }
 
 /** Limits of the answers on a connection; times in milliseconds, 0 for none. */
-export interface AnswerLimits {
+export interface ResponseLimits {
   /** The longest pause in a body. */
   readonly idleTimeout: number;
   /** The largest head, in bytes. */
@@ -87,11 +87,11 @@ const PROTOCOL = 'HTTP/1.';
  */
 export class Connection {
   readonly #socket: Socket;
-  readonly #limits: AnswerLimits;
+  readonly #limits: ResponseLimits;
   readonly #owner: Owner;
 
-  #reader: AnswerReader | undefined;
-  #outgoing: Outgoing | undefined;
+  #reader: ResponseReader | undefined;
+  #outgoing: UpstreamRequest | undefined;
   /** The head of the request, as long as it may have to be sent once more. */
   #repeatable: string | undefined;
   /** Whether an answer has come on it. */
@@ -102,7 +102,7 @@ export class Connection {
   #interim = 0;
   /** What has come of a head. */
   #partial: Buffer | undefined;
-  #head: AnswerHead | undefined;
+  #head: ResponseHead | undefined;
   #body: Body | undefined;
   #paused = false;
   /** For whatever the upstream is to do next. */
@@ -111,7 +111,7 @@ export class Connection {
   );
 
   /** @param socket connected; whoever made it hands what it reads to {@link read} */
-  constructor(socket: Socket, limits: AnswerLimits, owner: Owner) {
+  constructor(socket: Socket, limits: ResponseLimits, owner: Owner) {
     this.#socket = socket;
     this.#limits = limits;
     this.#owner = owner;
@@ -134,15 +134,15 @@ export class Connection {
    * @param head as it is to be written
    * @param again whether it is sent for the second time
    */
-  send(head: string, outgoing: Outgoing, reader: AnswerReader, again: boolean): void {
+  send(head: string, request: UpstreamRequest, reader: ResponseReader, again: boolean): void {
     reader.onStart(this);
     this.#reader = reader;
-    this.#outgoing = outgoing;
+    this.#outgoing = request;
     this.#interim = 0;
-    if (this.#used && !again && mayRepeat(outgoing)) this.#repeatable = head;
-    this.#deadline.wait(outgoing.timeout);
+    if (this.#used && !again && mayRepeat(request)) this.#repeatable = head;
+    this.#deadline.wait(request.timeout);
     this.#socket.write(head, 'latin1');
-    if (outgoing.upload !== undefined) this.#pump(outgoing);
+    if (request.body !== undefined) this.#pump(request);
   }
 
   /** Ends the connection, and the exchange that is going on. */
@@ -188,7 +188,7 @@ export class Connection {
   }
 
   #take(bytes: Buffer): void {
-    const reader = this.#reader as AnswerReader;
+    const reader = this.#reader as ResponseReader;
     let rest = bytes;
     while (this.#body === undefined) {
       const after = this.#takeHead(rest);
@@ -217,10 +217,10 @@ export class Connection {
     const { maxHeadBytes } = this.#limits;
     const text = all.toString('latin1', 0, maxHeadBytes + HEAD_END.length);
     const end = text.indexOf(HEAD_END);
-    if (end === -1 && all.length > maxHeadBytes) throw new AnswerInvalid('a head too large');
+    if (end === -1 && all.length > maxHeadBytes) throw new InvalidResponse('a head too large');
     if (end === -1) {
       // What cannot become an answer is not waited for.
-      if (!text.startsWith(PROTOCOL.slice(0, text.length))) throw new AnswerInvalid('no HTTP/1');
+      if (!text.startsWith(PROTOCOL.slice(0, text.length))) throw new InvalidResponse('no HTTP/1');
       this.#partial = Buffer.from(all);
       return undefined;
     }
@@ -237,18 +237,18 @@ export class Connection {
   }
 
   /** 103 Early Hints and unknown interim answers are consumed (RFC 9110 §15.2), in a bounded number. */
-  #passInterim({ status, persistent }: AnswerHead): void {
+  #passInterim({ status, persistent }: ResponseHead): void {
     // Neither was asked for: `Expect` and `Upgrade` are not forwarded.
-    if (status === 100 || status === 101) throw new AnswerInvalid('an interim answer nobody asked for');
+    if (status === 100 || status === 101) throw new InvalidResponse('an interim answer nobody asked for');
     // Then no final answer could follow (RFC 9112 §9.3); HTTP/1.0 has no interim ones.
-    if (!persistent) throw new AnswerInvalid('an interim answer that ends the connection');
+    if (!persistent) throw new InvalidResponse('an interim answer that ends the connection');
     if (++this.#interim > MAX_INTERIM) throw new Interrupted('too_many_interim_answers');
   }
 
   /** @param exact whether nothing came after the answer */
   #finish(exact: boolean): void {
-    const reader = this.#reader as AnswerReader;
-    const head = this.#head as AnswerHead;
+    const reader = this.#reader as ResponseReader;
+    const head = this.#head as ResponseHead;
     const trailers = this.#body?.trailers ?? [];
     this.#used = true;
     const idle = Math.min(KEEP_ALIVE, (head.keepAlive ?? Number.POSITIVE_INFINITY) - KEEP_ALIVE_MARGIN);
@@ -283,14 +283,14 @@ export class Connection {
 
   #fail(error: Error): void {
     const reader = this.#reader;
-    const outgoing = this.#outgoing;
+    const request = this.#outgoing;
     const head = LEFT.has((error as { code?: string }).code ?? '') ? this.#repeatable : undefined;
     this.#forget();
     this.#socket.destroy();
     if (reader === undefined) return;
-    if (head === undefined || outgoing === undefined) reader.onError(error);
+    if (head === undefined || request === undefined) reader.onError(error);
     // The upstream has left an idle connection just when it was used again.
-    else this.#owner.again(head, outgoing, reader);
+    else this.#owner.again(head, request, reader);
   }
 
   #onEnd(): void {
@@ -311,23 +311,23 @@ export class Connection {
   }
 
   /** Sends the body after the head, at the pace of the upstream. */
-  #pump(outgoing: Outgoing): void {
-    const { upload, length, timeout } = outgoing;
-    if (upload === undefined) return;
+  #pump(request: UpstreamRequest): void {
+    const { body, length, timeout } = request;
+    if (body === undefined) return;
     this.#sent = false;
     this.#uploaded = 0;
     // What the client takes its time for is not the upstream's delay.
     this.#deadline.wait(0);
     const onPiece = (piece: Buffer): void => {
-      if (this.#outgoing !== outgoing) return;
+      if (this.#outgoing !== request) return;
       this.#uploaded += piece.length;
       if (!this.#write(piece, length === undefined)) {
-        upload.pause();
+        body.pause();
         if (this.#head === undefined) this.#deadline.wait(timeout);
       }
     };
     const onEnd = (): void => {
-      if (this.#outgoing !== outgoing) return;
+      if (this.#outgoing !== request) return;
       if (length !== undefined && this.#uploaded !== length) {
         this.#fail(new Interrupted('upload_cut'));
         return;
@@ -336,8 +336,8 @@ export class Connection {
       if (length === undefined) this.#socket.write('0\r\n\r\n', 'latin1');
       if (this.#head === undefined) this.#deadline.wait(timeout);
     };
-    upload.on('data', (piece: Buffer) => this.#guard(() => onPiece(piece)));
-    upload.on('end', () => this.#guard(onEnd));
+    body.on('data', (piece: Buffer) => this.#guard(() => onPiece(piece)));
+    body.on('end', () => this.#guard(onEnd));
   }
 
   /** @returns whether the upstream takes more at once */
@@ -352,9 +352,9 @@ export class Connection {
   }
 
   #onDrain(): void {
-    const upload = this.#outgoing?.upload;
-    if (upload === undefined || this.#sent) return;
+    const body = this.#outgoing?.body;
+    if (body === undefined || this.#sent) return;
     if (this.#head === undefined) this.#deadline.wait(0);
-    upload.resume();
+    body.resume();
   }
 }

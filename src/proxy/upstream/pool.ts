@@ -1,11 +1,17 @@
 import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
-import { type AnswerLimits, type AnswerReader, Connection, Interrupted, type Owner } from './connection.js';
+import {
+  Connection,
+  Interrupted,
+  type Owner,
+  type ResponseLimits,
+  type ResponseReader,
+} from './connection.js';
 import { Queue } from './queue.js';
-import { type Outgoing, writeHead } from './request-head.js';
+import { type UpstreamRequest, writeHead } from './request-head.js';
 
 /** How a pool is made; times in milliseconds. */
-export interface PoolOptions extends AnswerLimits {
+export interface PoolOptions extends ResponseLimits {
   /** `http://name:port` or `https://name:port`. */
   readonly origin: string;
   /** The most connections at once. */
@@ -67,22 +73,22 @@ export class Pool implements Owner {
   /**
    * Sends a request as soon as a connection is free.
    *
-   * @throws Unsendable
+   * @throws UnsendableRequest
    */
-  dispatch(outgoing: Outgoing, reader: AnswerReader): void {
+  dispatch(request: UpstreamRequest, reader: ResponseReader): void {
     if (this.#closed) throw new Interrupted('closed');
-    const head = writeHead(outgoing);
+    const head = writeHead(request);
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       if (!connection.usable) continue;
-      connection.send(head, outgoing, reader, false);
+      connection.send(head, request, reader, false);
       return;
     }
-    this.#wait({ head, outgoing, reader, again: false });
+    this.#wait({ head, outgoing: request, reader, again: false });
   }
 
-  again(head: string, outgoing: Outgoing, reader: AnswerReader): void {
+  again(head: string, request: UpstreamRequest, reader: ResponseReader): void {
     if (this.#closed) reader.onError(new Interrupted('closed'));
-    else this.#wait({ head, outgoing, reader, again: true });
+    else this.#wait({ head, outgoing: request, reader, again: true });
   }
 
   #wait(entry: Entry): void {
@@ -155,8 +161,8 @@ export class Pool implements Owner {
 /** A request that waits for a connection. */
 interface Entry {
   readonly head: string;
-  readonly outgoing: Outgoing;
-  readonly reader: AnswerReader;
+  readonly outgoing: UpstreamRequest;
+  readonly reader: ResponseReader;
   /** Whether it was sent already. */
   readonly again: boolean;
 }

@@ -1,16 +1,16 @@
 import { isFieldName } from '../../parse/field-names.js';
 import { FIELD_VALUE, TOKEN } from '../../parse/grammar.js';
-import { SAFE } from '../../parse/safe.js';
-import type { Upload } from '../request-body.js';
+import { SAFE_METHODS } from '../../parse/safe.js';
+import type { RequestBody } from '../request-body.js';
 
 /** One request as it is to be written to an upstream. */
-export interface Outgoing {
+export interface UpstreamRequest {
   readonly method: string;
   /** The path with the query. */
   readonly path: string;
   /** Name, value, name, value …; what frames the body is not among them. */
   readonly fields: readonly string[];
-  readonly upload: Upload | undefined;
+  readonly body: RequestBody | undefined;
   /** The length of the upload in bytes; undefined where it is not known before its end. */
   readonly length: number | undefined;
   /** Milliseconds until the answer must have begun; 0 for no limit. */
@@ -18,12 +18,12 @@ export interface Outgoing {
 }
 
 /** A request that cannot be written without becoming another one. */
-export class Unsendable extends Error {
+export class UnsendableRequest extends Error {
   readonly code = 'unsendable';
   /** @param message what of it; nothing of what it holds */
   constructor(message: string) {
     super(message);
-    this.name = 'Unsendable';
+    this.name = 'UnsendableRequest';
   }
 }
 
@@ -36,20 +36,20 @@ const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
  * Writes the head of a request (RFC 9112 §3). What was read and what mutators made is checked once more where it is
  * written: no value can end its line.
  *
- * @throws Unsendable
+ * @throws UnsendableRequest
  */
-export function writeHead({ method, path, fields, upload, length }: Outgoing): string {
-  if (!TOKEN.test(method)) throw new Unsendable('the method is no token');
-  if (!PATH.test(path)) throw new Unsendable('the path is none');
+export function writeHead({ method, path, fields, body, length }: UpstreamRequest): string {
+  if (!TOKEN.test(method)) throw new UnsendableRequest('the method is no token');
+  if (!PATH.test(path)) throw new UnsendableRequest('the path is none');
   let text = `${method} ${path} HTTP/1.1\r\n`;
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
-    if (!isFieldName(name)) throw new Unsendable('a field name is no token');
-    if (!FIELD_VALUE.test(value)) throw new Unsendable('a field value is none');
+    if (!isFieldName(name)) throw new UnsendableRequest('a field name is no token');
+    if (!FIELD_VALUE.test(value)) throw new UnsendableRequest('a field value is none');
     text += `${name}: ${value}\r\n`;
   }
-  if (upload !== undefined) {
+  if (body !== undefined) {
     text += length === undefined ? 'transfer-encoding: chunked\r\n' : `content-length: ${length}\r\n`;
   } else if (WITH_BODY.has(method)) {
     text += 'content-length: 0\r\n';
@@ -61,11 +61,11 @@ export function writeHead({ method, path, fields, upload, length }: Outgoing): s
  * Whether the connection of a request may carry another one after it. Servers are known that send a body after HEAD,
  * or read none with a method that has no use for it: what is left over would be taken for the next message.
  */
-export function keepsFraming({ method, upload }: Outgoing): boolean {
-  return method !== 'HEAD' && (upload === undefined || WITH_BODY.has(method));
+export function keepsFraming({ method, body }: UpstreamRequest): boolean {
+  return method !== 'HEAD' && (body === undefined || WITH_BODY.has(method));
 }
 
 /** Whether nothing is different for an upstream that gets the same request twice (RFC 9110 §9.2.2). */
-export function mayRepeat({ method, upload }: Outgoing): boolean {
-  return upload === undefined && SAFE.has(method);
+export function mayRepeat({ method, body }: UpstreamRequest): boolean {
+  return body === undefined && SAFE_METHODS.has(method);
 }

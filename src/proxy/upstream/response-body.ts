@@ -1,4 +1,4 @@
-import { type AnswerHead, AnswerInvalid, readField } from './response-head.js';
+import { InvalidResponse, type ResponseHead, readField } from './response-head.js';
 
 /** The longest line between two chunks, with its extensions, and the longest trailer section, in bytes. */
 const MAX_LINE = 1_024;
@@ -26,7 +26,7 @@ export interface Body {
 }
 
 /** Whether no content follows, whatever a head says of it (RFC 9110 §8.6, §15.4.5). */
-export function bodiless(method: string, status: number): boolean {
+export function hasNoBody(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304;
 }
 
@@ -35,9 +35,9 @@ export function bodiless(method: string, status: number): boolean {
  *
  * @param method of the request
  */
-export function bodyOf(head: AnswerHead, method: string): Body {
+export function bodyOf(head: ResponseHead, method: string): Body {
   const { status, length, chunked } = head;
-  if (bodiless(method, status)) return NO_BODY;
+  if (hasNoBody(method, status)) return NO_BODY;
   if (chunked) return new Chunked();
   if (length !== undefined) return length === 0 ? NO_BODY : new Counted(length);
   return UNFRAMED;
@@ -115,7 +115,7 @@ class Chunked implements Body {
       this.#line += bytes.toString('latin1', at, end);
       at = end;
       const longest = this.#next === 'trailer' ? MAX_TRAILERS : MAX_LINE;
-      if (this.#line.length > longest) throw new AnswerInvalid('a line that is too long');
+      if (this.#line.length > longest) throw new InvalidResponse('a line that is too long');
       if (lf !== -1) this.#take(wholeLine(this.#line));
     }
     return at;
@@ -129,7 +129,7 @@ class Chunked implements Body {
         this.#next = this.#left === 0 ? 'trailer' : 'data';
         return;
       case 'end of data':
-        if (line !== '') throw new AnswerInvalid('a chunk that is longer than its size');
+        if (line !== '') throw new InvalidResponse('a chunk that is longer than its size');
         this.#next = 'size';
         return;
       default:
@@ -138,7 +138,7 @@ class Chunked implements Body {
           return;
         }
         this.#trailerBytes += line.length;
-        if (this.#trailerBytes > MAX_TRAILERS) throw new AnswerInvalid('too many trailer fields');
+        if (this.#trailerBytes > MAX_TRAILERS) throw new InvalidResponse('too many trailer fields');
         readField(line, this.trailers, this.#names);
     }
   }
@@ -147,13 +147,13 @@ class Chunked implements Body {
 /** Without its end, which must be one of HTTP, and with nothing in it that could be taken for another. */
 function wholeLine(line: string): string {
   if (!line.endsWith('\r\n') || /[\x00-\x08\x0a-\x1f\x7f]/.test(line.slice(0, -2)))
-    throw new AnswerInvalid('a control in a line');
+    throw new InvalidResponse('a control in a line');
   return line.slice(0, -2);
 }
 
 /** RFC 9112 §7.1: hexadecimal digits, and extensions that mean nothing here; blanks may stand before those alone. */
 function sizeOf(line: string): number {
   const size = /^([0-9A-Fa-f]{1,13})(?:[ \t]*;.*)?$/.exec(line)?.[1];
-  if (size === undefined) throw new AnswerInvalid('no chunk size');
+  if (size === undefined) throw new InvalidResponse('no chunk size');
   return Number.parseInt(size, 16);
 }

@@ -1,7 +1,7 @@
 import { isFieldName, lowerName } from '../../parse/field-names.js';
 
 /** The status line and the fields of an upstream's answer, and what they say of what follows (RFC 9112 §4 to §6). */
-export interface AnswerHead {
+export interface ResponseHead {
   readonly status: number;
   /** Name, value, name, value … in the order they came. */
   readonly fields: readonly string[];
@@ -18,12 +18,12 @@ export interface AnswerHead {
 }
 
 /** An upstream has sent what is no answer of HTTP/1.1, or one that can be read in two ways. */
-export class AnswerInvalid extends Error {
+export class InvalidResponse extends Error {
   readonly code = 'answer_invalid';
   /** @param message which rule it breaks; nothing of what it holds */
   constructor(message: string) {
     super(message);
-    this.name = 'AnswerInvalid';
+    this.name = 'InvalidResponse';
   }
 }
 
@@ -42,10 +42,10 @@ const FORBIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?:^|[^\r])\n/;
  * @param text the head as Latin-1, up to the empty line and without it
  * @throws AnswerInvalid
  */
-export function readHead(text: string): AnswerHead {
-  if (FORBIDDEN.test(text)) throw new AnswerInvalid('a control in the head');
+export function readHead(text: string): ResponseHead {
+  if (FORBIDDEN.test(text)) throw new InvalidResponse('a control in the head');
   let end = text.indexOf('\r\n');
-  if (!STATUS_LINE.test(end === -1 ? text : text.slice(0, end))) throw new AnswerInvalid('no status line');
+  if (!STATUS_LINE.test(end === -1 ? text : text.slice(0, end))) throw new InvalidResponse('no status line');
   const fields: string[] = [];
   const names: string[] = [];
   let length: string | undefined;
@@ -60,12 +60,12 @@ export function readHead(text: string): AnswerHead {
     const value = fields[fields.length - 1] as string;
     switch (name) {
       case 'content-length':
-        if (length !== undefined) throw new AnswerInvalid('two lengths');
+        if (length !== undefined) throw new InvalidResponse('two lengths');
         refuseTab(field);
         length = value;
         break;
       case 'transfer-encoding':
-        if (coding !== undefined) throw new AnswerInvalid('two codings');
+        if (coding !== undefined) throw new InvalidResponse('two codings');
         refuseTab(field);
         coding = value;
         break;
@@ -78,10 +78,11 @@ export function readHead(text: string): AnswerHead {
     }
   }
   const modern = text[MINOR_VERSION] === '1';
-  if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) throw new AnswerInvalid('no length');
+  if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) throw new InvalidResponse('no length');
   if (coding !== undefined) {
-    if (length !== undefined) throw new AnswerInvalid('a length beside a coding');
-    if (!modern || coding.toLowerCase() !== 'chunked') throw new AnswerInvalid('a coding that is not served');
+    if (length !== undefined) throw new InvalidResponse('a length beside a coding');
+    if (!modern || coding.toLowerCase() !== 'chunked')
+      throw new InvalidResponse('a coding that is not served');
   }
   return {
     status: Number(text.slice(STATUS, STATUS + 3)),
@@ -108,7 +109,7 @@ export function readField(line: string, fields: string[], names: string[]): stri
   const colon = line.indexOf(':');
   // No name has a space in it, so neither a folded line nor a space before the colon gets through.
   const name = line.slice(0, Math.max(0, colon));
-  if (!isFieldName(name)) throw new AnswerInvalid('no field');
+  if (!isFieldName(name)) throw new InvalidResponse('no field');
   const lower = lowerName(name);
   fields.push(name, trimmed(line, colon + 1));
   names.push(lower);
@@ -117,7 +118,7 @@ export function readField(line: string, fields: string[], names: string[]): stri
 
 /** Tabs may stand around a value (RFC 9110 §5.6.3), and parsers are known to which `chunked` with one is another coding. */
 function refuseTab(field: string): void {
-  if (field.includes('\t')) throw new AnswerInvalid('a tab in a field that frames the body');
+  if (field.includes('\t')) throw new InvalidResponse('a tab in a field that frames the body');
 }
 
 /** Without the spaces and tabs around a value. */

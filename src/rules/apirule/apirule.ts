@@ -17,7 +17,7 @@ import { compileMutators } from './mutators.js';
 import { resolveService, type ServiceTemplates } from './service.js';
 import { v1beta1 } from './v1beta1.js';
 import { LATER_VERSIONS, v2 } from './v2.js';
-import type { Dialect, RuleEntry, Service, Spec } from './version.js';
+import type { ApiRuleVersion, RuleEntry, Service, Spec } from './version.js';
 
 /** What the gateway's settings say that an APIRule does not. */
 export interface RuleDefaults {
@@ -82,11 +82,16 @@ class Compiler {
   readonly #document: SourceDocument;
   /** Where the places of v1beta1 are. */
   readonly #places: SourceDocument;
-  readonly #dialect: Dialect;
+  readonly #dialect: ApiRuleVersion;
   readonly #defaults: RuleDefaults;
   readonly #findings: Finding[];
 
-  constructor(document: SourceDocument, dialect: Dialect, defaults: RuleDefaults, findings: Finding[]) {
+  constructor(
+    document: SourceDocument,
+    dialect: ApiRuleVersion,
+    defaults: RuleDefaults,
+    findings: Finding[],
+  ) {
     this.#document = document;
     this.#places = dialect.places(document);
     this.#dialect = dialect;

@@ -1,9 +1,9 @@
 import type { CorsEntry } from './cors.js';
 import { apiRuleSchema, ruleSchema, specSchema } from './schema.js';
-import type { Dialect, RuleEntry, Service } from './version.js';
+import type { ApiRuleVersion, RuleEntry, Service } from './version.js';
 
 /** The dialect that the model is made after. */
-export const v1beta1: Dialect = {
+export const v1beta1: ApiRuleVersion = {
   documentSchema: apiRuleSchema,
   specSchema,
   ruleSchema,

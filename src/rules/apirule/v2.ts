@@ -4,7 +4,7 @@ import type { HandlerEntry } from './access-strategies.js';
 import type { CorsEntry } from './cors.js';
 import { pathPattern } from './path-template.js';
 import { apiRuleSchema, corsSchema, GROUP, ruleSchema, specSchema } from './schema.js';
-import type { Dialect, RuleEntry, Service } from './version.js';
+import type { ApiRuleVersion, RuleEntry, Service } from './version.js';
 
 /** The versions of the APIRule after v1beta1; they differ in nothing that is read here. */
 export const LATER_VERSIONS: readonly string[] = [`${GROUP}/v2`, `${GROUP}/v2alpha1`];
@@ -32,7 +32,7 @@ interface Rule {
  * APIRule `v2` and `v2alpha1`: other words for hosts, paths and strategies. The order of its rules decides nothing
  * here either: what Kyma's order decided is proved, or refused.
  */
-export const v2: Dialect = {
+export const v2: ApiRuleVersion = {
   documentSchema: {
     ...apiRuleSchema,
     properties: { ...apiRuleSchema.properties, apiVersion: { enum: LATER_VERSIONS } },

@@ -38,7 +38,7 @@ export interface RuleEntry {
 }
 
 /** A version of the APIRule: its schemas, and how it says what v1beta1 says. */
-export interface Dialect {
+export interface ApiRuleVersion {
   /** JSON Schemas of the document, of its spec without the rules, and of one rule. */
   readonly documentSchema: object;
   readonly specSchema: object;

@@ -1,7 +1,7 @@
 import type { AST } from '@eslint-community/regexpp';
 
 /** The `^` and `$` of a pattern that must match a whole path anyway. */
-export interface Edges {
+export interface Anchors {
   /** Where those stand that say nothing: a `^` before anything, a `$` behind everything. */
   readonly idle: readonly number[];
   /** Where a `^` stands behind something; no path can match there, or the pattern means less than it says. */
@@ -9,7 +9,7 @@ export interface Edges {
 }
 
 /** Finds the edge assertions of a pattern. An inner `$` (`/api(/|$)(.*)`) is neither: it has a meaning. */
-export function edgesOf(pattern: AST.Pattern): Edges {
+export function anchorsOf(pattern: AST.Pattern): Anchors {
   const idle = new Set<number>();
   collect(pattern.alternatives, 'start', idle);
   collect(pattern.alternatives, 'end', idle);
@@ -18,7 +18,7 @@ export function edgesOf(pattern: AST.Pattern): Edges {
 }
 
 /** The source without its idle edges, which are one character each. */
-export function stripEdges(source: string, { idle }: Edges): string {
+export function stripAnchors(source: string, { idle }: Anchors): string {
   const skipped = new Set(idle);
   return skipped.size === 0 ? source : [...source].filter((_, at) => !skipped.has(at)).join('');
 }

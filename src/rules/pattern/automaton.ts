@@ -1,10 +1,10 @@
 import type * as Refa from 'refa';
 import type { Char, CharSet, DFA, Expression } from 'refa';
-import { lazily } from '../../model/lazy-require.js';
+import { lazyRequire } from '../../model/lazy-require.js';
 import { PATH_CODES } from './alphabet.js';
-import { entryOf } from './get-or-insert.js';
+import { getOrInsert } from './get-or-insert.js';
 
-const refa = lazily<typeof Refa>('refa');
+const refa = lazyRequire<typeof Refa>('refa');
 
 /**
  * A deterministic automaton over the characters of a path, as flat tables. Trimmed: from each state a path can still
@@ -215,7 +215,7 @@ function columnsOf(edges: readonly Edge[][]): { columns: Uint8Array; samples: nu
       const code = stretches[i] as number;
       const edge = out.find(({ min, max }) => code >= min && code <= max);
       const key = before * (edges.length + 1) + (edge === undefined ? 0 : edge.to + 1);
-      return entryOf(refined, key, () => refined.size);
+      return getOrInsert(refined, key, () => refined.size);
     });
   }
   const columns = new Uint8Array(128);

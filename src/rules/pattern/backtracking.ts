@@ -1,13 +1,13 @@
 import type { AST } from '@eslint-community/regexpp';
 import type * as Recheck from 'recheck';
-import { lazily } from '../../model/lazy-require.js';
+import { lazyRequire } from '../../model/lazy-require.js';
 import { isProvablyLinear } from './ambiguity.js';
 
 /**
  * The build of `recheck` that runs in this process, without a worker or a child, which the main entry would start. It
  * is 3 MB of JavaScript.
  */
-const recheck = lazily<Pick<typeof Recheck, 'checkSync'>>('recheck/lib/browser.js');
+const recheck = lazyRequire<Pick<typeof Recheck, 'checkSync'>>('recheck/lib/browser.js');
 
 /** How a pattern behaves in a backtracking engine. */
 export type Backtracking =

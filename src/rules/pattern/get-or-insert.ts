@@ -5,7 +5,7 @@ interface Entries<K, V> {
 }
 
 /** The value of a key, made and kept where there is none yet. */
-export function entryOf<K, V>(map: Entries<K, V>, key: K, make: () => V): V {
+export function getOrInsert<K, V>(map: Entries<K, V>, key: K, make: () => V): V {
   let value = map.get(key);
   if (value === undefined) {
     value = make();

@@ -1,6 +1,6 @@
 import { PATH_CODES } from './alphabet.js';
 import { type Automaton, automatonOf, automatonOfLiteral } from './automaton.js';
-import { entryOf } from './get-or-insert.js';
+import { getOrInsert } from './get-or-insert.js';
 import { type Shape, shapeOf, unwrap } from './syntax.js';
 
 /** How the paths of two patterns lie to each other. */
@@ -31,8 +31,8 @@ const MAX_TRIALS = 2_000;
  * @param b the same
  */
 export function relate(a: RegExp, b: RegExp): Related {
-  const left = proofOf(a);
-  const right = proofOf(b);
+  const left = analysisOf(a);
+  const right = analysisOf(b);
   if (areApart(left.shape, right.shape)) return { relation: 'disjoint' };
   if (left.shape.literal && !b.test(left.shape.prefix)) return { relation: 'disjoint' };
   if (right.shape.literal && !a.test(right.shape.prefix)) return { relation: 'disjoint' };
@@ -66,18 +66,18 @@ export function isPlainlyInside(inner: RegExp, outer: RegExp): boolean {
  * @returns undefined where it matches none, or where that is not decided
  */
 export function exampleOf(pattern: RegExp): string | undefined {
-  const { automaton } = proofOf(pattern);
+  const { automaton } = analysisOf(pattern);
   return automaton === undefined ? undefined : walk(automaton, automaton).witness;
 }
 
 /** Whether it is proved that the pattern matches no path at all. */
 export function matchesNothing(pattern: RegExp): boolean {
-  const proof = proofOf(pattern);
+  const proof = analysisOf(pattern);
   return proof.shape.sample === undefined && proof.automaton?.initial === -1;
 }
 
 /** What is known of one pattern; an automaton is built when a proof first needs it. */
-class Proof {
+class PatternAnalysis {
   readonly shape: Shape;
   readonly #pattern: RegExp;
   #automaton: Automaton | undefined | null = null;
@@ -100,10 +100,10 @@ class Proof {
   }
 }
 
-const proofs = new WeakMap<RegExp, Proof>();
+const proofs = new WeakMap<RegExp, PatternAnalysis>();
 
-function proofOf(pattern: RegExp): Proof {
-  return entryOf(proofs, pattern, () => new Proof(pattern));
+function analysisOf(pattern: RegExp): PatternAnalysis {
+  return getOrInsert(proofs, pattern, () => new PatternAnalysis(pattern));
 }
 
 /** Whether two patterns differ in how all their paths begin or end, in a segment, or in how long they are. */
@@ -121,7 +121,7 @@ export function areApart(a: Shape, b: Shape): boolean {
 }
 
 /** One of the two has no automaton: an overlap may still be certain, because a path was found that both match. */
-function guess(a: RegExp, left: Proof, b: RegExp, right: Proof): Related {
+function guess(a: RegExp, left: PatternAnalysis, b: RegExp, right: PatternAnalysis): Related {
   for (const { automaton } of [left, right]) {
     if (automaton === undefined) continue;
     for (const path of pathsOf(automaton, MAX_TRIALS)) {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { edgesOf, stripEdges } from './anchors.js';
+import { anchorsOf, stripAnchors } from './anchors.js';
 import { backtrackingOf } from './backtracking.js';
 import { type Translated, translate } from './dialect.js';
 import { parse, shapeOf, sizeOf, wrap } from './syntax.js';
@@ -75,12 +75,12 @@ function compile(source: string): Result {
   if (sizeOf(syntax.alternatives) > MAX_SIZE) {
     return fail('pattern-too-large', `its repetitions are worth more than ${MAX_SIZE} characters: ${source}`);
   }
-  const edges = edgesOf(syntax);
+  const edges = anchorsOf(syntax);
   if (edges.inner !== undefined) {
     const at = (translated.origins[edges.inner] as number) + 1;
     return fail('pattern-dialect', `^ at character ${at} cannot match inside a path: ${source}`);
   }
-  const bare = stripEdges(translated.source, edges);
+  const bare = stripAnchors(translated.source, edges);
   if (bare !== translated.source) syntax = parse(bare);
 
   let pattern: RegExp;

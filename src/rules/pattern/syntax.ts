@@ -1,6 +1,6 @@
 import { type AST, RegExpParser } from '@eslint-community/regexpp';
 import { isPath, PATH_CHARACTERS } from './alphabet.js';
-import { entryOf } from './get-or-insert.js';
+import { getOrInsert } from './get-or-insert.js';
 
 const parser = new RegExpParser();
 
@@ -64,7 +64,7 @@ const shapes = new WeakMap<RegExp, Shape>();
  * @param syntax what it was made of, where that has been parsed already
  */
 export function shapeOf(pattern: RegExp, syntax?: AST.Pattern): Shape {
-  return entryOf(shapes, pattern, () => readShape(pattern, syntax ?? parse(unwrap(pattern))));
+  return getOrInsert(shapes, pattern, () => readShape(pattern, syntax ?? parse(unwrap(pattern))));
 }
 
 function readShape(expression: RegExp, pattern: AST.Pattern): Shape {

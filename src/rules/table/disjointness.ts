@@ -1,10 +1,10 @@
 import type { Rule } from '../../auth/decide.js';
 import type { Finding, Position } from '../../document/finding.js';
 import { byPosition } from '../../document/finding.js';
-import { entryOf } from '../pattern/get-or-insert.js';
+import { getOrInsert } from '../pattern/get-or-insert.js';
 import { areApart, isPlainlyInside, type Related, relate } from '../pattern/overlap.js';
 import { shapeOf } from '../pattern/syntax.js';
-import { Neighbours, type Site, type Sites, wildcardsAround } from './hosts.js';
+import { type HostEntry, type HostIndex, PathNeighbours, wildcardsAround } from './hosts.js';
 
 /** How overlaps are treated: refused, or settled in favour of the rule that lies inside the other. */
 export type OverlapMode = 'error' | 'specific';
@@ -13,10 +13,10 @@ export type OverlapMode = 'error' | 'specific';
 export type Compared = (done: number, of: number) => void;
 
 /** What is proved about a set of rules. */
-export interface Proof {
+export interface OverlapAnalysis {
   readonly findings: Finding[];
   /** By site and rule: how many rules of the same method hold all that this one holds. The inner rule has more. */
-  readonly depths: ReadonlyMap<Site, ReadonlyMap<Rule, number>>;
+  readonly depths: ReadonlyMap<HostEntry, ReadonlyMap<Rule, number>>;
   /** By rule: the ones it may or may not overlap with, where that was accepted unproved. */
   readonly rivals: ReadonlyMap<Rule, readonly Rule[]>;
 }
@@ -32,24 +32,28 @@ const MAX_FINDINGS = 1_000;
  * lies inside `*.suffix`; equal paths on a narrower host are inside, too. All else is refused: that the one has the
  * narrower host and the other the narrower path settles nothing.
  */
-export function prove(sites: Sites, mode: OverlapMode, compared: Compared = () => {}): Proof {
-  const prover = new Prover(mode);
+export function analyseOverlaps(
+  sites: HostIndex,
+  mode: OverlapMode,
+  compared: Compared = () => {},
+): OverlapAnalysis {
+  const analyser = new OverlapAnalyser(mode);
   let done = 0;
   const all = [...sites].reduce((total, { rules }) => total + rules.length, 0);
   for (const site of sites) {
-    const neighbours = prover.within(site, () => compared(++done, all));
+    const neighbours = analyser.within(site, () => compared(++done, all));
     if (neighbours === undefined) break;
     for (const outer of sites.around(site)) {
-      if (!prover.between(neighbours, site, outer)) break;
+      if (!analyser.between(neighbours, site, outer)) break;
     }
   }
-  return { findings: prover.findings, depths: prover.depths, rivals: prover.rivals };
+  return { findings: analyser.findings, depths: analyser.depths, rivals: analyser.rivals };
 }
 
-class Prover {
+class OverlapAnalyser {
   readonly #mode: OverlapMode;
   readonly findings: Finding[] = [];
-  readonly depths = new Map<Site, Map<Rule, number>>();
+  readonly depths = new Map<HostEntry, Map<Rule, number>>();
   readonly rivals = new Map<Rule, Rule[]>();
   /** By pattern: a number, to remember what was proved about two. */
   readonly #numbers = new Map<RegExp, number>();
@@ -68,8 +72,8 @@ class Prover {
    * @param compared told of each rule
    * @returns the site's rules, to compare those of other sites with; undefined where there are too many findings
    */
-  within(site: Site, compared: () => void): Neighbours | undefined {
-    const neighbours = new Neighbours();
+  within(site: HostEntry, compared: () => void): PathNeighbours | undefined {
+    const neighbours = new PathNeighbours();
     for (const rule of site.rules) {
       for (const other of neighbours.of(rule)) this.#compare(rule, site, other, site);
       if (this.#full) return undefined;
@@ -80,7 +84,7 @@ class Prover {
   }
 
   /** @returns false where there are too many findings to go on */
-  between(neighbours: Neighbours, inner: Site, outer: Site): boolean {
+  between(neighbours: PathNeighbours, inner: HostEntry, outer: HostEntry): boolean {
     for (const other of outer.rules) {
       for (const rule of neighbours.of(other)) this.#compare(rule, inner, other, outer);
       if (this.#full) return false;
@@ -89,7 +93,7 @@ class Prover {
   }
 
   /** @param siteOfA the same site as `b`'s, or one whose hosts all belong to `b`'s, too */
-  #compare(a: Rule, siteOfA: Site, b: Rule, siteOfB: Site): void {
+  #compare(a: Rule, siteOfA: HostEntry, b: Rule, siteOfB: HostEntry): void {
     if (a === b) return;
     const sameHost = siteOfA === siteOfB;
     // Asked of the rules and not of the sites: two that share several hosts have one name wherever they first meet.
@@ -126,15 +130,15 @@ class Prover {
 
   #relate(a: RegExp, b: RegExp): Related {
     const key = this.#number(a) * 2 ** 26 + this.#number(b);
-    return entryOf(this.#related, key, () => relate(a, b));
+    return getOrInsert(this.#related, key, () => relate(a, b));
   }
 
   #number(pattern: RegExp): number {
-    return entryOf(this.#numbers, pattern, () => this.#numbers.size);
+    return getOrInsert(this.#numbers, pattern, () => this.#numbers.size);
   }
 
-  #deepen(site: Site, rule: Rule): void {
-    const depths = entryOf(this.depths, site, () => new Map<Rule, number>());
+  #deepen(site: HostEntry, rule: Rule): void {
+    const depths = getOrInsert(this.depths, site, () => new Map<Rule, number>());
     depths.set(rule, (depths.get(rule) ?? 0) + 1);
   }
 
@@ -193,7 +197,7 @@ class Prover {
     level: Finding['level'] = 'error',
   ): void {
     const [first, second] = inOrder(a, b);
-    const reported = entryOf(this.#reported, first, () => new Set<Rule>());
+    const reported = getOrInsert(this.#reported, first, () => new Set<Rule>());
     if (reported.has(second) || this.#full) return;
     reported.add(second);
     this.findings.push({ ...positionOf(second), level, code, message: message(first, second) });

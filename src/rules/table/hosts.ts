@@ -1,9 +1,9 @@
 import type { Rule } from '../../auth/decide.js';
-import { entryOf } from '../pattern/get-or-insert.js';
+import { getOrInsert } from '../pattern/get-or-insert.js';
 import { shapeOf } from '../pattern/syntax.js';
 
 /** The rules of one host pattern and one method. */
-export class Site {
+export class HostEntry {
   readonly host: string;
   readonly method: string;
   readonly rules: Rule[] = [];
@@ -15,8 +15,8 @@ export class Site {
 }
 
 /** All sites, by host pattern and method. */
-export class Sites {
-  readonly #byHost = new Map<string, Map<string, Site>>();
+export class HostIndex {
+  readonly #byHost = new Map<string, Map<string, HostEntry>>();
 
   constructor(rules: readonly Rule[]) {
     for (const rule of rules) {
@@ -26,21 +26,21 @@ export class Sites {
     }
   }
 
-  #site(host: string, method: string): Site {
-    const methods = entryOf(this.#byHost, host, () => new Map<string, Site>());
-    return entryOf(methods, method, () => new Site(host, method));
+  #site(host: string, method: string): HostEntry {
+    const methods = getOrInsert(this.#byHost, host, () => new Map<string, HostEntry>());
+    return getOrInsert(methods, method, () => new HostEntry(host, method));
   }
 
-  get hosts(): IterableIterator<[host: string, methods: ReadonlyMap<string, Site>]> {
+  get hosts(): IterableIterator<[host: string, methods: ReadonlyMap<string, HostEntry>]> {
     return this.#byHost.entries();
   }
 
-  *[Symbol.iterator](): Generator<Site> {
+  *[Symbol.iterator](): Generator<HostEntry> {
     for (const methods of this.#byHost.values()) yield* methods.values();
   }
 
   /** The sites of the same method whose host pattern holds all of this one's hosts and more. */
-  *around({ host, method }: Pick<Site, 'host' | 'method'>): Generator<Site> {
+  *around({ host, method }: Pick<HostEntry, 'host' | 'method'>): Generator<HostEntry> {
     for (const wildcard of wildcardsAround(host)) {
       const site = this.#byHost.get(wildcard)?.get(method);
       if (site !== undefined) yield site;
@@ -67,7 +67,7 @@ function ownHosts(hosts: readonly string[]): string[] {
 }
 
 /** Rules by the segments of their paths, to find those that may have a path in common with another. */
-export class Neighbours {
+export class PathNeighbours {
   readonly #root: Place = { here: [] };
 
   add(rule: Rule): void {
@@ -78,7 +78,7 @@ export class Neighbours {
         place = place.other;
       } else {
         place.literals ??= new Map();
-        place = entryOf(place.literals, segment, () => ({ here: [] }));
+        place = getOrInsert(place.literals, segment, () => ({ here: [] }));
       }
     }
     place.here.push(rule);

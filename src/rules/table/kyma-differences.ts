@@ -1,6 +1,6 @@
 import type { Rule } from '../../auth/decide.js';
 import type { Finding } from '../../document/finding.js';
-import { entryOf } from '../pattern/get-or-insert.js';
+import { getOrInsert } from '../pattern/get-or-insert.js';
 import { relate } from '../pattern/overlap.js';
 import { positionOf } from './disjointness.js';
 import { wildcardsAround } from './hosts.js';
@@ -15,7 +15,7 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
  * with any method; and the first route of a host that matches the path takes the request. Here methods are enforced
  * for every handler and order decides nothing.
  */
-export function kymaTraps(rules: readonly Rule[]): Finding[] {
+export function kymaDifferences(rules: readonly Rule[]): Finding[] {
   const findings: Finding[] = [];
   const open = rules.filter((rule) => rule.strategies.some(({ handler }) => handler === 'allow'));
   if (open.length === 0) return findings;
@@ -76,9 +76,9 @@ class ByHost {
   constructor(rules: readonly Rule[]) {
     for (const rule of rules) {
       for (const host of rule.hosts) {
-        entryOf(this.#named, host, () => new Set<Rule>()).add(rule);
+        getOrInsert(this.#named, host, () => new Set<Rule>()).add(rule);
         for (const wildcard of wildcardsAround(host))
-          entryOf(this.#under, wildcard, () => new Set<Rule>()).add(rule);
+          getOrInsert(this.#under, wildcard, () => new Set<Rule>()).add(rule);
       }
     }
   }

@@ -1,6 +1,6 @@
 import type { Rule } from '../../auth/decide.js';
-import type { Proof } from './disjointness.js';
-import { type Sites, wildcardsAround } from './hosts.js';
+import type { OverlapAnalysis } from './disjointness.js';
+import { type HostIndex, wildcardsAround } from './hosts.js';
 import { Tree } from './tree.js';
 
 const ASTERISK = 0x2a;
@@ -13,15 +13,15 @@ export class Matcher {
   readonly #hosts = new Map<string, Host>();
   /** Whether any host pattern is a wildcard. */
   #wild = false;
-  readonly #rivals: Proof['rivals'];
+  readonly #rivals: OverlapAnalysis['rivals'];
 
-  constructor(sites: Sites, { depths, rivals }: Pick<Proof, 'depths' | 'rivals'>) {
+  constructor(index: HostIndex, { depths, rivals }: Pick<OverlapAnalysis, 'depths' | 'rivals'>) {
     this.#rivals = rivals;
-    for (const [host, methods] of sites.hosts) {
+    for (const [host, methods] of index.hosts) {
       const trees = new Map<string, Tree>();
-      for (const [method, site] of methods) {
-        const depth = depths.get(site);
-        const entries = site.rules.map((rule) => ({ rule, depth: depth?.get(rule) ?? 0 }));
+      for (const [method, entry] of methods) {
+        const depth = depths.get(entry);
+        const entries = entry.rules.map((rule) => ({ rule, depth: depth?.get(rule) ?? 0 }));
         trees.set(method, new Tree(entries));
       }
       this.#hosts.set(host, { trees, around: [] });

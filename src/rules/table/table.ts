@@ -1,11 +1,17 @@
-import type { ProofSummary, ResourceIndex, Rule, RuleTable } from '../../auth/decide.js';
-import { statements } from '../../auth/mutators/chain.js';
+import type { OverlapSummary, ResourceIndex, Rule, RuleTable } from '../../auth/decide.js';
+import { reservedHeaders } from '../../auth/mutators/chain.js';
 import { byPosition, type Finding } from '../../document/finding.js';
 import { canonicalForm, isNeverCanonical } from '../pattern/canonical.js';
 import { matchesNothing } from '../pattern/overlap.js';
-import { type Compared, type OverlapMode, type Proof, positionOf, prove } from './disjointness.js';
-import { Sites } from './hosts.js';
-import { kymaTraps } from './kyma-differences.js';
+import {
+  analyseOverlaps,
+  type Compared,
+  type OverlapAnalysis,
+  type OverlapMode,
+  positionOf,
+} from './disjointness.js';
+import { HostIndex } from './hosts.js';
+import { kymaDifferences } from './kyma-differences.js';
 import { Matcher } from './matcher.js';
 
 /** A table, where there are no errors; and all that was found on the way, by position. */
@@ -30,28 +36,28 @@ export function buildTable(
     readonly compared?: Compared | undefined;
   },
 ): Built {
-  const sites = new Sites(rules);
-  const proof = prove(sites, options.overlap, options.compared);
+  const sites = new HostIndex(rules);
+  const proof = analyseOverlaps(sites, options.overlap, options.compared);
   const findings = [
     ...proof.findings,
-    ...kymaTraps(rules.filter(({ document }) => document === undefined)),
+    ...kymaDifferences(rules.filter(({ document }) => document === undefined)),
     ...deadRules(rules),
   ].sort(inReadingOrder);
   if (findings.some(({ level }) => level === 'error')) return { findings };
   const matcher = new Matcher(sites, proof);
-  const stated = statements(rules.map(({ mutators }) => mutators));
+  const stated = reservedHeaders(rules.map(({ mutators }) => mutators));
   const table: RuleTable = {
     version: options.version,
     rules,
-    ...(stated === undefined ? {} : { statements: stated }),
+    ...(stated === undefined ? {} : { reservedHeaders: stated }),
     ...(options.resources === undefined ? {} : { resources: options.resources }),
-    proof: summary(proof),
+    overlaps: summary(proof),
     find: (host, method, path) => matcher.find(host, method, path),
   };
   return { table, findings };
 }
 
-function summary({ depths, rivals }: Proof): ProofSummary {
+function summary({ depths, rivals }: OverlapAnalysis): OverlapSummary {
   const specific = new Set([...depths.values()].flatMap((inner) => [...inner.keys()].map(({ id }) => id)));
   const unproved = [...rivals].flatMap(([{ id }, others]) =>
     others.filter((other) => id < other.id).map((other): [string, string] => [id, other.id]),

@@ -1,5 +1,5 @@
 import type { Rule } from '../../auth/decide.js';
-import { entryOf } from '../pattern/get-or-insert.js';
+import { getOrInsert } from '../pattern/get-or-insert.js';
 import { shapeOf } from '../pattern/syntax.js';
 
 /** A rule of one host pattern and method, with how many others hold all that it holds there. */
@@ -103,7 +103,7 @@ class Node {
       return this.other;
     }
     this.segments ??= new Map();
-    return entryOf(this.segments, segment, () => new Node());
+    return getOrInsert(this.segments, segment, () => new Node());
   }
 }
 
@@ -114,7 +114,7 @@ class Open {
   #lengths: number[] = [];
 
   add(residue: string, entry: Entry): void {
-    entryOf(this.#byResidue, residue, () => [] as Entry[]).push(entry);
+    getOrInsert(this.#byResidue, residue, () => [] as Entry[]).push(entry);
     this.#lengths = [...new Set([...this.#lengths, residue.length])].sort((a, b) => b - a);
   }
 

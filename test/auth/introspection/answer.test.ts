@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { type ActiveAnswer, readAnswer } from '../../../src/auth/introspection/answer.js';
-import { UnusableAnswer } from '../../../src/auth/introspection/unusable.js';
+import { InvalidAnswer } from '../../../src/auth/introspection/unusable.js';
 
 const read = (members: object): ActiveAnswer => {
   const answer = readAnswer(JSON.stringify({ active: true, ...members }));
@@ -40,7 +40,7 @@ t.test('active must be exactly true or false', async (t) => {
     '\uFEFF{"active":true}',
     '<html>{"active":true}</html>',
   ]) {
-    t.throws(() => readAnswer(text), UnusableAnswer, text);
+    t.throws(() => readAnswer(text), InvalidAnswer, text);
   }
   t.same(readAnswer('{"active":false}'), { active: false });
   t.match(readAnswer(' {"active":true}\n'), { active: true });
@@ -63,7 +63,7 @@ t.test('no text but true makes a token active', async () => {
         try {
           return !readAnswer(text).active;
         } catch (error) {
-          return error instanceof UnusableAnswer;
+          return error instanceof InvalidAnswer;
         }
       },
     ),
@@ -115,7 +115,7 @@ t.test('times are finite numbers, of any size and sign', async (t) => {
   );
   for (const name of ['exp', 'nbf']) {
     for (const value of ['"1790000000"', '"soon"', 'true', '[1]', '{}', 'null', '1e999']) {
-      t.throws(() => readAnswer(`{"active":true,"${name}":${value}}`), UnusableAnswer, `${name}: ${value}`);
+      t.throws(() => readAnswer(`{"active":true,"${name}":${value}}`), InvalidAnswer, `${name}: ${value}`);
     }
   }
 });
@@ -131,7 +131,7 @@ t.test('what has another shape than its meaning allows is refused', async (t) =>
     { sub: 7 },
     { client_id: {} },
   ]) {
-    t.throws(() => read(members), UnusableAnswer, JSON.stringify(members));
+    t.throws(() => read(members), InvalidAnswer, JSON.stringify(members));
   }
 });
 
@@ -159,7 +159,7 @@ t.test('nesting 100,000 deep is read or refused, never a crash', async (t) => {
     try {
       t.match(readAnswer(text), { active: true });
     } catch (error) {
-      t.ok(error instanceof UnusableAnswer);
+      t.ok(error instanceof InvalidAnswer);
     }
   }
 });

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Answer } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache, type CacheLimits } from '../../../src/auth/introspection/cache.js';
-import { weightOf } from '../../../src/auth/introspection/entry-size.js';
+import { entrySize } from '../../../src/auth/introspection/entry-size.js';
 import type { Clock } from '../../../src/model/clock.js';
 import { fakeClock } from '../../clock.js';
 
@@ -148,8 +148,8 @@ t.test('active answers are bounded in bytes as well; the least used goes first',
 
 t.test('an answer weighs what it holds, however deep', async (t) => {
   const nested = JSON.parse(`{"ext":${'['.repeat(50_000)}${']'.repeat(50_000)}}`) as Record<string, unknown>;
-  t.ok(weightOf(nested) > 50_000 * 16);
-  const [narrow, wide] = ['a', '→'].map((char) => weightOf({ sub: char.repeat(1_000) }));
+  t.ok(entrySize(nested) > 50_000 * 16);
+  const [narrow, wide] = ['a', '→'].map((char) => entrySize({ sub: char.repeat(1_000) }));
   t.equal((wide ?? 0) - (narrow ?? 0), 1_000, 'a character beyond Latin-1 makes two bytes of each');
-  t.ok(weightOf({ a: { b: 1 } }) > weightOf({ a: 1 }));
+  t.ok(entrySize({ a: { b: 1 } }) > entrySize({ a: 1 }));
 });

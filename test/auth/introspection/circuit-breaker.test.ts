@@ -1,12 +1,12 @@
 import t from 'tap';
-import { type Admission, Breaker } from '../../../src/auth/introspection/circuit-breaker.js';
+import { CircuitBreaker, type Permit } from '../../../src/auth/introspection/circuit-breaker.js';
 import { fakeClock } from '../../clock.js';
 
 const limits = { failures: 3, openFor: 5_000 };
 
 t.test('opens after so many consecutive failures, and says how long it will be', async (t) => {
   const clock = fakeClock();
-  const breaker = new Breaker(limits, clock);
+  const breaker = new CircuitBreaker(limits, clock);
   for (let i = 0; i < 3; i++) {
     t.equal(breaker.state, 'closed');
     const call = admitted(breaker);
@@ -19,7 +19,7 @@ t.test('opens after so many consecutive failures, and says how long it will be',
 });
 
 t.test('a success between failures starts the count anew', async (t) => {
-  const breaker = new Breaker(limits, fakeClock());
+  const breaker = new CircuitBreaker(limits, fakeClock());
   for (const good of [false, false, true, false, false]) {
     const call = admitted(breaker);
     if (good) call.succeeded();
@@ -61,7 +61,7 @@ t.test('a probe that was never made frees its place', async (t) => {
 t.test('a call from before it opened neither frees the place of the probe nor closes it', async (t) => {
   for (const end of ['failed', 'succeeded', 'released'] as const) {
     const clock = fakeClock();
-    const breaker = new Breaker(limits, clock);
+    const breaker = new CircuitBreaker(limits, clock);
     const late = admitted(breaker);
     fail(breaker, 3);
     clock.advance(5_000);
@@ -76,7 +76,7 @@ t.test('a call from before it opened neither frees the place of the probe nor cl
 
 t.test('Retry-After opens it at once for as long as the server asked', async (t) => {
   const clock = fakeClock();
-  const breaker = new Breaker(limits, clock);
+  const breaker = new CircuitBreaker(limits, clock);
   const call = admitted(breaker);
   call.failed(20_000);
   t.equal(breaker.admit(), 20_000);
@@ -85,7 +85,7 @@ t.test('Retry-After opens it at once for as long as the server asked', async (t)
 });
 
 t.test('failures: 0 turns it off', async (t) => {
-  const breaker = new Breaker({ failures: 0, openFor: 5_000 }, fakeClock());
+  const breaker = new CircuitBreaker({ failures: 0, openFor: 5_000 }, fakeClock());
   for (let i = 0; i < 100; i++) {
     const call = admitted(breaker);
     call.failed(i * 1000);
@@ -93,20 +93,20 @@ t.test('failures: 0 turns it off', async (t) => {
   t.equal(breaker.state, 'closed');
 });
 
-function opened(clock: ReturnType<typeof fakeClock>): Breaker {
-  const breaker = new Breaker(limits, clock);
+function opened(clock: ReturnType<typeof fakeClock>): CircuitBreaker {
+  const breaker = new CircuitBreaker(limits, clock);
   fail(breaker, 3);
   return breaker;
 }
 
-function fail(breaker: Breaker, times: number): void {
+function fail(breaker: CircuitBreaker, times: number): void {
   for (let i = 0; i < times; i++) {
     const call = admitted(breaker);
     call.failed();
   }
 }
 
-function admitted(breaker: Breaker): Admission {
+function admitted(breaker: CircuitBreaker): Permit {
   const admission = breaker.admit();
   if (typeof admission === 'number') throw new Error('the breaker admits no call');
   return admission;

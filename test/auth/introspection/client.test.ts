@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Endpoint } from '../../../src/auth/introspection/answer.js';
 import { IntrospectionClient, type ServerAccess } from '../../../src/auth/introspection/client.js';
-import { RemoteClient } from '../../../src/outbound/http-client.js';
+import { HttpClient } from '../../../src/outbound/http-client.js';
 import { fakeClock } from '../../clock.js';
 
 const ADDRESS = 'http://127.0.0.1:1/';
@@ -25,7 +25,7 @@ async function failing(endpoint: Endpoint, code: string): Promise<unknown> {
     throw Object.assign(new Error('no connection'), { code });
   };
   const limits = { timeout: 5_000, connectTimeout: 1_000, maxResponseBytes: 1_000 };
-  const remote = new RemoteClient({ ...limits, tls });
+  const remote = new HttpClient({ ...limits, tls });
   const others: ServerAccess = {
     tls,
     send: (call) => remote.call(call),

@@ -6,12 +6,12 @@ import { CallFailed } from '../../../src/auth/introspection/client.js';
 import {
   type Asker,
   createIntrospector,
-  type FloodGuard,
   type Introspected,
   type Introspector,
   type SecondTier,
+  type UnknownTokenLimit,
 } from '../../../src/auth/introspection/introspector.js';
-import { FloodLimiter } from '../../../src/auth/introspection/rate-limit.js';
+import { UnknownTokenLimiter } from '../../../src/auth/introspection/rate-limit.js';
 import { type FakeClock, fakeClock } from '../../clock.js';
 
 const cacheLimits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 1000, negativeMaxEntries: 100 };
@@ -32,7 +32,7 @@ interface Call {
 interface Parts {
   /** Milliseconds. */
   readonly refreshBefore?: number;
-  readonly flood?: (clock: FakeClock) => FloodGuard;
+  readonly flood?: (clock: FakeClock) => UnknownTokenLimit;
   readonly shared?: SecondTier;
 }
 
@@ -383,7 +383,7 @@ t.test('law 5: a refresh counts as a question of the client whose hit it is', as
   const asker: Asker = { fields: {} as Asker['fields'] };
   const { clock, calls, introspector, hit } = await warm({
     flood: (clock) => ({
-      limiter: new FloodLimiter({ badTokens: 2, per: 60_000, maxClients: 10 }, clock),
+      limiter: new UnknownTokenLimiter({ badTokens: 2, per: 60_000, maxClients: 10 }, clock),
       addressOf: () => '192.0.2.1',
     }),
   });

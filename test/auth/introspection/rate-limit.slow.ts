@@ -3,9 +3,9 @@ import t from 'tap';
 import type { Endpoint } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache } from '../../../src/auth/introspection/cache.js';
 import { createIntrospector, type Introspected } from '../../../src/auth/introspection/introspector.js';
-import { FloodLimiter } from '../../../src/auth/introspection/rate-limit.js';
+import { UnknownTokenLimiter } from '../../../src/auth/introspection/rate-limit.js';
 import { systemClock } from '../../../src/model/clock.js';
-import { clientReader } from '../../../src/parse/client-address.js';
+import { clientAddressReader } from '../../../src/parse/client-address.js';
 import { readFields } from '../../../src/parse/fields.js';
 import { ask } from '../../ask.js';
 import { startTestGateway } from '../../gateway.js';
@@ -50,8 +50,8 @@ t.test(
       systemClock,
       () => {},
       {
-        limiter: new FloodLimiter({ badTokens: ALLOWED, per: 60_000, maxClients: 1_000 }, systemClock),
-        addressOf: clientReader([]),
+        limiter: new UnknownTokenLimiter({ badTokens: ALLOWED, per: 60_000, maxClients: 1_000 }, systemClock),
+        addressOf: clientAddressReader([]),
       },
     );
     const fields = readFields(['Host', 'gate.example'], '1.1');

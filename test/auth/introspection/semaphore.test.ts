@@ -1,41 +1,41 @@
 import t from 'tap';
-import { Gate } from '../../../src/auth/introspection/semaphore.js';
+import { Semaphore } from '../../../src/auth/introspection/semaphore.js';
 
 const never = new AbortController().signal;
 
 t.test('so many at once, so many wait, the next is told that it is full', async (t) => {
-  const gate = new Gate(2, 2);
-  await gate.enter(never);
-  await gate.enter(never);
+  const gate = new Semaphore(2, 2);
+  await gate.acquire(never);
+  await gate.acquire(never);
   const order: string[] = [];
   t.notOk(gate.full);
-  const third = gate.enter(never).then(() => order.push('third'));
-  const fourth = gate.enter(never).then(() => order.push('fourth'));
+  const third = gate.acquire(never).then(() => order.push('third'));
+  const fourth = gate.acquire(never).then(() => order.push('fourth'));
   t.ok(gate.full);
-  gate.leave();
+  gate.release();
   await third;
-  gate.leave();
+  gate.release();
   await fourth;
   t.same(order, ['third', 'fourth'], 'first come, first served');
 });
 
 t.test('whoever gives up waiting takes nobody’s place', async (t) => {
-  const gate = new Gate(1, 2);
-  await gate.enter(never);
+  const gate = new Semaphore(1, 2);
+  await gate.acquire(never);
   const deadline = new AbortController();
-  const gone = gate.enter(deadline.signal);
-  const patient = gate.enter(never);
+  const gone = gate.acquire(deadline.signal);
+  const patient = gate.acquire(never);
   deadline.abort(new Error('too late'));
   await t.rejects(gone, { message: 'too late' });
-  gate.leave();
+  gate.release();
   await patient;
-  gate.leave();
-  await gate.enter(never);
+  gate.release();
+  await gate.acquire(never);
 });
 
 t.test('a deadline that has passed lets nobody in', async (t) => {
-  const gate = new Gate(1, 1);
-  await t.rejects(gate.enter(AbortSignal.abort(new Error('too late'))), { message: 'too late' });
-  await gate.enter(never);
-  await t.rejects(gate.enter(AbortSignal.abort(new Error('too late'))), { message: 'too late' });
+  const gate = new Semaphore(1, 1);
+  await t.rejects(gate.acquire(AbortSignal.abort(new Error('too late'))), { message: 'too late' });
+  await gate.acquire(never);
+  await t.rejects(gate.acquire(AbortSignal.abort(new Error('too late'))), { message: 'too late' });
 });

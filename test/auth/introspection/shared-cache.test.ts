@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Purged } from '../../../src/auth/introspection/purge-log.js';
+import { PurgeLog } from '../../../src/auth/introspection/purge-log.js';
 import { Seal } from '../../../src/auth/introspection/seal.js';
 import { slotOf } from '../../../src/outbound/redis/slot.js';
 import { ask } from '../../ask.js';
@@ -161,7 +161,7 @@ t.test('a purge by subject, client or session ends their answers, and no others'
 });
 
 t.test('of purges that are too many to remember, the oldest count for all', async (t) => {
-  const purged = new Purged(60_000, 3);
+  const purged = new PurgeLog(60_000, 3);
   const claim = (value: string) => ({ claim: 'sub', value }) as const;
   const covered = (sub: string, asked: number) => purged.covers('k', { sub }, asked);
   for (let i = 1; i <= 5; i++) purged.add({ which: claim(`u${i}`), at: i * 10_000 }, [], i * 10_000);

@@ -3,29 +3,33 @@ import { request as ask } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import fc from 'fast-check';
 import t from 'tap';
-import type { AnswerReader, Connection, Waiting } from '../../../src/proxy/upstream/connection.js';
+import type { Connection, ResponseReader, Waiting } from '../../../src/proxy/upstream/connection.js';
 import { Pool, READING } from '../../../src/proxy/upstream/pool.js';
-import { type Outgoing, Unsendable, writeHead } from '../../../src/proxy/upstream/request-head.js';
+import {
+  UnsendableRequest,
+  type UpstreamRequest,
+  writeHead,
+} from '../../../src/proxy/upstream/request-head.js';
 import { bodyOf } from '../../../src/proxy/upstream/response-body.js';
-import { type AnswerHead, readHead } from '../../../src/proxy/upstream/response-head.js';
+import { type ResponseHead, readHead } from '../../../src/proxy/upstream/response-head.js';
 import { serverConnector } from '../../../src/tls/connector.js';
 import type { Scope } from '../../gateway.js';
 import { until } from '../../until.js';
 
 t.jobs = 4;
 
-const GET: Outgoing = {
+const GET: UpstreamRequest = {
   method: 'GET',
   path: '/',
   fields: ['host', 'up.example'],
-  upload: undefined,
+  body: undefined,
   length: undefined,
   timeout: 0,
 };
 
 /** What a reader was told. */
-class Told implements AnswerReader {
-  head: AnswerHead | undefined;
+class Told implements ResponseReader {
+  head: ResponseHead | undefined;
   body = '';
   trailers: readonly string[] = [];
   error: (Error & { code?: string }) | undefined;
@@ -44,7 +48,7 @@ class Told implements AnswerReader {
   onStart(connection: Connection): void {
     this.connection = connection;
   }
-  onHead(head: AnswerHead): void {
+  onHead(head: ResponseHead): void {
     this.head = head;
   }
   onData(piece: Buffer): boolean {
@@ -97,7 +101,7 @@ function poolOf(
   return pool;
 }
 
-async function told(pool: Pool, outgoing: Partial<Outgoing> = {}): Promise<Told> {
+async function told(pool: Pool, outgoing: Partial<UpstreamRequest> = {}): Promise<Told> {
   const reader = new Told();
   pool.dispatch({ ...GET, ...outgoing }, reader);
   await until(() => reader.over);
@@ -278,7 +282,7 @@ t.test('law: a request is written as what it is, or not at all', async (t) => {
       try {
         writeHead(outgoing);
       } catch (error) {
-        t.ok(error instanceof Unsendable);
+        t.ok(error instanceof UnsendableRequest);
         return;
       }
       t.ok((await told(pool, outgoing)).ended);
@@ -353,7 +357,7 @@ t.test('what comes after an answer, or unasked, is nobody’s answer', async (t)
 });
 
 t.test('a connection that may be out of step is not used again', async (t) => {
-  const cases: Record<string, readonly [answer: string, outgoing?: Partial<Outgoing>]> = {
+  const cases: Record<string, readonly [answer: string, outgoing?: Partial<UpstreamRequest>]> = {
     'Connection: close': ['HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi'],
     'HTTP/1.0': ['HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi'],
     'an upstream that keeps it for no time': [
