@@ -204,7 +204,6 @@ export async function startGateway(
     log.error({ place, err: traceOf(error) }, 'request failed');
   }
   function audit(entry: AuditEntry): void {
-    admission.leave();
     metrics.record(entry);
     recent.add(entry);
     write(entry);
@@ -217,10 +216,16 @@ export async function startGateway(
     tlsOf,
     connectTimeout: forward.connectTimeout,
     idleTimeout: forward.idleTimeout,
-    uploadIdleTimeout: server.bodyIdleTimeout,
-    maxBodyBytes: forward.maxBodyBytes,
+    body: {
+      maxBytes: forward.maxBodyBytes,
+      idleTimeout: server.bodyIdleTimeout,
+      minRate: server.minBodyRate,
+      buffer: forward.requestBuffer,
+    },
     host: forward.host,
     connections: forward.connections,
+    queueTimeout: forward.queueTimeout,
+    longExchanges: forward.longExchanges,
     via,
     realm: settings.realm,
     onFault,
@@ -245,6 +250,7 @@ export async function startGateway(
       now: clock.wall,
     },
     admit,
+    inFlight: admission,
     audit,
     tracing,
     onFault,
@@ -266,6 +272,7 @@ export async function startGateway(
     keepAliveTimeout: server.keepAliveTimeout,
     maxConnections: server.maxConnections,
     maxStreams: server.maxStreams,
+    pipelining: server.pipelining,
     ...(credentials.proxy === undefined ? {} : { tls: credentials.proxy }),
     ...(forward.webSockets
       ? {

@@ -422,7 +422,26 @@ export const settingsSchema: SettingSchema = {
           'The name of the gateway in Via (RFC 9110 section 7.6.3), by which it knows a loop.',
           'scopegate',
         ),
-        connections: integer('Most connections to one upstream.', 256, 1),
+        connections: integer(
+          'Most connections to one upstream for requests that are soon over. One more waits for up to forward.queueTimeout.',
+          256,
+          1,
+        ),
+        queueTimeout: limit(
+          'Longest wait for a connection to an upstream while all are busy; then the answer is 503 with Retry-After.',
+          '2s',
+        ),
+        longExchanges: integer(
+          'Most exchanges with one upstream that last, beside forward.connections: uploads larger than forward.requestBuffer, event streams, answers that go on, WebSockets.',
+          1024,
+          1,
+        ),
+        requestBuffer: integer(
+          'How much of a request body is read before the request takes a connection to its upstream, in bytes. A body that is whole by then goes on as a short request.',
+          65_536,
+          1024,
+          16_777_216,
+        ),
         tls: section('TLS to upstreams. Files are read anew when they change.', {
           ca: text("PEM file of the authorities to trust instead of the system's."),
           cert: text('PEM file of the client certificate that upstreams are shown.'),
@@ -479,9 +498,19 @@ export const settingsSchema: SettingSchema = {
         headersTimeout: limit('Longest time for the header section of a request to arrive.', '10s'),
         keepAliveTimeout: limit('Longest time an idle connection stays open.', '65s'),
         bodyIdleTimeout: limit('Longest time without a byte of a request body.', '30s'),
+        minBodyRate: integer(
+          'Least rate of a request body on average, in bytes a second, after 5 s; a slower one is answered 408. 0 for any.',
+          240,
+        ),
+        pipelining: integer(
+          'Most requests of one HTTP/1.1 connection at work at once. What a client sends before they are answered waits.',
+          1,
+          1,
+          1024,
+        ),
         maxConnections: integer('Most connections at once; 0 for no limit.', 0),
         maxInFlight: integer(
-          'Most requests in flight at once, forward-auth included; one more is answered 503 with Retry-After. A stream counts as long as it lasts, a WebSocket does not. 0 for no limit.',
+          'Most requests in flight at once, forward-auth included; one more is answered 503 with Retry-After. Those whose body is still being read and those that last (forward.longExchanges) do not count. 0 for no limit.',
           4096,
         ),
         maxEventLoopDelay: duration(

@@ -183,6 +183,9 @@ export interface ForwardSettings {
   readonly webSocketMaxAge: number;
   readonly via: string;
   readonly connections: number;
+  readonly queueTimeout: number;
+  readonly longExchanges: number;
+  readonly requestBuffer: number;
   readonly tls: UpstreamsTls;
 }
 
@@ -198,6 +201,8 @@ export interface ServerSettings {
   readonly headersTimeout: number;
   readonly keepAliveTimeout: number;
   readonly bodyIdleTimeout: number;
+  readonly minBodyRate: number;
+  readonly pipelining: number;
   readonly maxConnections: number;
   readonly maxStreams: number;
   readonly maxInFlight: number;

@@ -12,6 +12,7 @@ import { answerBrokenRequest } from './broken-request.js';
 import { prepareDrain } from './drain.js';
 import { NO_SCHEMA_COMPILERS } from './fastify.js';
 import { serveHttp2 } from './http2.js';
+import { boundPipelines } from './pipelining.js';
 import { createRequestHandler, type RequestHandlerOptions } from './request-handler.js';
 import { guardUpgrades } from './upgrade.js';
 
@@ -22,6 +23,8 @@ export interface ProxyListenerOptions extends Omit<RequestHandlerOptions, 'upgra
   readonly maxConnections: number;
   /** Requests that one HTTP/2 connection may have at once; 0 turns HTTP/2 off. */
   readonly maxStreams: number;
+  /** Requests of one HTTP/1.1 connection that are at work at once. */
+  readonly pipelining: number;
   /** Plain HTTP without. */
   readonly tls?: Credentials;
   /** Undefined turns WebSockets off: an Upgrade is then ignored. */
@@ -45,7 +48,7 @@ const REQUESTS_PER_CONNECTION = 100_000;
 
 /**
  * Builds the proxy listener: a Fastify instance that listens, and carries WebSockets by its plugin. Every request goes
- * through the request handler: parse → decide → forward. For a handshake the handler is a hook, behind which the plugin takes over;
+ * through the gate: arrival → decision → forward. For a handshake the gate is a hook, behind which the plugin takes over;
  * plain requests never enter Fastify's routing, which could do nothing for them and costs a tenth of their way.
  */
 export async function createProxyListener(options: ProxyListenerOptions): Promise<ProxyListener> {
@@ -104,10 +107,10 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   const { server } = app;
   server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
   server.headersTimeout = options.headersTimeout;
-  // Node would drop the fields beyond its limit unseen, a second Host among them; the request handler counts them instead.
+  // Node would drop the fields beyond its limit unseen, a second Host among them; the gate counts them instead.
   server.maxHeadersCount = 0;
   let draining = false;
-  const serve: RequestListener = (message, response) => {
+  const begin: RequestListener = (message, response) => {
     try {
       if (draining) response.shouldKeepAlive = false;
       handle({ raw: message }, { raw: response, sent: false, hijack: nothing }, nothing);
@@ -116,6 +119,7 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
       refuseOrBreakOff(message, response, FAILED, options.realm);
     }
   };
+  const serve = boundPipelines(options.pipelining, begin);
   server.removeAllListeners('request');
   server.on('request', serve);
   const drain = prepareDrain(server);

@@ -282,6 +282,7 @@ class ProxyRequestHandler implements BodyReader {
         fields: parsed.fields,
         peer: this.#record.peer,
         requestId: this.#record.requestId,
+        record: this.#record,
         trace: this.#record.trace,
         upstream: decision.rule.upstream,
         path: decision.path + (decision.query ?? parsed.target.query),

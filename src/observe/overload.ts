@@ -70,9 +70,16 @@ export class OverloadProtection {
     return undefined;
   }
 
-  /** A request that was let in is over. */
+  /** A request that was let in is over, or counts no more: its body is awaited, or it lasts. */
   leave(): void {
     this.#inFlight--;
+  }
+
+  /** A request that was let in counts again. @returns false where there is no room for it */
+  rejoin(): boolean {
+    if (this.#inFlight >= this.#most) return false;
+    this.#inFlight++;
+    return true;
   }
 
   /** Takes note of how late the event loop was during one window, in milliseconds. */

@@ -20,6 +20,8 @@ export interface EntranceOptions {
   readonly peerOf: (socket: Socket) => Peer;
   /** Asked for every request, before anything is read of it: what to answer where there is no room for it. */
   readonly admit: (entrance: Entrance, method: string) => Denial | undefined;
+  /** The count of requests that `admit` lets in. */
+  readonly inFlight: InFlight;
   /** Told of every request that was let in, once it is over. */
   readonly audit: Audit;
   /** Undefined where tracing is off. */
@@ -31,6 +33,14 @@ export interface EntranceOptions {
   readonly maxTargetBytes: number;
 }
 
+/** The count of requests in flight, which is limited. */
+export interface InFlight {
+  /** One counts no more. */
+  leave(): void;
+  /** One counts again. @returns false where there is no room for it */
+  rejoin(): boolean;
+}
+
 /** One request's account: who asked and when, and, once it is over, the one audit line about it. */
 export class RequestRecord {
   readonly entrance: Entrance;
@@ -39,13 +49,20 @@ export class RequestRecord {
   /** Undefined where tracing is off. */
   readonly trace: RequestTrace | undefined;
   readonly #audit: Audit;
+  readonly #inFlight: InFlight;
+  #counts = true;
   readonly #started = performance.now();
   #decided: number | undefined;
   #written = false;
 
-  constructor(entrance: Entrance, { audit, peerOf, tracing }: EntranceOptions, message: IncomingMessage) {
+  constructor(
+    entrance: Entrance,
+    { audit, inFlight, peerOf, tracing }: EntranceOptions,
+    message: IncomingMessage,
+  ) {
     this.entrance = entrance;
     this.#audit = audit;
+    this.#inFlight = inFlight;
     this.peer = peerOf(connectionOf(message));
     this.requestId = requestIdOf(message, this.peer);
     this.trace = tracing?.begin(entrance, message, this.peer, this.#started);
@@ -56,6 +73,18 @@ export class RequestRecord {
     this.#decided ??= performance.now();
   }
 
+  /** Its body is awaited, or it lasts: it takes no place among the requests in flight. */
+  leaveInFlight(): void {
+    if (this.#counts && !this.#written) this.#inFlight.leave();
+    this.#counts = false;
+  }
+
+  /** It takes a place among them again. @returns false where there is no room for it */
+  rejoinInFlight(): boolean {
+    this.#counts ||= this.#inFlight.rejoin();
+    return this.#counts;
+  }
+
   /**
    * Writes the audit line; a fault after the end does not count one request twice.
    *
@@ -63,6 +92,7 @@ export class RequestRecord {
    */
   write(decision: Decision, method: string, target: Target | undefined, result: ExchangeResult): void {
     if (this.#written) return;
+    this.leaveInFlight();
     this.#written = true;
     const now = performance.now();
     const decisionMs = (this.#decided ?? now) - this.#started;
@@ -79,7 +109,7 @@ export class RequestRecord {
 
 /** Accounts for a request of which Node's parser could read no more than that it is none. */
 export function recordBrokenRequest(
-  { admit, audit, peerOf }: EntranceOptions,
+  { admit, audit, inFlight, peerOf }: EntranceOptions,
   socket: Socket,
   { error, reason }: Denial,
 ): void {
@@ -92,6 +122,7 @@ export function recordBrokenRequest(
     peer: peerOf(socket),
   } as const;
   const denied = { allowed: false, denial: { error, reason } } as const;
+  inFlight.leave();
   audit(entryOf(asked, '', undefined, denied, { status: ERRORS[error].code }, 0, 0));
 }
 

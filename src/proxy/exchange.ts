@@ -7,8 +7,10 @@ import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
 import {
   type RequestBody,
   RequestBodyBroken,
+  RequestBodyEvicted,
   RequestBodyStalled,
   RequestBodyTooLarge,
+  RequestBodyTooSlow,
 } from './request-body.js';
 import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
 import {
@@ -16,6 +18,8 @@ import {
   type Connection,
   HEAD_TIMEOUT,
   Interrupted,
+  LONG_FULL,
+  QUEUE_TIMEOUT,
   type ResponseReader,
   type Waiting,
 } from './upstream/connection.js';
@@ -38,8 +42,6 @@ export interface ExchangeResult {
   readonly cause?: string | undefined;
 }
 
-/** The cause of an answer that did not begin in time because no connection was free. */
-const QUEUE_TIMEOUT = 'queue_timeout';
 /** The cause of an exchange that ended because scopegate failed at it. */
 const FAULT = 'internal_error';
 /** The cause of an answer whose head Node refuses to write. */
@@ -51,6 +53,14 @@ const SINGLE_WRITE = 16_384;
 const RESET_CONTENT = 205;
 /** The last status that HTTP defines, and that HTTP/2 of Node writes (RFC 9110 §15). */
 const LAST_STATUS = 599;
+
+/** What a request's record is for here. */
+export interface InFlightRecord {
+  /** The request lasts: it takes no place among those in flight. */
+  leaveInFlight(): void;
+  /** It takes a place among them again. @returns false where there is no room */
+  rejoinInFlight(): boolean;
+}
 
 /** Is told of an exception that ended one exchange. @param place where it was caught, in a few words for the log */
 export type OnFault = (place: string, error: unknown) => void;
@@ -70,6 +80,7 @@ export class Exchange implements ResponseReader {
   readonly #realm: string;
   readonly #stallTimeout: number;
   readonly #overlay: Overlay;
+  readonly #record: InFlightRecord;
   readonly #onFault: OnFault;
   readonly #done: (result: ExchangeResult) => void;
   readonly #started = performance.now();
@@ -94,6 +105,7 @@ export class Exchange implements ResponseReader {
    * @param requestBody the request's body, if it has one
    * @param stallTimeout milliseconds a client may leave the answer unread, 0 for ever
    * @param overlay what the gateway itself has to say in the answer
+   * @param record of the request, which leaves the count of requests in flight when it lasts
    * @param onFault is told of an exception
    * @param done called exactly once, when the exchange is over
    */
@@ -104,6 +116,7 @@ export class Exchange implements ResponseReader {
     realm: string,
     stallTimeout: number,
     overlay: Overlay,
+    record: InFlightRecord,
     onFault: OnFault,
     done: (result: ExchangeResult) => void,
   ) {
@@ -113,16 +126,26 @@ export class Exchange implements ResponseReader {
     this.#realm = realm;
     this.#stallTimeout = stallTimeout;
     this.#overlay = overlay;
+    this.#record = record;
     this.#onFault = onFault;
     this.#done = done;
     response.on('close', this.#onClose);
     requestBody?.on('error', (error) => this.#end(error));
   }
 
+  /** Whether it is over. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
   onWait(waiting: Waiting, timeout: number): void {
     this.#connection = undefined;
     this.#waiting = waiting;
     this.#allow(timeout);
+  }
+
+  onLong(): void {
+    this.#record.leaveInFlight();
   }
 
   onStart(connection: Connection): void {
@@ -235,13 +258,8 @@ export class Exchange implements ResponseReader {
       this.#settle(response.headersSent ? response.statusCode : 0, 'client_closed');
     } else if (!response.headersSent) {
       const name = errorFor(error, cause);
-      const status = refuse(
-        this.#message,
-        response,
-        denial(name, REASONS[name]),
-        this.#realm,
-        this.#overlay.cors,
-      );
+      const refused = denial(name, REASONS[name], name === 'overloaded' ? RETRY : undefined);
+      const status = refuse(this.#message, response, refused, this.#realm, this.#overlay.cors);
       this.#settle(status, cause, name);
     } else if (response.writableEnded) {
       this.#settle(response.statusCode);
@@ -327,7 +345,7 @@ export class Exchange implements ResponseReader {
   /** @param ms milliseconds that what is waited for may take, 0 for ever */
   #allow(ms: number): void {
     this.#deadline ??= new Deadline(() =>
-      this.#end(new Interrupted(this.#waiting === undefined ? 'client_stalled' : QUEUE_TIMEOUT)),
+      this.#end(this.#waiting?.late() ?? new Interrupted('client_stalled')),
     );
     this.#deadline.wait(ms);
   }
@@ -361,10 +379,14 @@ function addTrailers(response: ServerResponse, trailers: [string, string][]): vo
   else response.addTrailers(trailers);
 }
 
+/** Seconds until it is worth asking again where an upstream has too much to do. */
+const RETRY = { retryAfter: 1 };
+
 const REASONS: Readonly<Record<ErrorFor, string>> = {
   upstream_unreachable: 'no connection to the upstream',
   upstream_invalid: 'the upstream broke off or broke the protocol',
   upstream_timeout: 'the upstream took too long',
+  overloaded: 'too many requests to this upstream at once',
   body_too_large: 'the request body is too large',
   request_timeout: 'the request body stalled',
   malformed_request: 'the request body is broken',
@@ -375,6 +397,7 @@ type ErrorFor =
   | 'upstream_unreachable'
   | 'upstream_invalid'
   | 'upstream_timeout'
+  | 'overloaded'
   | 'body_too_large'
   | 'request_timeout'
   | 'malformed_request'
@@ -382,7 +405,8 @@ type ErrorFor =
 
 function errorFor(error: Error, cause: string): ErrorFor {
   if (error instanceof RequestBodyTooLarge) return 'body_too_large';
-  if (error instanceof RequestBodyStalled) return 'request_timeout';
+  if (error instanceof RequestBodyStalled || error instanceof RequestBodyTooSlow) return 'request_timeout';
+  if (error instanceof RequestBodyEvicted || OVERLOADED.has(cause)) return 'overloaded';
   if (error instanceof RequestBodyBroken) return 'malformed_request';
   if (error instanceof UnsendableRequest) return 'internal';
   if (TIMEOUTS.has(cause)) return 'upstream_timeout';
@@ -397,6 +421,7 @@ function isFault(error: Error): boolean {
 }
 
 const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError];
-const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', HEAD_TIMEOUT, BODY_TIMEOUT, 'ETIMEDOUT', QUEUE_TIMEOUT]);
+const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', HEAD_TIMEOUT, BODY_TIMEOUT, 'ETIMEDOUT']);
+const OVERLOADED = new Set([QUEUE_TIMEOUT, LONG_FULL]);
 const UNREACHABLE =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;

@@ -6,23 +6,28 @@ import type { RequestTrace } from '../observe/tracing/trace.js';
 import { type Fields, hasBody } from '../parse/fields.js';
 import type { Peer } from '../parse/peer.js';
 import { serverConnector } from '../tls/connector.js';
-import { Exchange, type ExchangeResult, type OnFault } from './exchange.js';
+import { BufferedBodies } from './buffered-bodies.js';
+import { Exchange, type ExchangeResult, type InFlightRecord, type OnFault } from './exchange.js';
 import { drain, refuse } from './refusal.js';
-import { RequestBody } from './request-body.js';
+import { type BodyLimits, RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
-import { Pool, READING } from './upstream/pool.js';
+import { Interrupted, QUEUE_TIMEOUT } from './upstream/connection.js';
+import { Pool, type PoolState, READING } from './upstream/pool.js';
 
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface ForwarderOptions {
   readonly connectTimeout: number;
   /** The longest pause in a body, either way. */
   readonly idleTimeout: number;
-  /** The longest pause in a client's upload. */
-  readonly uploadIdleTimeout: number;
-  readonly maxBodyBytes: number;
+  readonly body: BodyLimits;
   /** Host towards the upstream: its own authority, or the client's. */
   readonly host: 'upstream' | 'preserve';
+  /** Connections to one upstream for exchanges that are soon over. */
   readonly connections: number;
+  /** Exchanges with one upstream that last. */
+  readonly longExchanges: number;
+  /** How long a request waits for a connection while all are busy. */
+  readonly queueTimeout: number;
   /** By the origin of the upstream. */
   readonly tlsOf: (origin: string) => UpstreamTls;
   /** The gateway's name in Via. */
@@ -39,6 +44,8 @@ export interface ForwardedRequest {
   readonly fields: Fields;
   readonly peer: Peer;
   readonly requestId: string;
+  /** Of this request. */
+  readonly record: InFlightRecord;
   /** Undefined where tracing is off. */
   readonly trace?: RequestTrace | undefined;
   readonly upstream: Upstream;
@@ -70,6 +77,10 @@ export interface Forwarder {
    * @param done called exactly once
    */
   forward(request: ForwardedRequest, done: (result: ExchangeResult) => void): void;
+  /** What the pools of connections are doing, one an upstream. */
+  pools(): PoolState[];
+  /** Bytes of request bodies that are read ahead, and how many bodies that are. */
+  readonly bodies: { readonly bytes: number; readonly count: number };
   /** Ends every connection to every upstream. */
   close(): void;
 }
@@ -83,6 +94,7 @@ const MAX_ANSWER_HEADER_BYTES = 16_384;
  */
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const pools = new Map<string, Pool>();
+  const bodies = new BufferedBodies();
 
   function poolOf(upstream: Upstream): Pool {
     let pool = pools.get(upstream.origin);
@@ -91,6 +103,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       pool = new Pool({
         origin: upstream.origin,
         connections: options.connections,
+        longExchanges: options.longExchanges,
+        queueTimeout: options.queueTimeout,
         connect: serverConnector(identity, options.connectTimeout, verify, READING),
         idleTimeout: options.idleTimeout,
         maxHeadBytes: MAX_ANSWER_HEADER_BYTES,
@@ -106,7 +120,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       const stop = (error: Parameters<typeof denial>[0], reason: string): void => {
         done({ status: refuse(message, response, denial(error, reason), options.realm, cors), error });
       };
-      if (options.maxBodyBytes > 0 && (fields.contentLength ?? 0) > options.maxBodyBytes) {
+      const { maxBytes } = options.body;
+      if (maxBytes > 0 && (fields.contentLength ?? 0) > maxBytes) {
         return stop('body_too_large', 'the request body is too large');
       }
       const left = forwardsLeft(message.method, fields);
@@ -133,9 +148,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       const withBody = hasBody(fields);
       // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
       if (withBody && fields.expectsContinue) allowBody(response);
-      const body = withBody
-        ? new RequestBody(message, options.maxBodyBytes, options.uploadIdleTimeout, request.watch)
-        : undefined;
+      const body = withBody ? new RequestBody(message, options.body, bodies, request.watch) : undefined;
       const exchange = new Exchange(
         message,
         response,
@@ -143,26 +156,44 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         options.realm,
         options.idleTimeout,
         request,
+        request.record,
         options.onFault,
         done,
       );
-      try {
-        poolOf(upstream).dispatch(
-          {
-            method: message.method as string,
-            path: request.path,
-            fields: headers,
-            body,
-            length: fields.contentLength,
-            timeout: request.timeout,
-          },
-          exchange,
-        );
-      } catch (error) {
-        // What cannot be written is not sent.
-        exchange.onError(error as Error);
+      const dispatch = (): void => {
+        if (exchange.settled) return;
+        try {
+          const long = body !== undefined && !body.complete;
+          if (body !== undefined && !long && !request.record.rejoinInFlight()) {
+            throw new Interrupted(QUEUE_TIMEOUT);
+          }
+          poolOf(upstream).dispatch(
+            {
+              method: message.method as string,
+              path: request.path,
+              fields: headers,
+              body,
+              length: fields.contentLength,
+              timeout: request.timeout,
+            },
+            exchange,
+            long,
+          );
+        } catch (error) {
+          // What cannot be written is not sent.
+          exchange.onError(error as Error);
+        }
+      };
+      if (body === undefined) {
+        dispatch();
+        return;
       }
+      // Until the body is whole, or too large to wait for, the request holds nothing that others need.
+      request.record.leaveInFlight();
+      body.fill(dispatch);
     },
+    pools: () => [...pools.values()].map(({ state }) => state),
+    bodies,
     close() {
       for (const pool of pools.values()) pool.close();
     },

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { isStream } from '../parse/parsed-request.js';
+import type { BufferedBodies } from './buffered-bodies.js';
 import { reclaim } from './garbage-collection.js';
 import { Deadline } from './upstream/deadline.js';
 
@@ -28,32 +29,85 @@ export class RequestBodyStalled extends Error {
   }
 }
 
+/** The client sent its body at less than the least rate. */
+export class RequestBodyTooSlow extends Error {
+  constructor() {
+    super('the request body came too slowly');
+    this.name = 'UploadTooSlow';
+  }
+}
+
+/** Bodies that are still being read have filled the memory that they share, and this one had been there longest. */
+export class RequestBodyEvicted extends Error {
+  constructor() {
+    super('the memory for request bodies is full');
+    this.name = 'UploadEvicted';
+  }
+}
+
+/** Limits on request bodies; 0 means no limit. */
+export interface BodyLimits {
+  /** Of a whole body, in bytes. */
+  readonly maxBytes: number;
+  /** How long a client may send nothing while its body is read, in milliseconds. */
+  readonly idleTimeout: number;
+  /** The least rate on average, in bytes a second, after {@link GRACE}. */
+  readonly minRate: number;
+  /** How much is read before the request takes a connection to its upstream, in bytes. */
+  readonly buffer: number;
+}
+
+/** How long a body may come at any rate, in milliseconds. */
+const GRACE = 5_000;
+/** How often the rate is looked at, in milliseconds. */
+const LOOK = 1_000;
+/** What a piece takes in memory besides its bytes, about. */
+const PIECE_OVERHEAD = 256;
+
 /**
- * A request's body on its way upstream: streamed with back-pressure, never parsed, counted where it has a limit.
+ * A request's body on its way upstream: read ahead up to a bound, then streamed with back-pressure, never parsed,
+ * counted where it has a limit.
  *
- * It stands between the client's message and undici, because undici destroys the stream it is given when the
- * upstream answers early, and destroying the client's message would take the answer's connection with it.
+ * It stands between the client's message and the connection to the upstream: when the upstream answers early, this
+ * stream is destroyed, and the client's message, which its answer still needs, is not.
  */
 export class RequestBody extends Readable {
   readonly #message: IncomingMessage;
-  readonly #limit: number;
-  readonly #idleTimeout: number;
-  readonly #deadline = new Deadline(() => this.#onIdle());
+  readonly #limits: BodyLimits;
+  readonly #buffered: BufferedBodies;
   readonly #watch: ((piece: Buffer) => void) | undefined;
+  readonly #deadline = new Deadline(() => this.#look());
+  /** Called once, when the request may take a connection. */
+  #ready: (() => void) | undefined;
   #bytes = 0;
+  /** What is read ahead takes in memory, about. */
+  #held = 0;
+  #complete = false;
+  #minRate: number;
+  #idleTimeout: number;
+  /** In monotonic milliseconds: since when it is read without a pause; undefined during one. */
+  #readingSince: number | undefined;
+  /** How long it was read before that, in milliseconds. */
+  #readFor = 0;
+  #lastByte = performance.now();
 
   /**
-   * @param limit bytes, 0 for none
-   * @param idleTimeout milliseconds the client may pause while the upstream waits for it, 0 for ever
+   * @param buffered counts what bodies hold in memory
    * @param watch is shown each piece on its way
    */
-  constructor(message: IncomingMessage, limit: number, idleTimeout: number, watch?: (piece: Buffer) => void) {
-    super({ autoDestroy: true, highWaterMark: 65_536 });
+  constructor(
+    message: IncomingMessage,
+    limits: BodyLimits,
+    buffered: BufferedBodies,
+    watch?: (piece: Buffer) => void,
+  ) {
+    super({ autoDestroy: true, highWaterMark: limits.buffer });
     this.#message = message;
-    this.#limit = limit;
+    this.#limits = limits;
+    this.#buffered = buffered;
     this.#watch = watch;
-    this.#idleTimeout = idleTimeout;
-    this.#deadline.wait(idleTimeout);
+    this.#minRate = limits.minRate;
+    this.#idleTimeout = limits.idleTimeout;
     message.on('data', this.#onData);
     message.on('end', this.#onEnd);
     message.on('close', this.#onClose);
@@ -62,13 +116,37 @@ export class RequestBody extends Readable {
     message.pause();
   }
 
+  /** Whether all of it has arrived. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /**
+   * Reads ahead.
+   *
+   * @param ready called once, later: when the body is whole or the buffer is full; not where it breaks before
+   */
+  fill(ready: () => void): void {
+    this.#ready = ready;
+    this.read(0);
+  }
+
+  /** From here on it may come as slowly as it likes: the upstream answers, and both may take turns. */
+  allowAnyRate(): void {
+    this.#minRate = 0;
+    this.#idleTimeout = 0;
+    this.#deadline.wait(0);
+  }
+
   override _read(): void {
-    this.#deadline.wait(this.#idleTimeout);
+    this.#read();
     this.#message.resume();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#deadline.end();
+    this.#ready = undefined;
+    this.#buffered.release(this);
     const message = this.#message;
     message.off('data', this.#onData);
     message.off('end', this.#onEnd);
@@ -80,11 +158,12 @@ export class RequestBody extends Readable {
 
   readonly #onData = (chunk: Buffer): void => {
     this.#bytes += chunk.length;
-    if (this.#limit > 0 && this.#bytes > this.#limit) {
+    const { maxBytes, buffer } = this.#limits;
+    if (maxBytes > 0 && this.#bytes > maxBytes) {
       this.destroy(new RequestBodyTooLarge());
       return;
     }
-    this.#deadline.wait(this.#idleTimeout);
+    this.#lastByte = performance.now();
     reclaim(chunk.length);
     try {
       this.#watch?.(chunk);
@@ -92,18 +171,69 @@ export class RequestBody extends Readable {
       this.destroy(error as Error);
       return;
     }
-    if (!this.push(chunk)) this.#message.pause();
+    const more = this.push(chunk);
+    if (!more) this.#pause();
+    if (this.#ready === undefined) return;
+    this.#held += chunk.length + PIECE_OVERHEAD;
+    if (!more || this.#held >= buffer) this.#goOn();
+    else this.#buffered.hold(this, chunk.length + PIECE_OVERHEAD);
   };
 
-  #onIdle(): void {
-    // While the upstream does not read, the pause is not the client's.
-    if (this.#message.isPaused()) this.#deadline.wait(this.#idleTimeout);
-    else this.destroy(new RequestBodyStalled());
+  /** The request may take its connection. */
+  #goOn(): void {
+    const ready = this.#ready;
+    this.#ready = undefined;
+    this.#buffered.release(this);
+    ready?.();
+  }
+
+  #read(): void {
+    if (this.#readingSince !== undefined || this.#complete) return;
+    const now = performance.now();
+    this.#readingSince = now;
+    this.#lastByte = now;
+    this.#deadline.wait(this.#lookAfter());
+  }
+
+  /** While the upstream does not take more, neither pause nor rate is the client's. */
+  #pause(): void {
+    this.#message.pause();
+    if (this.#readingSince === undefined) return;
+    this.#readFor += performance.now() - this.#readingSince;
+    this.#readingSince = undefined;
+    this.#deadline.wait(0);
+  }
+
+  /** @returns milliseconds until the client may be late; 0 for never */
+  #lookAfter(): number {
+    const idleTimeout = this.#idleTimeout;
+    if (this.#minRate === 0) return idleTimeout;
+    const untilRate = Math.max(GRACE - this.#readFor, LOOK);
+    return idleTimeout === 0 ? untilRate : Math.min(idleTimeout, untilRate);
+  }
+
+  #look(): void {
+    if (this.#readingSince === undefined) return;
+    const now = performance.now();
+    const idleTimeout = this.#idleTimeout;
+    const readFor = this.#readFor + now - this.#readingSince;
+    if (idleTimeout > 0 && now - this.#lastByte >= idleTimeout - 1) this.destroy(new RequestBodyStalled());
+    else if (readFor >= GRACE && this.#bytes < (this.#minRate * readFor) / 1000) {
+      this.destroy(new RequestBodyTooSlow());
+    } else {
+      const untilIdle = idleTimeout === 0 ? Number.POSITIVE_INFINITY : this.#lastByte + idleTimeout - now;
+      const untilRate = this.#minRate === 0 ? Number.POSITIVE_INFINITY : Math.max(GRACE - readFor, LOOK);
+      const next = Math.min(untilIdle, untilRate);
+      this.#deadline.wait(Number.isFinite(next) ? next : 0);
+    }
   }
 
   readonly #onEnd = (): void => {
     this.#deadline.end();
+    this.#complete = true;
+    this.#readingSince = undefined;
     this.push(null);
+    if (this.#ready !== undefined) this.#goOn();
   };
 
   readonly #onClose = (): void => {

@@ -11,6 +11,9 @@ import { converse, FORWARD_RULES, request, startRawUpstream } from './raw.js';
 t.jobs = 4;
 
 const START: TestGatewayOptions = { rules: FORWARD_RULES };
+/** Bodies of more than 1 KiB go upstream before they are whole. */
+const STREAMED: TestGatewayOptions = { ...START, settings: { forward: { requestBuffer: 1024 } } };
+const PART = 'a'.repeat(2048);
 const EVERY_BYTE = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
 
 const BODIES: Readonly<Record<string, Buffer>> = {
@@ -100,9 +103,22 @@ t.test('a body that grows larger than allowed is cut off, and the upstream learn
     request('POST /', ['Transfer-Encoding: chunked'], `${chunk}1\r\na\r\n`),
   );
   t.equal(grown.answers[0]?.status, 413);
-  await until(() => gate.upstream.received[1]?.message.destroyed === true);
-  t.notOk(gate.upstream.received[1]?.complete, 'it got nothing that looks whole');
+  t.equal(gate.upstream.received.length, 1, 'what is read ahead does not go upstream');
   t.equal((await sendRaw(gate.port, request('GET /'))).answers[0]?.status, 200);
+
+  const streamed = await startTestGateway(t, {
+    ...START,
+    settings: { forward: { maxBodyBytes: 3000, requestBuffer: 1024 } },
+  });
+  const socket = await open(streamed.port);
+  const answers = collect(socket);
+  socket.write(request('POST /', ['Transfer-Encoding: chunked'], `800\r\n${PART}\r\n`));
+  await until(() => streamed.upstream.received.length === 1);
+  socket.write(`800\r\n${PART}\r\n`);
+  await until(() => answers().length === 1);
+  t.equal(answers()[0]?.status, 413);
+  await until(() => streamed.upstream.received[0]?.message.destroyed === true);
+  t.notOk(streamed.upstream.received[0]?.complete, 'it got nothing that looks whole');
 });
 
 t.test('R9112-29 a refusal reaches a client that sends all before it reads', async (t) => {
@@ -259,10 +275,10 @@ t.test('R9110-14 204 and 304 have no content, whatever the upstream sends or sta
 });
 
 t.test('R9112-21 a body that ends early is not forwarded as whole', async (t) => {
-  const gate = await startTestGateway(t, START);
+  const gate = await startTestGateway(t, STREAMED);
   for (const bytes of [
-    request('POST /', ['Content-Length: 10'], 'hello'),
-    request('POST /', ['Transfer-Encoding: chunked'], '5\r\nhello\r\n'),
+    request('POST /', ['Content-Length: 10000'], PART),
+    request('POST /', ['Transfer-Encoding: chunked'], `800\r\n${PART}\r\n`),
   ]) {
     gate.upstream.received.length = 0;
     const socket = await open(gate.port);
@@ -272,12 +288,17 @@ t.test('R9112-21 a body that ends early is not forwarded as whole', async (t) =>
     await until(() => gate.upstream.received[0]?.message.destroyed === true);
     t.notOk(gate.upstream.received[0]?.complete);
   }
+  gate.upstream.received.length = 0;
+  const socket = await open(gate.port);
+  socket.end(request('POST /', ['Content-Length: 10'], 'hello'));
+  await once(socket.resume(), 'close');
+  t.equal(gate.upstream.received.length, 0, 'a small one does not even begin');
 });
 
 t.test('R9112-25 chunking that breaks ends the request at the upstream, too', async (t) => {
-  const gate = await startTestGateway(t, START);
+  const gate = await startTestGateway(t, STREAMED);
   const socket = await open(gate.port);
-  socket.write(request('POST /', ['Transfer-Encoding: chunked'], '5\r\nhello\r\n'));
+  socket.write(request('POST /', ['Transfer-Encoding: chunked'], `800\r\n${PART}\r\n`));
   await until(() => gate.upstream.received.length === 1);
   socket.resume().write('xyz\r\n');
   await once(socket, 'close');
@@ -292,16 +313,16 @@ t.test(
       if (head.startsWith('GET')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine');
       else socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno');
     });
-    const gate = await startTestGateway(t, { ...START, upstreamUrl: raw.url });
+    const gate = await startTestGateway(t, { ...STREAMED, upstreamUrl: raw.url });
     const hidden = request('GET /hidden');
-    const length = hidden.length + 200_000;
+    const length = PART.length + hidden.length + 200_000;
     const socket = await open(gate.port);
     const answers = collect(socket);
-    // The head goes upstream with the body's first bytes.
-    socket.write(request('POST /', [`Content-Length: ${length}`], hidden.slice(0, 5)));
+    // The head goes upstream once a part of the body fills the buffer.
+    socket.write(request('POST /', [`Content-Length: ${length}`], PART));
     await until(() => answers().length === 1);
     t.equal(answers()[0]?.status, 403, 'delivered before the body');
-    socket.write(hidden.slice(5));
+    socket.write(hidden);
     socket.write(Buffer.alloc(200_000));
     socket.write(request('GET /next'));
     await until(() => answers().length === 2);

@@ -18,18 +18,20 @@ const LONGER = 800;
 t.test('a client is not late with what lies unread', async (t) => {
   const gate = await startTestGateway(t, {
     rules: FORWARD_RULES,
-    settings: { server: { bodyIdleTimeout: LIMIT } },
+    settings: { server: { bodyIdleTimeout: LIMIT }, forward: { requestBuffer: 1024 } },
   });
+  // Enough to go upstream before it is whole.
+  const part = 'a'.repeat(2048);
   const socket = await open(gate.port);
   const chunks: Buffer[] = [];
   socket.on('data', (chunk) => chunks.push(chunk));
-  socket.write(request('POST /', ['Content-Length: 10'], 'hello'));
+  socket.write(request('POST /', [`Content-Length: ${part.length + 5}`], part));
   await until(() => gate.upstream.received.length === 1);
   socket.write('world');
   holdUp(LONGER);
   await until(() => parseAnswers(Buffer.concat(chunks)).length === 1);
   t.equal(parseAnswers(Buffer.concat(chunks))[0]?.status, 200);
-  t.equal(gate.upstream.received[0]?.body.toString(), 'helloworld');
+  t.equal(gate.upstream.received[0]?.body.toString(), `${part}world`);
   socket.destroy();
 });
 

@@ -9,13 +9,15 @@ export interface ResponseReader {
   /**
    * The request has to wait for a free connection.
    *
-   * @param timeout milliseconds until the answer must have begun; 0 for no limit
+   * @param timeout milliseconds that it may wait; 0 for no limit
    */
   onWait(waiting: Waiting, timeout: number): void;
   /** The request is about to be sent. */
   onStart(connection: Connection): void;
   /** The head of the final answer. */
   onHead(head: ResponseHead): void;
+  /** The exchange lasts, and is no more counted among those that are soon over. */
+  onLong(): void;
   /**
    * A piece of the body; its bytes are overwritten as soon as this returns.
    *
@@ -31,12 +33,18 @@ export interface ResponseReader {
 export interface Waiting {
   /** Nobody wants its answer any more. */
   cancel(): void;
+  /** It has waited as long as it may. @returns why it ends */
+  late(): Interrupted;
 }
 
 /** Whom a connection belongs to. */
 export interface Owner {
   /** A request is to be sent once more, on another connection. */
   again(head: string, request: UpstreamRequest, reader: ResponseReader): void;
+  /** The exchange on a connection lasts. @returns false where there is no room for one more of these */
+  lasts(connection: Connection): boolean;
+  /** One of them ends for want of room. */
+  turnedAway(): void;
   /** Another request may be sent. */
   free(connection: Connection): void;
   /** It is closed. */
@@ -66,6 +74,10 @@ export class Interrupted extends Error {
 export const HEAD_TIMEOUT = 'headers_timeout';
 /** The answer did not go on in time. */
 export const BODY_TIMEOUT = 'body_timeout';
+/** No connection was free in time. */
+export const QUEUE_TIMEOUT = 'queue_timeout';
+/** The exchange lasts, and there are as many of these as there may be. */
+export const LONG_FULL = 'long_exchanges_full';
 /** The upstream ended the connection before its answer was whole. */
 export const CLOSED = 'upstream_closed';
 
@@ -77,6 +89,11 @@ const MAX_INTERIM = 16;
 const KEEP_ALIVE = 4_000;
 /** An upstream may end a connection at the very moment it is used again: it is left this much earlier. */
 const KEEP_ALIVE_MARGIN = 1_000;
+/**
+ * How long an answer may go on that lasts where there is no room for it, in milliseconds: most answers of more than one
+ * packet are over by then.
+ */
+const GRACE = 500;
 const HEAD_END = '\r\n\r\n';
 /** What every answer begins with. */
 const PROTOCOL = 'HTTP/1.';
@@ -105,6 +122,9 @@ export class Connection {
   #head: ResponseHead | undefined;
   #body: Body | undefined;
   #paused = false;
+  /** Whether the exchange counts as one that lasts. */
+  #long = false;
+  #grace: NodeJS.Timeout | undefined;
   /** For whatever the upstream is to do next. */
   readonly #deadline = new Deadline(() =>
     this.#fail(new Interrupted(this.#head === undefined ? HEAD_TIMEOUT : BODY_TIMEOUT)),
@@ -148,6 +168,11 @@ export class Connection {
   /** Ends the connection, and the exchange that is going on. */
   abort(error: Error): void {
     this.#fail(error);
+  }
+
+  /** Ends a connection that has nothing to do. */
+  close(): void {
+    this.#socket.destroy();
   }
 
   /** Goes on after a reader has asked for a pause. */
@@ -205,6 +230,25 @@ export class Connection {
       if (this.#paused) this.#deadline.wait(0);
     }
     if (body.ended) this.#finish(rest.length === 0);
+    else if (!this.#long) this.#last();
+  }
+
+  /** The answer is not over with what has come of it: an event stream, a large one, or one that its client does not read. */
+  #last(): void {
+    if (this.#owner.lasts(this)) {
+      this.#long = true;
+      clearTimeout(this.#grace);
+      this.#reader?.onLong();
+    } else if (this.#head?.endless === true) {
+      this.#turnAway();
+    } else {
+      this.#grace ??= setTimeout(() => this.#turnAway(), GRACE).unref();
+    }
+  }
+
+  #turnAway(): void {
+    this.#owner.turnedAway();
+    this.#fail(new Interrupted(LONG_FULL));
   }
 
   readonly #piece = (bytes: Buffer): void => {
@@ -231,6 +275,7 @@ export class Connection {
     } else {
       this.#head = head;
       this.#body = bodyOf(head, this.#outgoing?.method ?? '');
+      this.#outgoing?.body?.allowAnyRate();
       this.#reader?.onHead(head);
     }
     return all.subarray(end + HEAD_END.length);
@@ -275,6 +320,9 @@ export class Connection {
     this.#head = undefined;
     this.#body = undefined;
     this.#partial = undefined;
+    this.#long = false;
+    clearTimeout(this.#grace);
+    this.#grace = undefined;
     if (this.#paused) {
       this.#paused = false;
       this.#socket.resume();
@@ -321,6 +369,8 @@ export class Connection {
     const onPiece = (piece: Buffer): void => {
       if (this.#outgoing !== request) return;
       this.#uploaded += piece.length;
+      // Once the answer has begun, a byte of either direction keeps the exchange alive.
+      if (this.#head !== undefined) this.#deadline.wait(this.#limits.idleTimeout);
       if (!this.#write(piece, length === undefined)) {
         body.pause();
         if (this.#head === undefined) this.#deadline.wait(timeout);

@@ -2,8 +2,11 @@ import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
 import {
   Connection,
+  HEAD_TIMEOUT,
   Interrupted,
+  LONG_FULL,
   type Owner,
+  QUEUE_TIMEOUT,
   type ResponseLimits,
   type ResponseReader,
 } from './connection.js';
@@ -14,8 +17,12 @@ import { type UpstreamRequest, writeHead } from './request-head.js';
 export interface PoolOptions extends ResponseLimits {
   /** `http://name:port` or `https://name:port`. */
   readonly origin: string;
-  /** The most connections at once. */
+  /** The most connections at once for exchanges that are soon over. */
   readonly connections: number;
+  /** The most exchanges at once that last; they have connections beside those. */
+  readonly longExchanges: number;
+  /** How long a request waits for a connection while all are busy; 0 for ever. */
+  readonly queueTimeout: number;
   /** Opens one; its sockets read by {@link READING}. */
   readonly connect: buildConnector.connector;
 }
@@ -47,7 +54,27 @@ export const READING = {
   },
 };
 
-/** The connections to one upstream: kept open between requests, a bounded number of them, a queue before them. */
+/** What a pool is doing, for metrics. */
+export interface PoolState {
+  readonly origin: string;
+  /** Connections that are open. */
+  readonly open: number;
+  /** Connections with an exchange that should soon be over. */
+  readonly busy: number;
+  /** Connections with an exchange that lasts. */
+  readonly long: number;
+  /** Requests that wait for a connection. */
+  readonly waiting: number;
+  /** Requests that got none in time, and exchanges that lasted and had no room, since the start. */
+  readonly turnedAway: number;
+}
+
+/**
+ * The connections to one upstream: kept open between requests, a bounded number of them, a queue before them.
+ *
+ * Exchanges that last have a bound of their own. Were they counted with the others, whoever opens enough of them (event
+ * streams, slow uploads, answers that are not read) would deny the upstream to everybody.
+ */
 export class Pool implements Owner {
   readonly #options: PoolOptions;
   readonly #target: buildConnector.Options;
@@ -55,7 +82,12 @@ export class Pool implements Owner {
   /** The last one used is the first to be used again: the others may end. */
   readonly #idle: Connection[] = [];
   readonly #queue = new Queue<Entry>();
+  /** Those with an exchange that lasts. */
+  readonly #long = new Set<Connection>();
+  /** Connections that are being opened, for the queue and for exchanges that last. */
   #connecting = 0;
+  #connectingLong = 0;
+  #turnedAway = 0;
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -70,20 +102,58 @@ export class Pool implements Owner {
     };
   }
 
+  /** What it is doing now. */
+  get state(): PoolState {
+    return {
+      origin: this.#options.origin,
+      open: this.#open.size,
+      busy: this.#open.size - this.#idle.length - this.#long.size,
+      long: this.#long.size,
+      waiting: this.#queue.size,
+      turnedAway: this.#turnedAway,
+    };
+  }
+
   /**
    * Sends a request as soon as a connection is free.
    *
+   * @param long whether it lasts from the beginning
    * @throws UnsendableRequest
+   * @throws Interrupted where it lasts and there is no room for it
    */
-  dispatch(request: UpstreamRequest, reader: ResponseReader): void {
+  dispatch(request: UpstreamRequest, reader: ResponseReader, long = false): void {
     if (this.#closed) throw new Interrupted('closed');
     const head = writeHead(request);
+    if (long && !this.#hasRoomForLong()) {
+      this.#turnedAway++;
+      throw new Interrupted(LONG_FULL);
+    }
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       if (!connection.usable) continue;
+      if (long) this.#long.add(connection);
       connection.send(head, request, reader, false);
       return;
     }
-    this.#wait({ head, outgoing: request, reader, again: false });
+    const entry = { head, outgoing: request, reader, again: false };
+    if (long) this.#connectLong(entry);
+    else this.#wait(entry);
+  }
+
+  lasts(connection: Connection): boolean {
+    if (this.#long.has(connection)) return true;
+    if (!this.#hasRoomForLong()) return false;
+    this.#long.add(connection);
+    // Its place among the others is free.
+    this.#refill();
+    return true;
+  }
+
+  turnedAway(): void {
+    this.#turnedAway++;
+  }
+
+  #hasRoomForLong(): boolean {
+    return this.#long.size + this.#connectingLong < this.#options.longExchanges;
   }
 
   again(head: string, request: UpstreamRequest, reader: ResponseReader): void {
@@ -92,8 +162,16 @@ export class Pool implements Owner {
   }
 
   #wait(entry: Entry): void {
-    entry.reader.onWait({ cancel: this.#queue.add(entry) }, entry.outgoing.timeout);
+    const cancel = this.#queue.add(entry);
     this.#refill();
+    const crowded = this.#queue.size > this.#connecting;
+    const late = (): Interrupted => {
+      if (!crowded) return new Interrupted(HEAD_TIMEOUT);
+      this.#turnedAway++;
+      return new Interrupted(QUEUE_TIMEOUT);
+    };
+    const { queueTimeout } = this.#options;
+    entry.reader.onWait({ cancel, late }, crowded ? queueTimeout : entry.outgoing.timeout);
   }
 
   /** Ends every connection, and what is under way on it. */
@@ -105,21 +183,33 @@ export class Pool implements Owner {
   }
 
   free(connection: Connection): void {
-    const entry = this.#queue.take();
-    if (entry === undefined) {
-      this.#idle.push(connection);
+    // One that had an exchange that lasted may be one more than there may be now.
+    if (this.#long.delete(connection) && this.#places < 0) {
+      connection.close();
       return;
     }
+    const entry = this.#queue.take();
+    if (entry === undefined) this.#idle.push(connection);
+    else this.#send(connection, entry);
+  }
+
+  #send(connection: Connection, { head, outgoing: request, reader, again }: Entry): void {
     try {
-      connection.send(entry.head, entry.outgoing, entry.reader, entry.again);
+      connection.send(head, request, reader, again);
     } catch (error) {
       // Called from an event of another exchange, which must not hear of it.
       connection.abort(error as Error);
     }
   }
 
+  /** How many more connections may be opened for exchanges that are soon over. */
+  get #places(): number {
+    return this.#options.connections - (this.#open.size - this.#long.size) - this.#connecting;
+  }
+
   gone(connection: Connection): void {
     this.#open.delete(connection);
+    this.#long.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at !== -1) this.#idle.splice(at, 1);
     this.#refill();
@@ -127,17 +217,40 @@ export class Pool implements Owner {
 
   /** Whoever waits may have a connection of his own, where there may be one more. */
   #refill(): void {
-    const { connections } = this.#options;
-    if (this.#queue.size > this.#connecting && this.#open.size + this.#connecting < connections)
-      this.#connect();
+    if (this.#queue.size <= this.#connecting || this.#places <= 0) return;
+    this.#connecting++;
+    this.#connect((error, connection) => {
+      this.#connecting--;
+      if (connection === undefined) this.#failed(error as Error);
+      else this.free(connection);
+    });
   }
 
-  #connect(): void {
-    this.#connecting++;
+  /** Opens a connection for one exchange that lasts. */
+  #connectLong(entry: Entry): void {
+    let wanted = true;
+    const cancel = (): void => {
+      wanted = false;
+    };
+    this.#connectingLong++;
+    this.#connect((error, connection) => {
+      this.#connectingLong--;
+      if (connection === undefined) {
+        if (wanted) entry.reader.onError(error as Error);
+        return;
+      }
+      this.#long.add(connection);
+      if (wanted) this.#send(connection, entry);
+      else this.free(connection);
+    });
+    entry.reader.onWait({ cancel, late: () => new Interrupted(HEAD_TIMEOUT) }, entry.outgoing.timeout);
+  }
+
+  /** @param opened is given either an error or the connection; called later, or never where the pool was closed */
+  #connect(opened: (error: Error | null, connection: Connection | undefined) => void): void {
     this.#options.connect(this.#target, (error, socket) => {
-      this.#connecting--;
       if (error !== null) {
-        this.#failed(error);
+        opened(error, undefined);
         return;
       }
       if (this.#closed) {
@@ -147,7 +260,7 @@ export class Pool implements Owner {
       const connection = new Connection(socket, this.#options, this);
       (socket as Owned)[CONNECTION] = connection;
       this.#open.add(connection);
-      this.free(connection);
+      opened(null, connection);
     });
   }
 

@@ -13,6 +13,8 @@ export interface ResponseHead {
   readonly chunked: boolean;
   /** Whether another request may follow on the connection (RFC 9112 §9.3). */
   readonly persistent: boolean;
+  /** Whether it is a stream of events, which ends when somebody has had enough of it. */
+  readonly endless: boolean;
   /** How long the upstream keeps a connection that has nothing to do, in milliseconds, where it says so. */
   readonly keepAlive: number | undefined;
 }
@@ -23,7 +25,7 @@ export class InvalidResponse extends Error {
   /** @param message which rule it breaks; nothing of what it holds */
   constructor(message: string) {
     super(message);
-    this.name = 'InvalidResponse';
+    this.name = 'AnswerInvalid';
   }
 }
 
@@ -52,6 +54,7 @@ export function readHead(text: string): ResponseHead {
   let coding: string | undefined;
   let connection = '';
   let keepAlive: number | undefined;
+  let endless = false;
   while (end !== -1) {
     const start = end + 2;
     end = text.indexOf('\r\n', start);
@@ -71,6 +74,9 @@ export function readHead(text: string): ResponseHead {
         break;
       case 'connection':
         connection += `,${value.toLowerCase()}`;
+        break;
+      case 'content-type':
+        endless = /^text\/event-stream\b/i.test(value);
         break;
       case 'keep-alive':
         keepAlive = timeoutOf(value);
@@ -93,6 +99,7 @@ export function readHead(text: string): ResponseHead {
     persistent: modern
       ? !has(connection, 'close')
       : has(connection, 'keep-alive') && !has(connection, 'close'),
+    endless,
     keepAlive,
   };
 }

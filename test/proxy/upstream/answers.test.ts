@@ -36,6 +36,8 @@ class Told implements ResponseReader {
   connection: Connection | undefined;
   waiting: Waiting | undefined;
   ended = false;
+  /** Whether it was told that the exchange lasts. */
+  lasts = false;
   /** Whether it asks for a pause at each piece. */
   pauses = false;
 
@@ -50,6 +52,9 @@ class Told implements ResponseReader {
   }
   onHead(head: ResponseHead): void {
     this.head = head;
+  }
+  onLong(): void {
+    this.lasts = true;
   }
   onData(piece: Buffer): boolean {
     this.body += piece.toString('latin1');
@@ -95,6 +100,8 @@ function poolOf(
     connections,
     idleTimeout,
     maxHeadBytes: 16_384,
+    longExchanges: 8,
+    queueTimeout: 2_000,
     connect: serverConnector(() => ({}), 5_000, true, READING),
   });
   t.teardown(() => pool.close());
@@ -408,6 +415,8 @@ t.test('a connection that fails is told to whoever has waited longest; the other
     connections: 1,
     idleTimeout: 0,
     maxHeadBytes: 16_384,
+    longExchanges: 8,
+    queueTimeout: 2_000,
     connect: (_where, done) => void fails.push((error) => done(error, null)),
   });
   const [first, second] = [new Told(), new Told()];
