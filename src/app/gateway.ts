@@ -16,6 +16,7 @@ import { Seal } from '../auth/introspection/seal.js';
 import { channelOf, SharedCache } from '../auth/introspection/shared-cache.js';
 import { signingKeys } from '../auth/mutators/chain.js';
 import { createPossessionVerifier, type PossessionOptions } from '../auth/possession/verifier.js';
+import type { Services } from '../auth/strategies/strategy.js';
 import { currentClientTls, unverified, upstreamTls } from '../config/client-tls.js';
 import type { Secret } from '../config/secret.js';
 import type { AuthorizationServer, Listener, ProofSettings, Settings } from '../config/settings.js';
@@ -243,12 +244,12 @@ export async function startGateway(
       introspect: introspector.introspect,
       stale: introspector.stale,
       ...remote,
-      proof: createPossessionVerifier(
+      possession: createPossessionVerifier(
         proofOptions(settings.proof, shared, () => metrics.proofUnshared()),
         clock.wall,
       ),
       now: clock.wall,
-    },
+    } satisfies Services,
     admit,
     inFlight: admission,
     audit,

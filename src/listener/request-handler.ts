@@ -73,8 +73,7 @@ export interface RequestHandler {
 
 /**
  * Builds the request handler. Every request leaves Fastify here: refused, forwarded, or (a WebSocket handshake that
- * is allowed)
- * left to the plugin that carries WebSockets.
+ * is allowed) left to the plugin that carries WebSockets.
  */
 export function createRequestHandler(options: RequestHandlerOptions): RequestHandler {
   const upgrades = new WeakMap<IncomingMessage, ForwardedUpgrade>();

@@ -40,7 +40,7 @@ t.test('what is not inside it is among the dependencies', (t) => {
       /^(?:import|export) .*?from ["']([^."'][^"']*)["']|^import ["']([^."'][^"']*)["']/gm,
     ))
       outside.add(name);
-    for (const [, name = ''] of text.matchAll(/(?:\bimport|\blazily)\(["']([^."'][^"']*)["']\)/g))
+    for (const [, name = ''] of text.matchAll(/(?:\bimport|\blazyRequire)\(["']([^."'][^"']*)["']\)/g))
       outside.add(name);
   }
   const packages = [...outside]

@@ -78,7 +78,7 @@ t.test('what the program imports is among its dependencies', (t) => {
   for (const path of filesOf(join(root, 'build/src')).filter((name) => name.endsWith('.js'))) {
     const text = readFileSync(path, 'utf8');
     for (const [, from = ''] of text.matchAll(
-      /(?:from|import|import\(|require\(|lazily\()\s*'([^'.][^']*)'/g,
+      /(?:from|import|import\(|require\(|lazyRequire\()\s*'([^'.][^']*)'/g,
     )) {
       const name = from
         .split('/')
