@@ -2,6 +2,7 @@ import type { RuleTable } from '../auth/decide.js';
 import type { ServerState } from '../auth/introspection/introspector.js';
 import type { CacheState, RuleCounts } from '../observe/metrics.js';
 import { version } from '../observe/version.js';
+import type { PoolState } from '../proxy/upstream/pool.js';
 import type { RecentDecision } from './recent.js';
 import type { LastReload } from './server.js';
 
@@ -48,12 +49,13 @@ export interface StatusParts {
     | (CacheState & { readonly maxEntries: number; readonly negativeMaxEntries: number })
     | undefined;
   readonly servers: readonly ServerState[];
+  readonly pools: readonly PoolState[];
   readonly recent: readonly RecentDecision[];
 }
 
 /** The state of the gateway and its last decisions, as the admin page polls for them. No token is in it. */
 export function statusJson(parts: StatusParts): object {
-  const { started, ready, table, inFlight, counts, cache, servers, recent } = parts;
+  const { started, ready, table, inFlight, counts, cache, servers, pools, recent } = parts;
   return {
     version,
     started,
@@ -64,6 +66,7 @@ export function statusJson(parts: StatusParts): object {
     cache,
     // A query may hold a key.
     servers: servers.map(({ url, ...rest }) => ({ url: url.replace(/\?.*/s, ''), ...rest })),
+    pools,
     recent: recent.map(({ seq, at, entry }) => ({
       seq,
       at: new Date(at).toISOString(),

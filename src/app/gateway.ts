@@ -171,6 +171,8 @@ export async function startGateway(
     refreshes: introspector.refreshes,
     inFlight: () => admission.inFlight,
     certificates: () => tlsListeners.map(([listener, { expiresAt }]) => ({ listener, expiresAt })),
+    pools: () => forwarder.pools(),
+    bufferedBytes: () => forwarder.bodies.bytes,
     admittedShare: () => admission.share,
     droppedLines: () => sink?.dropped ?? 0,
   });
@@ -334,6 +336,7 @@ export async function startGateway(
           negativeMaxEntries: introspection.cache.negativeMaxEntries,
         },
         servers: introspector.servers(),
+        pools: forwarder.pools(),
         recent: recent.after(seq),
       }),
     explain: ({ method, url, ...token }) => {

@@ -48,7 +48,7 @@ const REQUESTS_PER_CONNECTION = 100_000;
 
 /**
  * Builds the proxy listener: a Fastify instance that listens, and carries WebSockets by its plugin. Every request goes
- * through the gate: arrival → decision → forward. For a handshake the gate is a hook, behind which the plugin takes over;
+ * through the request handler: parse → decide → forward. For a handshake the handler is a hook, behind which the plugin takes over;
  * plain requests never enter Fastify's routing, which could do nothing for them and costs a tenth of their way.
  */
 export async function createProxyListener(options: ProxyListenerOptions): Promise<ProxyListener> {
@@ -107,7 +107,7 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   const { server } = app;
   server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
   server.headersTimeout = options.headersTimeout;
-  // Node would drop the fields beyond its limit unseen, a second Host among them; the gate counts them instead.
+  // Node would drop the fields beyond its limit unseen, a second Host among them; the request handler counts them instead.
   server.maxHeadersCount = 0;
   let draining = false;
   const begin: RequestListener = (message, response) => {

@@ -46,7 +46,7 @@ class Pipeline {
   /** Of all connections. */
   readonly #shared: { waiting: number };
   readonly #serve: RequestListener;
-  #atWork: ServerResponse[] = [];
+  readonly #atWork: ServerResponse[] = [];
   #waiting: [IncomingMessage, ServerResponse][] = [];
 
   constructor(socket: Socket, limit: number, shared: { waiting: number }, serve: RequestListener) {
@@ -77,8 +77,11 @@ class Pipeline {
 
   /** Whether one more may begin. Most connections have one request at a time, which is over when the next one comes. */
   #hasRoom(): boolean {
-    if (this.#atWork.length > 0) this.#atWork = this.#atWork.filter(isAtWork);
-    return this.#atWork.length < this.#limit;
+    const atWork = this.#atWork;
+    let kept = 0;
+    for (const response of atWork) if (isAtWork(response)) atWork[kept++] = response;
+    atWork.length = kept;
+    return kept < this.#limit;
   }
 
   readonly #next = (): void => {
@@ -100,7 +103,7 @@ class Pipeline {
       // Without a connection of its own, Node does not tell it.
       if (response.socket === null && !response.closed) response.emit('close');
     }
-    this.#atWork = [];
+    this.#atWork.length = 0;
   }
 }
 

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import type { Refreshes, ServerState } from '../auth/introspection/introspector.js';
 import { ERRORS, type ErrorName } from '../model/errors.js';
+import type { PoolState } from '../proxy/upstream/pool.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
 import type { ShedCause } from './overload.js';
 import { version } from './version.js';
@@ -15,6 +16,10 @@ export interface MetricSources {
   readonly refreshes: Readonly<Refreshes>;
   /** Requests that were let in and are not over. */
   readonly inFlight: () => number;
+  /** The connections to each upstream. */
+  readonly pools: () => readonly PoolState[];
+  /** What request bodies hold in memory that are read ahead, in bytes. */
+  readonly bufferedBytes: () => number;
   /** The share of requests that is let in, above 0 to 1. */
   readonly admittedShare: () => number;
   /** When the certificates of the TLS listeners end, in seconds since 1970. */
@@ -275,6 +280,27 @@ export function createMetrics(sources: MetricSources): Metrics {
   );
   gauge('scopegate_admitted_share', 'The share of requests that is let in; below 1 under overload.', () =>
     one(sources.admittedShare()),
+  );
+  gauge(
+    'scopegate_upstream_connections',
+    'Open connections to an upstream: idle, busy with an exchange that is soon over, or with one that lasts (long).',
+    () =>
+      sources.pools().flatMap(({ origin: upstream, open, busy, long }) => [
+        { value: open - busy - long, labels: { upstream, state: 'idle' } },
+        { value: busy, labels: { upstream, state: 'busy' } },
+        { value: long, labels: { upstream, state: 'long' } },
+      ]),
+  );
+  gauge('scopegate_upstream_waiting', 'Requests that wait for a connection to an upstream.', () =>
+    sources.pools().map(({ origin: upstream, waiting: value }) => ({ value, labels: { upstream } })),
+  );
+  counter(
+    'scopegate_upstream_turned_away_total',
+    'Requests that got no connection to an upstream in time, and exchanges that lasted and found no room.',
+    () => sources.pools().map(({ origin: upstream, turnedAway: value }) => ({ value, labels: { upstream } })),
+  );
+  gauge('scopegate_request_bodies_bytes', 'What request bodies hold in memory that are read ahead.', () =>
+    one(sources.bufferedBytes()),
   );
   histogram('scopegate_request_duration_seconds', 'From the head of a request to the end of its answer.', [
     [{}, requestTime],

@@ -130,6 +130,18 @@ function showServers(servers) {
   at('no-servers').hidden = servers.length > 0;
 }
 
+function showPools(pools) {
+  at('pools').replaceChildren(
+    ...pools.map(({ origin, open, busy, long, waiting, turnedAway }) =>
+      make('tr', [
+        cell(code(origin)),
+        ...[open, busy, long, waiting, turnedAway].map((count) => cell(count, 'number')),
+      ]),
+    ),
+  );
+  at('no-pools').hidden = pools.length > 0;
+}
+
 const failed = ({ decision, error, cause }) =>
   decision === 'deny' || error !== undefined || cause !== undefined;
 
@@ -189,6 +201,7 @@ async function refresh() {
   }
   showGlance(status);
   showServers(status.servers);
+  showPools(status.pools);
   if (status.recent.length > 0) {
     last = status.recent.at(-1).seq;
     const newer = status.recent.reverse();
