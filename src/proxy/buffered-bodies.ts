@@ -1,4 +1,4 @@
-import { type RequestBody, RequestBodyEvicted } from './request-body.js';
+import { type RequestBody, RequestBodyError } from './request-body.js';
 
 /** What all bodies together may hold while their requests have no connection to an upstream, in bytes. */
 const MAX_BYTES = 33_554_432;
@@ -36,7 +36,7 @@ export class BufferedBodies {
       const [oldest] = this.#held.keys();
       if (oldest === undefined) return;
       this.release(oldest);
-      oldest.destroy(new RequestBodyEvicted());
+      oldest.destroy(new RequestBodyError('request_body_evicted'));
     }
   }
 

@@ -4,14 +4,7 @@ import { causeOf } from '../observe/redaction.js';
 import { isStream } from '../parse/parsed-request.js';
 import { reclaim } from './garbage-collection.js';
 import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
-import {
-  type RequestBody,
-  RequestBodyBroken,
-  RequestBodyEvicted,
-  RequestBodyStalled,
-  RequestBodyTooLarge,
-  RequestBodyTooSlow,
-} from './request-body.js';
+import { type RequestBody, RequestBodyError, type RequestBodyFault } from './request-body.js';
 import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
 import {
   BODY_TIMEOUT,
@@ -404,10 +397,8 @@ type ErrorFor =
   | 'internal';
 
 function errorFor(error: Error, cause: string): ErrorFor {
-  if (error instanceof RequestBodyTooLarge) return 'body_too_large';
-  if (error instanceof RequestBodyStalled || error instanceof RequestBodyTooSlow) return 'request_timeout';
-  if (error instanceof RequestBodyEvicted || OVERLOADED.has(cause)) return 'overloaded';
-  if (error instanceof RequestBodyBroken) return 'malformed_request';
+  if (error instanceof RequestBodyError) return BODY_ERRORS[error.code];
+  if (OVERLOADED.has(cause)) return 'overloaded';
   if (error instanceof UnsendableRequest) return 'internal';
   if (TIMEOUTS.has(cause)) return 'upstream_timeout';
   return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
@@ -420,6 +411,13 @@ function isFault(error: Error): boolean {
   );
 }
 
+const BODY_ERRORS: Readonly<Record<RequestBodyFault, ErrorFor>> = {
+  request_body_broken: 'malformed_request',
+  request_body_too_large: 'body_too_large',
+  request_body_stalled: 'request_timeout',
+  request_body_too_slow: 'request_timeout',
+  request_body_evicted: 'overloaded',
+};
 const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError];
 const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', HEAD_TIMEOUT, BODY_TIMEOUT, 'ETIMEDOUT']);
 const OVERLOADED = new Set([QUEUE_TIMEOUT, LONG_FULL]);

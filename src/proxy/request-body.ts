@@ -5,43 +5,27 @@ import type { BufferedBodies } from './buffered-bodies.js';
 import { reclaim } from './garbage-collection.js';
 import { Deadline } from './upstream/deadline.js';
 
-/** The client's body ended before it was whole. */
-export class RequestBodyBroken extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'UploadBroken';
-  }
-}
+/** Why a request's body did not arrive. */
+export type RequestBodyFault =
+  /** It ended before it was whole, or its framing broke. */
+  | 'request_body_broken'
+  /** It is larger than allowed. */
+  | 'request_body_too_large'
+  /** The client sent nothing of it for too long. */
+  | 'request_body_stalled'
+  /** The client sent it at less than the least rate. */
+  | 'request_body_too_slow'
+  /** Bodies that are read ahead have filled the memory that they share, and this one had been there longest. */
+  | 'request_body_evicted';
 
-/** The client's body is larger than allowed. */
-export class RequestBodyTooLarge extends Error {
-  constructor() {
-    super('the request body is too large');
-    this.name = 'UploadTooLarge';
-  }
-}
-
-/** The client sent nothing of its body for too long. */
-export class RequestBodyStalled extends Error {
-  constructor() {
-    super('the request body stalled');
-    this.name = 'UploadStalled';
-  }
-}
-
-/** The client sent its body at less than the least rate. */
-export class RequestBodyTooSlow extends Error {
-  constructor() {
-    super('the request body came too slowly');
-    this.name = 'UploadTooSlow';
-  }
-}
-
-/** Bodies that are still being read have filled the memory that they share, and this one had been there longest. */
-export class RequestBodyEvicted extends Error {
-  constructor() {
-    super('the memory for request bodies is full');
-    this.name = 'UploadEvicted';
+/** A request's body did not arrive. */
+export class RequestBodyError extends Error {
+  /** For the log and the error table. */
+  readonly code: RequestBodyFault;
+  constructor(code: RequestBodyFault) {
+    super(code);
+    this.name = 'RequestBodyError';
+    this.code = code;
   }
 }
 
@@ -160,7 +144,7 @@ export class RequestBody extends Readable {
     this.#bytes += chunk.length;
     const { maxBytes, buffer } = this.#limits;
     if (maxBytes > 0 && this.#bytes > maxBytes) {
-      this.destroy(new RequestBodyTooLarge());
+      this.destroy(new RequestBodyError('request_body_too_large'));
       return;
     }
     this.#lastByte = performance.now();
@@ -217,9 +201,10 @@ export class RequestBody extends Readable {
     const now = performance.now();
     const idleTimeout = this.#idleTimeout;
     const readFor = this.#readFor + now - this.#readingSince;
-    if (idleTimeout > 0 && now - this.#lastByte >= idleTimeout - 1) this.destroy(new RequestBodyStalled());
+    if (idleTimeout > 0 && now - this.#lastByte >= idleTimeout - 1)
+      this.destroy(new RequestBodyError('request_body_stalled'));
     else if (readFor >= GRACE && this.#bytes < (this.#minRate * readFor) / 1000) {
-      this.destroy(new RequestBodyTooSlow());
+      this.destroy(new RequestBodyError('request_body_too_slow'));
     } else {
       const untilIdle = idleTimeout === 0 ? Number.POSITIVE_INFINITY : this.#lastByte + idleTimeout - now;
       const untilRate = this.#minRate === 0 ? Number.POSITIVE_INFINITY : Math.max(GRACE - readFor, LOOK);
@@ -242,10 +227,10 @@ export class RequestBody extends Readable {
 
   /** A stream of HTTP/2 that was reset, with whatever code, also says that it has ended: later, and it is not true. */
   readonly #onReset = (): void => {
-    this.destroy(new RequestBodyBroken('the client left in the middle of its body'));
+    this.destroy(new RequestBodyError('request_body_broken'));
   };
 
   readonly #onError = (): void => {
-    this.destroy(new RequestBodyBroken('the request body is broken'));
+    this.destroy(new RequestBodyError('request_body_broken'));
   };
 }

@@ -276,6 +276,8 @@ export class Connection {
       this.#head = head;
       this.#body = bodyOf(head, this.#outgoing?.method ?? '');
       this.#outgoing?.body?.allowAnyRate();
+      // Where there is no room for a stream, its client can still be told.
+      if (head.endless && !this.#body.ended) this.#last();
       this.#reader?.onHead(head);
     }
     return all.subarray(end + HEAD_END.length);
