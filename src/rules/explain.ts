@@ -4,6 +4,7 @@ import type { Services } from '../auth/strategies/strategy.js';
 import { denial, ERRORS } from '../model/errors.js';
 import { readFields } from '../parse/fields.js';
 import { canonicalTarget, type Target } from '../parse/target.js';
+import { holdHost } from './table/hosts.js';
 
 /** A request that nobody sends, with the token it would carry. */
 export interface Question {
@@ -186,16 +187,10 @@ function failure(
   found: Rule | undefined,
   decision: Decision,
 ): Candidate['failed'] {
-  if (!rule.hosts.some((pattern) => hostMatches(pattern, host))) return 'host';
+  if (!holdHost(rule.hosts, host)) return 'host';
   if (!rule.methods.includes(method)) return 'method';
   if (!rule.pattern.test(path)) return 'path';
   // Where several match and none answers, it was accepted that nothing is proved about them.
   if (rule !== found) return found === undefined ? 'contested' : 'overridden';
   return decision.allowed ? 'none' : 'decision';
-}
-
-function hostMatches(pattern: string, host: string): boolean {
-  return pattern.startsWith('*.')
-    ? host.endsWith(pattern.slice(1)) && host.length >= pattern.length
-    : pattern === host;
 }

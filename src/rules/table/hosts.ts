@@ -58,6 +58,15 @@ export function* wildcardsAround(host: string): Generator<string> {
     yield `*${host.slice(dot)}`;
 }
 
+/** Whether one of a rule's host patterns holds the host of a request. */
+export function holdHost(patterns: readonly string[], host: string): boolean {
+  // No request's host is a pattern.
+  if (host.startsWith('*')) return false;
+  return (
+    patterns.includes(host) || [...wildcardsAround(host)].some((wildcard) => patterns.includes(wildcard))
+  );
+}
+
 /** A rule's hosts without repetitions and without those that its own wildcards hold. */
 function ownHosts(hosts: readonly string[]): string[] {
   const distinct = new Set(hosts);
