@@ -4,6 +4,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Invalidation } from '../auth/introspection/invalidation.js';
 import { NO_SCHEMA_COMPILERS } from '../listener/fastify.js';
 import { version } from '../observe/version.js';
+import { TOKEN } from '../parse/grammar.js';
 import type { Credentials } from '../tls/credentials.js';
 import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
 import { readPage } from './page.js';
@@ -236,7 +237,7 @@ function readQuestion(body: unknown): ExplainQuestion {
     if (!known.has(name)) throw invalid(`${name} is no field of a question`);
   const { method, url } = given;
   if (typeof method !== 'string' || typeof url !== 'string') throw invalid('method and url are needed');
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method)) throw invalid('method must be a token');
+  if (!TOKEN.test(method)) throw invalid('method must be a token');
   for (const name of LISTS) {
     const value = given[name];
     const fits = Array.isArray(value) && value.every((item) => typeof item === 'string');

@@ -25,6 +25,7 @@ import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
 import { createProxyListener } from '../listener/listener.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import { type Denial, denial } from '../model/errors.js';
+import { TimedOut, within } from '../model/within.js';
 import { type AuditEntry, createAudit, createShedAudit, type Entrance } from '../observe/audit.js';
 import { openSink } from '../observe/log.js';
 import { createMetrics } from '../observe/metrics.js';
@@ -32,7 +33,6 @@ import { OverloadProtection, watchLoop } from '../observe/overload.js';
 import { prettyLog } from '../observe/pretty.js';
 import { causeOf, traceOf } from '../observe/redaction.js';
 import { createShedLog } from '../observe/shed-log.js';
-import { startTracing } from '../observe/tracing/start.js';
 import { openStore } from '../outbound/redis/open.js';
 import { createOutbound, type OutboundClient } from '../outbound/remote.js';
 import { clientAddressReader } from '../parse/client-address.js';
@@ -183,7 +183,8 @@ export async function startGateway(
   const tracing =
     endpoint === undefined
       ? undefined
-      : await startTracing({
+      : // The SDK is loaded only now: a gateway that does not trace does not hold it.
+        (await import('../observe/tracing/otlp.js')).startTracing({
           ...sampling,
           endpoint,
           onExport: (spans, cause) => {
@@ -418,7 +419,13 @@ export async function startGateway(
       closing ??= (async () => {
         draining = true;
         for (const watch of watches) watch.close();
-        const drained = await within(server.drainTimeout, proxy.app.close());
+        const drained = await within(server.drainTimeout, proxy.app.close()).then(
+          () => true,
+          (error: unknown) => {
+            if (error instanceof TimedOut) return false;
+            throw error;
+          },
+        );
         if (!drained) proxy.cut();
         await endAll();
         return drained;
@@ -562,17 +569,4 @@ function urlOf(app: FastifyInstance, listener: Listener): string {
   const { address, port, family } = app.server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
   return `${listener.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
-}
-
-/** Whether a promise settled within a time; the timer keeps nothing alive. */
-async function within(ms: number, work: PromiseLike<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  try {
-    return await Promise.race([Promise.resolve(work).then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

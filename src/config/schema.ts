@@ -1,6 +1,6 @@
 import { CERTIFICATE_FIELDS } from '../auth/possession/certificate.js';
 import { PROOF_ALGORITHMS } from '../auth/possession/dpop.js';
-import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from './duration.js';
+import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from '../model/duration.js';
 
 /**
  * The part of JSON Schema (draft-07) that the settings use. Every leaf says in `description` what it does and in

@@ -8,8 +8,7 @@ import {
   decide,
   type RuleTable,
 } from '../auth/decide.js';
-import type { Invalidation } from '../auth/introspection/invalidation.js';
-import { Revocation } from '../auth/introspection/revocation.js';
+import { type Invalidation, Revocation } from '../auth/introspection/invalidation.js';
 import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { hasBody } from '../parse/fields.js';

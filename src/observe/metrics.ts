@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import type { Refreshes, ServerState } from '../auth/introspection/introspector.js';
 import { ERRORS, type ErrorName } from '../model/errors.js';
+import { METHODS } from '../model/methods.js';
 import type { PoolState } from '../proxy/upstream/pool.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
 import type { ShedCause } from './overload.js';
@@ -72,8 +73,7 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-/** A series of their own would let anybody fill the memory of whoever scrapes. */
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+/** Of all other methods together: a series for each would let anybody fill the memory of whoever scrapes. */
 const OTHER_METHOD = METHODS.length;
 const ENTRANCES: readonly Entrance[] = ['proxy', 'decisions'];
 /** The label of requests that no rule matched; no rule's id is without `/` and `#`. */

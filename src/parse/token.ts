@@ -1,5 +1,4 @@
-import type { Fields } from './fields.js';
-import { singleField } from './fields.js';
+import { type Fields, singleField } from './fields.js';
 import { type BodyReader, formLength, formValues } from './form.js';
 
 /** One place where a rule reads its token from; by default the Authorization field alone. */

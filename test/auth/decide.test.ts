@@ -1,11 +1,9 @@
 import t, { type Test } from 'tap';
 import { type Decision, decide } from '../../src/auth/decide.js';
 import type { Endpoint } from '../../src/auth/introspection/answer.js';
-import { allow } from '../../src/auth/strategies/allow.js';
 import { anonymous } from '../../src/auth/strategies/anonymous.js';
-import { noAuth } from '../../src/auth/strategies/no-auth.js';
-import { noop } from '../../src/auth/strategies/noop.js';
 import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
+import { allow, noAuth, noop } from '../../src/auth/strategies/open.js';
 import type {
   AccessStrategy,
   HandlerDefaults,

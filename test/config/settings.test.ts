@@ -232,20 +232,6 @@ t.test('all violations are found in one run, in order', (t) => {
   t.end();
 });
 
-t.test('what is not implemented is an error, not ignored', (t) => {
-  const cases: readonly [string, string][] = [];
-  for (const [text, place] of cases) {
-    const { settings, findings } = loadSettings(
-      join(t.testdir({ ca: '', cert: '', key: '', 's.yaml': MINIMAL + text }), 's.yaml'),
-      {},
-    );
-    t.equal(settings, undefined);
-    t.equal(findings[0]?.code, 'not-implemented', text);
-    t.match(findings[0] && short(findings[0]), place);
-  }
-  t.end();
-});
-
 t.test('client authentication takes its secret from a file', (t) => {
   const text = `${MINIMAL}  clientAuth: { method: basic, clientId: gate, clientSecretFile: secret }\n`;
   const file = join(t.testdir({ 's.yaml': text, secret: 'hunter2\n' }), 's.yaml');

@@ -1,6 +1,6 @@
 import type { ClientAuth } from './client-auth.js';
 import type { DecryptionKey } from './encrypted-answer.js';
-import { InvalidAnswer } from './unusable.js';
+import { InvalidAnswer } from './errors.js';
 
 /** An authorization server's introspection endpoint (RFC 7662 §2), as a rule or the settings name it. */
 export interface Endpoint {

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { compactDecrypt, decodeProtectedHeader } from 'jose';
-import { InvalidAnswer } from './unusable.js';
+import { InvalidAnswer } from './errors.js';
 
 /** A private key of the gateway, for whose public half answers are encrypted. */
 export interface DecryptionKey {

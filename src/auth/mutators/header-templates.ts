@@ -1,4 +1,4 @@
-import { ConfigError } from '../../document/config-error.js';
+import { ConfigError } from '../../document/finding.js';
 import { type Denial, denial } from '../../model/errors.js';
 import { FIELD_VALUE, TOKEN } from '../../parse/grammar.js';
 import type { Session } from './session.js';

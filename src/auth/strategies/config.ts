@@ -1,8 +1,9 @@
+import { ConfigError } from '../../document/finding.js';
 import { cookieKey, type HeaderRemoval } from '../../model/header-changes.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
-import { ConfigError, type HandlerDefaults, type ScopeStrategyName } from './strategy.js';
+import type { HandlerDefaults, ScopeStrategyName } from './strategy.js';
 
 /** JSON Schema of a list of texts. */
 export const texts = { type: 'array', items: { type: 'string', minLength: 1 } } as const;

@@ -1,3 +1,4 @@
+import { ConfigError } from '../../document/finding.js';
 import type { KeySource, Verification } from '../../model/remote.js';
 import type { TokenSource } from '../../parse/token.js';
 import {
@@ -18,12 +19,7 @@ import {
   tokenProperties,
 } from './config.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
-import {
-  ConfigError,
-  type HandlerDefaults,
-  type RequiredPossession,
-  type ScopeStrategyName,
-} from './strategy.js';
+import type { HandlerDefaults, RequiredPossession, ScopeStrategyName } from './strategy.js';
 import { possessionSchema, TokenBinding } from './token-binding.js';
 
 /** The `config` of a `jwt` handler, in whichever words it was written. */

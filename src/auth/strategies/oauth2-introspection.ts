@@ -1,7 +1,8 @@
+import { ConfigError } from '../../document/finding.js';
 import { type Denial, denial } from '../../model/errors.js';
 import type { HeaderRemoval } from '../../model/header-changes.js';
+import { SAFE_METHODS } from '../../model/methods.js';
 import { TOKEN } from '../../parse/grammar.js';
-import { SAFE_METHODS } from '../../parse/safe.js';
 import {
   type Credential,
   readCredential,
@@ -32,16 +33,15 @@ import {
   tokenProperties,
 } from './config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
-import {
-  type AccessStrategy,
-  ConfigError,
-  type Handler,
-  type Outcome,
-  type RequestContext,
-  type RequiredPossession,
-  type ScopeStrategyName,
-  type Services,
-  type Subject,
+import type {
+  AccessStrategy,
+  Handler,
+  Outcome,
+  RequestContext,
+  RequiredPossession,
+  ScopeStrategyName,
+  Services,
+  Subject,
 } from './strategy.js';
 import { type BindingResult, possessionSchema, TokenBinding } from './token-binding.js';
 

@@ -10,3 +10,15 @@ export function openHandler(name: string): Handler {
   const strategy: AccessStrategy = { handler: name, requiredScopes: [], authenticate: () => OPEN };
   return { name, schema: EMPTY_CONFIG, compile: () => strategy };
 }
+
+/**
+ * Kyma's `allow`: no authentication. Unlike in Kyma, the rule's methods still hold: Kyma's VirtualService exposed
+ * every method of an `allow` path.
+ */
+export const allow = openHandler('allow');
+
+/** Kyma's `no_auth`, the later name of `allow`. */
+export const noAuth = openHandler('no_auth');
+
+/** Oathkeeper's `noop` authenticator: the request is forwarded as it is, its Authorization included. */
+export const noop = openHandler('noop');

@@ -1,8 +1,9 @@
+import { ConfigError } from '../../document/finding.js';
 import { denial } from '../../model/errors.js';
 import type { Call, Reply } from '../../model/remote.js';
 import type { Fields } from '../../parse/fields.js';
 import { TOKEN } from '../../parse/grammar.js';
-import { ConfigError, type Outcome, type RequestContext, type Subject } from './strategy.js';
+import type { Outcome, RequestContext, Subject } from './strategy.js';
 
 /** How a session store is asked, and what its answer is read for. */
 export interface SessionCheck {

@@ -57,8 +57,6 @@ export type Outcome =
    */
   | { readonly kind: 'pass'; readonly denial?: Denial };
 
-export { ConfigError } from '../../document/config-error.js';
-
 /** What a strategy needs from the running gateway. `explain` and `test` pass their own, without a network. */
 export interface Services extends Introspector, Outbound {
   /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */

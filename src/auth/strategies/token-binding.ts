@@ -1,13 +1,13 @@
+import { ConfigError } from '../../document/finding.js';
 import { type Denial, type DpopChallenge, denial } from '../../model/errors.js';
 import type { TokenCredential } from '../../parse/token.js';
 import type { DpopProofResult } from '../possession/dpop.js';
-import {
-  type BindingRules,
-  ConfigError,
-  type HandlerDefaults,
-  type RequestContext,
-  type RequiredPossession,
-  type Services,
+import type {
+  BindingRules,
+  HandlerDefaults,
+  RequestContext,
+  RequiredPossession,
+  Services,
 } from './strategy.js';
 
 /** JSON Schema of `proof_of_possession`. */

@@ -1,6 +1,5 @@
 import type { Rule } from '../../auth/decide.js';
-import type { Finding, Position } from '../../document/finding.js';
-import { byPosition } from '../../document/finding.js';
+import { byPosition, type Finding, type Position } from '../../document/finding.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { areApart, isPlainlyInside, type Related, relate } from '../pattern/overlap.js';
 import { shapeOf } from '../pattern/syntax.js';

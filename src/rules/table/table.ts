@@ -1,6 +1,7 @@
 import type { OverlapSummary, ResourceIndex, Rule, RuleTable } from '../../auth/decide.js';
 import { reservedHeaders } from '../../auth/mutators/chain.js';
 import { byPosition, type Finding } from '../../document/finding.js';
+import { kymaDifferences } from '../apirule/kyma-differences.js';
 import { canonicalForm, isNeverCanonical } from '../pattern/canonical.js';
 import { matchesNothing } from '../pattern/overlap.js';
 import {
@@ -11,7 +12,6 @@ import {
   positionOf,
 } from './disjointness.js';
 import { HostIndex } from './hosts.js';
-import { kymaDifferences } from './kyma-differences.js';
 import { Matcher } from './matcher.js';
 
 /** A table, where there are no errors; and all that was found on the way, by position. */

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { DURATION_PATTERN, LONGEST_DURATION, parseDuration } from '../../src/config/duration.js';
+import { DURATION_PATTERN, LONGEST_DURATION, parseDuration } from '../../src/model/duration.js';
 
 t.test('reads a whole number with its unit as milliseconds', (t) => {
   const cases: Readonly<Record<string, number>> = {
