@@ -6,7 +6,6 @@ import pino, { type DestinationStream, type Logger } from 'pino';
 import { rulesJson, statusJson } from '../admin/overview.js';
 import { createRecent } from '../admin/recent.js';
 import { createAdmin, type LastReload } from '../admin/server.js';
-import type { RuleTable } from '../auth/decide.js';
 import { AnswerCache } from '../auth/introspection/cache.js';
 import { IntrospectionClient } from '../auth/introspection/client.js';
 import { createIntrospector, type UnknownTokenLimit } from '../auth/introspection/introspector.js';
@@ -16,7 +15,6 @@ import { Seal } from '../auth/introspection/seal.js';
 import { channelOf, SharedCache } from '../auth/introspection/shared-cache.js';
 import { signingKeys } from '../auth/mutators/chain.js';
 import { createPossessionVerifier, type PossessionOptions } from '../auth/possession/verifier.js';
-import type { Services } from '../auth/strategies/strategy.js';
 import { currentClientTls, unverified, upstreamTls } from '../config/client-tls.js';
 import type { Secret } from '../config/secret.js';
 import type { AuthorizationServer, Listener, ProofSettings, Settings } from '../config/settings.js';
@@ -25,6 +23,8 @@ import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
 import { createProxyListener } from '../listener/listener.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import { type Denial, denial } from '../model/errors.js';
+import type { RuleTable } from '../model/rule.js';
+import type { Services } from '../model/strategy.js';
 import { TimedOut, within } from '../model/within.js';
 import { type AuditEntry, createAudit, createShedAudit, type Entrance } from '../observe/audit.js';
 import { openSink } from '../observe/log.js';
@@ -33,8 +33,8 @@ import { OverloadProtection, watchLoop } from '../observe/overload.js';
 import { prettyLog } from '../observe/pretty.js';
 import { causeOf, traceOf } from '../observe/redaction.js';
 import { createShedLog } from '../observe/shed-log.js';
+import { createOutbound, type OutboundClient } from '../outbound/outbound.js';
 import { openStore } from '../outbound/redis/open.js';
-import { createOutbound, type OutboundClient } from '../outbound/remote.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { peerReader } from '../parse/peer.js';
 import { createForwarder } from '../proxy/forwarder.js';
@@ -142,19 +142,19 @@ export async function startGateway(
       log.debug({ cause }, 'shared cache failed');
     },
   });
-  const introspector = createIntrospector(
+  const introspector = createIntrospector({
     client,
     cache,
-    introspection,
+    limits: introspection,
     clock,
-    ({ url }, cause) => {
+    onFailure: ({ url }, cause) => {
       metrics.introspectionFailed();
       // A query may hold a key.
       log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed');
     },
-    floodGuard(settings, clock),
+    unknownTokens: unknownTokenLimit(settings, clock),
     shared,
-  );
+  });
   /** Tells the other gateways, where there is a way to. @returns whether they were told */
   function tellOthers(which: Invalidation): Promise<boolean> | undefined {
     return shared?.revoke(which, introspector.keysOf(which));
@@ -556,7 +556,7 @@ async function openShared(
   return shared;
 }
 
-function floodGuard(
+function unknownTokenLimit(
   { introspection, trustedProxies }: Settings,
   clock: Clock,
 ): UnknownTokenLimit | undefined {

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { UpstreamTls } from '../model/upstream.js';
-import type { ServerTls } from '../tls/connector.js';
+import type { ServerTls, UpstreamTls } from '../tls/connector.js';
 import { rereading } from './reread.js';
 
 /** Files of what the gateway trusts and shows towards an authorization server or an upstream. */

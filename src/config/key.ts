@@ -1,7 +1,6 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { AssertionKey } from '../auth/introspection/client-assertion.js';
-import type { DecryptionKey } from '../auth/introspection/encrypted-answer.js';
+import type { AssertionKey, DecryptionKey } from '../model/authorization-server.js';
 
 /** The JWS algorithms a private key can sign with, the first one where nobody chooses. */
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { IntrospectionTrace } from '../auth/introspection/introspector.js';
 import type { ErrorName } from '../model/errors.js';
+import type { IntrospectionTrace } from '../model/introspection.js';
 import type { ShedCause } from './overload.js';
 
 /** The audit line's schema version, in every line; grows when a field changes its meaning or goes. */

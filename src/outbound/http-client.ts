@@ -1,5 +1,5 @@
 import { Agent } from 'undici';
-import type { Call, Reply, Unavailable } from '../model/remote.js';
+import type { Call, Reply, Unavailable } from '../model/outbound.js';
 import { causeOf } from '../observe/redaction.js';
 import { type ServerTls, serverConnector } from '../tls/connector.js';
 

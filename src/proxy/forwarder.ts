@@ -1,18 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { denial } from '../model/errors.js';
-import type { HeaderMutations, HeaderRemoval } from '../model/header-changes.js';
-import type { Upstream, UpstreamTls } from '../model/upstream.js';
+import type { HeaderMutations, HeaderRemoval } from '../model/mutator.js';
+import type { ExchangeResult, PoolState, Upstream } from '../model/upstream.js';
+import type { OnFault } from '../observe/request-record.js';
 import type { RequestTrace } from '../observe/tracing/trace.js';
 import { type Fields, hasBody } from '../parse/fields.js';
 import type { Peer } from '../parse/peer.js';
-import { serverConnector } from '../tls/connector.js';
+import { serverConnector, type UpstreamTls } from '../tls/connector.js';
 import { BufferedBodies } from './buffered-bodies.js';
-import { Exchange, type ExchangeResult, type InFlightRecord, type OnFault } from './exchange.js';
+import { Exchange, type InFlightRecord } from './exchange.js';
 import { drain, refuse } from './refusal.js';
 import { type BodyLimits, RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
-import { Interrupted, QUEUE_TIMEOUT } from './upstream/connection.js';
-import { Pool, type PoolState, READING } from './upstream/pool.js';
+import { Interrupted, QUEUE_TIMEOUT } from './upstream/interrupted.js';
+import { Pool, READING } from './upstream/pool.js';
 
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface ForwarderOptions {
@@ -149,17 +150,17 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
       if (withBody && fields.expectsContinue) allowBody(response);
       const body = withBody ? new RequestBody(message, options.body, bodies, request.watch) : undefined;
-      const exchange = new Exchange(
+      const exchange = new Exchange({
         message,
         response,
-        body,
-        options.realm,
-        options.idleTimeout,
-        request,
-        request.record,
-        options.onFault,
+        requestBody: body,
+        realm: options.realm,
+        stallTimeout: options.idleTimeout,
+        overlay: request,
+        record: request.record,
+        onFault: options.onFault,
         done,
-      );
+      });
       const dispatch = (): void => {
         if (exchange.settled) return;
         try {

@@ -1,7 +1,9 @@
-import { type Decision, decide, type Rule, type RuleTable } from '../auth/decide.js';
-import type { ActiveAnswer } from '../auth/introspection/answer.js';
-import type { Services } from '../auth/strategies/strategy.js';
+import { decide } from '../auth/decide.js';
+import type { Decision } from '../model/decision.js';
 import { denial, ERRORS } from '../model/errors.js';
+import type { ActiveAnswer } from '../model/introspection.js';
+import type { Rule, RuleTable } from '../model/rule.js';
+import type { Services } from '../model/strategy.js';
 import { readFields } from '../parse/fields.js';
 import { canonicalTarget, type Target } from '../parse/target.js';
 import { holdHost } from './table/hosts.js';
@@ -70,16 +72,14 @@ export function explain(table: RuleTable, question: Question): Explanation {
   const placed = token === undefined ? { raw: [], query: target.query } : place(rule, method, target.query);
   const fields = readFields(['Host', authority, ...placed.raw], '1.1');
   if ('refused' in fields) throw new RangeError(fields.refused);
-  const decision = decide(
+  const decision = decide({
     table,
     method,
-    { ...target, query: placed.query },
+    target: { ...target, query: placed.query },
     fields,
-    answering(token ?? {}),
-    undefined,
-    undefined,
-    placed.body === undefined ? undefined : { readBody: () => placed.body },
-  );
+    services: answering(token ?? {}),
+    body: placed.body === undefined ? undefined : { readBody: () => placed.body },
+  });
   // Nothing here waits: the answer about the token is at hand.
   if (decision instanceof Promise) throw new TypeError('a decision without a network cannot wait');
   return {

@@ -1,4 +1,4 @@
-import type { Unavailable } from '../../model/remote.js';
+import type { Unavailable } from '../../model/outbound.js';
 
 /** What the gateway needs before it can introspect is not to be had; the message is for the log and holds no credential. */
 export class PrerequisiteUnavailable extends Error {

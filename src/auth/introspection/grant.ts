@@ -1,19 +1,10 @@
 import { hash } from 'node:crypto';
+import type { Grant } from '../../model/authorization-server.js';
 import type { Clock } from '../../model/clock.js';
-import type { Call, Reply } from '../../model/remote.js';
+import type { Call, Reply } from '../../model/outbound.js';
 import { within } from '../../model/within.js';
 import { basicCredentials } from './client-secret.js';
 import { PrerequisiteUnavailable } from './errors.js';
-
-/** Where the gateway gets a token for itself (RFC 6749 §4.4). */
-export interface Grant {
-  readonly tokenUrl: string;
-  readonly clientId: string;
-  readonly clientSecret: () => string;
-  readonly scope: readonly string[];
-  /** The token's audience, as Ory Hydra and Auth0 take it. */
-  readonly audience?: string;
-}
 
 /** Names a grant without holding its secret; another secret is another grant. */
 export function grantIdentity({ tokenUrl, clientId, clientSecret, scope, audience = '' }: Grant): string {

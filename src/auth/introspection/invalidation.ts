@@ -1,6 +1,6 @@
+import type { ActiveAnswer } from '../../model/introspection.js';
 import type { Fields } from '../../parse/fields.js';
 import { MAX_FORM_BYTES } from '../../parse/form.js';
-import type { ActiveAnswer } from './answer.js';
 
 /** Whose answers are to be forgotten. */
 export type Invalidation =

@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../model/clock.js';
+import type { ActiveAnswer } from '../../model/introspection.js';
 import { within } from '../../model/within.js';
 import { storeCauseOf } from '../../outbound/redis/connection.js';
 import type { Store } from '../../outbound/redis/store.js';
-import { type ActiveAnswer, readClaims } from './answer.js';
+import { readClaims } from './answer.js';
 import { CircuitBreaker, type Permit } from './circuit-breaker.js';
 import { type Invalidation, type Purge, PurgeLog, SKEW } from './invalidation.js';
 import type { Seal } from './seal.js';

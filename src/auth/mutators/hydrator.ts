@@ -3,9 +3,10 @@ import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
-import type { Reply } from '../../model/remote.js';
-import type { Mutator, MutatorKind, MutatorServices } from './mutator.js';
-import { captureGroups, type MatchContext, type Session } from './session.js';
+import type { MatchContext, Mutator, MutatorServices, Session } from '../../model/mutator.js';
+import type { Reply } from '../../model/outbound.js';
+import type { MutatorKind } from './mutator.js';
+import { captureGroups } from './session.js';
 
 /** Answers kept at once. */
 const ENTRIES = 1_000;

@@ -3,9 +3,9 @@ import { SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
+import type { Mutator, MutatorServices, PublicKey, Session } from '../../model/mutator.js';
 import { type ClaimsTemplate, parseClaims, renderClaims } from './claims.js';
-import type { Mutator, MutatorKind, MutatorServices, PublicKey } from './mutator.js';
-import type { Session } from './session.js';
+import type { MutatorKind } from './mutator.js';
 import { KeyError, readSigningKey, type SigningKey } from './signing.js';
 import { TemplateError } from './template.js';
 

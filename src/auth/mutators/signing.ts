@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, hash, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { PublicKey } from './mutator.js';
+import type { PublicKey } from '../../model/mutator.js';
 
 /** The private key that signs, and all public keys by which its tokens may be verified. */
 export interface SigningKey {

@@ -1,5 +1,6 @@
 import { ConfigError } from '../../document/finding.js';
-import { cookieKey, type HeaderRemoval } from '../../model/header-changes.js';
+import type { HeaderRemoval } from '../../model/mutator.js';
+import { cookieKey } from '../../parse/field-names.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';

@@ -1,4 +1,5 @@
 import { denial } from '../../model/errors.js';
+import type { AccessStrategy, RequestContext } from '../../model/strategy.js';
 import { TOKEN } from '../../parse/grammar.js';
 import {
   judgeSession,
@@ -7,7 +8,7 @@ import {
   sessionCall,
   sessionCheckProperties,
 } from './session-check.js';
-import type { AccessStrategy, Handler, RequestContext } from './strategy.js';
+import type { Handler } from './strategy.js';
 
 /**
  * Oathkeeper's `cookie_session` authenticator: the request's cookies are shown to a session store, such as Ory

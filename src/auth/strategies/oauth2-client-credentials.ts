@@ -3,11 +3,12 @@ import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { denial } from '../../model/errors.js';
-import type { Call, Reply } from '../../model/remote.js';
+import type { Call, Reply } from '../../model/outbound.js';
+import type { AccessStrategy, Outcome, RequestContext, Services } from '../../model/strategy.js';
 import { basicCredentials } from '../introspection/client-secret.js';
 import { scopeTokens } from './config.js';
 import { missingScopes, scopeStrategies } from './scope.js';
-import type { AccessStrategy, Handler, Outcome, RequestContext, Services } from './strategy.js';
+import type { Handler } from './strategy.js';
 
 /** Seconds for which good credentials are not tried again: as long a revoked client goes on. */
 const DEFAULT_TTL = 60;

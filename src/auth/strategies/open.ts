@@ -1,4 +1,5 @@
-import type { AccessStrategy, Handler, Outcome } from './strategy.js';
+import type { AccessStrategy, Outcome } from '../../model/strategy.js';
+import type { Handler } from './strategy.js';
 
 const OPEN: Outcome = { kind: 'allow', subject: { subject: '' } };
 

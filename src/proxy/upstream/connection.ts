@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Deadline } from './deadline.js';
+import { BODY_TIMEOUT, CLOSED, HEAD_TIMEOUT, Interrupted, LONG_FULL } from './interrupted.js';
 import { keepsFraming, mayRepeat, type UpstreamRequest } from './request-head.js';
 import { type Body, bodyOf } from './response-body.js';
 import { InvalidResponse, type ResponseHead, readHead } from './response-head.js';
@@ -58,28 +59,6 @@ export interface ResponseLimits {
   /** The largest head, in bytes. */
   readonly maxHeadBytes: number;
 }
-
-/** Why an exchange with an upstream ended, where nothing else has a code for it. */
-export class Interrupted extends Error {
-  readonly code: string;
-  /** @param code for the log and the error table */
-  constructor(code: string) {
-    super(code);
-    this.name = 'Interrupted';
-    this.code = code;
-  }
-}
-
-/** The answer did not begin in time. */
-export const HEAD_TIMEOUT = 'headers_timeout';
-/** The answer did not go on in time. */
-export const BODY_TIMEOUT = 'body_timeout';
-/** No connection was free in time. */
-export const QUEUE_TIMEOUT = 'queue_timeout';
-/** The exchange lasts, and there are as many of these as there may be. */
-export const LONG_FULL = 'long_exchanges_full';
-/** The upstream ended the connection before its answer was whole. */
-export const CLOSED = 'upstream_closed';
 
 /** What an upstream's leaving looks like. */
 const LEFT: ReadonlySet<string> = new Set([CLOSED, 'ECONNRESET', 'EPIPE']);

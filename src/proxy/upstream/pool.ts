@@ -1,15 +1,8 @@
 import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
-import {
-  Connection,
-  HEAD_TIMEOUT,
-  Interrupted,
-  LONG_FULL,
-  type Owner,
-  QUEUE_TIMEOUT,
-  type ResponseLimits,
-  type ResponseReader,
-} from './connection.js';
+import type { PoolState } from '../../model/upstream.js';
+import { Connection, type Owner, type ResponseLimits, type ResponseReader } from './connection.js';
+import { HEAD_TIMEOUT, Interrupted, LONG_FULL, QUEUE_TIMEOUT } from './interrupted.js';
 import { Queue } from './queue.js';
 import { type UpstreamRequest, writeHead } from './request-head.js';
 
@@ -53,21 +46,6 @@ export const READING = {
     return connection.read((buffer as Buffer).subarray(0, count));
   },
 };
-
-/** What a pool is doing, for metrics. */
-export interface PoolState {
-  readonly origin: string;
-  /** Connections that are open. */
-  readonly open: number;
-  /** Connections with an exchange that should soon be over. */
-  readonly busy: number;
-  /** Connections with an exchange that lasts. */
-  readonly long: number;
-  /** Requests that wait for a connection. */
-  readonly waiting: number;
-  /** Requests that got none in time, and exchanges that lasted and had no room, since the start. */
-  readonly turnedAway: number;
-}
 
 /**
  * The connections to one upstream: kept open between requests, a bounded number of them, a queue before them.

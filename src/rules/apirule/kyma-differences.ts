@@ -1,6 +1,6 @@
-import type { Rule } from '../../auth/decide.js';
 import type { Finding } from '../../document/finding.js';
 import { METHODS } from '../../model/methods.js';
+import type { Rule } from '../../model/rule.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { relate } from '../pattern/overlap.js';
 import { positionOf } from '../table/disjointness.js';

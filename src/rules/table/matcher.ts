@@ -1,4 +1,4 @@
-import type { Rule } from '../../auth/decide.js';
+import type { Rule } from '../../model/rule.js';
 import type { OverlapAnalysis } from './disjointness.js';
 import { type HostIndex, holdHost, wildcardsAround } from './hosts.js';
 import { Tree } from './tree.js';

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { decide, type Rule } from '../../../src/auth/decide.js';
-import { type Endpoint, readAnswer } from '../../../src/auth/introspection/answer.js';
+import { decide } from '../../../src/auth/decide.js';
+import { readAnswer } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache } from '../../../src/auth/introspection/cache.js';
 import { createIntrospector } from '../../../src/auth/introspection/introspector.js';
 import { oauth2Introspection } from '../../../src/auth/strategies/oauth2-introspection.js';
+import type { Endpoint } from '../../../src/model/authorization-server.js';
 import { ERRORS } from '../../../src/model/errors.js';
+import type { Rule } from '../../../src/model/rule.js';
 import { ask } from '../../ask.js';
 import { type FakeClock, fakeClock } from '../../clock.js';
 import { arrival, ruleOf, tableOf } from '../../decision.js';
@@ -86,7 +88,7 @@ t.test('law 1: whatever rules, tokens and order of hits and misses, each decisio
         for (const step of order) {
           clock.advance(step.advance);
           const { target, fields } = arrival(`/r${step.rule}`, { authorization: `Bearer t${step.token}` });
-          const decision = await decide(table, 'GET', target, fields, services);
+          const decision = await decide({ table, method: 'GET', target, fields, services });
           const expected = verdict(
             specified[step.rule] as SpecifiedRule,
             answers[step.token] as SpecifiedAnswer,
@@ -205,11 +207,11 @@ function servicesOf(clock: FakeClock, answers: readonly SpecifiedAnswer[]) {
     { ttl: 60_000, negativeTtl: 5_000, maxEntries: 100, negativeMaxEntries: 10 },
     clock,
   );
-  const { introspect } = createIntrospector(
-    { call: async (_endpoint, token) => readAnswer(JSON.stringify(answers[Number(token.slice(1))])) },
+  const { introspect } = createIntrospector({
+    client: { call: async (_endpoint, token) => readAnswer(JSON.stringify(answers[Number(token.slice(1))])) },
     cache,
-    { timeout: 1_000, concurrency: 10, queue: 10, breaker: { failures: 0, openFor: 1 } },
+    limits: { timeout: 1_000, concurrency: 10, queue: 10, breaker: { failures: 0, openFor: 1 } },
     clock,
-  );
+  });
   return { introspect, ...noRemote, now: clock.wall };
 }

@@ -1,17 +1,15 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { Answer, Endpoint } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache } from '../../../src/auth/introspection/cache.js';
 import { CallFailed } from '../../../src/auth/introspection/client.js';
 import {
-  type Asker,
   createIntrospector,
-  type Introspected,
-  type Introspector,
   type SecondTier,
   type UnknownTokenLimit,
 } from '../../../src/auth/introspection/introspector.js';
 import { UnknownTokenLimiter } from '../../../src/auth/introspection/rate-limit.js';
+import type { Endpoint } from '../../../src/model/authorization-server.js';
+import type { Answer, Asker, Introspected, Introspector } from '../../../src/model/introspection.js';
 import { type FakeClock, fakeClock } from '../../clock.js';
 
 const cacheLimits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 1000, negativeMaxEntries: 100 };
@@ -41,18 +39,18 @@ function setUp(more: Partial<typeof limits> = {}, cached = true, parts: Parts = 
   const calls: Call[] = [];
   const failures: string[] = [];
   const cache = new AnswerCache({ ...cacheLimits, refreshBefore: parts.refreshBefore ?? 0 }, clock);
-  const introspector = createIntrospector(
-    {
+  const introspector = createIntrospector({
+    client: {
       call: (endpoint, token, signal) =>
         new Promise((answer, fail) => calls.push({ endpoint, token, signal, answer, fail })),
     },
-    cached ? cache : undefined,
-    { ...limits, ...more },
+    cache: cached ? cache : undefined,
+    limits: { ...limits, ...more },
     clock,
-    (_endpoint, cause) => failures.push(cause),
-    parts.flood?.(clock),
-    parts.shared,
-  );
+    onFailure: (_endpoint, cause) => failures.push(cause),
+    unknownTokens: parts.flood?.(clock),
+    shared: parts.shared,
+  });
   return { clock, calls, cache, failures, introspector };
 }
 

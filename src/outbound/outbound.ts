@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../model/clock.js';
-import type { Outbound, Unavailable } from '../model/remote.js';
+import type { Outbound, Unavailable } from '../model/outbound.js';
 import { type ClientLimits, HttpClient } from './http-client.js';
 import { verifyJwt } from './jwt.js';
 import { KeySetCache } from './key-sets.js';
