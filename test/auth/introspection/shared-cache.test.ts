@@ -352,9 +352,16 @@ t.test(
     await until(async () => answers(await redis.all()).length === 1);
     t.equal(await status(await gateway(), 'good'), 200);
     t.equal(server.asked.length, 1);
-    for (const more of [{ ca: join(files, 'other') }, { passwordFile: join(files, 'wrong') }]) {
+    for (const [more, code] of [
+      [{ ca: join(files, 'other') }, /^SELF_SIGNED_CERT_IN_CHAIN$/],
+      [{ passwordFile: join(files, 'wrong') }, /^WRONGPASS$/],
+    ] as const) {
       const stranger = await gateway(more, {}, false);
       await until(() => stranger.log.some(({ msg }) => msg === 'shared cache failed'));
+      const causes = stranger.log
+        .filter(({ msg }) => msg === 'shared cache failed')
+        .map(({ cause }) => cause);
+      t.match(causes[0], code, 'a code, and not what the library says');
       t.equal(await status(stranger, 'good'), 200);
       t.equal(source(stranger), 'miss', JSON.stringify(Object.keys(more)));
       t.match(await purge(stranger, { token: 'good' }), { told: false });
