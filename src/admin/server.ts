@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
 import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Invalidation } from '../auth/introspection/invalidation.js';
 import { NO_SCHEMA_COMPILERS } from '../listener/fastify.js';
+import { answerPlainHttp } from '../listener/plain-http.js';
 import { version } from '../observe/version.js';
 import { TOKEN } from '../parse/grammar.js';
 import type { Credentials } from '../tls/credentials.js';
@@ -93,6 +95,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   // What Node would drop unseen beyond its limit, the request handler counts and refuses.
   app.server.maxHeadersCount = 0;
   options.tls?.serve(app.server as unknown as TlsServer);
+  if (options.tls !== undefined) answerPlainHttp(app.server as unknown as HttpsServer);
   app.removeContentTypeParser('text/plain');
 
   app.addHook('onRequest', (request, reply, done) => {

@@ -230,6 +230,7 @@ export async function startGateway(
     connections: forward.connections,
     queueTimeout: forward.queueTimeout,
     longExchanges: forward.longExchanges,
+    maxResponseHeaderBytes: forward.maxResponseHeaderBytes,
     via,
     realm: settings.realm,
     onFault,

@@ -183,6 +183,7 @@ export interface ForwardSettings {
   readonly connections: number;
   readonly queueTimeout: number;
   readonly longExchanges: number;
+  readonly maxResponseHeaderBytes: number;
   readonly requestBuffer: number;
   readonly tls: UpstreamsTls;
 }

@@ -122,6 +122,18 @@ export class Exchange implements ResponseReader {
     this.#connection = connection;
   }
 
+  onEarlyHints({ names, fields }: ResponseHead): void {
+    const links = fields.filter((_, i) => i % 2 === 1 && names[(i - 1) / 2] === 'link');
+    if (links.length === 0 || this.#message.httpVersion === '1.0') return;
+    // Another answer has the connection now, and would be interrupted by it.
+    if (!isStream(this.#message) && this.#response.socket === null) return;
+    try {
+      this.#response.writeEarlyHints({ link: links });
+    } catch {
+      // Node takes links of the usual form alone. A hint is no more than a hint.
+    }
+  }
+
   onHead(head: ResponseHead): void {
     try {
       this.#upstreamStatus = head.status;

@@ -27,6 +27,8 @@ export interface ForwarderOptions {
   readonly connections: number;
   /** Exchanges with one upstream that last. */
   readonly longExchanges: number;
+  /** The largest head of an upstream's answer, in bytes. */
+  readonly maxResponseHeaderBytes: number;
   /** How long a request waits for a connection while all are busy. */
   readonly queueTimeout: number;
   /** By the origin of the upstream. */
@@ -86,12 +88,10 @@ export interface Forwarder {
   close(): void;
 }
 
-/** An upstream's header fields may not be larger than this. */
-const MAX_ANSWER_HEADER_BYTES = 16_384;
-
 /**
- * Builds the forwarder: one pool of connections an upstream. There is no cache and no redirect on this path, and no retry but one: a
- * request that changes nothing, on a connection that the upstream left at that moment, and certificates are verified unless the settings say `insecureSkipVerify`.
+ * Builds the forwarder: one pool of connections for each upstream. It caches nothing and follows no redirect. It sends a
+ * request a second time in one case only: a safe method without a body, on an idle connection that the upstream closed
+ * at that moment. It verifies certificates unless the settings say `insecureSkipVerify`.
  */
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const pools = new Map<string, Pool>();
@@ -108,7 +108,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         queueTimeout: options.queueTimeout,
         connect: serverConnector(identity, options.connectTimeout, verify, READING),
         idleTimeout: options.idleTimeout,
-        maxHeadBytes: MAX_ANSWER_HEADER_BYTES,
+        maxHeadBytes: options.maxResponseHeaderBytes,
       });
       pools.set(upstream.origin, pool);
     }

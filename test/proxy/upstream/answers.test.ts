@@ -53,6 +53,7 @@ class Told implements ResponseReader {
   onHead(head: ResponseHead): void {
     this.head = head;
   }
+  onEarlyHints(): void {}
   onLong(): void {
     this.lasts = true;
   }
