@@ -235,7 +235,8 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   upstream_ms: { type: 'number', meaning: 'Milliseconds until the answer of the upstream began.' },
   cause: {
     type: 'string',
-    meaning: 'A code of what broke, such as `ECONNREFUSED`, `headers_timeout`, `client_closed`, or `answer_invalid:` with what of an answer it was.',
+    meaning:
+      'A code of what broke, such as `ECONNREFUSED`, `headers_timeout`, `client_closed`, or `answer_invalid:` with what of an answer it was.',
   },
   ms: {
     type: 'number',

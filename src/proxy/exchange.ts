@@ -9,7 +9,7 @@ import { reclaim } from './garbage-collection.js';
 import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
 import type { RequestBody } from './request-body.js';
 import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
-import type { Connection, ResponseReader, Waiting } from './upstream/connection.js';
+import type { ResponseReader, UpstreamConnection, Waiting } from './upstream/client.js';
 import { Deadline } from './upstream/deadline.js';
 import { Interrupted } from './upstream/interrupted.js';
 import { hasNoBody } from './upstream/response-body.js';
@@ -73,7 +73,7 @@ export class Exchange implements ResponseReader {
   /** Before it has a connection. */
   #waiting: Waiting | undefined;
   /** While it has one. */
-  #connection: Connection | undefined;
+  #connection: UpstreamConnection | undefined;
   /** For whatever is being waited for: a free connection, then a client that does not read. Most wait for neither. */
   #deadline: Deadline | undefined;
   #trailers: readonly string[] = [];
@@ -116,7 +116,7 @@ export class Exchange implements ResponseReader {
     this.#record.leaveInFlight();
   }
 
-  onStart(connection: Connection): void {
+  onStart(connection: UpstreamConnection): void {
     this.#deadline?.wait(0);
     this.#waiting = undefined;
     this.#connection = connection;

@@ -1,44 +1,10 @@
 import type { Socket } from 'node:net';
+import type { ResponseReader, UpstreamConnection } from './client.js';
 import { Deadline } from './deadline.js';
 import { BODY_TIMEOUT, CLOSED, HEAD_TIMEOUT, Interrupted, LONG_FULL } from './interrupted.js';
 import { keepsFraming, mayRepeat, type UpstreamRequest } from './request-head.js';
 import { type Body, bodyOf } from './response-body.js';
 import { checkPartialHead, InvalidResponse, type ResponseHead, readHead } from './response-head.js';
-
-/** Is told of one request's answer, in this order; of an error in place of all that has not come yet. */
-export interface ResponseReader {
-  /**
-   * The request has to wait for a free connection.
-   *
-   * @param timeout milliseconds that it may wait; 0 for no limit
-   */
-  onWait(waiting: Waiting, timeout: number): void;
-  /** The request is about to be sent. */
-  onStart(connection: Connection): void;
-  /** The head of 103 Early Hints (RFC 8297), before that of the final answer. */
-  onEarlyHints(head: ResponseHead): void;
-  /** The head of the final answer. */
-  onHead(head: ResponseHead): void;
-  /** The exchange lasts, and is no more counted among those that are soon over. */
-  onLong(): void;
-  /**
-   * A piece of the body; its bytes are overwritten as soon as this returns.
-   *
-   * @returns false to have no more of it until {@link Connection.resume}
-   */
-  onData(piece: Buffer): boolean;
-  /** @param trailers name, value, name, value … */
-  onEnd(trailers: readonly string[]): void;
-  onError(error: Error): void;
-}
-
-/** A request that waits for a connection. */
-export interface Waiting {
-  /** Nobody wants its answer any more. */
-  cancel(): void;
-  /** It has waited as long as it may. @returns why it ends */
-  late(): Interrupted;
-}
 
 /** Whom a connection belongs to. */
 export interface Owner {
@@ -87,7 +53,7 @@ const HEAD_END = '\r\n\r\n';
  * One connection to an upstream, with one request at a time. What comes unasked, or after an answer was whole, ends it:
  * such bytes would be taken for the answer to somebody else's request.
  */
-export class Connection {
+export class Connection implements UpstreamConnection {
   readonly #socket: Socket;
   readonly #limits: ResponseLimits;
   readonly #owner: Owner;

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
 import type { PoolState } from '../../model/upstream.js';
-import { Connection, type Owner, type ResponseLimits, type ResponseReader } from './connection.js';
+import type { ResponseReader, UpstreamClient } from './client.js';
+import { Connection, type Owner, type ResponseLimits } from './connection.js';
 import { HEAD_TIMEOUT, Interrupted, LONG_FULL, QUEUE_TIMEOUT } from './interrupted.js';
 import { Queue } from './queue.js';
 import { type UpstreamRequest, writeHead } from './request-head.js';
@@ -53,7 +54,7 @@ export const READING = {
  * Exchanges that last have a bound of their own. Were they counted with the others, whoever opens enough of them (event
  * streams, slow uploads, answers that are not read) would deny the upstream to everybody.
  */
-export class Pool implements Owner {
+export class Pool implements UpstreamClient, Owner {
   readonly #options: PoolOptions;
   readonly #target: buildConnector.Options;
   readonly #open = new Set<Connection>();
