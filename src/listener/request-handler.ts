@@ -21,7 +21,6 @@ import type { Forwarder } from '../proxy/forwarder.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
 import { requestFields } from '../proxy/request-headers.js';
 import type { ForwardedUpgrade } from '../proxy/websocket.js';
-import { skipBodyRead } from './bodiless-request.js';
 import { corsFields, type FieldList } from './cors.js';
 import { type Preflight, preflight } from './preflight.js';
 
@@ -154,7 +153,6 @@ class ProxyRequestHandler implements BodyReader {
       }
       this.#parsed = parsed;
       const { fields, target } = parsed;
-      skipBodyRead(message, fields);
       if (this.#response.shouldKeepAlive && endsConnection(message, fields)) {
         this.#response.shouldKeepAlive = false;
         this.#endConnection();

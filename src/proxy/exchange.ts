@@ -5,7 +5,6 @@ import { causeOf } from '../observe/redaction.js';
 import type { OnFault } from '../observe/request-record.js';
 import { isStream } from '../parse/parsed-request.js';
 import { type ErrorFor, errorFor, FAULT, HEAD_REFUSED, isFault, REASONS, RETRY } from './exchange-errors.js';
-import { reclaim } from './garbage-collection.js';
 import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
 import type { RequestBody } from './request-body.js';
 import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
@@ -178,7 +177,6 @@ export class Exchange implements ResponseReader {
         return true;
       }
     }
-    reclaim(chunk.length);
     // What is given belongs to the connection, and is written when the client takes it.
     if (response.writableEnded || response.write(Buffer.from(chunk))) return true;
     // Pieces that had been read already may still follow.

@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { isStream } from '../parse/parsed-request.js';
 import type { BufferedBodies, BufferedBody } from './buffered-bodies.js';
-import { reclaim } from './garbage-collection.js';
 import { Deadline } from './upstream/deadline.js';
 
 /** Why a request's body did not arrive. */
@@ -153,7 +152,6 @@ export class RequestBody extends Readable implements BufferedBody {
       return;
     }
     this.#lastByte = performance.now();
-    reclaim(chunk.length);
     try {
       this.#watch?.(chunk);
     } catch (error) {
