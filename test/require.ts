@@ -13,6 +13,8 @@ const PROBES = {
   docker: () => runs('docker', ['compose', 'version']) || onPath('docker-compose'),
   haproxy: () => onPath('haproxy'),
   httpbin: () => onPath('gunicorn') && runs('/usr/bin/python3', ['-c', 'import httpbin']),
+  // Its `kustomize` is too old for what ships in those that do not name a version of it.
+  kubectl: () => /Kustomize Version: v(?:[5-9]|\d\d)/.test(printed('kubectl', ['version', '--client'])),
   nginx: () => onPath('nginx'),
   prlimit: () => onPath('prlimit'),
   promtool: () => onPath('promtool'),
@@ -62,4 +64,9 @@ function onPath(program: string): boolean {
 
 function runs(program: string, parameters: readonly string[]): boolean {
   return spawnSync(program, parameters, { stdio: 'ignore', timeout: 20_000 }).status === 0;
+}
+
+/** What a program says on standard output; nothing where it is not there. */
+function printed(program: string, parameters: readonly string[]): string {
+  return spawnSync(program, parameters, { encoding: 'utf8', timeout: 20_000 }).stdout ?? '';
 }
