@@ -1,45 +1,11 @@
 import { Registry } from 'prom-client';
 import { ERRORS } from '../model/errors.js';
-import type { Refreshes, ServerState } from '../model/introspection.js';
-import type { PoolState } from '../model/upstream.js';
 import type { Audit, Entrance } from './audit.js';
+import { type MetricSources, NO_SOURCES } from './metric-sources.js';
 import type { ShedCause } from './overload.js';
 import { definitions, Histogram, one, processMetrics, sum } from './prometheus.js';
 import { keyOf, labelsOf, Tally } from './tally.js';
 import { version } from './version.js';
-
-/** What is asked for at a scrape, and counted by those it belongs to. */
-export interface MetricSources {
-  readonly rules: () => { readonly version: number; readonly rules: readonly { readonly id: string }[] };
-  readonly ready: () => boolean;
-  readonly cache: () => CacheState;
-  /** The authorization servers that were asked so far. */
-  readonly servers: () => readonly ServerState[];
-  readonly refreshes: Readonly<Refreshes>;
-  /** Requests that were let in and are not over. */
-  readonly inFlight: () => number;
-  /** The connections to each upstream. */
-  readonly pools: () => readonly PoolState[];
-  /** What request bodies hold in memory that are read ahead, in bytes. */
-  readonly bufferedBytes: () => number;
-  /** The share of requests that is let in, above 0 to 1. */
-  readonly admittedShare: () => number;
-  /** When the certificates of the TLS listeners end, in seconds since 1970. */
-  readonly certificates: () => readonly { readonly listener: string; readonly expiresAt: number }[];
-  /** Log lines that were lost because nobody took them. */
-  readonly droppedLines: () => number;
-}
-
-/** The state of the cache of introspection answers. */
-export interface CacheState {
-  /** Entries held. */
-  readonly active: number;
-  readonly inactive: number;
-  /** What the active ones take, about, in bytes. */
-  readonly bytes: number;
-  /** Entries that were pushed out by others before they ended. */
-  readonly evictions: number;
-}
 
 /** What one rule was asked and how it went. */
 export interface RuleCounts {
@@ -67,6 +33,8 @@ export interface Metrics {
   proofUnshared(): void;
   /** An attempt to load the rules again is over. @param at seconds since 1970 */
   reloaded(ok: boolean, at: number): void;
+  /** Asks these sources from now on: what is counted begins before the parts exist that gauges look at. */
+  watch(sources: MetricSources): void;
   /** By rule, for the admin page; rules nobody asked for are absent. */
   counts(): ReadonlyMap<string, RuleCounts>;
   /** Media type of {@link text}. */
@@ -83,7 +51,8 @@ const FAST = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 
 const SLOW = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180];
 
 /** Builds the metrics of one gateway. */
-export function createMetrics(sources: MetricSources): Metrics {
+export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
+  let sources = first;
   const tallies = new Map<string, Tally>();
   let known: ReadonlySet<string> = new Set();
   let knownVersion = -1;
@@ -377,6 +346,9 @@ export function createMetrics(sources: MetricSources): Metrics {
       reloads.lastOk = ok;
       reloads.lastAt = at;
       refresh();
+    },
+    watch: (next) => {
+      sources = next;
     },
     counts: () => {
       refresh();

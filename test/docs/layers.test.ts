@@ -7,7 +7,6 @@ import { root } from '../root.js';
 const LONG: Readonly<Record<string, string>> = {
   'config/schema.ts': 'a table: every setting with its description and default',
   'config/settings.ts': 'what the settings mean, to be said once in the schema',
-  'app/gateway.ts': 'the wiring of one process, to be split',
 };
 const MAX_LINES = 400;
 

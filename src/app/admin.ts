@@ -1,0 +1,95 @@
+import type { FastifyInstance } from 'fastify';
+import { rulesJson, statusJson } from '../admin/overview.js';
+import type { Recent } from '../admin/recent.js';
+import { createAdmin } from '../admin/server.js';
+import { signingKeys } from '../auth/mutators/chain.js';
+import type { Settings } from '../config/settings.js';
+import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
+import type { Metrics } from '../observe/metrics.js';
+import type { EntranceOptions } from '../observe/request-record.js';
+import { peerReader } from '../parse/peer.js';
+import type { Forwarder } from '../proxy/forwarder.js';
+import { explain, explanationJson } from '../rules/explain.js';
+import type { Credentials } from '../tls/credentials.js';
+import type { Introspection } from './introspection.js';
+import type { RequestAccounts } from './requests.js';
+import type { RulesInForce } from './rules-in-force.js';
+
+const LOOPBACK = ['127.0.0.0/8', '::1'];
+/** What a proxy adds to its client's header fields when it asks for a decision, in bytes. */
+const QUESTION_BYTES = 4_096;
+
+/** What the admin listener shows and does. */
+export interface AdminParts {
+  readonly settings: Settings;
+  readonly entrance: Omit<EntranceOptions, 'peerOf'>;
+  readonly rules: RulesInForce;
+  /** One word on whether requests are served; `ok` where they are. */
+  readonly status: () => string;
+  readonly metrics: Metrics;
+  readonly recent: Recent;
+  readonly accounts: RequestAccounts;
+  readonly introspection: Introspection;
+  readonly forwarder: Forwarder;
+  readonly credentials: Credentials | undefined;
+  /** When the gateway started, ISO 8601. */
+  readonly started: string;
+}
+
+/** Builds the admin listener of one gateway: health, metrics, decisions for proxies, the page. */
+export function createAdminListener(parts: AdminParts): FastifyInstance {
+  const { settings, entrance, rules, status, metrics, recent, accounts, introspection, forwarder } = parts;
+  const { cache: limits } = settings.introspection;
+  const { introspector, cache } = introspection;
+  const isLocal = peerReader(LOOPBACK);
+  const decisions = createDecisionEndpoint({
+    ...entrance,
+    ...settings.decisions,
+    peerOf: peerReader(settings.trustedProxies.length === 0 ? LOOPBACK : settings.trustedProxies),
+  });
+  return createAdmin({
+    ready: () => {
+      const last = rules.lastReload;
+      return {
+        ready: status() === 'ok',
+        status: status(),
+        rules: { version: rules.table.version, ...(last === undefined ? {} : { lastReload: last }) },
+      };
+    },
+    decisions,
+    metrics,
+    keys: () => signingKeys(rules.table.rules.map(({ mutators }) => mutators)),
+    rules: () => rulesJson(rules.table, settings.matching.overlap, rules.lastReload),
+    status: (seq) =>
+      statusJson({
+        started: parts.started,
+        ready: status(),
+        table: rules.table,
+        inFlight: accounts.inFlight.inFlight,
+        counts: metrics.counts(),
+        cache: cache && {
+          ...cache.size,
+          bytes: cache.bytes,
+          evictions: cache.evictions,
+          maxEntries: limits.maxEntries,
+          negativeMaxEntries: limits.negativeMaxEntries,
+        },
+        servers: introspector.servers(),
+        pools: forwarder.pools(),
+        recent: recent.after(seq),
+      }),
+    explain: ({ method, url, ...token }) => {
+      const question = Object.keys(token).length === 0 ? { method, url } : { method, url, token };
+      return explanationJson(method, url, explain(rules.table, question));
+    },
+    purge: async (which) => {
+      const { count, told } = introspection.purge(which);
+      // Whoever purges must know of gateways that were not told.
+      return told === undefined ? { purged: count } : { purged: count, told: await told };
+    },
+    access: { ...settings.admin, isLocal: (socket) => isLocal(socket).trusted },
+    tls: parts.credentials,
+    // A question carries its client's fields, and the target a second time.
+    maxHeaderBytes: settings.forward.maxHeaderBytes + settings.forward.maxTargetBytes + QUESTION_BYTES,
+  });
+}

@@ -1,0 +1,51 @@
+import type { Logger } from 'pino';
+import type { Settings } from '../config/settings.js';
+import type { Clock } from '../model/clock.js';
+import type { Metrics } from '../observe/metrics.js';
+import { causeOf } from '../observe/redaction.js';
+import { Credentials } from '../tls/credentials.js';
+import { UnusableIdentity } from '../tls/identity.js';
+
+/** The certificates of the listeners, renewed while they serve. */
+export class Certificates {
+  readonly proxy: Credentials | undefined;
+  readonly admin: Credentials | undefined;
+  readonly #clock: Clock;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+
+  constructor({ listen }: Settings, clock: Clock, metrics: Metrics, log: Logger) {
+    this.proxy = listen.proxy.tls && new Credentials(listen.proxy.tls);
+    this.admin = listen.admin.tls && new Credentials(listen.admin.tls);
+    this.#clock = clock;
+    this.#metrics = metrics;
+    this.#log = log;
+  }
+
+  /** The listeners that have one, by their names. */
+  get all(): [listener: string, credentials: Credentials][] {
+    const { proxy, admin } = this;
+    return Object.entries({ proxy, admin }).filter(
+      (entry): entry is [string, Credentials] => entry[1] !== undefined,
+    );
+  }
+
+  /** Reads every listener's files again. */
+  renewAll(): void {
+    for (const [listener, credentials] of this.all) this.renew(listener, credentials);
+  }
+
+  /** Puts renewed certificates in force, or says why the old ones stay. */
+  renew(listener: string, credentials: Credentials): void {
+    try {
+      credentials.reload(this.#clock.wall());
+      this.#metrics.certificatesReloaded(listener, true);
+      const expires = new Date(credentials.expiresAt * 1000).toISOString();
+      this.#log.info({ listener, expires }, 'certificates reloaded');
+    } catch (error) {
+      this.#metrics.certificatesReloaded(listener, false);
+      const cause = error instanceof UnusableIdentity ? error.message : causeOf(error);
+      this.#log.error({ listener, cause }, 'certificates not reloaded: those from before stay in force');
+    }
+  }
+}

@@ -1,0 +1,166 @@
+import type { Logger } from 'pino';
+import { AnswerCache } from '../auth/introspection/cache.js';
+import { IntrospectionClient } from '../auth/introspection/client.js';
+import {
+  createIntrospector,
+  type LocalIntrospector,
+  type UnknownTokenLimit,
+} from '../auth/introspection/introspector.js';
+import type { Invalidation } from '../auth/introspection/invalidation.js';
+import { UnknownTokenLimiter } from '../auth/introspection/rate-limit.js';
+import type { SharedCache } from '../auth/introspection/shared-cache.js';
+import { currentClientTls } from '../config/client-tls.js';
+import type { AuthorizationServer, Settings } from '../config/settings.js';
+import type { Clock } from '../model/clock.js';
+import type { Metrics } from '../observe/metrics.js';
+import { createOutbound, type OutboundClient } from '../outbound/outbound.js';
+import { clientAddressReader } from '../parse/client-address.js';
+import { openSharedCache } from './shared-cache.js';
+
+/** The largest key set or session that is read, in bytes. */
+const MAX_REMOTE_BYTES = 1_048_576;
+
+/** Everything that asks authorization servers, and what they have answered. */
+export interface Introspection {
+  readonly introspector: LocalIntrospector;
+  /** Calls to other services: key sets, session stores. */
+  readonly outbound: OutboundClient;
+  /** Undefined where the cache is off. */
+  readonly cache: AnswerCache | undefined;
+  /** The second tier of the cache. */
+  readonly shared: SharedCache | undefined;
+  /** Forgets answers here, and tells the other gateways. */
+  purge(which: Invalidation): Purged;
+  close(): Promise<void>;
+}
+
+/** What a purge has done. */
+export interface Purged {
+  /** Answers that were forgotten here. */
+  readonly count: number;
+  /** Whether the other gateways were told; undefined where there are none. */
+  readonly told: Promise<boolean> | undefined;
+}
+
+/**
+ * Builds the introspection of one gateway.
+ *
+ * @param log is told of failed calls, without tokens and queries
+ */
+export async function startIntrospection(
+  settings: Settings,
+  clock: Clock,
+  metrics: Metrics,
+  log: Logger,
+): Promise<Introspection> {
+  const { introspection } = settings;
+  const outbounds = createOutbounds(settings, clock, log);
+  const outbound = outbounds.get(introspection.url) as OutboundClient;
+  const client = createClient(settings, clock, outbounds);
+  const cache = introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined;
+
+  // The store may speak before there is an introspector: then there is nothing to forget.
+  let introspector: LocalIntrospector | undefined;
+  let shared: SharedCache | undefined;
+  shared = await openSharedCache(settings, clock, {
+    revoked(which) {
+      if (introspector === undefined) return;
+      introspector.forget(which);
+      shared?.forget(which, introspector.keysOf(which));
+    },
+    // What was revoked while nobody listened is not known: the answers that were not are in the store.
+    listening() {
+      introspector?.forget('all');
+      void shared?.listening().then((informed) => {
+        if (informed) log.debug('listening for purges of other gateways');
+      });
+    },
+    deaf: () => shared?.deaf(),
+    failed(cause) {
+      metrics.sharedCacheFailed();
+      log.debug({ cause }, 'shared cache failed');
+    },
+  });
+  const made = createIntrospector({
+    client,
+    cache,
+    limits: introspection,
+    clock,
+    onFailure: ({ url }, cause) => {
+      metrics.introspectionFailed();
+      // A query may hold a key.
+      log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed');
+    },
+    unknownTokens: unknownTokenLimit(settings, clock),
+    shared,
+  });
+  introspector = made;
+  return {
+    introspector: made,
+    outbound,
+    cache,
+    shared,
+    purge(which) {
+      // The keys are known as long as the answers are here.
+      const told = shared?.revoke(which, made.keysOf(which));
+      return { count: made.forget(which), told };
+    },
+    async close() {
+      await Promise.all([
+        client.close(),
+        ...[...outbounds.values()].map((each) => each.close()),
+        shared?.close(),
+      ]);
+    },
+  };
+}
+
+/** One for each authorization server: the authorities that one trusts are trusted for no other. */
+function createOutbounds(
+  { introspection }: Settings,
+  clock: Clock,
+  log: Logger,
+): ReadonlyMap<string, OutboundClient> {
+  const { timeout, connectTimeout } = introspection;
+  const create = ({ tls: { ca } }: AuthorizationServer): OutboundClient =>
+    createOutbound(
+      {
+        timeout,
+        connectTimeout,
+        maxResponseBytes: MAX_REMOTE_BYTES,
+        tls: currentClientTls(ca === undefined ? {} : { ca }),
+      },
+      clock,
+      (url, cause) => log.warn({ url, cause }, 'call failed'),
+    );
+  return new Map([introspection, ...introspection.servers].map((server) => [server.url, create(server)]));
+}
+
+/** A client certificate is shown to the introspection endpoint of its own server alone. */
+function createClient(
+  { introspection }: Settings,
+  clock: Clock,
+  outbounds: ReadonlyMap<string, OutboundClient>,
+): IntrospectionClient {
+  const { ca } = introspection.tls;
+  const { call: send, verify } = outbounds.get(introspection.url) as OutboundClient;
+  return new IntrospectionClient(introspection, {
+    clock,
+    servers: new Map(
+      [introspection, ...introspection.servers].map(({ url, tls }) => {
+        const { call, verify } = outbounds.get(url) as OutboundClient;
+        return [url, { tls: currentClientTls(tls), send: call, verify }];
+      }),
+    ),
+    others: { tls: currentClientTls(ca === undefined ? {} : { ca }), send, verify },
+  });
+}
+
+function unknownTokenLimit(
+  { introspection, trustedProxies }: Settings,
+  clock: Clock,
+): UnknownTokenLimit | undefined {
+  if (introspection.flood.badTokens === 0) return undefined;
+  const limiter = new UnknownTokenLimiter(introspection.flood, clock);
+  return { limiter, addressOf: clientAddressReader(trustedProxies) };
+}

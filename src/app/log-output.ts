@@ -1,0 +1,33 @@
+import pino, { type DestinationStream, type Logger } from 'pino';
+import type { Settings } from '../config/settings.js';
+import { openSink } from '../observe/log.js';
+import { prettyLog } from '../observe/pretty.js';
+
+/** Where log lines go, and the logger that writes them. */
+export interface LogOutput {
+  readonly log: Logger;
+  /** Takes lines that are made by hand. */
+  write(line: string): void;
+  /** Whether audit lines are written. */
+  readonly audits: boolean;
+  /** Lines that were lost because nobody read them. */
+  dropped(): number;
+}
+
+/**
+ * Opens the log.
+ *
+ * @param destination takes the lines; undefined for standard output, written in the background
+ */
+export function openLog({ log: settings }: Settings, destination: DestinationStream | undefined): LogOutput {
+  const sink = destination === undefined ? openSink() : undefined;
+  const lines = (destination ?? sink) as DestinationStream;
+  const stream = settings.pretty ? prettyLog(lines) : lines;
+  const log = pino({ level: settings.level, base: { name: 'scopegate' } }, stream);
+  return {
+    log,
+    write: (line) => void stream.write(line),
+    audits: settings.audit && log.isLevelEnabled('info'),
+    dropped: () => sink?.dropped ?? 0,
+  };
+}

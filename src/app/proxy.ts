@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Invalidation } from '../auth/introspection/invalidation.js';
+import { unverified, upstreamTls } from '../config/client-tls.js';
+import type { Settings } from '../config/settings.js';
+import { createProxyListener, type ProxyListener } from '../listener/listener.js';
+import type { EntranceOptions } from '../observe/request-record.js';
+import { peerReader } from '../parse/peer.js';
+import { createForwarder, type Forwarder } from '../proxy/forwarder.js';
+import type { Credentials } from '../tls/credentials.js';
+
+/** The proxy listener, and what it forwards by. */
+export interface Proxy {
+  readonly listener: ProxyListener;
+  readonly forwarder: Forwarder;
+}
+
+/**
+ * Builds the proxy listener of one gateway.
+ *
+ * @param entrance what every entrance needs, but for who its peers are
+ * @param forget forgets introspection answers, here and at other gateways; returns how many were forgotten here
+ * @param credentials for TLS; undefined for plain HTTP
+ * @param log is told of upstreams that are not verified
+ */
+export async function createProxy(
+  settings: Settings,
+  entrance: Omit<EntranceOptions, 'peerOf'>,
+  forget: (which: Invalidation) => number,
+  credentials: Credentials | undefined,
+  log: Logger,
+): Promise<Proxy> {
+  const { forward, server } = settings;
+  // Another gateway of the same name is no loop.
+  const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
+  const tlsOf = upstreamTls(forward.tls);
+  for (const setting of unverified(forward.tls)) {
+    log.warn({ setting }, 'insecure: upstream certificates are not verified');
+  }
+  const forwarder = createForwarder({
+    ...forward,
+    tlsOf,
+    body: {
+      maxBytes: forward.maxBodyBytes,
+      idleTimeout: server.bodyIdleTimeout,
+      minRate: server.minBodyRate,
+      buffer: forward.requestBuffer,
+    },
+    via,
+    realm: settings.realm,
+    onFault: entrance.onFault,
+  });
+  const listener = await createProxyListener({
+    ...entrance,
+    ...server,
+    forwarder,
+    forget,
+    peerOf: peerReader(settings.trustedProxies),
+    via,
+    host: forward.host,
+    maxHeaderBytes: forward.maxHeaderBytes,
+    ...(credentials === undefined ? {} : { tls: credentials }),
+    ...(forward.webSockets
+      ? { webSockets: { tlsOf, maxAge: forward.webSocketMaxAge, connectTimeout: forward.connectTimeout } }
+      : {}),
+  });
+  return { listener, forwarder };
+}

@@ -1,0 +1,60 @@
+import type { Logger } from 'pino';
+import type { Recent } from '../admin/recent.js';
+import type { Settings } from '../config/settings.js';
+import { denial } from '../model/errors.js';
+import { createAudit, createShedAudit } from '../observe/audit.js';
+import type { Metrics } from '../observe/metrics.js';
+import { OverloadProtection, watchLoop } from '../observe/overload.js';
+import { traceOf } from '../observe/redaction.js';
+import type { EntranceOptions } from '../observe/request-record.js';
+import { createShedLog } from '../observe/shed-log.js';
+import type { LogOutput } from './log-output.js';
+
+/** The answer to a request that there is no room for. */
+const FULL = denial('overloaded', 'too many requests at once', { retryAfter: 1 });
+
+/** How requests are let in and accounted for, whatever they ask. */
+export interface RequestAccounts extends Pick<EntranceOptions, 'admit' | 'audit' | 'onFault'> {
+  readonly inFlight: OverloadProtection;
+  /** Ends what watches the event loop, and writes what is left to tell. */
+  close(): void;
+}
+
+/** Builds the accounts of one gateway: overload protection, audit lines, metrics, the decisions on the admin page. */
+export function createAccounts(
+  { server, log: logging }: Settings,
+  { log, audits, write }: LogOutput,
+  metrics: Metrics,
+  recent: Recent,
+): RequestAccounts {
+  const overload = new OverloadProtection(server);
+  const unwatch = server.maxEventLoopDelay > 0 ? watchLoop(overload) : () => {};
+  const shed = createShedLog(audits ? createShedAudit(log) : () => {});
+  const writeAudit = audits ? createAudit(write, logging) : () => {};
+  return {
+    inFlight: overload,
+    admit(entrance, method) {
+      const cause = overload.enter();
+      if (cause === undefined) return undefined;
+      metrics.shed(entrance, method, cause);
+      shed.add(entrance, cause);
+      return FULL;
+    },
+    audit(entry) {
+      metrics.record(entry);
+      recent.add(entry);
+      writeAudit(entry);
+    },
+    onFault: (place, error) => onFault(log, metrics, place, error),
+    close() {
+      unwatch();
+      shed.flush();
+    },
+  };
+}
+
+/** A bug of scopegate's own, which ended one exchange. */
+function onFault(log: Logger, metrics: Metrics, place: string, error: unknown): void {
+  metrics.failed();
+  log.error({ place, err: traceOf(error) }, 'request failed');
+}

@@ -1,0 +1,60 @@
+import type { Logger } from 'pino';
+import type { LastReload } from '../admin/server.js';
+import type { Settings } from '../config/settings.js';
+import { formatFinding } from '../document/finding.js';
+import type { Clock } from '../model/clock.js';
+import type { RuleTable } from '../model/rule.js';
+import type { Metrics } from '../observe/metrics.js';
+import { createReloader, type Reloader, type ReloadOptions, type ReloadState } from '../rules/reload.js';
+
+/** The rule set in force. A reload replaces it in one step; requests in flight finish on the set they started with. */
+export class RulesInForce {
+  #table: RuleTable;
+  /** Undefined where rules cannot be loaded again. */
+  readonly reloader: Reloader | undefined;
+
+  /** @param load loads and proves the rules anew; without it they stay as they are */
+  constructor(
+    first: RuleTable,
+    load: ReloadOptions['load'] | undefined,
+    settings: Settings,
+    clock: Clock,
+    metrics: Metrics,
+    log: Logger,
+  ) {
+    this.#table = first;
+    this.reloader =
+      load &&
+      createReloader(first, {
+        paths: settings.rules,
+        load,
+        use: (next) => {
+          this.#table = next;
+        },
+        done: (state) => {
+          metrics.reloaded(state.ok, state.at);
+          logReload(log, state);
+        },
+        now: clock.wall,
+      });
+  }
+
+  get table(): RuleTable {
+    return this.#table;
+  }
+
+  /** How the last reload went; undefined where there can be none. */
+  get lastReload(): LastReload | undefined {
+    if (this.reloader === undefined) return undefined;
+    const { ok, at, findings } = this.reloader.state;
+    const errors = findings.filter(({ level }) => level === 'error').length;
+    return { ok, at: new Date(at * 1000).toISOString(), errors };
+  }
+}
+
+/** Logs how a reload went, each finding on a line of its own. */
+function logReload(log: Logger, { ok, version, findings }: ReloadState): void {
+  for (const finding of findings) log.warn({ finding: formatFinding(finding) }, 'rules');
+  if (ok) log.info({ version }, 'rules reloaded');
+  else log.error({ version }, 'rules not reloaded: the set from before stays in force');
+}
