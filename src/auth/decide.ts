@@ -9,6 +9,7 @@ import { MARK, readings, type Target } from '../parse/target.js';
 import { type TokenSource, withoutParameter } from '../parse/token.js';
 import type { IntrospectionTrace } from './introspection/introspector.js';
 import { type MutatorChain, mutate } from './mutators/chain.js';
+import { holdsSecond } from './strategies/second.js';
 import type { AccessStrategy, Outcome, RequestContext, Services, Subject } from './strategies/strategy.js';
 
 /** What a rule's path may contain beyond the strict default (docs/paths.md); every one is off unless the rule says so. */
@@ -210,10 +211,10 @@ function attempt(
       return outcome.then((settled) =>
         settled.kind === 'pass'
           ? attempt(table, rule, path, request, services, i + 1, settled.denial ?? passed)
-          : conclude(table, settled, rule, i, path, request, services),
+          : alone(table, settled, rule, i, path, request, services),
       );
     }
-    if (outcome.kind !== 'pass') return conclude(table, outcome, rule, i, path, request, services);
+    if (outcome.kind !== 'pass') return alone(table, outcome, rule, i, path, request, services);
     passed = outcome.denial ?? passed;
   }
   const scopes = rule.strategies.flatMap((strategy) => strategy.requiredScopes);
@@ -232,6 +233,37 @@ function referred(refused: Denial, { resources }: RuleTable, rule: Rule, { targe
     ...(dpop === undefined ? {} : { dpop }),
     ...(metadata === undefined ? {} : { resourceMetadata: metadata }),
   };
+}
+
+/**
+ * Concludes, unless an allowed request holds a second credential where another strategy of its rule would have read it.
+ *
+ * @param decider the index of the strategy whose outcome it is
+ */
+function alone(
+  table: RuleTable,
+  outcome: Exclude<Outcome, { kind: 'pass' }>,
+  rule: Rule,
+  decider: number,
+  path: string,
+  request: RequestContext,
+  services: Services,
+): Decision | Promise<Decision> {
+  const settle = (second: boolean): Decision | Promise<Decision> => {
+    const { subject, introspection } = outcome;
+    const refused = denial('invalid_request', 'the request carries more than one token');
+    return conclude(
+      table,
+      second ? { kind: 'deny', denial: refused, subject, introspection } : outcome,
+      rule,
+      decider,
+      path,
+      request,
+      services,
+    );
+  };
+  const second = outcome.kind === 'allow' && holdsSecond(rule.strategies, decider, request);
+  return second instanceof Promise ? second.then(settle) : settle(second);
 }
 
 /** @param decider the index of the strategy whose outcome it is */

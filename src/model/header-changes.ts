@@ -1,3 +1,5 @@
+import { cookieKeys } from '../parse/cookies.js';
+
 /** Header fields and cookies of a client that do not go upstream. */
 export interface HeaderRemoval {
   /** Lower case, with hyphens for underscores. */
@@ -16,20 +18,6 @@ export interface HeaderMutations {
 }
 
 /**
- * A cookie's name as the most liberal server reads it: percent-decoded, without regard to case, and with PHP's
- * underscores for dots, blanks and brackets.
- */
-export function cookieKey(name: string): string {
-  let decoded = name.trim();
-  try {
-    decoded = decodeURIComponent(decoded);
-  } catch {
-    // No escape after all.
-  }
-  return decoded.toLowerCase().replace(/[. [\]]/g, '_');
-}
-
-/**
  * Takes cookies out of a Cookie field. Old servers take a comma for a semicolon and a quoted value for a whole: a
  * pair in which anything could be taken for such a cookie goes as a whole.
  *
@@ -39,12 +27,8 @@ export function withoutCookies(field: string, keys: ReadonlySet<string>): string
   return field
     .split(';')
     .map((pair) => pair.trim())
-    .filter((pair) => pair !== '' && !pair.split(',').some((piece) => keys.has(nameOf(piece))))
+    .filter((pair) => pair !== '' && !cookieKeys(pair).some((key) => keys.has(key)))
     .join('; ');
-}
-
-function nameOf(piece: string): string {
-  return cookieKey((piece.split('=', 1)[0] as string).replace(/^[\s"$]+/, ''));
 }
 
 /** The Cookie field to send; empty for none. */

@@ -1,5 +1,6 @@
 import type { Denial } from '../../model/errors.js';
-import { cookieKey, type HeaderMutations, type HeaderRemoval } from '../../model/header-changes.js';
+import type { HeaderMutations, HeaderRemoval } from '../../model/header-changes.js';
+import { cookieKey } from '../../parse/cookies.js';
 import type { Mutator, MutatorServices, PublicKey } from './mutator.js';
 import type { MatchContext, Session } from './session.js';
 

@@ -1,5 +1,5 @@
 import { denial } from '../../model/errors.js';
-import { readToken, type TokenSource } from '../../parse/token.js';
+import { type Credential, readCredential, type TokenSource } from '../../parse/token.js';
 import { tokenFrom } from './config.js';
 import {
   judgeSession,
@@ -33,10 +33,12 @@ export const bearerToken: Handler = {
     const inQuery = source !== undefined && 'query_parameter' in source;
     return {
       handler: 'bearer_token',
+      readsTokens: true,
       requiredScopes: [],
       tokenSources: source === undefined ? undefined : [source],
       authenticate(attempt, services) {
-        const credential = readToken(attempt.fields, attempt.target.query, source);
+        // No place of these is in a body, so nothing has to be waited for.
+        const credential = readCredential(attempt, source && [source], false) as Credential;
         if (credential.kind === 'malformed') {
           return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
         }

@@ -1,4 +1,5 @@
-import { cookieKey, type HeaderRemoval } from '../../model/header-changes.js';
+import type { HeaderRemoval } from '../../model/header-changes.js';
+import { cookieKey } from '../../parse/cookies.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';

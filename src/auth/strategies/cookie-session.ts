@@ -1,5 +1,6 @@
 import { denial } from '../../model/errors.js';
 import { TOKEN } from '../../parse/grammar.js';
+import { holdsBearer } from '../../parse/token.js';
 import {
   judgeSession,
   readSessionCheck,
@@ -8,6 +9,12 @@ import {
   sessionCheckProperties,
 } from './session-check.js';
 import type { AccessStrategy, Handler, RequestContext } from './strategy.js';
+
+/** Nobody has verified the token, and the upstream may go by it. */
+const TWO_CREDENTIALS = {
+  kind: 'deny',
+  denial: denial('invalid_request', 'the request carries a session cookie and a token'),
+} as const;
 
 /**
  * Oathkeeper's `cookie_session` authenticator: the request's cookies are shown to a session store, such as Ory
@@ -42,6 +49,7 @@ export const cookieSession: Handler = {
       tokenSources: [{ cookie: only[0] ?? 'session' }],
       authenticate(attempt, services) {
         if (!isResponsible(attempt, only)) return none;
+        if (holdsBearer(attempt)) return TWO_CREDENTIALS;
         const reply = services.call(sessionCall(check, attempt));
         return reply instanceof Promise
           ? reply.then((settled) => judgeSession(check, settled))

@@ -29,6 +29,7 @@ const SCOPE_CLAIMS = ['scp', 'scope', 'scopes'] as const;
 
 class Jwt implements AccessStrategy {
   readonly handler = 'jwt';
+  readonly readsTokens = true;
   readonly requiredScopes: readonly string[];
   readonly tokenSources: readonly TokenSource[] | undefined;
   readonly removal: HeaderRemoval | undefined;

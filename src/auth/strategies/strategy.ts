@@ -89,6 +89,8 @@ export interface AccessStrategy {
   readonly handler: string;
   /** The scopes it requires, for `explain`, `/rules` and challenges. */
   readonly requiredScopes: readonly string[];
+  /** Whether it reads a token from {@link tokenSources}, and refuses a request with two of them. */
+  readonly readsTokens?: true;
   /** Where it reads its token from, in order, if not from the Authorization field. */
   readonly tokenSources?: readonly TokenSource[] | undefined;
   /** What does not go upstream of a request that it allows: the places of its token. Undefined: all goes. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { cookieKey, withoutCookies } from '../../../src/model/header-changes.js';
+import { withoutCookies } from '../../../src/model/header-changes.js';
+import { cookieKey } from '../../../src/parse/cookies.js';
 
 t.test('no reading of a Cookie field still holds a cookie that was taken out', (t) => {
   for (const field of [
