@@ -38,6 +38,7 @@ import { createOutbound, type OutboundClient } from '../outbound/remote.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { peerReader } from '../parse/peer.js';
 import { createForwarder } from '../proxy/forwarder.js';
+import { createIdentityFilter } from '../proxy/identity-headers.js';
 import { explain, explanationJson } from '../rules/explain.js';
 import { createReloader, type ReloadOptions, type ReloadState } from '../rules/reload.js';
 import { watchFiles } from '../rules/watch.js';
@@ -215,7 +216,16 @@ export async function startGateway(
   for (const setting of unverified(forward.tls)) {
     log.warn({ setting }, 'insecure: upstream certificates are not verified');
   }
+  const { keep } = forward.identityFields;
+  if (keep.length > 0) {
+    log.warn(
+      { setting: 'forward.identityFields.keep', fields: keep },
+      'insecure: clients may send fields that upstreams take for a statement of the gateway',
+    );
+  }
+  const identity = createIdentityFilter(forward.identityFields);
   const forwarder = createForwarder({
+    identity,
     tlsOf,
     connectTimeout: forward.connectTimeout,
     idleTimeout: forward.idleTimeout,
@@ -269,6 +279,7 @@ export async function startGateway(
     },
     peerOf: peerReader(settings.trustedProxies),
     via,
+    identity,
     host: forward.host,
     maxHeaderBytes: forward.maxHeaderBytes,
     headersTimeout: server.headersTimeout,

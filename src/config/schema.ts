@@ -442,6 +442,19 @@ export const settingsSchema: SettingSchema = {
           1024,
           16_777_216,
         ),
+        identityFields: section(
+          'Request fields that upstreams take for a statement of the gateway: who the user is, where the request came from. No copy of a client reaches an upstream.',
+          {
+            remove: list(
+              'Fields that are removed besides those of docs/identity-fields.md: names, or beginnings of names followed by *, such as X-Acme-*.',
+              [],
+            ),
+            keep: list(
+              'Fields that pass all the same, as they came and from whoever sends them; written as in remove. Of entries of both lists that hold a name, the most specific decides. Only for fields that the proxy in front overwrites, or that the upstream does not believe.',
+              [],
+            ),
+          },
+        ),
         tls: section('TLS to upstreams. Files are read anew when they change.', {
           ca: text("PEM file of the authorities to trust instead of the system's."),
           cert: text('PEM file of the client certificate that upstreams are shown.'),

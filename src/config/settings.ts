@@ -25,6 +25,7 @@ import { type ClientTls, readClientTls, type UpstreamsTls } from './client-tls.j
 import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
+import { type IdentityFieldSettings, identityFieldProblems } from './identity-fields.js';
 import { readAssertionKey, readCipherKey, readDecryptionKeys } from './key.js';
 import { rereading } from './reread.js';
 import { type SettingSchema, serverSchema, settingsSchema } from './schema.js';
@@ -186,6 +187,7 @@ export interface ForwardSettings {
   readonly queueTimeout: number;
   readonly longExchanges: number;
   readonly requestBuffer: number;
+  readonly identityFields: IdentityFieldSettings;
   readonly tls: UpstreamsTls;
 }
 
@@ -344,6 +346,7 @@ class Loader {
     this.#networks(raw.trustedProxies);
     this.#names(raw);
     this.#decisions(raw.decisions);
+    this.#identityFields(raw.forward.identityFields);
     const { signed: _, ...introspection } = raw.introspection;
     const server = this.#server(['introspection'], raw.introspection);
     const { proxy, admin } = raw.listen;
@@ -473,6 +476,13 @@ class Loader {
         this.#error(['decisions', 'identity', name], `decisions.identity.${name} ${problem}`);
       }
       seen.add(lower);
+    }
+  }
+
+  #identityFields(lists: IdentityFieldSettings): void {
+    for (const { path, problem } of identityFieldProblems(lists)) {
+      const place = ['forward', 'identityFields', ...path];
+      this.#error(place, `${place.join('.')} ${problem}`);
     }
   }
 

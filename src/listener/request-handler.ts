@@ -24,6 +24,7 @@ import {
 } from '../parse/parsed-request.js';
 import type { ExchangeResult } from '../proxy/exchange.js';
 import type { Forwarder } from '../proxy/forwarder.js';
+import type { IdentityFilter } from '../proxy/identity-headers.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
 import { requestFields } from '../proxy/request-headers.js';
 import type { ForwardedUpgrade } from '../proxy/websocket.js';
@@ -40,6 +41,8 @@ export interface RequestHandlerOptions extends EntranceOptions {
   readonly forget: (which: Invalidation) => number;
   /** The gateway's name in Via. */
   readonly via: string;
+  /** Which fields only the gateway may state. */
+  readonly identity: IdentityFilter;
   /** Host towards the upstream: its own authority, or the client's. */
   readonly host: 'upstream' | 'preserve';
   /** Whether WebSocket handshakes are served; where not, an Upgrade is ignored. */
@@ -306,6 +309,7 @@ class ProxyRequestHandler implements BodyReader {
     const { upstream } = decision.rule;
     const headers = requestFields(parsed.fields, {
       peer: this.#record.peer,
+      identity: this.#options.identity,
       host: this.#options.host === 'preserve' ? (parsed.fields.host as string) : upstream.authority,
       requestId: this.#record.requestId,
       trace: this.#record.trace?.sending(upstream.origin),

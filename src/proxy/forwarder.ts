@@ -8,6 +8,7 @@ import type { Peer } from '../parse/peer.js';
 import { serverConnector } from '../tls/connector.js';
 import { BufferedBodies } from './buffered-bodies.js';
 import { Exchange, type ExchangeResult, type InFlightRecord, type OnFault } from './exchange.js';
+import type { IdentityFilter } from './identity-headers.js';
 import { drain, refuse } from './refusal.js';
 import { type BodyLimits, RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
@@ -28,6 +29,8 @@ export interface ForwarderOptions {
   readonly longExchanges: number;
   /** How long a request waits for a connection while all are busy. */
   readonly queueTimeout: number;
+  /** Which fields only the gateway may state. */
+  readonly identity: IdentityFilter;
   /** By the origin of the upstream. */
   readonly tlsOf: (origin: string) => UpstreamTls;
   /** The gateway's name in Via. */
@@ -133,6 +136,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       }
       const headers = requestFields(fields, {
         peer: request.peer,
+        identity: options.identity,
         host: options.host === 'preserve' ? (fields.host as string) : upstream.authority,
         requestId: request.requestId,
         trace: request.trace?.sending(upstream.origin),

@@ -89,6 +89,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       webSocketMaxAge: 3_600_000,
       via: 'scopegate',
       connections: 256,
+      identityFields: { remove: [], keep: [] },
       tls: { upstreams: [], insecureSkipVerify: false },
     },
     server: {
