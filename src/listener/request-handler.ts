@@ -14,6 +14,7 @@ import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
+import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
 import {
   endsConnection,
   isStream,
@@ -167,6 +168,10 @@ class ProxyRequestHandler implements BodyReader {
       if (this.#response.shouldKeepAlive && endsConnection(message, fields)) {
         this.#response.shouldKeepAlive = false;
         this.#endConnection();
+      }
+      if (this.#record.peer.trusted && forwardedScheme(fields) === null) {
+        this.#refuse(deny('malformed_request', SEVERAL_SCHEMES));
+        return;
       }
       if (upgrade && hasBody(fields)) {
         this.#refuse(deny('malformed_request', 'an upgrade request with a body is not served'));

@@ -1,5 +1,6 @@
 import { cookieField, type HeaderMutations, type HeaderRemoval } from '../model/header-changes.js';
 import { type Fields, singleField } from '../parse/fields.js';
+import { forwardedScheme } from '../parse/forwarded-scheme.js';
 import { TOKEN } from '../parse/grammar.js';
 import type { Peer } from '../parse/peer.js';
 import { HOP_BY_HOP } from './hop-by-hop.js';
@@ -83,7 +84,6 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
   let hops = '';
   let forwardedFor: string | undefined;
   let forwarded: string | undefined;
-  let proto: string | undefined;
   let forwardedHost: string | undefined;
 
   for (let i = 0; i < names.length; i++) {
@@ -96,6 +96,7 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
       case 'host':
       case 'expect':
       case 'content-length':
+      case 'x-forwarded-proto':
       case 'x-request-id':
         continue;
       case 'via':
@@ -106,9 +107,6 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
         continue;
       case 'forwarded':
         forwarded = forwarded === undefined ? value : `${forwarded}, ${value}`;
-        continue;
-      case 'x-forwarded-proto':
-        proto = value;
         continue;
       case 'x-forwarded-host':
         forwardedHost = value;
@@ -146,7 +144,7 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
     'x-forwarded-for',
     believed && forwardedFor !== undefined ? `${forwardedFor}, ${peer.address}` : peer.address,
     'x-forwarded-proto',
-    believed && (proto === 'https' || proto === 'http') ? proto : scheme,
+    (believed ? forwardedScheme(fields) : undefined) ?? scheme,
     'x-forwarded-host',
     believed && forwardedHost !== undefined ? forwardedHost : asked,
     'forwarded',

@@ -1,4 +1,5 @@
 import { type Fields, singleField } from '../../parse/fields.js';
+import { forwardedScheme } from '../../parse/forwarded-scheme.js';
 import type { Peer } from '../../parse/peer.js';
 import { canonicalTarget, type Target } from '../../parse/target.js';
 
@@ -26,7 +27,7 @@ export function requestUriOf({ target, fields, peer, scheme }: AddressedRequest)
   if (scheme === undefined && peer?.trusted === true) {
     authority = singleField(fields, 'x-forwarded-host') ?? authority;
     if (singleField(fields, 'x-forwarded-host') === null) return undefined;
-    asked = singleField(fields, 'x-forwarded-proto');
+    asked = forwardedScheme(fields);
     if (asked === null) return undefined;
   }
   asked ??= peer?.secure === true ? 'https' : 'http';
