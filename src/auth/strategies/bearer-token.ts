@@ -7,6 +7,7 @@ import {
   type SessionCheckConfig,
   sessionCall,
   sessionCheckProperties,
+  sessionCheckWarnings,
 } from './session-check.js';
 import type { AccessStrategy, Handler } from './strategy.js';
 
@@ -33,6 +34,7 @@ export const bearerToken: Handler = {
     const inQuery = source !== undefined && 'query_parameter' in source;
     return {
       handler: 'bearer_token',
+      warnings: sessionCheckWarnings(check),
       readsTokens: true,
       requiredScopes: [],
       tokenSources: source === undefined ? undefined : [source],

@@ -7,6 +7,7 @@ import {
   type SessionCheckConfig,
   sessionCall,
   sessionCheckProperties,
+  sessionCheckWarnings,
 } from './session-check.js';
 import type { AccessStrategy, Handler, RequestContext } from './strategy.js';
 
@@ -45,6 +46,7 @@ export const cookieSession: Handler = {
     } as const;
     return {
       handler: 'cookie_session',
+      warnings: sessionCheckWarnings(check),
       requiredScopes: [],
       tokenSources: [{ cookie: only[0] ?? 'session' }],
       authenticate(attempt, services) {

@@ -83,6 +83,16 @@ export interface BindingRules {
   readonly dpop: DpopChallenge | undefined;
 }
 
+/** What works and is probably not meant: told of when the rules are loaded. */
+export interface StrategyWarning {
+  /** Where, below the strategy's `config`. */
+  readonly path: readonly (string | number)[];
+  /** A short name, such as `session-check-as-client`. */
+  readonly code: string;
+  /** What is wrong and what to write instead. */
+  readonly message: string;
+}
+
 /** One compiled access strategy of one rule. */
 export interface AccessStrategy {
   /** The handler's name as the rule writes it. */
@@ -97,6 +107,8 @@ export interface AccessStrategy {
   readonly removal?: HeaderRemoval | undefined;
   /** What it demands of a token's key, and how DPoP is used here; undefined where it knows no such tokens. */
   readonly binding?: BindingRules;
+  /** Absent: none. */
+  readonly warnings?: readonly StrategyWarning[];
   authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome>;
 }
 
