@@ -156,6 +156,12 @@ t.test('a session store in trouble is answered 503, never 401', async (t) => {
   t.notMatch(JSON.stringify(failures), 'secret');
 });
 
+t.test('a byte order mark before a session is passed over', async (t) => {
+  const { store, gate } = await start(t, 'cookie_session', ({ url }) => ({ check_session_url: url }));
+  store.respond = (_message, response) => response.writeHead(200).end('\ufeff{"subject":"a"}');
+  t.equal((await ask(gate, '/x', { headers: { cookie: 's=1' } })).status, 200);
+});
+
 t.test('a session store that is slow, or says too much, is answered 503 at the deadline', async (t) => {
   const config = ({ url }: Store) => ({ check_session_url: url });
   const settings = { introspection: { timeout: '1s' } };
