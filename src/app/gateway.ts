@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pino, { type DestinationStream, type Logger } from 'pino';
@@ -25,6 +24,7 @@ import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
 import { createProxyListener } from '../listener/listener.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import { type Denial, denial } from '../model/errors.js';
+import { readPemFile } from '../model/text-file.js';
 import { type AuditEntry, createAudit, createShedAudit, type Entrance } from '../observe/audit.js';
 import { openSink } from '../observe/log.js';
 import { createMetrics } from '../observe/metrics.js';
@@ -43,7 +43,7 @@ import { explain, explanationJson } from '../rules/explain.js';
 import { createReloader, type ReloadOptions, type ReloadState } from '../rules/reload.js';
 import { watchFiles } from '../rules/watch.js';
 import { Credentials } from '../tls/credentials.js';
-import { UnusableIdentity } from '../tls/identity.js';
+import { certificatesIn, UnusableIdentity } from '../tls/identity.js';
 
 /** A gateway that listens. */
 export interface Gateway {
@@ -543,7 +543,7 @@ async function openShared(
       connectTimeout,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password: () => password.reveal() }),
-      ...(ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') }),
+      ...(ca === undefined ? {} : { ca: certificatesIn(readPemFile(ca)) }),
     },
     channelOf(prefix),
     {

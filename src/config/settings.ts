@@ -676,7 +676,7 @@ class Loader {
     return {
       ...cache,
       shared: {
-        ...this.#files(section, rest, ['ca']),
+        ...this.#clientTls(section, rest),
         place: this.#place(section, shared),
         keys: [first, ...more],
         ...(passwordFile === undefined

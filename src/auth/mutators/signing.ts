@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, hash, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { readTextFile } from '../../model/text-file.js';
 import type { PublicKey } from './mutator.js';
 
 /** The private key that signs, and all public keys by which its tokens may be verified. */
@@ -40,7 +40,7 @@ const ALGORITHMS: Readonly<Record<string, RegExp>> = { RSA: /^[RP]S(256|384|512)
 export function readSigningKey(url: string): SigningKey {
   let set: unknown;
   try {
-    set = JSON.parse(readFileSync(fileURLToPath(url), 'utf8'));
+    set = JSON.parse(readTextFile(fileURLToPath(url)));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new KeyError(
