@@ -1,4 +1,4 @@
-# scopegate's image: Node, the compiled program and its runtime dependencies; no shell, no package manager.
+# scopegate's image: Node and the program, which has its packages inside; no shell, no package manager, no node_modules.
 ARG NODE_VERSION=24
 
 FROM node:${NODE_VERSION}-bookworm-slim AS build
@@ -7,10 +7,9 @@ COPY package.json package-lock.json ./
 # No dependency needs an install script to work, so none may run one.
 RUN npm ci --ignore-scripts
 COPY tsconfig.json ./
-COPY .ci/bundle.js .ci/
+COPY .ci/bundle.js .ci/parts.js .ci/
 COPY src ./src
 RUN npm run build
-RUN npm ci --omit=dev --ignore-scripts
 # A volume mounted over this folder takes its owner, so that `clients apply` can write without being root.
 RUN mkdir credentials && chmod 0700 credentials
 
@@ -27,7 +26,7 @@ WORKDIR /app
 ENV NODE_ENV=production PATH=/usr/local/bin:/usr/bin:/bin
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /app/package.json ./
-COPY --from=build /app/node_modules ./node_modules
+# dist/sbom.cdx.json says what is inside, for scanners of images too.
 COPY --from=build /app/dist ./dist
 COPY --from=build --chown=65532:65532 /app/credentials /credentials
 # The code belongs to root: the process cannot change what it runs. A number, so that runAsNonRoot can verify it.

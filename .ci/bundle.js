@@ -1,18 +1,19 @@
 /**
- * Makes what is published out of what the compiler made: the program in a few files, so that Node need not look for a
- * thousand, with the validators of its own schemas compiled already.
+ * Makes what is published out of what the compiler made: the program with every package that it needs inside, in a few
+ * files, so that Node need not look for a thousand, and with the validators of its own schemas compiled already.
  *
  *     node .ci/bundle.js COMPILED TARGET
  *
- * Packages that serving needs are inside; those that are loaded only when something asks for them are not, and are
- * found in node_modules, as in a checkout.
+ * Beside the program it writes what is inside it: sbom.cdx.json and third-party-licenses.txt.
  */
 import { cpSync, rmSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
 import { build } from 'esbuild';
+import { writeParts } from './parts.js';
 
 /** The top of the repository. */
 const root = join(import.meta.dirname, '..');
@@ -22,15 +23,23 @@ if (compiled === undefined || target === undefined)
   throw new Error('usage: node .ci/bundle.js COMPILED TARGET');
 const load = (file) => import(pathToFileURL(join(compiled, file)).href);
 
-/** What nothing asks for while the tutorial is served, or at all. */
-const OUTSIDE = [
-  '@redis/client',
-  '@opentelemetry/*',
-  // Fastify's compilers for schemas of routes, and its injection for tests.
-  '@fastify/ajv-compiler',
-  '@fastify/fast-json-stringify-compiler',
-  'light-my-request',
-];
+/**
+ * The packages that `lazyRequire` loads, each in a file of its own that is read when something first asks for it. They
+ * are CommonJS, because `require` takes them.
+ */
+const LAZY = {
+  ajv: 'ajv.cjs',
+  refa: 'refa.cjs',
+  'recheck/lib/browser.js': 'recheck.cjs',
+  '@redis/client': 'redis.cjs',
+};
+
+/**
+ * What is not inside: what Fastify would load for schemas of routes, which no route has, and for injection in tests; and
+ * the native code that `ws` and the Redis client take in place of their own where somebody has installed it.
+ */
+const UNUSED =
+  /^(@fastify\/ajv-compiler|@fastify\/fast-json-stringify-compiler|light-my-request|bufferutil|utf-8-validate|@node-rs\/xxhash)$/;
 
 /** Every schema that documents are held against. One that is missing here is compiled when it is used. */
 async function schemas() {
@@ -68,13 +77,30 @@ async function precompiled() {
   return `${code}\nexport const precompiled = new Map([${entries.join(', ')}]);\n`;
 }
 
-const validators = {
-  name: 'validators',
+/** Puts what was made here in the place of the two modules that stand for it in a checkout. */
+const generated = {
+  name: 'generated',
   setup({ onLoad }) {
-    onLoad({ filter: /[/\\]document[/\\]precompiled\.js$/ }, async () => ({
-      contents: await precompiled(),
+    const put = (filter, text) =>
+      onLoad({ filter }, async () => ({ contents: await text(), loader: 'js', resolveDir: root }));
+    put(/[/\\]document[/\\]precompiled\.js$/, precompiled);
+    put(
+      /[/\\]model[/\\]bundled-packages\.js$/,
+      () =>
+        `export const bundledPackages = new Map(${JSON.stringify(
+          Object.entries(LAZY).map(([name, file]) => [name, `./${file}`]),
+        )});\n`,
+    );
+  },
+};
+
+const unused = {
+  name: 'unused',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: UNUSED }, ({ path }) => ({ path, namespace: 'unused' }));
+    onLoad({ filter: /.*/, namespace: 'unused' }, ({ path }) => ({
+      contents: `throw new Error('${path} is not part of scopegate');`,
       loader: 'js',
-      resolveDir: root,
     }));
   },
 };
@@ -92,28 +118,51 @@ const noExemplars = {
   },
 };
 
-rmSync(target, { recursive: true, force: true });
-await build({
-  entryPoints: [join(compiled, 'cli.js')],
+/** How both halves are made. */
+const common = {
   outdir: target,
   bundle: true,
-  splitting: true,
   platform: 'node',
-  format: 'esm',
   target: 'node20',
-  external: OUTSIDE,
-  plugins: [validators, noExemplars],
   // undici asks for Node's own class, for cookies that nobody reads, and with it Node loads an undici of its own.
   define: { 'globalThis.Headers': 'undefined' },
   // Names stay. What goes is blanks and comments, whose few letters beyond ASCII would double all of a file in memory.
   minifyWhitespace: true,
-  legalComments: 'external',
-  sourcemap: true,
-  sourcesContent: false,
+  // third-party-licenses.txt has them all.
+  legalComments: 'none',
+  metafile: true,
   logLevel: 'warning',
+};
+
+rmSync(target, { recursive: true, force: true });
+const program = await build({
+  ...common,
+  entryPoints: [join(compiled, 'cli.js')],
+  splitting: true,
+  format: 'esm',
+  // OpenTelemetry as modules: of its 27 MB a tenth of one is used, which shows in those alone.
+  mainFields: ['module', 'main'],
+  plugins: [generated, unused, noExemplars],
   // What is CommonJS inside asks for Node's own modules with it.
   banner: {
     js: "import { createRequire as requireFrom } from 'node:module';\nvar require = requireFrom(import.meta.url);",
   },
 });
+const lazy = await build({
+  ...common,
+  plugins: [unused],
+  entryPoints: Object.entries(LAZY).map(([name, file]) => ({ in: name, out: file.replace(/\.cjs$/, '') })),
+  outExtension: { '.js': '.cjs' },
+  format: 'cjs',
+});
+// Nothing comes along with the program, so nothing may be left to be found elsewhere.
+const outside = [program, lazy]
+  .flatMap(({ metafile }) => Object.values(metafile.outputs))
+  .flatMap(({ imports }) =>
+    imports.filter(
+      ({ external, path }) => external === true && !path.startsWith('node:') && !isBuiltin(path),
+    ),
+  );
+if (outside.length > 0) throw new Error(`not inside the bundle: ${outside.map(({ path }) => path)}`);
 cpSync(join(root, 'src/admin/page'), join(target, 'page'), { recursive: true });
+writeParts(target, [program.metafile, lazy.metafile]);

@@ -1,4 +1,4 @@
-import type { Rule } from '../src/auth/decide.js';
+import type { Rule } from '../src/model/rule.js';
 import { type Automaton, automatonOf, automatonOfLiteral } from '../src/rules/pattern/automaton.js';
 import { shapeOf, unwrap } from '../src/rules/pattern/syntax.js';
 

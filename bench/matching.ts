@@ -1,10 +1,10 @@
+import type { Rule } from '../src/model/rule.js';
 /**
  * What it costs to find a request's rule: with 10 rules and with 10,000 on 100 hosts, by the table that serves and by
  * one lazily built automaton a host. All variants take turns in one run, in an order that changes; the medians count.
  *
  *     node --expose-gc build/bench/matching.js [rounds]
  */
-import type { Rule } from '../src/auth/decide.js';
 import { getOrInsert } from '../src/rules/pattern/get-or-insert.js';
 import { buildTable } from '../src/rules/table/table.js';
 import { Combined } from './combined.js';

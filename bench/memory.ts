@@ -4,10 +4,11 @@
  *     npm run bench -- --only cache
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type ActiveAnswer, readAnswer } from '../src/auth/introspection/answer.js';
+import { readAnswer } from '../src/auth/introspection/answer.js';
 import { AnswerCache } from '../src/auth/introspection/cache.js';
 import { entrySize } from '../src/auth/introspection/entry-size.js';
 import { createIntrospector, type LocalIntrospector } from '../src/auth/introspection/introspector.js';
+import type { ActiveAnswer } from '../src/model/introspection.js';
 import { median } from './report.js';
 import { tokenOf } from './token.js';
 
@@ -77,7 +78,7 @@ async function fill(tokens: number): Promise<LocalIntrospector> {
     { ttl: 3_600_000, negativeTtl: 5_000, maxEntries: tokens, maxBytes: 2 ** 40, negativeMaxEntries: 1 },
     clock,
   );
-  const introspector = createIntrospector(caller, cache, limits, clock);
+  const introspector = createIntrospector({ client: caller, cache, limits, clock });
   for (let number = 0; number < tokens; number += BATCH) {
     await Promise.all(
       Array.from({ length: Math.min(BATCH, tokens - number) }, (_, i) =>

@@ -1,4 +1,4 @@
-import type { Rule } from '../src/auth/decide.js';
+import type { Rule } from '../src/model/rule.js';
 import { compilePattern } from '../src/rules/pattern/pattern.js';
 
 /** What the rules of one host look like, by their number and their number within the host; no two may overlap. */

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Command, type Io, UsageError } from './commands/command.js';
 import { nearest } from './document/nearest.js';
+import { MissingPackageError } from './model/lazy-require.js';
 import { traceOf } from './observe/redaction.js';
 import { version } from './observe/version.js';
 
@@ -73,6 +74,10 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     }
     return await command.run(args, io);
   } catch (error) {
+    if (error instanceof MissingPackageError) {
+      io.err(`scopegate: ${error.message}\n`);
+      return 1;
+    }
     if (!(error instanceof UsageError)) throw error;
     const topic = name !== undefined && Object.hasOwn(COMMANDS, name) ? `scopegate ${name}` : 'scopegate';
     io.err(`scopegate: ${error.message}\nTry '${topic} --help'.\n`);

@@ -1,5 +1,5 @@
-import type { Rule, RuleTable } from '../src/auth/decide.js';
-import type { AccessStrategy, Services } from '../src/auth/strategies/strategy.js';
+import type { Rule, RuleTable } from '../src/model/rule.js';
+import type { AccessStrategy, Services } from '../src/model/strategy.js';
 import { type Fields, readFields } from '../src/parse/fields.js';
 import { canonicalTarget, type Target } from '../src/parse/target.js';
 import { noRemote } from './remote.js';

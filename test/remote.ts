@@ -1,4 +1,4 @@
-import type { Outbound } from '../src/model/remote.js';
+import type { Outbound } from '../src/model/outbound.js';
 
 /** What handlers call over the network, in tests where nobody may be called. */
 export const noRemote: Outbound = {

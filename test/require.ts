@@ -13,6 +13,8 @@ const PROBES = {
   docker: () => runs('docker', ['compose', 'version']) || onPath('docker-compose'),
   haproxy: () => onPath('haproxy'),
   httpbin: () => onPath('gunicorn') && runs('/usr/bin/python3', ['-c', 'import httpbin']),
+  // Its `kustomize` is too old for what ships in those that do not name a version of it.
+  kubectl: () => /Kustomize Version: v(?:[5-9]|\d\d)/.test(printed('kubectl', ['version', '--client'])),
   nginx: () => onPath('nginx'),
   prlimit: () => onPath('prlimit'),
   promtool: () => onPath('promtool'),
@@ -24,21 +26,27 @@ export type Requirement = keyof typeof PROBES;
 
 /**
  * Whether a test that needs something from outside npm can run here. Where it cannot, the test is skipped with the
- * reason; where `TEST_REQUIRE` (a comma-separated list) names it, the test fails instead: a check that is meant to
- * run must not pass by not running.
+ * reason, which `npm test` lists at its end; where `TEST_REQUIRE` names it, the test fails instead: a check that is
+ * meant to run must not pass by not running.
  *
  * @param t the test that needs it: it is skipped or failed
  * @returns true where the test can go on; on false it must return at once
  */
 export function available(t: Pick<Test, 'fail' | 'pass'>, name: Requirement): boolean {
   if (PROBES[name]()) return true;
-  if (required().includes(name)) t.fail(`${name} is required by TEST_REQUIRE and is not installed`);
+  if (required(name)) t.fail(`${name} is required by TEST_REQUIRE and is not installed`);
   else t.pass(`needs ${name}`, { skip: `${name} is not installed` });
   return false;
 }
 
-function required(): string[] {
-  return (process.env.TEST_REQUIRE ?? '').split(',').map((name) => name.trim());
+/**
+ * Whether `TEST_REQUIRE` insists on something: it is a comma-separated list of names, or `all`.
+ *
+ * @param name what is asked for; `all` asks whether nothing at all may be skipped
+ */
+export function required(name: Requirement | 'all'): boolean {
+  const names = (process.env.TEST_REQUIRE ?? '').split(',').map((each) => each.trim());
+  return names.includes(name) || names.includes('all');
 }
 
 /** Debian keeps servers in sbin, which a user's PATH need not hold. */
@@ -56,4 +64,9 @@ function onPath(program: string): boolean {
 
 function runs(program: string, parameters: readonly string[]): boolean {
   return spawnSync(program, parameters, { stdio: 'ignore', timeout: 20_000 }).status === 0;
+}
+
+/** What a program says on standard output; nothing where it is not there. */
+function printed(program: string, parameters: readonly string[]): string {
+  return spawnSync(program, parameters, { encoding: 'utf8', timeout: 20_000 }).stdout ?? '';
 }

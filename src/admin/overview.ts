@@ -1,8 +1,8 @@
-import type { RuleTable } from '../auth/decide.js';
-import type { ServerState } from '../auth/introspection/introspector.js';
+import type { ServerState } from '../model/introspection.js';
+import type { RuleTable } from '../model/rule.js';
+import type { PoolState } from '../model/upstream.js';
 import type { CacheState, RuleCounts } from '../observe/metrics.js';
 import { version } from '../observe/version.js';
-import type { PoolState } from '../proxy/upstream/pool.js';
 import type { RecentDecision } from './recent.js';
 import type { LastReload } from './server.js';
 

@@ -1,9 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
 import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Invalidation } from '../auth/introspection/invalidation.js';
 import { NO_SCHEMA_COMPILERS } from '../listener/fastify.js';
+import { answerPlainHttp } from '../listener/plain-http.js';
 import { version } from '../observe/version.js';
+import { TOKEN } from '../parse/grammar.js';
 import type { Credentials } from '../tls/credentials.js';
 import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
 import { readPage } from './page.js';
@@ -92,6 +95,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   // What Node would drop unseen beyond its limit, the request handler counts and refuses.
   app.server.maxHeadersCount = 0;
   options.tls?.serve(app.server as unknown as TlsServer);
+  if (options.tls !== undefined) answerPlainHttp(app.server as unknown as HttpsServer);
   app.removeContentTypeParser('text/plain');
 
   app.addHook('onRequest', (request, reply, done) => {
@@ -236,7 +240,7 @@ function readQuestion(body: unknown): ExplainQuestion {
     if (!known.has(name)) throw invalid(`${name} is no field of a question`);
   const { method, url } = given;
   if (typeof method !== 'string' || typeof url !== 'string') throw invalid('method and url are needed');
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method)) throw invalid('method must be a token');
+  if (!TOKEN.test(method)) throw invalid('method must be a token');
   for (const name of LISTS) {
     const value = given[name];
     const fits = Array.isArray(value) && value.every((item) => typeof item === 'string');

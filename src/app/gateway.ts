@@ -5,7 +5,6 @@ import pino, { type DestinationStream, type Logger } from 'pino';
 import { rulesJson, statusJson } from '../admin/overview.js';
 import { createRecent } from '../admin/recent.js';
 import { createAdmin, type LastReload } from '../admin/server.js';
-import type { RuleTable } from '../auth/decide.js';
 import { AnswerCache } from '../auth/introspection/cache.js';
 import { IntrospectionClient } from '../auth/introspection/client.js';
 import { createIntrospector, type UnknownTokenLimit } from '../auth/introspection/introspector.js';
@@ -15,7 +14,6 @@ import { Seal } from '../auth/introspection/seal.js';
 import { channelOf, SharedCache } from '../auth/introspection/shared-cache.js';
 import { signingKeys } from '../auth/mutators/chain.js';
 import { createPossessionVerifier, type PossessionOptions } from '../auth/possession/verifier.js';
-import type { Services } from '../auth/strategies/strategy.js';
 import { currentClientTls, unverified, upstreamTls } from '../config/client-tls.js';
 import type { Secret } from '../config/secret.js';
 import type { AuthorizationServer, Listener, ProofSettings, Settings } from '../config/settings.js';
@@ -24,7 +22,10 @@ import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
 import { createProxyListener } from '../listener/listener.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import { type Denial, denial } from '../model/errors.js';
+import type { RuleTable } from '../model/rule.js';
+import type { Services } from '../model/strategy.js';
 import { readPemFile } from '../model/text-file.js';
+import { TimedOut, within } from '../model/within.js';
 import { type AuditEntry, createAudit, createShedAudit, type Entrance } from '../observe/audit.js';
 import { openSink } from '../observe/log.js';
 import { createMetrics } from '../observe/metrics.js';
@@ -32,9 +33,8 @@ import { OverloadProtection, watchLoop } from '../observe/overload.js';
 import { prettyLog } from '../observe/pretty.js';
 import { causeOf, traceOf } from '../observe/redaction.js';
 import { createShedLog } from '../observe/shed-log.js';
-import { startTracing } from '../observe/tracing/start.js';
+import { createOutbound, type OutboundClient } from '../outbound/outbound.js';
 import { openStore } from '../outbound/redis/open.js';
-import { createOutbound, type OutboundClient } from '../outbound/remote.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { peerReader } from '../parse/peer.js';
 import { createForwarder } from '../proxy/forwarder.js';
@@ -143,19 +143,19 @@ export async function startGateway(
       log.debug({ cause }, 'shared cache failed');
     },
   });
-  const introspector = createIntrospector(
+  const introspector = createIntrospector({
     client,
     cache,
-    introspection,
+    limits: introspection,
     clock,
-    ({ url }, cause) => {
+    onFailure: ({ url }, cause) => {
       metrics.introspectionFailed();
       // A query may hold a key.
       log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed');
     },
-    floodGuard(settings, clock),
+    unknownTokens: unknownTokenLimit(settings, clock),
     shared,
-  );
+  });
   /** Tells the other gateways, where there is a way to. @returns whether they were told */
   function tellOthers(which: Invalidation): Promise<boolean> | undefined {
     return shared?.revoke(which, introspector.keysOf(which));
@@ -184,7 +184,8 @@ export async function startGateway(
   const tracing =
     endpoint === undefined
       ? undefined
-      : await startTracing({
+      : // The SDK is loaded only now: a gateway that does not trace does not hold it.
+        (await import('../observe/tracing/otlp.js')).startTracing({
           ...sampling,
           endpoint,
           onExport: (spans, cause) => {
@@ -239,6 +240,7 @@ export async function startGateway(
     connections: forward.connections,
     queueTimeout: forward.queueTimeout,
     longExchanges: forward.longExchanges,
+    maxResponseHeaderBytes: forward.maxResponseHeaderBytes,
     via,
     realm: settings.realm,
     onFault,
@@ -429,7 +431,13 @@ export async function startGateway(
       closing ??= (async () => {
         draining = true;
         for (const watch of watches) watch.close();
-        const drained = await within(server.drainTimeout, proxy.app.close());
+        const drained = await within(server.drainTimeout, proxy.app.close()).then(
+          () => true,
+          (error: unknown) => {
+            if (error instanceof TimedOut) return false;
+            throw error;
+          },
+        );
         if (!drained) proxy.cut();
         await endAll();
         return drained;
@@ -560,7 +568,7 @@ async function openShared(
   return shared;
 }
 
-function floodGuard(
+function unknownTokenLimit(
   { introspection, trustedProxies }: Settings,
   clock: Clock,
 ): UnknownTokenLimit | undefined {
@@ -573,17 +581,4 @@ function urlOf(app: FastifyInstance, listener: Listener): string {
   const { address, port, family } = app.server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
   return `${listener.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
-}
-
-/** Whether a promise settled within a time; the timer keeps nothing alive. */
-async function within(ms: number, work: PromiseLike<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  try {
-    return await Promise.race([Promise.resolve(work).then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,10 +1,9 @@
-import type { RuleTable } from '../auth/decide.js';
-import type { Endpoint } from '../auth/introspection/answer.js';
-import type { ClientAuth } from '../auth/introspection/client-auth.js';
 import type { HandlerDefaults } from '../auth/strategies/strategy.js';
 import type { Environment } from '../config/environment.js';
 import { type AuthorizationServer, loadSettings, type Settings } from '../config/settings.js';
 import { byPosition, type Finding } from '../document/finding.js';
+import type { ClientAuth, Endpoint } from '../model/authorization-server.js';
+import type { RuleTable } from '../model/rule.js';
 import { type LoadOptions, loadRules } from '../rules/load.js';
 import type { ShownProgress } from './progress.js';
 

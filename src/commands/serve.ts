@@ -1,6 +1,5 @@
 import closeWithGrace from 'close-with-grace';
 import { type Gateway, startGateway } from '../app/gateway.js';
-import { optimizeLate } from '../app/wasm.js';
 import { formatFinding } from '../document/finding.js';
 import { traceOf } from '../observe/redaction.js';
 import { loadRules } from '../rules/load.js';
@@ -43,7 +42,6 @@ Example:
 /** `scopegate serve`: runs the gateway until a signal ends it. */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values } = readArgs(args, { config: { type: 'string', short: 'c' } });
-  optimizeLate();
   const { settings, table, findings } = load(
     requireConfig(values.config),
     io.environment,

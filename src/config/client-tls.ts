@@ -1,6 +1,5 @@
 import { readPemFile } from '../model/text-file.js';
-import type { UpstreamTls } from '../model/upstream.js';
-import type { ServerTls } from '../tls/connector.js';
+import type { ServerTls, UpstreamTls } from '../tls/connector.js';
 import { certificatesIn } from '../tls/identity.js';
 import { rereading } from './reread.js';
 

@@ -1,6 +1,5 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import type { AssertionKey } from '../auth/introspection/client-assertion.js';
-import type { DecryptionKey } from '../auth/introspection/encrypted-answer.js';
+import type { AssertionKey, DecryptionKey } from '../model/authorization-server.js';
 import { readTextFile } from '../model/text-file.js';
 
 /** The JWS algorithms a private key can sign with, the first one where nobody chooses. */

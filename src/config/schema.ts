@@ -1,6 +1,6 @@
 import { CERTIFICATE_FIELDS } from '../auth/possession/certificate.js';
 import { PROOF_ALGORITHMS } from '../auth/possession/dpop.js';
-import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from './duration.js';
+import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from '../model/duration.js';
 
 /**
  * The part of JSON Schema (draft-07) that the settings use. Every leaf says in `description` what it does and in
@@ -410,6 +410,12 @@ export const settingsSchema: SettingSchema = {
         idleTimeout: limit('Longest time without a byte of a body, either way.', '60s'),
         maxBodyBytes: integer('Largest request body; 0 for no limit.', 0, 0, Number.MAX_SAFE_INTEGER),
         maxHeaderBytes: integer('Largest header section of a request.', 16_384, 1024, 1_048_576),
+        maxResponseHeaderBytes: integer(
+          'Largest head of an answer of an upstream; a larger one is answered 502.',
+          65_536,
+          1024,
+          1_048_576,
+        ),
         maxTargetBytes: integer('Longest request target.', 8192, 64, 1_048_576),
         host: choice(
           'Host that the upstream gets: its own (upstream) or that of the request (preserve).',

@@ -2,17 +2,17 @@ import { createSecretKey } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import type { SignedAnswers } from '../auth/introspection/answer.js';
 import { RESERVED_HEADERS } from '../auth/introspection/call-headers.js';
-import type { AssertionKey } from '../auth/introspection/client-assertion.js';
-import type { DecryptionKey } from '../auth/introspection/encrypted-answer.js';
 import type { CertificateField } from '../auth/possession/certificate.js';
 import { PROOF_ALGORITHMS } from '../auth/possession/dpop.js';
 import type { ScopeStrategyName } from '../auth/strategies/strategy.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
+import type { AssertionKey, DecryptionKey, SignedAnswers } from '../model/authorization-server.js';
+import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from '../model/duration.js';
 import type { StorePlace } from '../outbound/redis/store.js';
+import { TOKEN } from '../parse/grammar.js';
 import { readNetwork } from '../parse/peer.js';
 import {
   identifierProblem,
@@ -22,7 +22,6 @@ import {
 import { checkTemplate, type ServiceTemplates } from '../rules/apirule/service.js';
 import { readIdentity, type TlsFiles, UnusableIdentity } from '../tls/identity.js';
 import { type ClientTls, readClientTls, type UpstreamsTls } from './client-tls.js';
-import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from './duration.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
 import { type IdentityFieldSettings, identityFieldProblems } from './identity-fields.js';
@@ -30,7 +29,6 @@ import { readAssertionKey, readCipherKey, readDecryptionKeys } from './key.js';
 import { rereading } from './reread.js';
 import { type SettingSchema, serverSchema, settingsSchema } from './schema.js';
 import { readSecret, Secret } from './secret.js';
-import { unbuilt } from './unbuilt.js';
 
 /**
  * The settings with all defaults in place. Durations are milliseconds; paths of files are as the process can open
@@ -186,6 +184,7 @@ export interface ForwardSettings {
   readonly connections: number;
   readonly queueTimeout: number;
   readonly longExchanges: number;
+  readonly maxResponseHeaderBytes: number;
   readonly requestBuffer: number;
   readonly identityFields: IdentityFieldSettings;
   readonly tls: UpstreamsTls;
@@ -236,7 +235,7 @@ export function loadSettings(
   const raw = complete(settingsSchema, document.value) as RawSettings;
   const loader = new Loader(document, dirname(file), environment);
   const settings = loader.settings(file, raw);
-  findings.push(...unbuilt(document), ...loader.findings);
+  findings.push(...loader.findings);
   findings.sort(byPosition);
   return findings.some(({ level }) => level === 'error') ? { findings } : { settings, findings };
 }
@@ -445,7 +444,7 @@ class Loader {
     if (!/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/.test(raw.realm)) {
       this.#error(['realm'], 'realm must be printable ASCII without quotation mark and backslash');
     }
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(raw.forward.via)) {
+    if (!TOKEN.test(raw.forward.via)) {
       this.#error(['forward', 'via'], 'forward.via must be a token (RFC 9110 section 5.6.2)');
     }
     if (raw.domain !== undefined && !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(raw.domain)) {
@@ -465,13 +464,14 @@ class Loader {
     const seen = new Set<string>();
     for (const name of Object.keys(identity)) {
       const lower = name.toLowerCase();
-      const problem = !/^[!#$%&'*+.^`|~0-9a-z-]+$/.test(lower)
-        ? 'is no name of a header field that every upstream understands'
-        : ANSWER_FIELDS.has(lower)
-          ? 'is a field with a meaning of its own'
-          : seen.has(lower)
-            ? 'is given twice'
-            : undefined;
+      const problem =
+        !TOKEN.test(lower) || lower.includes('_')
+          ? 'is no name of a header field that every upstream understands'
+          : ANSWER_FIELDS.has(lower)
+            ? 'is a field with a meaning of its own'
+            : seen.has(lower)
+              ? 'is given twice'
+              : undefined;
       if (problem !== undefined) {
         this.#error(['decisions', 'identity', name], `decisions.identity.${name} ${problem}`);
       }
@@ -566,8 +566,7 @@ class Loader {
   }
 
   #headerProblem(name: string, value: string, method: string, seen: ReadonlySet<string>): string | undefined {
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) || /[^\t\x20-\x7e]/.test(value))
-      return 'is no valid header field';
+    if (!TOKEN.test(name) || /[^\t\x20-\x7e]/.test(value)) return 'is no valid header field';
     if (RESERVED_HEADERS.has(name)) return 'is a field that the gateway itself must set';
     if (seen.has(name)) return 'is given twice';
     if (name === 'authorization' && IN_FIELD.has(method)) {

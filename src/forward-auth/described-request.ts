@@ -1,6 +1,7 @@
 import type { ErrorName } from '../model/errors.js';
 import { type Fields, singleField } from '../parse/fields.js';
 import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
+import { TOKEN } from '../parse/grammar.js';
 import { readHost } from '../parse/host.js';
 import { describedTarget, type Target } from '../parse/target.js';
 
@@ -44,7 +45,8 @@ interface Parts {
   readonly scheme?: string;
 }
 
-const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$/;
+/** The longest method that is read, in characters. */
+const MAX_METHOD = 32;
 const ABSOLUTE = /^(https?):\/\/([^/?#]+)(.*)$/i;
 const FORWARDED = ['x-forwarded-method', 'x-forwarded-uri'] as const;
 const ORIGINAL = ['x-original-method', 'x-original-url', 'x-original-uri', 'x-original-host'] as const;
@@ -67,7 +69,8 @@ export function readDescribedRequest(
   if ('refused' in parts) return parts;
 
   const { method, authority, uri } = parts;
-  if (!METHOD.test(method)) return malformed('the method described is malformed');
+  if (method.length > MAX_METHOD || !TOKEN.test(method))
+    return malformed('the method described is malformed');
   if (method === 'TRACE' || method === 'CONNECT') {
     return { error: 'method_refused', refused: `${method} is not served` };
   }

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Allowed, type Decision, type Denied, decide } from '../auth/decide.js';
+import { decide } from '../auth/decide.js';
+import type { Allowed, Decision, Denied } from '../model/decision.js';
 import { denial } from '../model/errors.js';
-import { cookieField, type HeaderMutations } from '../model/header-changes.js';
+import type { HeaderMutations } from '../model/mutator.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { readFields } from '../parse/fields.js';
+import { cookieField } from '../proxy/cookie-header.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
 import {
   type DescribedRequest,
@@ -49,15 +51,15 @@ class Answering {
   readonly #options: DecisionsOptions;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #account: RequestRecord;
+  readonly #record: RequestRecord;
   #described: DescribedRequest | undefined;
-  #statements: ReadonlySet<string> | undefined;
+  #reservedHeaders: ReadonlySet<string> | undefined;
 
   constructor(options: DecisionsOptions, message: IncomingMessage, response: ServerResponse) {
     this.#options = options;
     this.#message = message;
     this.#response = response;
-    this.#account = new RequestRecord('decisions', options, message);
+    this.#record = new RequestRecord('decisions', options, message);
   }
 
   decide(rest: string): void {
@@ -75,9 +77,9 @@ class Answering {
       }
       this.#described = described;
       const table = rules();
-      this.#statements = table.reservedHeaders?.headers;
+      this.#reservedHeaders = table.reservedHeaders?.headers;
       const { method, target, fields, scheme } = described;
-      const decision = decide(table, method, target, fields, services, this.#account.peer, scheme);
+      const decision = decide({ table, method, target, fields, services, peer: this.#record.peer, scheme });
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(settled),
@@ -92,7 +94,7 @@ class Answering {
   }
 
   #read(rest: string): DescribedRequest | DescriptionRefusal {
-    if (!this.#account.peer.trusted) {
+    if (!this.#record.peer.trusted) {
       return { error: 'untrusted_peer', refused: 'the peer is none of trustedProxies' };
     }
     const { describedBy, maxTargetBytes } = this.#options;
@@ -106,7 +108,7 @@ class Answering {
   }
 
   #settle(decision: Decision): void {
-    this.#account.decided();
+    this.#record.decided();
     try {
       if (this.#message.socket.destroyed) this.#report(decision, 0, 'client_closed');
       else if (decision.allowed && decision.rule.document !== undefined) this.#keep(decision);
@@ -146,7 +148,7 @@ class Answering {
     const names = new Set((mutations?.headers ?? []).map(([name]) => name.toLowerCase()));
     const own = Object.entries(this.#options.identity).filter(([name]) => !names.has(name.toLowerCase()));
     for (const [name] of own) names.add(name.toLowerCase());
-    const silent = [...(this.#statements ?? [])].filter((name) => !names.has(name));
+    const silent = [...(this.#reservedHeaders ?? [])].filter((name) => !names.has(name));
     return [
       ...identityHeaders(subject, Object.fromEntries(own)),
       ...stated,
@@ -183,6 +185,6 @@ class Answering {
 
   #report(decision: Decision, status: number, cause?: string): void {
     const { method = this.#message.method ?? '', target } = this.#described ?? {};
-    this.#account.write(decision, method, target, { status, cause });
+    this.#record.write(decision, method, target, { status, cause });
   }
 }

@@ -1,4 +1,4 @@
-import type { Subject } from '../auth/strategies/strategy.js';
+import type { Subject } from '../model/strategy.js';
 
 /** Field name → what it tells: `sub`, `scope`, `client_id`, or the name of another claim of the token. */
 export type IdentityHeaders = Readonly<Record<string, string>>;

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type Denial, denial, ERRORS, errorBody } from '../model/errors.js';
 import { endAfterResponses, pendingResponse } from './last-response.js';
 
@@ -39,12 +40,33 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? denial('request_timeout', 'the header fields did not arrive in time')
         : denial('malformed_request', 'the request cannot be parsed');
+  socket.end(refusalText(refused), () => socket.destroy());
+  return current === undefined ? refused : undefined;
+}
+
+/**
+ * Refuses CONNECT, for which Node hands over the connection (RFC 9110 §9.3.6: it would open a tunnel).
+ *
+ * @returns what the client was told; undefined where earlier requests still wait for their answers, after which the
+ *   connection ends
+ */
+export function refuseConnect(socket: Duplex): Denial | undefined {
+  socket.on('error', () => {});
+  if (pendingResponse(socket) !== undefined) {
+    endAfterResponses(socket);
+    return undefined;
+  }
+  const refused = denial('method_refused', 'CONNECT is not served');
+  socket.end(refusalText(refused), () => socket.destroy());
+  return refused;
+}
+
+/** A row of the error table as the last answer of a connection that has no response of Node's. */
+export function refusalText(refused: Denial): string {
   const body = errorBody(refused);
   const { code, status } = ERRORS[refused.error];
-  socket.end(
+  return (
     `HTTP/1.1 ${code} ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    () => socket.destroy(),
+    `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
   );
-  return current === undefined ? refused : undefined;
 }

@@ -1,31 +1,5 @@
+import type { CorsPolicy } from '../model/rule.js';
 import { type Fields, singleField } from '../parse/fields.js';
-
-/** A rule's policy about pages of other origins (the Fetch standard's CORS protocol). */
-export interface CorsPolicy {
-  /**
-   * Whether preflights are answered here. Without a policy of its own, an APIRule of version 2 only takes the
-   * upstream's CORS fields away.
-   */
-  readonly answers: boolean;
-  readonly allowsOrigin: (origin: string) => boolean;
-  readonly methods: readonly string[];
-  readonly headers: readonly string[];
-  readonly exposed: readonly string[];
-  readonly credentials: boolean;
-  /** Seconds a browser may remember a preflight's answer. */
-  readonly maxAge: number | undefined;
-}
-
-/** Takes the upstream's CORS fields away and states nothing. */
-export const NO_CORS: CorsPolicy = {
-  answers: false,
-  allowsOrigin: () => false,
-  methods: [],
-  headers: [],
-  exposed: [],
-  credentials: false,
-  maxAge: undefined,
-};
 
 /** Header fields: name, value, name, value … */
 export type FieldList = readonly string[];

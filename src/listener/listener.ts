@@ -8,11 +8,12 @@ import { parseRequest } from '../parse/parsed-request.js';
 import { refuseOrBreakOff } from '../proxy/refusal.js';
 import { registerWebSockets, type WebSocketOptions } from '../proxy/websocket.js';
 import type { Credentials } from '../tls/credentials.js';
-import { answerBrokenRequest } from './broken-request.js';
+import { answerBrokenRequest, refuseConnect } from './broken-request.js';
 import { prepareDrain } from './drain.js';
 import { NO_SCHEMA_COMPILERS } from './fastify.js';
 import { serveHttp2 } from './http2.js';
 import { boundPipelines } from './pipelining.js';
+import { answerPlainHttp } from './plain-http.js';
 import { createRequestHandler, type RequestHandlerOptions } from './request-handler.js';
 import { guardUpgrades } from './upgrade.js';
 
@@ -136,6 +137,11 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   // `Expect: 100-continue` is answered after the decision, not by Node before it.
   server.on('checkContinue', serve);
   server.on('checkExpectation', serve);
+  server.on('connect', (_message, socket) => {
+    const refused = refuseConnect(socket);
+    if (refused !== undefined) recordBrokenRequest(options, socket as Socket, refused);
+  });
+  if (options.tls !== undefined) answerPlainHttp(server as TlsServer);
   return {
     app,
     cut() {

@@ -1,4 +1,4 @@
-import type { Rule, RuleTable } from '../auth/decide.js';
+import type { Rule, RuleTable } from '../model/rule.js';
 import type { Fields } from '../parse/fields.js';
 import type { Target } from '../parse/target.js';
 import { type FieldList, preflightFields, preflightMethod } from './cors.js';

@@ -1,16 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import {
-  type Allowed,
-  type Decision,
-  type Denied,
-  type Document,
-  decide,
-  type RuleTable,
-} from '../auth/decide.js';
-import type { Invalidation } from '../auth/introspection/invalidation.js';
-import { Revocation } from '../auth/introspection/revocation.js';
+import { decide } from '../auth/decide.js';
+import { type Invalidation, Revocation } from '../auth/introspection/invalidation.js';
+import type { Allowed, Decision, Denied } from '../model/decision.js';
 import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
+import type { Document, RuleTable } from '../model/rule.js';
+import type { ExchangeResult } from '../model/upstream.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
@@ -23,13 +18,11 @@ import {
   type ParsedRequest,
   parseRequest,
 } from '../parse/parsed-request.js';
-import type { ExchangeResult } from '../proxy/exchange.js';
 import type { Forwarder } from '../proxy/forwarder.js';
 import type { IdentityFilter } from '../proxy/identity-headers.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
 import { requestFields } from '../proxy/request-headers.js';
 import type { ForwardedUpgrade } from '../proxy/websocket.js';
-import { skipBodyRead } from './bodiless-request.js';
 import { corsFields, type FieldList } from './cors.js';
 import { type Preflight, preflight } from './preflight.js';
 
@@ -164,7 +157,6 @@ class ProxyRequestHandler implements BodyReader {
       }
       this.#parsed = parsed;
       const { fields, target } = parsed;
-      skipBodyRead(message, fields);
       if (this.#response.shouldKeepAlive && endsConnection(message, fields)) {
         this.#response.shouldKeepAlive = false;
         this.#endConnection();
@@ -184,16 +176,15 @@ class ProxyRequestHandler implements BodyReader {
         this.#answerPreflight(parsed, asked);
         return;
       }
-      const decision = decide(
+      const decision = decide({
         table,
-        message.method ?? '',
+        method: message.method ?? '',
         target,
         fields,
         services,
-        this.#record.peer,
-        undefined,
-        this,
-      );
+        peer: this.#record.peer,
+        body: this,
+      });
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(parsed, settled),

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { IntrospectionTrace } from '../auth/introspection/introspector.js';
 import type { ErrorName } from '../model/errors.js';
+import type { IntrospectionTrace } from '../model/introspection.js';
 import type { ShedCause } from './overload.js';
 
 /** The audit line's schema version, in every line; grows when a field changes its meaning or goes. */
@@ -235,7 +235,8 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   upstream_ms: { type: 'number', meaning: 'Milliseconds until the answer of the upstream began.' },
   cause: {
     type: 'string',
-    meaning: 'A code of what broke, such as `ECONNREFUSED`, `headers_timeout` or `client_closed`.',
+    meaning:
+      'A code of what broke, such as `ECONNREFUSED`, `headers_timeout`, `client_closed`, or `answer_invalid:` with what of an answer it was.',
   },
   ms: {
     type: 'number',

@@ -39,23 +39,39 @@ export function openSink(fd = 1, kept = KEPT): LogSink {
   // The library would copy all that waits with each line.
   let waiting: string[] = [];
   let length = 0;
+  /** What the library holds, batch by batch: how many bytes are not written yet, and how many lines. */
+  const handed: { bytes: number; readonly lines: number }[] = [];
   function hand(): void {
     if (closed || length === 0) return;
     const bytes = Buffer.from(waiting.join(''));
+    handed.push({ bytes: bytes.length, lines: waiting.length });
     waiting = [];
     length = 0;
     stream.write(bytes);
   }
   setInterval(hand, INTERVAL).unref();
   stream.on('drop', (bytes: Buffer) => {
-    dropped += linesIn(bytes);
+    // It is told of before the write that brought it returns.
+    dropped += handed.pop()?.lines ?? linesIn(bytes);
+  });
+  stream.on('write', (count: number) => {
+    let left = count;
+    while (left > 0) {
+      const [first] = handed;
+      if (first === undefined) return;
+      const written = Math.min(left, first.bytes);
+      first.bytes -= written;
+      left -= written;
+      if (first.bytes === 0) handed.shift();
+    }
   });
   // Without a listener, the first error would end the process.
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (closed || (error.code !== 'EPIPE' && error.code !== 'EBADF' && error.code !== 'ECONNRESET')) return;
     closed = true;
-    dropped += waiting.length + linesOf(stream);
+    dropped += handed.reduce((lines, batch) => lines + batch.lines, waiting.length);
     waiting = [];
+    handed.length = 0;
     stream.destroy();
   });
   return {
@@ -80,15 +96,6 @@ export function openSink(fd = 1, kept = KEPT): LogSink {
       });
     },
   };
-}
-
-/** How many lines a stream that is given up still holds. */
-function linesOf(stream: object): number {
-  const { _bufs: lists = [], _writingBuf: written = Buffer.alloc(0) } = stream as {
-    _bufs?: readonly (readonly Buffer[])[];
-    _writingBuf?: Buffer;
-  };
-  return [...lists.flat(), written].reduce((total, bytes) => total + linesIn(bytes), 0);
 }
 
 function linesIn(bytes: Buffer): number {

@@ -1,9 +1,11 @@
-import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
-import type { Refreshes, ServerState } from '../auth/introspection/introspector.js';
-import { ERRORS, type ErrorName } from '../model/errors.js';
-import type { PoolState } from '../proxy/upstream/pool.js';
-import type { Audit, AuditEntry, Entrance } from './audit.js';
+import { Registry } from 'prom-client';
+import { ERRORS } from '../model/errors.js';
+import type { Refreshes, ServerState } from '../model/introspection.js';
+import type { PoolState } from '../model/upstream.js';
+import type { Audit, Entrance } from './audit.js';
 import type { ShedCause } from './overload.js';
+import { definitions, Histogram, one, processMetrics, sum } from './prometheus.js';
+import { keyOf, labelsOf, Tally } from './tally.js';
 import { version } from './version.js';
 
 /** What is asked for at a scrape, and counted by those it belongs to. */
@@ -72,10 +74,6 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-/** A series of their own would let anybody fill the memory of whoever scrapes. */
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-const OTHER_METHOD = METHODS.length;
-const ENTRANCES: readonly Entrance[] = ['proxy', 'decisions'];
 /** The label of requests that no rule matched; no rule's id is without `/` and `#`. */
 const NO_RULE = 'none';
 /** The label of requests that ended after their rule was gone. */
@@ -83,72 +81,6 @@ const RETIRED = 'retired';
 
 const FAST = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const SLOW = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180];
-
-/** One line of the text format. */
-interface Value {
-  readonly metricName?: string;
-  readonly value: number;
-  readonly labels: Readonly<Record<string, string | number>>;
-}
-
-/** A histogram without labels: two additions an observation. */
-class Histogram {
-  readonly bounds: readonly number[];
-  /** Not cumulative; the last one is +Inf. */
-  readonly buckets: number[];
-  sum = 0;
-
-  /** @param bounds upper bounds in seconds, ascending */
-  constructor(bounds: readonly number[]) {
-    this.bounds = bounds;
-    this.buckets = new Array<number>(bounds.length + 1).fill(0);
-  }
-
-  observe(ms: number): void {
-    const seconds = ms / 1000;
-    const { bounds, buckets } = this;
-    let i = 0;
-    while (i < bounds.length && seconds > (bounds[i] as number)) i++;
-    (buckets[i] as number)++;
-    this.sum += seconds;
-  }
-}
-
-/** What is counted for one rule. */
-class Tally {
-  /** By {@link keyOf}. */
-  readonly requests = new Map<number, number>();
-  readonly denials = new Map<ErrorName, number>();
-  allowed = 0;
-  denied = 0;
-  /** Of requests that were let in. */
-  count = 0;
-  /** All that those took. */
-  seconds = 0;
-}
-
-/** One number for what a request's series is told apart by: no text is made or hashed on the way of a request. */
-function keyOf({
-  entrance,
-  method,
-  decision,
-  status,
-}: Pick<AuditEntry, 'entrance' | 'method' | 'decision' | 'status'>): number {
-  const listed = METHODS.indexOf(method);
-  const place = listed === -1 ? OTHER_METHOD : listed;
-  const bits = ((entrance === 'proxy' ? 0 : 1) * 8 + place) * 2 + (decision === 'allow' ? 0 : 1);
-  return bits * 1024 + (status & 1023);
-}
-
-function labelsOf(key: number): Record<string, string> {
-  const bits = Math.floor(key / 1024);
-  return {
-    entrance: ENTRANCES[bits >> 4] as string,
-    method: METHODS[(bits >> 1) & 7] ?? 'other',
-    decision: (bits & 1) === 0 ? 'allow' : 'deny',
-    status: String(key % 1024),
-  };
-}
 
 /** Builds the metrics of one gateway. */
 export function createMetrics(sources: MetricSources): Metrics {
@@ -218,33 +150,7 @@ export function createMetrics(sources: MetricSources): Metrics {
 
   const registry = new Registry();
   const ofProcess = processMetrics();
-  /** A metric whose values are put together when they are asked for. */
-  function define(
-    name: string,
-    type: 'counter' | 'gauge' | 'histogram' | 'summary',
-    help: string,
-    values: () => Value[],
-  ): void {
-    const metric = {
-      name,
-      help,
-      type,
-      aggregator: 'sum',
-      get: async () => ({ name, help, type, values: values() }),
-    };
-    registry.registerMetric(metric as unknown as Metric);
-  }
-  const counter = (name: string, help: string, values: () => Value[]) =>
-    define(name, 'counter', help, values);
-  const gauge = (name: string, help: string, values: () => Value[]) => define(name, 'gauge', help, values);
-  const histogram = (
-    name: string,
-    help: string,
-    children: readonly (readonly [labels: Record<string, string>, child: Histogram])[],
-  ) =>
-    define(name, 'histogram', help, () =>
-      children.flatMap(([labels, child]) => histogramValues(name, labels, child)),
-    );
+  const { define, counter, gauge, histogram } = definitions(registry);
 
   counter('scopegate_requests_total', 'Requests that are over, by what became of them.', () => {
     refresh();
@@ -479,40 +385,4 @@ export function createMetrics(sources: MetricSources): Metrics {
     contentType: registry.contentType,
     text: async () => `${await registry.metrics()}\n${await ofProcess.metrics()}`,
   };
-}
-
-/** What Node tells of the process, once however many gateways it holds. */
-let processRegistry: Registry | undefined;
-function processMetrics(): Registry {
-  if (processRegistry === undefined) {
-    processRegistry = new Registry();
-    collectDefaultMetrics({ register: processRegistry });
-  }
-  return processRegistry;
-}
-
-function one(value: number): Value[] {
-  return [{ value, labels: {} }];
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-function histogramValues(
-  name: string,
-  labels: Record<string, string>,
-  { bounds, buckets, sum: total }: Histogram,
-): Value[] {
-  let count = 0;
-  const cumulated = buckets.map((bucket, i) => {
-    count += bucket;
-    const le = bounds[i] ?? '+Inf';
-    return { metricName: `${name}_bucket`, value: count, labels: { ...labels, le } };
-  });
-  return [
-    ...cumulated,
-    { metricName: `${name}_sum`, value: total, labels },
-    { metricName: `${name}_count`, value: count, labels },
-  ];
 }

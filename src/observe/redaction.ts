@@ -38,5 +38,7 @@ export function traceOf(error: unknown): ErrorTrace {
  */
 export function causeOf(error: unknown): string {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
-  return typeof code === 'string' ? code : String(name);
+  if (typeof code === 'string') return code;
+  // Many libraries' classes leave the name as they found it.
+  return error instanceof Error && name === 'Error' ? error.constructor.name : String(name);
 }

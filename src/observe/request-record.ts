@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Decision, RuleTable } from '../auth/decide.js';
-import type { Services } from '../auth/strategies/strategy.js';
+import type { Decision } from '../model/decision.js';
 import { type Denial, ERRORS } from '../model/errors.js';
+import type { RuleTable } from '../model/rule.js';
+import type { Services } from '../model/strategy.js';
+import type { ExchangeResult } from '../model/upstream.js';
 import { connectionOf } from '../parse/parsed-request.js';
 import type { Peer } from '../parse/peer.js';
 import { requestIdOf } from '../parse/request-id.js';
 import type { Target } from '../parse/target.js';
-import type { ExchangeResult, OnFault } from '../proxy/exchange.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
 import type { RequestTrace, Tracing } from './tracing/trace.js';
 
@@ -161,3 +162,6 @@ function entryOf(
     ms,
   };
 }
+
+/** Is told of an exception that ended one exchange. @param place where it was caught, in a few words for the log */
+export type OnFault = (place: string, error: unknown) => void;

@@ -1,9 +1,7 @@
 import { Agent } from 'undici';
-import type { Call, Reply, Unavailable } from '../model/remote.js';
+import type { Call, Reply, Unavailable } from '../model/outbound.js';
 import { causeOf } from '../observe/redaction.js';
 import { type ServerTls, serverConnector } from '../tls/connector.js';
-import { retryAfterSeconds } from './retry-after.js';
-import { isResourceExhaustion } from './shortage.js';
 
 /** Limits of one call; times in milliseconds, sizes in bytes. */
 export interface ClientLimits {
@@ -76,4 +74,26 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 function unavailable(cause: string, retryAfter: number): Unavailable {
   return { ok: false, cause, retryAfter };
+}
+
+/** How long a server's wish to be left alone is believed, in seconds. */
+const LONGEST = 300;
+
+/**
+ * Reads `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
+ *
+ * @returns seconds from now, from 0 to 300; undefined where the field is absent or says nothing
+ */
+export function retryAfterSeconds(value: string | string[] | undefined): number | undefined {
+  if (typeof value !== 'string') return undefined;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), LONGEST) : undefined;
+}
+
+/** What a process gets that has no descriptor, no port or no memory left for a connection (connect(2), socket(2)). */
+const SHORTAGES: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
+/** Whether a call failed for want of something in this process: whom it was meant for has not been asked. */
+export function isResourceExhaustion(error: unknown): boolean {
+  return SHORTAGES.has((error as { code?: unknown } | null | undefined)?.code);
 }

@@ -1,5 +1,5 @@
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
-import type { Unavailable, Verification, Verified } from '../model/remote.js';
+import type { Unavailable, Verification, Verified } from '../model/outbound.js';
 import type { KeySetCache, Keys } from './key-sets.js';
 
 /** Types (`typ`) of a JWT that may serve as an access token: RFC 9068 §2.1, and none or the generic one of old servers. */

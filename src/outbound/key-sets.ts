@@ -1,6 +1,6 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../model/clock.js';
-import type { Unavailable } from '../model/remote.js';
+import type { Unavailable } from '../model/outbound.js';
 
 /** The keys of one JWKS document, as jose looks them up. */
 export interface Keys {

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { ErrorName } from '../model/errors.js';
-import { type Fields, pseudoField, readFields } from './fields.js';
+import { type Fields, type FieldsRefusal, pseudoField, readFields } from './fields.js';
 import { canonicalTarget, type Target } from './target.js';
 
 /** A request that is well-formed enough to be decided about. */
@@ -21,7 +20,8 @@ export interface RequestLimits {
 
 /** Why a request is refused before any rule is asked. */
 export interface RequestRefusal {
-  readonly error: ErrorName;
+  /** The row of the error table. */
+  readonly error: FieldsRefusal['error'] | 'malformed_target' | 'method_refused' | 'target_too_long';
   readonly refused: string;
 }
 

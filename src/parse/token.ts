@@ -1,6 +1,5 @@
 import { cookieKey, cookieKeys, cookieValues } from './cookies.js';
-import type { Fields } from './fields.js';
-import { singleField } from './fields.js';
+import { type Fields, singleField } from './fields.js';
 import { type BodyReader, formLength } from './form.js';
 import { occurrences } from './parameter.js';
 

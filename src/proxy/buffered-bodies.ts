@@ -1,7 +1,11 @@
-import { type RequestBody, RequestBodyError } from './request-body.js';
-
 /** What all bodies together may hold while their requests have no connection to an upstream, in bytes. */
 const MAX_BYTES = 33_554_432;
+
+/** A request's body that is read ahead. */
+export interface BufferedBody {
+  /** Gives up, because the memory is needed by others. */
+  evict(): void;
+}
 
 /**
  * Counts the memory of request bodies that are read ahead. A body that comes fast is whole soon; where the memory is
@@ -10,7 +14,7 @@ const MAX_BYTES = 33_554_432;
 export class BufferedBodies {
   readonly #max: number;
   /** In the order in which they began. */
-  readonly #held = new Map<RequestBody, number>();
+  readonly #held = new Map<BufferedBody, number>();
   #bytes = 0;
 
   /** @param max bytes of all bodies together */
@@ -29,19 +33,19 @@ export class BufferedBodies {
   }
 
   /** A body holds so many bytes more. */
-  hold(body: RequestBody, bytes: number): void {
+  hold(body: BufferedBody, bytes: number): void {
     this.#held.set(body, (this.#held.get(body) ?? 0) + bytes);
     this.#bytes += bytes;
     while (this.#bytes > this.#max) {
       const [oldest] = this.#held.keys();
       if (oldest === undefined) return;
       this.release(oldest);
-      oldest.destroy(new RequestBodyError('request_body_evicted'));
+      oldest.evict();
     }
   }
 
   /** A body holds nothing any more that counts here. */
-  release(body: RequestBody): void {
+  release(body: BufferedBody): void {
     const bytes = this.#held.get(body);
     if (bytes === undefined) return;
     this.#held.delete(body);

@@ -1,44 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { denial, type ErrorName } from '../model/errors.js';
+import type { ExchangeResult } from '../model/upstream.js';
 import { causeOf } from '../observe/redaction.js';
+import type { OnFault } from '../observe/request-record.js';
 import { isStream } from '../parse/parsed-request.js';
-import { reclaim } from './garbage-collection.js';
+import { type ErrorFor, errorFor, FAULT, HEAD_REFUSED, isFault, REASONS, RETRY } from './exchange-errors.js';
 import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
-import { type RequestBody, RequestBodyError, type RequestBodyFault } from './request-body.js';
+import type { RequestBody } from './request-body.js';
 import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
-import {
-  BODY_TIMEOUT,
-  type Connection,
-  HEAD_TIMEOUT,
-  Interrupted,
-  LONG_FULL,
-  QUEUE_TIMEOUT,
-  type ResponseReader,
-  type Waiting,
-} from './upstream/connection.js';
+import type { ResponseReader, UpstreamConnection, Waiting } from './upstream/client.js';
 import { Deadline } from './upstream/deadline.js';
-import { UnsendableRequest } from './upstream/request-head.js';
+import { Interrupted } from './upstream/interrupted.js';
 import { hasNoBody } from './upstream/response-body.js';
 import type { ResponseHead } from './upstream/response-head.js';
 
-/** How one exchange with an upstream ended. */
-export interface ExchangeResult {
-  /** What the client was told; 0 when it left before it was told anything. */
-  readonly status: number;
-  /** What the upstream said, if it said anything. */
-  readonly upstreamStatus?: number | undefined;
-  /** Milliseconds until the upstream's answer began. */
-  readonly upstreamMs?: number | undefined;
-  /** The row of the error table, where the gateway answered instead of the upstream. */
-  readonly error?: ErrorName | undefined;
-  /** Why it did not end well, for the log: a code, never a message of a library. */
-  readonly cause?: string | undefined;
-}
-
-/** The cause of an exchange that ended because scopegate failed at it. */
-const FAULT = 'internal_error';
-/** The cause of an answer whose head Node refuses to write. */
-const HEAD_REFUSED = 'answer_head_refused';
 /** Bodies up to this many bytes leave in one write with their head. */
 const SINGLE_WRITE = 16_384;
 
@@ -55,8 +30,24 @@ export interface InFlightRecord {
   rejoinInFlight(): boolean;
 }
 
-/** Is told of an exception that ended one exchange. @param place where it was caught, in a few words for the log */
-export type OnFault = (place: string, error: unknown) => void;
+/** What one exchange is made of. */
+export interface ExchangeOptions {
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Undefined where the request has none. */
+  readonly requestBody: RequestBody | undefined;
+  readonly realm: string;
+  /** How long a client may leave the answer unread, in milliseconds, 0 for ever. */
+  readonly stallTimeout: number;
+  /** What the gateway itself has to say in the answer. */
+  readonly overlay: Overlay;
+  /** Of the request, which leaves the count of requests in flight when it lasts. */
+  readonly record: InFlightRecord;
+  /** Is told of an exception. */
+  readonly onFault: OnFault;
+  /** Called exactly once, when the exchange is over. */
+  readonly done: (result: ExchangeResult) => void;
+}
 
 /**
  * One request at the upstream, from the dispatch to the last byte: a connection's reader on one side, Node's response on
@@ -81,7 +72,7 @@ export class Exchange implements ResponseReader {
   /** Before it has a connection. */
   #waiting: Waiting | undefined;
   /** While it has one. */
-  #connection: Connection | undefined;
+  #connection: UpstreamConnection | undefined;
   /** For whatever is being waited for: a free connection, then a client that does not read. Most wait for neither. */
   #deadline: Deadline | undefined;
   #trailers: readonly string[] = [];
@@ -94,25 +85,8 @@ export class Exchange implements ResponseReader {
   #gone = false;
   #settled = false;
 
-  /**
-   * @param requestBody the request's body, if it has one
-   * @param stallTimeout milliseconds a client may leave the answer unread, 0 for ever
-   * @param overlay what the gateway itself has to say in the answer
-   * @param record of the request, which leaves the count of requests in flight when it lasts
-   * @param onFault is told of an exception
-   * @param done called exactly once, when the exchange is over
-   */
-  constructor(
-    message: IncomingMessage,
-    response: ServerResponse,
-    requestBody: RequestBody | undefined,
-    realm: string,
-    stallTimeout: number,
-    overlay: Overlay,
-    record: InFlightRecord,
-    onFault: OnFault,
-    done: (result: ExchangeResult) => void,
-  ) {
+  constructor(options: ExchangeOptions) {
+    const { message, response, requestBody, realm, stallTimeout, overlay, record, onFault, done } = options;
     this.#message = message;
     this.#response = response;
     this.#requestBody = requestBody;
@@ -141,10 +115,22 @@ export class Exchange implements ResponseReader {
     this.#record.leaveInFlight();
   }
 
-  onStart(connection: Connection): void {
+  onStart(connection: UpstreamConnection): void {
     this.#deadline?.wait(0);
     this.#waiting = undefined;
     this.#connection = connection;
+  }
+
+  onEarlyHints({ names, fields }: ResponseHead): void {
+    const links = fields.filter((_, i) => i % 2 === 1 && names[(i - 1) / 2] === 'link');
+    if (links.length === 0 || this.#message.httpVersion === '1.0') return;
+    // Another answer has the connection now, and would be interrupted by it.
+    if (!isStream(this.#message) && this.#response.socket === null) return;
+    try {
+      this.#response.writeEarlyHints({ link: links });
+    } catch {
+      // Node takes links of the usual form alone. A hint is no more than a hint.
+    }
   }
 
   onHead(head: ResponseHead): void {
@@ -191,7 +177,6 @@ export class Exchange implements ResponseReader {
         return true;
       }
     }
-    reclaim(chunk.length);
     // What is given belongs to the connection, and is written when the client takes it.
     if (response.writableEnded || response.write(Buffer.from(chunk))) return true;
     // Pieces that had been read already may still follow.
@@ -371,55 +356,3 @@ function addTrailers(response: ServerResponse, trailers: [string, string][]): vo
   if ('stream' in response) response.addTrailers(Object.fromEntries(trailers));
   else response.addTrailers(trailers);
 }
-
-/** Seconds until it is worth asking again where an upstream has too much to do. */
-const RETRY = { retryAfter: 1 };
-
-const REASONS: Readonly<Record<ErrorFor, string>> = {
-  upstream_unreachable: 'no connection to the upstream',
-  upstream_invalid: 'the upstream broke off or broke the protocol',
-  upstream_timeout: 'the upstream took too long',
-  overloaded: 'too many requests to this upstream at once',
-  body_too_large: 'the request body is too large',
-  request_timeout: 'the request body stalled',
-  malformed_request: 'the request body is broken',
-  internal: 'the request could not be sent',
-};
-
-type ErrorFor =
-  | 'upstream_unreachable'
-  | 'upstream_invalid'
-  | 'upstream_timeout'
-  | 'overloaded'
-  | 'body_too_large'
-  | 'request_timeout'
-  | 'malformed_request'
-  | 'internal';
-
-function errorFor(error: Error, cause: string): ErrorFor {
-  if (error instanceof RequestBodyError) return BODY_ERRORS[error.code];
-  if (OVERLOADED.has(cause)) return 'overloaded';
-  if (error instanceof UnsendableRequest) return 'internal';
-  if (TIMEOUTS.has(cause)) return 'upstream_timeout';
-  return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
-}
-
-/** Whether an error is a mistake in a program rather than something that happened to a connection. */
-function isFault(error: Error): boolean {
-  return (
-    FAULTS.some((kind) => error instanceof kind) && typeof (error as { code?: unknown }).code !== 'string'
-  );
-}
-
-const BODY_ERRORS: Readonly<Record<RequestBodyFault, ErrorFor>> = {
-  request_body_broken: 'malformed_request',
-  request_body_too_large: 'body_too_large',
-  request_body_stalled: 'request_timeout',
-  request_body_too_slow: 'request_timeout',
-  request_body_evicted: 'overloaded',
-};
-const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError];
-const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', HEAD_TIMEOUT, BODY_TIMEOUT, 'ETIMEDOUT']);
-const OVERLOADED = new Set([QUEUE_TIMEOUT, LONG_FULL]);
-const UNREACHABLE =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;

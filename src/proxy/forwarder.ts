@@ -1,19 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { denial } from '../model/errors.js';
-import type { HeaderMutations, HeaderRemoval } from '../model/header-changes.js';
-import type { Upstream, UpstreamTls } from '../model/upstream.js';
+import type { HeaderMutations, HeaderRemoval } from '../model/mutator.js';
+import type { ExchangeResult, PoolState, Upstream } from '../model/upstream.js';
+import type { OnFault } from '../observe/request-record.js';
 import type { RequestTrace } from '../observe/tracing/trace.js';
 import { type Fields, hasBody } from '../parse/fields.js';
 import type { Peer } from '../parse/peer.js';
-import { serverConnector } from '../tls/connector.js';
+import { serverConnector, type UpstreamTls } from '../tls/connector.js';
 import { BufferedBodies } from './buffered-bodies.js';
-import { Exchange, type ExchangeResult, type InFlightRecord, type OnFault } from './exchange.js';
+import { Exchange, type InFlightRecord } from './exchange.js';
 import type { IdentityFilter } from './identity-headers.js';
 import { drain, refuse } from './refusal.js';
 import { type BodyLimits, RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
-import { Interrupted, QUEUE_TIMEOUT } from './upstream/connection.js';
-import { Pool, type PoolState, READING } from './upstream/pool.js';
+import { Interrupted, QUEUE_TIMEOUT } from './upstream/interrupted.js';
+import { Pool, READING } from './upstream/pool.js';
 
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface ForwarderOptions {
@@ -27,6 +28,8 @@ export interface ForwarderOptions {
   readonly connections: number;
   /** Exchanges with one upstream that last. */
   readonly longExchanges: number;
+  /** The largest head of an upstream's answer, in bytes. */
+  readonly maxResponseHeaderBytes: number;
   /** How long a request waits for a connection while all are busy. */
   readonly queueTimeout: number;
   /** Which fields only the gateway may state. */
@@ -88,12 +91,10 @@ export interface Forwarder {
   close(): void;
 }
 
-/** An upstream's header fields may not be larger than this. */
-const MAX_ANSWER_HEADER_BYTES = 16_384;
-
 /**
- * Builds the forwarder: one pool of connections an upstream. There is no cache and no redirect on this path, and no retry but one: a
- * request that changes nothing, on a connection that the upstream left at that moment, and certificates are verified unless the settings say `insecureSkipVerify`.
+ * Builds the forwarder: one pool of connections for each upstream. It caches nothing and follows no redirect. It sends a
+ * request a second time in one case only: a safe method without a body, on an idle connection that the upstream closed
+ * at that moment. It verifies certificates unless the settings say `insecureSkipVerify`.
  */
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const pools = new Map<string, Pool>();
@@ -110,7 +111,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         queueTimeout: options.queueTimeout,
         connect: serverConnector(identity, options.connectTimeout, verify, READING),
         idleTimeout: options.idleTimeout,
-        maxHeadBytes: MAX_ANSWER_HEADER_BYTES,
+        maxHeadBytes: options.maxResponseHeaderBytes,
       });
       pools.set(upstream.origin, pool);
     }
@@ -153,17 +154,17 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
       if (withBody && fields.expectsContinue) allowBody(response);
       const body = withBody ? new RequestBody(message, options.body, bodies, request.watch) : undefined;
-      const exchange = new Exchange(
+      const exchange = new Exchange({
         message,
         response,
-        body,
-        options.realm,
-        options.idleTimeout,
-        request,
-        request.record,
-        options.onFault,
+        requestBody: body,
+        realm: options.realm,
+        stallTimeout: options.idleTimeout,
+        overlay: request,
+        record: request.record,
+        onFault: options.onFault,
         done,
-      );
+      });
       const dispatch = (): void => {
         if (exchange.settled) return;
         try {

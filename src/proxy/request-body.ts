@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { isStream } from '../parse/parsed-request.js';
-import type { BufferedBodies } from './buffered-bodies.js';
-import { reclaim } from './garbage-collection.js';
+import type { BufferedBodies, BufferedBody } from './buffered-bodies.js';
 import { Deadline } from './upstream/deadline.js';
 
 /** Why a request's body did not arrive. */
@@ -55,7 +54,7 @@ const PIECE_OVERHEAD = 256;
  * It stands between the client's message and the connection to the upstream: when the upstream answers early, this
  * stream is destroyed, and the client's message, which its answer still needs, is not.
  */
-export class RequestBody extends Readable {
+export class RequestBody extends Readable implements BufferedBody {
   readonly #message: IncomingMessage;
   readonly #limits: BodyLimits;
   readonly #buffered: BufferedBodies;
@@ -98,6 +97,11 @@ export class RequestBody extends Readable {
     if (isStream(message)) message.on('aborted', this.#onReset);
     message.on('error', this.#onError);
     message.pause();
+  }
+
+  /** Ends it, because bodies that are read ahead need the memory. */
+  evict(): void {
+    this.destroy(new RequestBodyError('request_body_evicted'));
   }
 
   /** Whether all of it has arrived. */
@@ -148,7 +152,6 @@ export class RequestBody extends Readable {
       return;
     }
     this.#lastByte = performance.now();
-    reclaim(chunk.length);
     try {
       this.#watch?.(chunk);
     } catch (error) {

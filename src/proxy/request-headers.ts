@@ -1,8 +1,9 @@
-import { cookieField, type HeaderMutations, type HeaderRemoval } from '../model/header-changes.js';
+import type { HeaderMutations, HeaderRemoval } from '../model/mutator.js';
 import { type Fields, singleField } from '../parse/fields.js';
 import { forwardedScheme } from '../parse/forwarded-scheme.js';
 import { TOKEN } from '../parse/grammar.js';
 import type { Peer } from '../parse/peer.js';
+import { cookieField } from './cookie-header.js';
 import { HOP_BY_HOP } from './hop-by-hop.js';
 import type { IdentityFilter } from './identity-headers.js';
 

@@ -5,7 +5,7 @@ import httpProxy from '@fastify/http-proxy';
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { Agent } from 'undici';
 import { WebSocket } from 'ws';
-import type { UpstreamTls } from '../model/upstream.js';
+import type { UpstreamTls } from '../tls/connector.js';
 
 /** What the decision leaves for an upgrade that may go on. */
 export interface ForwardedUpgrade {

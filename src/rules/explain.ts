@@ -1,9 +1,12 @@
-import { type Decision, decide, type Rule, type RuleTable } from '../auth/decide.js';
-import type { ActiveAnswer } from '../auth/introspection/answer.js';
-import type { Services } from '../auth/strategies/strategy.js';
+import { decide } from '../auth/decide.js';
+import type { Decision } from '../model/decision.js';
 import { denial, ERRORS } from '../model/errors.js';
+import type { ActiveAnswer } from '../model/introspection.js';
+import type { Rule, RuleTable } from '../model/rule.js';
+import type { Services } from '../model/strategy.js';
 import { readFields } from '../parse/fields.js';
 import { canonicalTarget, type Target } from '../parse/target.js';
+import { holdHost } from './table/hosts.js';
 
 /** A request that nobody sends, with the token it would carry. */
 export interface Question {
@@ -69,16 +72,14 @@ export function explain(table: RuleTable, question: Question): Explanation {
   const placed = token === undefined ? { raw: [], query: target.query } : place(rule, method, target.query);
   const fields = readFields(['Host', authority, ...placed.raw], '1.1');
   if ('refused' in fields) throw new RangeError(fields.refused);
-  const decision = decide(
+  const decision = decide({
     table,
     method,
-    { ...target, query: placed.query },
+    target: { ...target, query: placed.query },
     fields,
-    answering(token ?? {}),
-    undefined,
-    undefined,
-    placed.body === undefined ? undefined : { readBody: () => placed.body },
-  );
+    services: answering(token ?? {}),
+    body: placed.body === undefined ? undefined : { readBody: () => placed.body },
+  });
   // Nothing here waits: the answer about the token is at hand.
   if (decision instanceof Promise) throw new TypeError('a decision without a network cannot wait');
   return {
@@ -186,16 +187,10 @@ function failure(
   found: Rule | undefined,
   decision: Decision,
 ): Candidate['failed'] {
-  if (!rule.hosts.some((pattern) => hostMatches(pattern, host))) return 'host';
+  if (!holdHost(rule.hosts, host)) return 'host';
   if (!rule.methods.includes(method)) return 'method';
   if (!rule.pattern.test(path)) return 'path';
   // Where several match and none answers, it was accepted that nothing is proved about them.
   if (rule !== found) return found === undefined ? 'contested' : 'overridden';
   return decision.allowed ? 'none' : 'decision';
-}
-
-function hostMatches(pattern: string, host: string): boolean {
-  return pattern.startsWith('*.')
-    ? host.endsWith(pattern.slice(1)) && host.length >= pattern.length
-    : pattern === host;
 }

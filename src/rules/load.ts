@@ -1,6 +1,6 @@
-import type { Rule, RuleTable } from '../auth/decide.js';
 import { byPosition, type Finding, type Position } from '../document/finding.js';
 import { readDocuments, type SourceDocument } from '../document/yaml.js';
+import type { Rule, RuleTable } from '../model/rule.js';
 import { compileApiRule, type RuleDefaults } from './apirule/apirule.js';
 import { apiRules } from './apirule/manifest.js';
 import { compileResources, type ResourceSettings } from './apirule/protected-resource.js';

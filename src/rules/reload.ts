@@ -1,5 +1,5 @@
-import type { RuleTable } from '../auth/decide.js';
 import type { Finding } from '../document/finding.js';
+import type { RuleTable } from '../model/rule.js';
 import { fingerprint } from './watch.js';
 
 /** How the last attempt to load the rules went, for `/health/ready`, metrics and the log. */

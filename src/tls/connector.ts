@@ -42,3 +42,11 @@ export function serverConnector(
     connect(options, callback);
   };
 }
+
+/** TLS towards one upstream. */
+export interface UpstreamTls {
+  /** False takes any certificate. */
+  readonly verify: boolean;
+  /** What is trusted and shown, read before each connection. */
+  readonly identity: () => ServerTls;
+}

@@ -1,18 +1,13 @@
 import t, { type Test } from 'tap';
-import { type Decision, decide } from '../../src/auth/decide.js';
-import type { Endpoint } from '../../src/auth/introspection/answer.js';
-import { allow } from '../../src/auth/strategies/allow.js';
+import { decide } from '../../src/auth/decide.js';
 import { anonymous } from '../../src/auth/strategies/anonymous.js';
-import { noAuth } from '../../src/auth/strategies/no-auth.js';
-import { noop } from '../../src/auth/strategies/noop.js';
 import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
-import type {
-  AccessStrategy,
-  HandlerDefaults,
-  Outcome,
-  Services,
-} from '../../src/auth/strategies/strategy.js';
+import { allow, noAuth, noop } from '../../src/auth/strategies/open.js';
+import type { HandlerDefaults } from '../../src/auth/strategies/strategy.js';
 import { unauthorized } from '../../src/auth/strategies/unauthorized.js';
+import type { Endpoint } from '../../src/model/authorization-server.js';
+import type { Decision } from '../../src/model/decision.js';
+import type { AccessStrategy, Outcome, Services } from '../../src/model/strategy.js';
 import { arrival, noServices, ruleOf, tableOf } from '../decision.js';
 
 const defaults: HandlerDefaults = {
@@ -43,7 +38,7 @@ function decideBy(
   services: Services = noServices,
 ): Decision | Promise<Decision> {
   const { target, fields } = arrival('/x', headers);
-  return decide(tableOf([ruleOf('/x', strategies)]), 'GET', target, fields, services);
+  return decide({ table: tableOf([ruleOf('/x', strategies)]), method: 'GET', target, fields, services });
 }
 
 t.test('the first strategy that is responsible decides; those after it are not asked', async (t) => {
@@ -179,7 +174,7 @@ t.test('a query’s token is not sent on; other queries go as they came', async 
     ['??key=1&key=good', '??key=1'],
   ] as const) {
     const { target, fields } = arrival(`/x${query}`);
-    const decision = await decide(tableOf([rule]), 'GET', target, fields, services);
+    const decision = await decide({ table: tableOf([rule]), method: 'GET', target, fields, services });
     t.match(decision, { allowed: true, query: sent }, query);
   }
   const plain = await decideBy(
@@ -198,9 +193,19 @@ t.test('what a strategy throws is not an allowance', async (t) => {
       throw new Error('broken');
     },
   };
-  t.throws(() => decide(tableOf([ruleOf('/x', [throwing])]), 'GET', target, fields, noServices), {
-    message: 'broken',
-  });
+  t.throws(
+    () =>
+      decide({
+        table: tableOf([ruleOf('/x', [throwing])]),
+        method: 'GET',
+        target,
+        fields,
+        services: noServices,
+      }),
+    {
+      message: 'broken',
+    },
+  );
   await t.rejects(Promise.resolve(decideBy([strategy('a', Promise.reject(new Error('broken')))])), {
     message: 'broken',
   });

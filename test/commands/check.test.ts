@@ -35,7 +35,7 @@ ${rules}`;
 }
 
 t.test('the tutorial is clean', async (t) => {
-  const [a, b] = tutorialManifests() as [string, string];
+  const [a, b] = tutorialManifests();
   const folder = t.testdir({ 'settings.yaml': SETTINGS, rules: { 'httpbin.yaml': a, 'function.yaml': b } });
   const { code, lines, stderr } = await check(folder);
   t.equal(code, 0);
@@ -96,7 +96,7 @@ t.test('mistakes in the settings are found the same way', async (t) => {
 t.test('mistakes in the environment have the position of their variable', async (t) => {
   const folder = t.testdir({
     'settings.yaml': SETTINGS,
-    rules: { 'a.yaml': tutorialManifests()[0] as string },
+    rules: { 'a.yaml': tutorialManifests()[0] },
   });
   const { code, lines } = await check(folder, [], { SCOPEGATE_LISTEN_PROXY_PORT: 'http' });
   t.equal(code, 1);

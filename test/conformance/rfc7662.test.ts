@@ -1,10 +1,10 @@
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
-import type { Answer, Endpoint } from '../../src/auth/introspection/answer.js';
 import { AnswerCache } from '../../src/auth/introspection/cache.js';
-import type { ClientAuth } from '../../src/auth/introspection/client-auth.js';
 import { createIntrospector } from '../../src/auth/introspection/introspector.js';
+import type { ClientAuth, Endpoint } from '../../src/model/authorization-server.js';
+import type { Answer } from '../../src/model/introspection.js';
 import { ask, type Reply } from '../ask.js';
 import { type FakeClock, fakeClock } from '../clock.js';
 import { apiRule, startTestGateway, type TestGateway } from '../gateway.js';
@@ -292,17 +292,17 @@ t.test('RFC 7662 and the part of RFC 9700 that rests on it', async (t) => {
       );
       const asked: string[] = [];
       const answer: Answer = { active: true, claims: {}, scopes: [], audience: [] };
-      const { introspect } = createIntrospector(
-        {
+      const { introspect } = createIntrospector({
+        client: {
           call: async (endpoint, token) => {
             asked.push(`${endpoint.url} ${endpoint.auth.method} ${token}`);
             return answer;
           },
         },
         cache,
-        { timeout: 1_000, concurrency: 10, queue: 10, breaker: { failures: 0, openFor: 1 } },
+        limits: { timeout: 1_000, concurrency: 10, queue: 10, breaker: { failures: 0, openFor: 1 } },
         clock,
-      );
+      });
       const basic: ClientAuth = { method: 'basic', clientId: 'a', clientSecret: () => 's' };
       const endpoints: Endpoint[] = ['http://a.example/i', 'http://b.example/i'].flatMap((url) =>
         [{ method: 'none' } as const, basic].map((auth) => ({ url, headers: {}, auth })),

@@ -12,7 +12,7 @@ import {
 } from '../../src/auth/possession/certificate.js';
 import { createPossessionVerifier } from '../../src/auth/possession/verifier.js';
 import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
-import type { Services } from '../../src/auth/strategies/strategy.js';
+import type { Services } from '../../src/model/strategy.js';
 import { peerReader } from '../../src/parse/peer.js';
 import { ask } from '../ask.js';
 import { fakeClock } from '../clock.js';
@@ -258,7 +258,14 @@ async function decided(
     possession: createPossessionVerifier({}, noServices.now),
   };
   const table = tableOf([ruleOf('/any', [strategy])]);
-  const decision = await decide(table, 'GET', target, fields, services, peerReader([])(socket));
+  const decision = await decide({
+    table,
+    method: 'GET',
+    target,
+    fields,
+    services,
+    peer: peerReader([])(socket),
+  });
   client.destroy();
   socket.destroy();
   return decision.allowed ? 'allowed' : decision.denial.reason;

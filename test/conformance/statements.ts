@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { root } from '../root.js';
 
-/** One normative statement of an RFC, as the vectors have it. */
+/** One normative statement of an RFC: a row of test/vectors/conformance.json. */
 export interface Statement {
   readonly id: string;
   readonly rfc: string;
@@ -14,7 +14,7 @@ export interface Statement {
   readonly then: string;
 }
 
-const file = join(root, '..', 'shared', 'vectors', 'conformance.json');
+const file = join(root, 'test/vectors/conformance.json');
 
 /** Every statement. @throws where the file is absent */
 export const statements = (JSON.parse(readFileSync(file, 'utf8')) as { statements: Statement[] }).statements;

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { decide, type Rule, type RuleTable } from '../../src/auth/decide.js';
+import { decide } from '../../src/auth/decide.js';
+import type { Rule, RuleTable } from '../../src/model/rule.js';
 import { readFields } from '../../src/parse/fields.js';
 import { readHost } from '../../src/parse/host.js';
 import { canonicalTarget } from '../../src/parse/target.js';
@@ -46,7 +47,7 @@ t.test('whatever a rule opts in to, every server comes to the rule that was matc
     const raw = makePath(random, 0.2);
     const target = canonicalTarget(raw, 'h');
     if ('refused' in target) continue;
-    const decision = decide(table, 'GET', target, fields, services as never);
+    const decision = decide({ table, method: 'GET', target, fields, services: services as never });
     if (decision instanceof Promise || !decision.allowed) continue;
     allowed++;
     if (target.marks !== 0) marked++;

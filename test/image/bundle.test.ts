@@ -1,21 +1,30 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { builtinModules } from 'node:module';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { main } from '../../src/cli.js';
 import { digest } from '../../src/document/compile.js';
 import { Recorder } from '../commands/io.js';
 import { root } from '../root.js';
-import { filesOf } from './kustomize.js';
+import { filesOf } from './files.js';
+import { readSbom } from './sbom.js';
 
-// What is published is made of what the compiler made; here it is made once more, beside it.
+// What is published is made of what the compiler made; here it is made once more, where no node_modules is near.
 
-const place = join(root, 'build', `bundle-${process.pid}`);
+const folder = mkdtempSync(join(tmpdir(), 'scopegate-bundle-'));
+const place = join(folder, 'dist');
 const program = join(place, 'cli.js');
-mkdirSync(place);
-t.teardown(() => rmSync(place, { recursive: true, force: true }));
+cpSync(join(root, 'package.json'), join(folder, 'package.json'));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  readonly version: string;
+  readonly dependencies?: Record<string, string>;
+  readonly devDependencies: Record<string, string>;
+};
 
 /** Without the hooks that the test runner puts into every Node process it starts: they would be among what is loaded. */
 const bare = (args: readonly string[]) => ['--unset=NODE_OPTIONS', process.execPath, ...args];
@@ -28,43 +37,67 @@ t.test('the bundle is made', (t) => {
   t.end();
 });
 
-t.test('what is not inside it is among the dependencies', (t) => {
-  const { dependencies, bundleDependencies } = JSON.parse(
-    readFileSync(join(root, 'package.json'), 'utf8'),
-  ) as { dependencies: Record<string, string>; bundleDependencies: string[] };
-  const nodes = new Set(builtinModules);
-  const outside = new Set<string>();
-  for (const file of filesOf(place).filter((name) => name.endsWith('.js'))) {
-    const text = readFileSync(file, 'utf8');
-    for (const [, name = ''] of text.matchAll(
-      /^(?:import|export) .*?from ["']([^."'][^"']*)["']|^import ["']([^."'][^"']*)["']/gm,
-    ))
-      outside.add(name);
-    for (const [, name = ''] of text.matchAll(/(?:\bimport|\blazyRequire)\(["']([^."'][^"']*)["']\)/g))
-      outside.add(name);
+/** The packages that the compiled program imports. */
+function imported(): string[] {
+  const names = new Set<string>();
+  for (const path of filesOf(join(root, 'build/src')).filter((name) => name.endsWith('.js'))) {
+    for (const [, from = ''] of readFileSync(path, 'utf8').matchAll(
+      /(?:from|import|import\(|require\(|lazyRequire\()\s*'([^'.][^']*)'/g,
+    )) {
+      const name = /^(?:@[a-z0-9-]+\/)?[a-z0-9-]+/.exec(from)?.[0];
+      if (name !== undefined && !isBuiltin(from)) names.add(name);
+    }
   }
-  const packages = [...outside]
-    .filter((name) => !name.startsWith('node:') && !nodes.has(name))
-    .map((name) =>
-      name
-        .split('/')
-        .slice(0, name.startsWith('@') ? 2 : 1)
-        .join('/'),
-    );
-  t.ok(packages.includes('refa') && packages.includes('@redis/client'), 'they are found');
-  t.same(
-    packages.filter((name) => dependencies[name] === undefined),
-    [],
+  return [...names].sort();
+}
+
+t.test('every package that the program imports is inside, and on the list of parts', (t) => {
+  t.equal(manifest.dependencies, undefined, 'nothing is installed beside it');
+  const { bomFormat, subject, parts } = readSbom(place);
+  t.equal(bomFormat, 'CycloneDX');
+  t.match(subject, { name: 'scopegate', version: manifest.version });
+  const packages = imported();
+  t.ok(
+    packages.includes('refa') && packages.includes('@redis/client') && packages.length > 15,
+    `${packages}`,
   );
+  for (const name of packages) {
+    t.ok(manifest.devDependencies[name], `package.json asks for ${name} itself`);
+    const { version } = JSON.parse(
+      readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'),
+    ) as { version: string };
+    const part = parts.find((each) => each.name === name && each.version === version);
+    t.ok(part, `${name} ${version}`);
+    t.match(part?.purl, `pkg:npm/${name.replace('@', '%40')}@${version}`);
+  }
+  for (const name of ['typescript', 'tap', 'esbuild', 'light-my-request', 'recheck-jar'])
+    t.notOk(
+      parts.some((part) => part.name === name),
+      `${name} is not`,
+    );
+  t.end();
+});
+
+t.test('each part has its licence', (t) => {
+  const text = readFileSync(join(place, 'third-party-licenses.txt'), 'utf8');
+  const sections = text.split(`\n${'='.repeat(80)}\n`).slice(1);
+  const { parts } = readSbom(place);
   t.same(
-    packages.filter((name) => bundleDependencies.includes(name) && name !== 'ajv'),
-    [],
-    'what is inside is not taken from outside as well',
+    sections.map((section) => section.slice(0, section.indexOf(' ('))),
+    parts.map(({ name, version }) => `${name} ${version}`),
+  );
+  const withText = sections.filter(
+    (section) => /permission|licen[cs]e/i.test(section) && section.length > 500,
+  );
+  t.ok(withText.length >= parts.length - 3, 'its text, but for those whose package has none');
+  t.match(
+    sections.find((section) => section.startsWith('fastify ')),
+    'The above copyright notice',
   );
   t.end();
 });
 
-t.test('serving the tutorial’s rules reads no other package', async (t) => {
+t.test('serving the tutorial’s rules reads nothing but what it needs', async (t) => {
   const list = join(place, 'loaded');
   // What is imported goes through the hook, what is required is in the cache.
   const hook = `import { appendFileSync } from 'node:fs';
@@ -107,6 +140,58 @@ process.on('exit', () => writeFileSync(${JSON.stringify(`${list}.cache`)}, Objec
     loaded.filter((name) => !name.includes(place)),
     [],
   );
+  t.same(
+    loaded.filter((name) => name.endsWith('.cjs')),
+    [],
+    'no package that only some rule sets need',
+  );
+  t.ok(loaded.length < filesOf(place).length / 2, `${loaded.length} files`);
+});
+
+t.test('what only some rules need is there when they come', (t) => {
+  const settings = join(folder, 'some.yaml');
+  writeFileSync(
+    settings,
+    'rules: [ ./some.rule.yaml ]\nintrospection: { url: http://127.0.0.1:1/introspect }\n',
+  );
+  const claims = '{ type: object, properties: { tenant: { type: word } } }';
+  writeFileSync(
+    join(folder, 'some.rule.yaml'),
+    `apiVersion: gateway.kyma-project.io/v1beta1
+kind: APIRule
+metadata: { name: a }
+spec:
+  gateway: a/b
+  host: a.example
+  service: { name: a, port: 80 }
+  rules:
+    - { path: '/(a|b|ab)*c', methods: [GET], accessStrategies: [{ handler: no_auth }] }
+    - { path: '/x/[a-c]+', methods: [GET], accessStrategies: [{ handler: no_auth }] }
+    - { path: '/x/(b|q)', methods: [GET], accessStrategies: [{ handler: no_auth }] }
+    - { path: /y, methods: [GET], accessStrategies: [{ handler: oauth2_introspection, config: { claims: ${claims} } }] }
+`,
+  );
+  const check = () => run([program, 'check', '--config', settings]);
+  const codes = check()
+    .stdout.trim()
+    .split('\n')
+    .map((line) => line.split(' ')[2]);
+  t.same(codes, ['pattern-backtracking', 'overlap', 'invalid-value'], 'recheck, refa, ajv');
+
+  rmSync(join(place, 'recheck.cjs'));
+  t.match(
+    check().stdout,
+    /error pattern-backtracking .* cannot be shown to match in linear time \(the package "recheck" is missing: .*\)/,
+    'a pattern that cannot be analysed is refused',
+  );
+  rmSync(join(place, 'refa.cjs'));
+  t.match(check(), {
+    status: 1,
+    stdout: '',
+    stderr:
+      /^scopegate: the package "refa" is missing: install scopegate again, or run "npm ci" in a checkout\n$/,
+  });
+  t.end();
 });
 
 t.test('what documents are held against says the same, compiled beforehand or not', async (t) => {
@@ -154,3 +239,26 @@ t.test('a schema that differs in anything is another one', (t) => {
   t.not(digest({ type: 'object', minProperties: 1 }), digest({ type: 'object', minProperties: 2 }));
   t.end();
 });
+
+t.test(
+  'the lockfile names no host, and holds what the libraries take to versions without known holes',
+  (t) => {
+    const text = readFileSync(join(root, 'package-lock.json'), 'utf8');
+    t.notMatch(
+      text,
+      /"resolved"|https?:\/\/[^"]*\.tgz/,
+      'what is installed comes from the registry that is configured',
+    );
+    t.match(readFileSync(join(root, '.npmrc'), 'utf8'), /^omit-lockfile-registry-resolved=true$/m);
+    const { packages } = JSON.parse(text) as { packages: Record<string, { version?: string }> };
+    const [major = 0, minor = 0, patch = 0] = (packages['node_modules/@fastify/reply-from']?.version ?? '')
+      .split('.')
+      .map(Number);
+    t.ok(major === 12 && (minor > 6 || (minor === 6 && patch >= 4)), 'the override of @fastify/reply-from');
+    t.equal(
+      Object.keys(packages).filter((path) => path.endsWith('node_modules/@fastify/reply-from')).length,
+      1,
+    );
+    t.end();
+  },
+);

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import t from 'tap';
 import ts from 'typescript';
+import { available } from '../require.js';
 import { root } from '../root.js';
-import { build, type Manifest } from './kustomize.js';
+import { build, type Manifest } from './manifests.js';
 
 const TYPES: Readonly<Record<string, string>> = {
   AuthorizationPolicy: '@kubernetes-models/istio/security.istio.io/v1/AuthorizationPolicy',
@@ -17,7 +18,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** What the compiler says of manifests written as literals of their types: a field that no type has is among it. */
 function complaints(folder: string, manifests: readonly Manifest[]): string[] {
   const source = manifests
-    .map(({ file: _, ...data }, i) => {
+    .map((data, i) => {
       const type = TYPES[data.kind];
       if (type === undefined) throw new Error(`no type of ${data.kind}`);
       return `import type { I${data.kind} as T${i} } from '${type}';\nexport const m${i}: T${i} = ${JSON.stringify(data)};`;
@@ -46,12 +47,15 @@ function complaints(folder: string, manifests: readonly Manifest[]): string[] {
 }
 
 t.test('no manifest has a field that its kind has not', async (t) => {
+  if (!available(t, 'kubectl')) return;
   const folder = join(root, 'test');
   const manifests = ['sidecar', 'forward-auth/istio', 'forward-auth/kyma']
-    .flatMap((use) => build(join(root, 'config/kubernetes', use)).manifests)
+    .flatMap((use) => build(join(root, 'config/kubernetes', use)))
     .filter(({ kind }) => kind !== 'APIRule');
   t.same(complaints(folder, manifests), []);
-  const mistyped = structuredClone(manifests[0]) as Manifest & { spec: { template: { spec: object } } };
+  const mistyped = structuredClone(manifests.find(({ kind }) => kind === 'Deployment')) as Manifest & {
+    spec: { template: { spec: object } };
+  };
   Object.assign(mistyped.spec.template.spec, { automountServiceAccountTokens: false });
   t.match(complaints(folder, [mistyped]), [/automountServiceAccountTokens/], 'a mistyped one is found');
 });

@@ -1,35 +1,26 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { builtinModules } from 'node:module';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { parse } from 'yaml';
 import { ask } from '../ask.js';
+import { startRedis } from '../auth/introspection/redis.js';
 import { apiRule, rule } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
+import { available } from '../require.js';
 import { root } from '../root.js';
+import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
-import { filesOf } from './kustomize.js';
+import { filesOf } from './files.js';
+import { readSbom } from './sbom.js';
 
 // The package as npm makes it is installed where nothing else is, and does there what it does here.
 
-interface Manifest {
-  readonly version: string;
-  readonly dependencies: Record<string, string>;
-  readonly devDependencies: Record<string, string>;
-  readonly bundleDependencies: readonly string[];
-}
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string };
 const folder = mkdtempSync(join(tmpdir(), 'scopegate-package-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const installed = join(folder, 'node_modules/scopegate');
@@ -48,96 +39,51 @@ function scopegate(...args: string[]): { status: number | null; stdout: string; 
 
 t.test('the package is packed and installed where nothing else is', { timeout: 900_000 }, async (t) => {
   const [packed] = JSON.parse(npm(t, root, 'pack', '--json', '--silent', '--pack-destination', folder)) as [
-    { filename: string; files: { path: string }[] },
+    { filename: string; size: number; files: { path: string }[] },
   ];
   t.same(
     [...new Set(packed.files.map(({ path }) => path.split('/')[0]))].sort(),
-    ['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'docs', 'node_modules', 'package.json'],
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'docs', 'package.json'],
     'nothing else is published',
   );
+  t.ok(packed.size < 2_000_000, `${packed.size} bytes`);
   writeFileSync(join(folder, 'package.json'), '{"private":true}');
+  // Without a network: there is nothing to fetch.
+  npm(t, folder, 'install', `./${packed.filename}`, '--offline', '--no-audit', '--no-fund');
+  t.same(
+    readdirSync(join(folder, 'node_modules')).filter((name) => !name.startsWith('.')),
+    ['scopegate'],
+    'no other package came along',
+  );
+  const size = filesOf(installed).reduce((sum, path) => sum + statSync(path).size, 0);
+  t.ok(size < 12_000_000, `${size} bytes installed`);
   npm(
     t,
     folder,
     'install',
+    '--global',
+    `--prefix=${join(folder, 'global')}`,
     `./${packed.filename}`,
-    '--prefer-offline',
-    '--no-audit',
-    '--no-fund',
-    '--ignore-scripts',
+    '--offline',
   );
-  const present = Object.keys(manifest.devDependencies).filter((name) =>
-    existsSync(join(folder, 'node_modules', name)),
-  );
-  t.same(present, [], 'no development dependency came along');
+  t.match(spawnSync(join(folder, 'global/bin/scopegate'), ['--version'], { encoding: 'utf8' }), {
+    status: 0,
+    stdout: `${manifest.version}\n`,
+  });
 });
 
-t.test('what the program imports is among its dependencies', (t) => {
-  const builtin = new Set(builtinModules);
-  const imported = new Set<string>();
-  for (const path of filesOf(join(root, 'build/src')).filter((name) => name.endsWith('.js'))) {
-    const text = readFileSync(path, 'utf8');
-    for (const [, from = ''] of text.matchAll(
-      /(?:from|import|import\(|require\(|lazyRequire\()\s*'([^'.][^']*)'/g,
-    )) {
-      const name = from
-        .split('/')
-        .slice(0, from.startsWith('@') ? 2 : 1)
-        .join('/');
-      if (/^(?:@[a-z0-9-]+\/)?[a-z0-9-]+$/.test(name) && !name.startsWith('node:') && !builtin.has(name))
-        imported.add(name);
-    }
-  }
-  const listed = Object.keys(manifest.dependencies);
-  t.same(
-    [...imported].filter((name) => !listed.includes(name)),
-    [],
-    'each is listed',
-  );
-  t.same(
-    listed.filter((name) => !imported.has(name)),
-    // What @fastify/http-proxy takes, held to a version without known holes.
-    ['@fastify/reply-from'],
-    'and no more',
-  );
-  t.end();
-});
-
-t.test('what the bundle has inside travels along, in the very version and with its licence', (t) => {
-  for (const name of manifest.bundleDependencies) {
-    const [here, there] = [root, installed].map((place) => join(place, 'node_modules', name));
-    const version = (place = '') =>
-      (JSON.parse(readFileSync(join(place, 'package.json'), 'utf8')) as { version: string }).version;
-    t.equal(version(there), version(here), name);
+t.test('scanners find what is inside, and other packages what they may take', (t) => {
+  const { subject, parts } = readSbom(join(installed, 'dist'));
+  t.match(subject, { name: 'scopegate', version: manifest.version });
+  for (const name of ['fastify', 'undici', 'recheck', '@redis/client', '@opentelemetry/sdk-trace'])
     t.ok(
-      readdirSync(there as string).some((file) => /^licen[cs]e/i.test(file)),
-      `${name}: its licence`,
+      parts.some((part) => part.name === name),
+      name,
     );
-  }
-  t.end();
-});
-
-t.test('the parts lists of a release name what runs, and nothing else', (t) => {
-  const { jobs } = parse(readFileSync(join(root, '.github/workflows/release.yml'), 'utf8')) as {
-    jobs: { package: { steps: { name?: string; run?: string }[] } };
-  };
-  const run = jobs.package.steps.find(({ name }) => name === 'Parts lists of what runs')?.run ?? '';
-  const place = mkdtempSync(join(tmpdir(), 'scopegate-parts-'));
-  t.teardown(() => rmSync(place, { recursive: true }));
-  for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(root, file), join(place, file));
-  t.match(spawnSync('sh', ['-ec', run], { cwd: place, encoding: 'utf8' }), { status: 0 });
-  const { components } = JSON.parse(readFileSync(join(place, 'scopegate.cdx.json'), 'utf8')) as {
-    components: { name: string; purl: string }[];
-  };
-  const parts = new Set(components.map(({ name }) => name));
-  for (const name of Object.keys(manifest.dependencies)) t.ok(parts.has(name), name);
-  for (const name of Object.keys(manifest.devDependencies))
-    t.notOk(parts.has(name), `${name} is for development`);
-  t.ok(components.every(({ purl }) => purl.startsWith('pkg:npm/')));
-  const spdx = JSON.parse(readFileSync(join(place, 'scopegate.spdx.json'), 'utf8')) as {
-    packages: { name: string }[];
-  };
-  t.equal(spdx.packages.length, components.length + 1, 'the same parts, and the whole');
+  const load = createRequire(join(folder, 'index.js'));
+  t.match(load('scopegate/package.json'), { version: manifest.version });
+  t.match(load('scopegate/settings.schema.json'), { type: 'object' });
+  t.throws(() => load('scopegate/dist/cli.js'), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' });
   t.end();
 });
 
@@ -162,9 +108,13 @@ t.test('the commands work', (t) => {
   t.end();
 });
 
-t.test('it serves a rule, and its admin page', async (t) => {
+/** Starts the installed program with these settings beside the tests' own, and gives where it listens. */
+async function serve(t: Test, settings: object) {
   const upstream = await startUpstream();
-  const endpoint = await startIntrospection({ 'good-read': { scope: 'read' } });
+  const tokens = ['read', ...Array.from({ length: 1_000 }, (_, i) => i)].map((end) => `good-${end}`);
+  const endpoint = await startIntrospection(
+    Object.fromEntries(tokens.map((token) => [token, { scope: 'read' }])),
+  );
   t.teardown(() => Promise.all([upstream.close(), endpoint.close()]));
   writeFileSync(join(folder, 'rules.yaml'), apiRule('gate.example', [rule('/.*', ['GET'], 'read')]));
   writeFileSync(
@@ -173,7 +123,11 @@ t.test('it serves a rule, and its admin page', async (t) => {
       listen: { proxy: { host: '127.0.0.1', port: 0 }, admin: { host: '127.0.0.1', port: 0 } },
       rules: ['./rules.yaml'],
       services: { default: upstream.url },
-      introspection: { url: endpoint.url },
+      ...settings,
+      introspection: {
+        url: endpoint.url,
+        ...('introspection' in settings ? (settings.introspection as object) : {}),
+      },
     }),
   );
   const child = spawn(program, ['serve', '--config', 'scopegate.yaml'], {
@@ -195,14 +149,57 @@ t.test('it serves a rule, and its admin page', async (t) => {
     });
     void ended.then(() => reject(new Error(output)));
   });
-  t.match(await ask({ url: told.proxy }, '/a', { token: 'good-read' }), {
-    status: 200,
-    text: '{"path":"/a"}',
-  });
-  t.equal((await ask({ url: told.proxy }, '/a')).status, 401);
-  const page = await ask({ url: told.admin }, '/', { host: new URL(told.admin).host });
+  const end = async () => {
+    child.kill('SIGTERM');
+    t.same(await ended, [0, null]);
+  };
+  return { ...told, end };
+}
+
+t.test('it serves a rule, and its admin page', async (t) => {
+  const { proxy, admin, end } = await serve(t, {});
+  t.match(await ask({ url: proxy }, '/a', { token: 'good-read' }), { status: 200, text: '{"path":"/a"}' });
+  t.equal((await ask({ url: proxy }, '/a')).status, 401);
+  const page = await ask({ url: admin }, '/', { host: new URL(admin).host });
   t.equal(page.status, 200);
   t.match(page.text, '<html', 'files that are no code are there, too');
-  child.kill('SIGTERM');
-  t.same(await ended, [0, null]);
+  await end();
+});
+
+t.test('it sends spans', async (t) => {
+  const bodies: string[] = [];
+  const collector = createServer(async (message, response) => {
+    let body = '';
+    for await (const chunk of message) body += chunk;
+    bodies.push(body);
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+  });
+  collector.listen(0, '127.0.0.1');
+  await once(collector, 'listening');
+  t.teardown(() => collector.close());
+  const { port } = collector.address() as AddressInfo;
+  const { proxy, end } = await serve(t, { tracing: { endpoint: `http://127.0.0.1:${port}/v1/traces` } });
+  t.equal((await ask({ url: proxy }, '/a', { token: 'good-read' })).status, 200);
+  await end();
+  const [first = '{}'] = bodies;
+  const { resourceSpans } = JSON.parse(first) as {
+    resourceSpans: { scopeSpans: { spans: { name: string }[] }[] }[];
+  };
+  t.ok(resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)).length >= 2);
+});
+
+t.test('it shares answers through Redis', async (t) => {
+  if (!available(t, 'redis')) return;
+  const redis = await startRedis(t);
+  writeFileSync(join(folder, 'key'), Buffer.alloc(32, 7).toString('base64'));
+  const shared = { url: redis.url, keyFile: './key' };
+  const { proxy, end } = await serve(t, { introspection: { cache: { shared } } });
+  // It connects in the background: answers that come before that are not shared.
+  let requests = 0;
+  await until(async () => {
+    await ask({ url: proxy }, '/a', { token: `good-${requests++ % 1_000}` });
+    return (await redis.all()).size > 0;
+  });
+  t.match([...(await redis.all()).keys()][0], /^scopegate:answer:/);
+  await end();
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { decide, type RuleTable } from '../../src/auth/decide.js';
+import { decide } from '../../src/auth/decide.js';
+import type { RuleTable } from '../../src/model/rule.js';
 import { readFields } from '../../src/parse/fields.js';
 import { canonicalPath, canonicalTarget, MARK, readings, type Target } from '../../src/parse/target.js';
 import { CANONICAL } from '../../src/rules/pattern/canonical.js';
@@ -214,7 +215,7 @@ t.test(
       fc.property(quarrelsome, (path) => {
         const target = canonicalTarget(path, 'h');
         if ('refused' in target) return true;
-        const decision = decide(table, 'GET', target, fields, services);
+        const decision = decide({ table, method: 'GET', target, fields, services });
         if (decision instanceof Promise || !decision.allowed) return true;
         return readings(target).every((reading) =>
           reading === undefined ? false : table.find('h', 'GET', reading) === decision.rule,
@@ -223,7 +224,13 @@ t.test(
       { numRuns: runs(5_000) },
     );
     const allowed = (path: string): boolean => {
-      const decision = decide(table, 'GET', canonicalTarget(path, 'h') as Target, fields, services);
+      const decision = decide({
+        table,
+        method: 'GET',
+        target: canonicalTarget(path, 'h') as Target,
+        fields,
+        services,
+      });
       return !(decision instanceof Promise) && decision.allowed;
     };
     t.ok(allowed('/files/a%2Fb'), 'a slash kept in a segment');

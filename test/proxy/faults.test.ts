@@ -26,7 +26,7 @@ const INVALID: Readonly<Record<string, Fault>> = {
   'HTTP/0.9': ['<html>hello</html>', 'end'],
   'a status of four digits': ['HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nhi'],
   'a status of two digits': ['HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nhi'],
-  'a head of 20 kB': [`${OK}X-Long: ${'a'.repeat(20_000)}\r\nContent-Length: 2\r\n\r\nhi`],
+  'a head of 80 kB': [`${OK}X-Long: ${'a'.repeat(80_000)}\r\nContent-Length: 2\r\n\r\nhi`],
   'a tab after Transfer-Encoding': [`${OK}Transfer-Encoding: chunked\t\r\n\r\n2\r\nhi\r\n0\r\n\r\n`],
   'a tab before Content-Length': [`${OK}Content-Length:\t2\r\n\r\nhi`],
   'two equal Content-Lengths': [`${OK}Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi`],
@@ -54,7 +54,6 @@ const INVALID: Readonly<Record<string, Fault>> = {
     'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n',
     'stay',
   ],
-  '100 unasked': [`HTTP/1.1 100 Continue\r\n\r\n${OK}Content-Length: 2\r\n\r\nhi`],
   'an interim answer that says the connection ends': [
     `HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n${OK}Content-Length: 2\r\n\r\nhi`,
   ],

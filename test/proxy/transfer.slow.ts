@@ -16,7 +16,7 @@ import { makeCertificate } from '../stack/certificate.js';
 import { FORWARD_RULES } from './raw.js';
 
 const GIB = 1_073_741_824;
-const LIMIT = 64 * 1_048_576;
+const LIMIT = 96 * 1_048_576;
 
 /** A body of random bytes that is never whole in memory, and the hash of what was made of it. */
 function source(bytes: number): { stream: Readable; hash: () => string } {

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { connect } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import t from 'tap';
 import WebSocket, { type ServerOptions, WebSocketServer } from 'ws';
 import { fakeClock } from '../clock.js';

@@ -34,7 +34,7 @@ function load(folder: string, more: Partial<LoadOptions> = {}, paths = [folder])
 }
 
 t.test('the tutorial’s manifests, in one file or in two, in either order', (t) => {
-  const [a, b] = tutorialManifests() as [string, string];
+  const [a, b] = tutorialManifests();
   for (const files of [
     { 'all.yaml': `${a}---\n${b}` },
     { 'all.yml': `---\n${b}---\n${a}` },
@@ -149,7 +149,7 @@ t.test('lists as kubectl prints them, positions exact', (t) => {
   const indent = (text: string) => text.trimEnd().replaceAll('\n', '\n  ');
   const list = (...items: string[]) =>
     `apiVersion: v1\nitems:\n${items.map((item) => `- ${indent(item)}\n`).join('')}kind: List\nmetadata:\n  resourceVersion: ""\n`;
-  const [a, b] = tutorialManifests() as [string, string];
+  const [a, b] = tutorialManifests();
   const good = load(t.testdir({ 'l.yaml': list(a, 'kind: Secret\n', list(b)) }));
   t.same(good.short, []);
   t.equal(good.table?.rules.length, 3);

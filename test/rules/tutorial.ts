@@ -1,22 +1,55 @@
-import { readFileSync } from 'node:fs';
-
-const seed = new URL('../../../../shared/seed/expose-and-secure-workload-oauth2.md', import.meta.url);
-
-/** The two APIRules of the tutorial, letter by letter, with the shell's variables expanded as a user's shell does. */
-export function tutorialManifests(): string[] {
-  const text = readFileSync(seed, 'utf8');
-  const manifests = [...text.matchAll(/cat <<EOF \| kubectl apply -f -\n(.*?)\n\s*EOF\n/gs)]
-    .map(([, body]) => unindent(body as string))
-    .filter((body) => body.includes('kind: APIRule'));
-  const variables: Readonly<Record<string, string>> = {
-    NAMESPACE: 'demo',
-    DOMAIN_TO_EXPOSE_WORKLOADS: 'kyma.local',
-  };
-  return manifests.map((body) => body.replace(/\$([A-Z_]+)/g, (all, name: string) => variables[name] ?? all));
+/**
+ * The two APIRules of Kyma's tutorial "Expose and secure a workload with OAuth2", letter by letter, blanks at the end
+ * of a line too, with the shell's variables expanded: the namespace is `demo`, the domain `kyma.local`.
+ *
+ * @returns the HttpBin's, then the Function's
+ */
+export function tutorialManifests(): [httpbin: string, fun: string] {
+  return [HTTPBIN, FUNCTION];
 }
 
-function unindent(text: string): string {
-  const lines = text.split('\n');
-  const depth = Math.min(...lines.filter((line) => line.trim() !== '').map((line) => line.search(/\S/)));
-  return `${lines.map((line) => line.slice(depth)).join('\n')}\n`;
-}
+const HTTPBIN = `apiVersion: gateway.kyma-project.io/v1beta1
+kind: APIRule
+metadata:
+  name: httpbin
+  namespace: demo
+spec:
+  gateway: namespace-name/httpbin-gateway #The value corresponds to the Gateway CR you created. 
+  host: httpbin.kyma.local
+  service:
+    name: httpbin
+    port: 8000
+  rules:
+    - path: /.*
+      methods: ["GET"]
+      accessStrategies:
+        - handler: oauth2_introspection
+          config:
+            required_scope: ["read"]
+    - path: /post
+      methods: ["POST"]
+      accessStrategies:
+        - handler: oauth2_introspection
+          config:
+            required_scope: ["write"]
+`;
+
+const FUNCTION = `apiVersion: gateway.kyma-project.io/v1beta1
+kind: APIRule
+metadata:
+  name: function
+  namespace: demo
+spec:
+  gateway: namespace-name/httpbin-gateway #The value corresponds to the Gateway CR you created. 
+  host: function-example.kyma.local
+  service:
+    name: function
+    port: 80
+  rules:
+    - path: /function
+      methods: ["GET"]
+      accessStrategies:
+        - handler: oauth2_introspection
+          config:
+            required_scope: ["read"]
+`;

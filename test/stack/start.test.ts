@@ -1,5 +1,6 @@
 import t from 'tap';
 import { request } from 'undici';
+import { available } from '../require.js';
 import { FREE, start } from './child.js';
 import { answered, shell } from './shell.js';
 
@@ -10,7 +11,8 @@ t.test(
     const printed = await ready;
     const steps = [...printed.matchAll(/^# (.*): (\d{3})\n(curl .*)$/gm)];
     t.equal(steps.length, 11);
-    for (const [, says, status, command] of steps) {
+    const curl = available(t, 'curl');
+    for (const [, says, status, command] of curl ? steps : []) {
       t.equal(answered(await shell(command as string)).status, Number(status), String(says));
     }
     t.ok(new Set(steps.map(([, , status]) => status)).size >= 4, '200, 401, 403 and 404 are among them');
@@ -22,7 +24,7 @@ t.test(
     const clients = /http:\/\/127\.0\.0\.1:\d+\/admin\/clients/.exec(printed)?.[0] ?? '';
     child.kill('SIGINT');
     t.equal(await exit, 0);
-    t.match(output().slice(printed.length), '"decision"', 'the log followed');
+    if (curl) t.match(output().slice(printed.length), '"decision"', 'the log followed');
     for (const url of [admin, clients]) await t.rejects(request(url), { code: 'ECONNREFUSED' });
   },
 );

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../model/clock.js';
-import type { ActiveAnswer, Answer } from './answer.js';
+import type { ActiveAnswer, Answer } from '../../model/introspection.js';
 import { entrySize } from './entry-size.js';
 
 /** Limits of the answer cache; times in milliseconds. */

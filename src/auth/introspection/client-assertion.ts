@@ -1,24 +1,6 @@
-import { type KeyObject, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
-
-/** What signs client assertions: a private key, or the client secret. */
-export interface AssertionKey {
-  /** Of a secret its UTF-8 bytes (OpenID Connect Core §9). */
-  readonly key: KeyObject;
-  /** JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1). */
-  readonly algorithm: string;
-  /** `kid` of the JWS header (RFC 7515 §4.1.4); absent where neither the settings nor the key say one. */
-  readonly keyId?: string;
-}
-
-/** What a client assertion says of the gateway, and what signs it. */
-export interface AssertionSource {
-  readonly clientId: string;
-  /** Whom it is for: the authorization server's issuer identifier. */
-  readonly audience: string;
-  /** Read at each use, so that a rotated key counts. */
-  readonly key: () => AssertionKey;
-}
+import type { AssertionSource } from '../../model/authorization-server.js';
 
 /** Seconds an assertion is good for: it is used at once, and the servers' clocks differ. */
 const LIFETIME = 60;

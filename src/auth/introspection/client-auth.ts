@@ -1,24 +1,8 @@
 import { hash } from 'node:crypto';
-import { ASSERTION_TYPE, type AssertionSource, signAssertion } from './client-assertion.js';
+import type { ClientAuth } from '../../model/authorization-server.js';
+import { ASSERTION_TYPE, signAssertion } from './client-assertion.js';
 import { basicCredentials, formEncode } from './client-secret.js';
-import { type Grant, type Grants, grantIdentity } from './grant.js';
-
-/** How the gateway identifies itself to the authorization server's introspection endpoint (RFC 7662 §2.1). */
-export type ClientAuth =
-  /** Hydra's admin port asks for none. */
-  | { readonly method: 'none' }
-  /** RFC 6749 §2.3.1, in the Authorization field. */
-  | { readonly method: 'basic'; readonly clientId: string; readonly clientSecret: () => string }
-  /** RFC 6749 §2.3.1, in the form. */
-  | { readonly method: 'post'; readonly clientId: string; readonly clientSecret: () => string }
-  /** A signed assertion in the form (RFC 7523 §2.2). */
-  | ({ readonly method: 'private_key_jwt' | 'client_secret_jwt' } & AssertionSource)
-  /** The connection's client certificate (RFC 8705 §2); the form says whose it is. */
-  | { readonly method: 'tls'; readonly clientId: string }
-  /** A static bearer token (RFC 7662 §2.1). */
-  | { readonly method: 'bearer'; readonly token: () => string }
-  /** A bearer token that the gateway gets for itself, as Oathkeeper's `pre_authorization`. */
-  | { readonly method: 'pre_authorization'; readonly grant: Grant };
+import { type Grants, grantIdentity } from './grant.js';
 
 /** What client authentication adds to one introspection call. */
 export interface ClientCredentials {

@@ -1,21 +1,21 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, type Dispatcher } from 'undici';
+import type { Endpoint, SignedAnswers } from '../../model/authorization-server.js';
 import type { Clock } from '../../model/clock.js';
-import type { Outbound } from '../../model/remote.js';
+import type { Answer } from '../../model/introspection.js';
+import type { Outbound } from '../../model/outbound.js';
 import { causeOf } from '../../observe/redaction.js';
-import { retryAfterSeconds } from '../../outbound/retry-after.js';
-import { isResourceExhaustion } from '../../outbound/shortage.js';
+import { isResourceExhaustion, retryAfterSeconds } from '../../outbound/http-client.js';
 import { type ServerTls, serverConnector } from '../../tls/connector.js';
-import { type Answer, type Endpoint, readAnswer, type SignedAnswers } from './answer.js';
+import { readAnswer } from './answer.js';
 import { withHeaders } from './call-headers.js';
 import { type ClientCredentials, clientCredentials } from './client-auth.js';
 import { formEncode } from './client-secret.js';
 import { decryptAnswer } from './encrypted-answer.js';
+import { InvalidAnswer, PrerequisiteUnavailable } from './errors.js';
 import { Grants, type SendCall } from './grant.js';
 import { MetadataStore, type ServerMetadata } from './metadata.js';
 import { readSigned, SIGNED_TYPE } from './signed-answer.js';
-import { PrerequisiteUnavailable } from './unfetched.js';
-import { InvalidAnswer } from './unusable.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
 export interface CallLimits {

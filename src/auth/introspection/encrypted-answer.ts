@@ -1,15 +1,6 @@
-import type { KeyObject } from 'node:crypto';
 import { compactDecrypt, decodeProtectedHeader } from 'jose';
-import { InvalidAnswer } from './unusable.js';
-
-/** A private key of the gateway, for whose public half answers are encrypted. */
-export interface DecryptionKey {
-  readonly key: KeyObject;
-  /** JWE algorithms (`alg`, RFC 7518 §4.1) that it may be used with. */
-  readonly algorithms: readonly string[];
-  /** Absent: it may be meant whatever `kid` an answer names. */
-  readonly keyId?: string;
-}
+import type { DecryptionKey } from '../../model/authorization-server.js';
+import { InvalidAnswer } from './errors.js';
 
 /** Content encryption (`enc`, RFC 7518 §5.1): each is authenticated. */
 const CONTENT = ['A128GCM', 'A192GCM', 'A256GCM', 'A128CBC-HS256', 'A192CBC-HS384', 'A256CBC-HS512'];

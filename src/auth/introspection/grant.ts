@@ -1,18 +1,10 @@
 import { hash } from 'node:crypto';
+import type { Grant } from '../../model/authorization-server.js';
 import type { Clock } from '../../model/clock.js';
-import type { Call, Reply } from '../../model/remote.js';
+import type { Call, Reply } from '../../model/outbound.js';
+import { within } from '../../model/within.js';
 import { basicCredentials } from './client-secret.js';
-import { PrerequisiteUnavailable } from './unfetched.js';
-
-/** Where the gateway gets a token for itself (RFC 6749 §4.4). */
-export interface Grant {
-  readonly tokenUrl: string;
-  readonly clientId: string;
-  readonly clientSecret: () => string;
-  readonly scope: readonly string[];
-  /** The token's audience, as Ory Hydra and Auth0 take it. */
-  readonly audience?: string;
-}
+import { PrerequisiteUnavailable } from './errors.js';
 
 /** Names a grant without holding its secret; another secret is another grant. */
 export function grantIdentity({ tokenUrl, clientId, clientSecret, scope, audience = '' }: Grant): string {
@@ -60,7 +52,7 @@ export class Grants {
     const id = grantIdentity(grant);
     const held = this.#held.get(id);
     const now = this.#clock.monotonic();
-    if (held === undefined || now >= held.until) return await within(this.#fetch(grant, id), signal);
+    if (held === undefined || now >= held.until) return await within(signal, this.#fetch(grant, id));
     if (now >= held.renewAt && now >= (this.#pauses.get(id) ?? 0)) {
       this.#fetch(grant, id).catch(() => this.#pauses.set(id, this.#clock.monotonic() + PAUSE));
     }
@@ -132,19 +124,4 @@ function readGrant(body: string): { readonly token: string; readonly lifetime: n
   }
   const seconds = typeof lifetime === 'number' && lifetime >= 0 ? lifetime : UNSAID;
   return { token, lifetime: seconds * 1000 };
-}
-
-/** A promise's value, unless the signal aborts first. */
-async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let left = (): void => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    left = () => reject(signal.reason);
-    signal.addEventListener('abort', left, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', left);
-  }
 }

@@ -1,9 +1,15 @@
 import { hash } from 'node:crypto';
+import type { Endpoint } from '../../model/authorization-server.js';
 import type { Clock } from '../../model/clock.js';
+import type {
+  Answer,
+  Asker,
+  Introspected,
+  Introspector,
+  Refreshes,
+  ServerState,
+} from '../../model/introspection.js';
 import type { ClientAddressReader } from '../../parse/client-address.js';
-import type { Fields } from '../../parse/fields.js';
-import type { Peer } from '../../parse/peer.js';
-import type { ActiveAnswer, Answer, Endpoint } from './answer.js';
 import type { AnswerCache, Entry } from './cache.js';
 import { CircuitBreaker, type CircuitBreakerLimits } from './circuit-breaker.js';
 import { CallFailed } from './client.js';
@@ -30,69 +36,11 @@ export interface Caller {
   call(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer>;
 }
 
-/** How the introspection of one request went, for the audit line. */
-export interface IntrospectionTrace {
-  readonly from: 'hit' | 'shared' | 'miss' | 'coalesced' | 'stale' | 'failed' | 'limited';
-  /** Milliseconds waited; 0 for a hit. */
-  readonly ms: number;
-  /** When the wait began, in monotonic milliseconds; undefined for a hit. */
-  readonly since?: number;
-}
-
-/** An introspection's result, or why there is none. Trouble is a value: nothing here throws or rejects. */
-export type Introspected =
-  | { readonly ok: true; readonly answer: Answer; readonly trace: IntrospectionTrace }
-  | {
-      readonly ok: false;
-      /** For the log, never for the client. */
-      readonly cause: string;
-      /** Seconds, for `Retry-After`. */
-      readonly retryAfter: number;
-      /** Nobody was asked, because the client has sent too many tokens that are none. */
-      readonly limited?: true;
-      readonly trace: IntrospectionTrace;
-    };
-
-/** Answers about tokens: from the cache, from a call already in flight, or from the authorization server. */
-export interface Introspector {
-  /** Synchronous on a hit, so that the hot path makes no promise. */
-  introspect(endpoint: Endpoint, token: string, asker?: Asker): Introspected | Promise<Introspected>;
-  /**
-   * What was known of a token until lately, for a rule that goes on with it while the server gives no answer
-   * (RFC 5861 §4): only where the token itself has not expired.
-   *
-   * @param within milliseconds since the answer's life in the cache ended
-   */
-  stale?(endpoint: Endpoint, token: string, within: number): ActiveAnswer | undefined;
-}
-
-/** The request that asks about a token. */
-export interface Asker {
-  readonly peer?: Peer | undefined;
-  readonly fields: Fields;
-}
-
 /** A limit on what one client may ask; absent, there is none. */
 export interface UnknownTokenLimit {
   readonly limiter: UnknownTokenLimiter;
   readonly addressOf: ClientAddressReader;
 }
-
-/** One authorization server as metrics and the admin page show it. */
-export interface ServerState {
-  readonly url: string;
-  readonly breaker: CircuitBreaker['state'];
-  /** Calls in flight. */
-  readonly running: number;
-  /** Requests that wait to be allowed to call. */
-  readonly waiting: number;
-}
-
-/**
- * What became of answers that were due to be asked for again before their end: the server said active or inactive, it
- * gave no answer, another gateway had a newer one (shared), or there was no room for the call (skipped).
- */
-export type Refreshes = Record<'active' | 'inactive' | 'failed' | 'shared' | 'skipped', number>;
 
 /** An introspector that can be looked at, and told to forget. */
 export interface LocalIntrospector extends Required<Introspector> {
@@ -134,23 +82,31 @@ interface Server {
   readonly semaphore: Semaphore;
 }
 
-/**
- * Builds the introspector.
- *
- * @param cache undefined turns caching off
- * @param onFailure told of every failed call, for log and metrics; the cause holds no token
- * @param flood undefined sets no limit to what a client may ask
- * @param shared undefined: this process's cache is the only one
- */
-export function createIntrospector(
-  client: Caller,
-  cache: AnswerCache | undefined,
-  limits: IntrospectorLimits,
-  clock: Clock,
-  onFailure: (endpoint: Endpoint, cause: string) => void = () => {},
-  flood?: UnknownTokenLimit,
-  shared?: SecondTier,
-): LocalIntrospector {
+/** What an introspector is made of. */
+export interface IntrospectorOptions {
+  readonly client: Caller;
+  /** Undefined turns caching off. */
+  readonly cache: AnswerCache | undefined;
+  readonly limits: IntrospectorLimits;
+  readonly clock: Clock;
+  /** Told of every failed call, for log and metrics; the cause holds no token. */
+  readonly onFailure?: (endpoint: Endpoint, cause: string) => void;
+  /** Absent: there is no limit to what a client may ask. */
+  readonly unknownTokens?: UnknownTokenLimit | undefined;
+  /** Absent: this process's cache is the only one. */
+  readonly shared?: SecondTier | undefined;
+}
+
+/** Builds the introspector. */
+export function createIntrospector({
+  client,
+  cache,
+  limits,
+  clock,
+  onFailure = () => {},
+  unknownTokens,
+  shared,
+}: IntrospectorOptions): LocalIntrospector {
   const flights = new Map<string, Promise<FlightResult>>();
   const servers = new Map<string, Server>();
   const prefixes = new WeakMap<Endpoint, string>();
@@ -256,13 +212,13 @@ export function createIntrospector(
       const barred = barrier(serverOf(endpoint));
       if (barred !== undefined) return unanswered(barred, 0, clock.monotonic());
     }
-    const guarded = flood !== undefined && asker !== undefined;
-    const refused = guarded ? limited(flood, asker) : undefined;
+    const guarded = unknownTokens !== undefined && asker !== undefined;
+    const refused = guarded ? limited(unknownTokens, asker) : undefined;
     if (refused !== undefined) return refused;
     // Another one may have set off since: what this one was asked is forgotten.
     const isKnown = () => flights.get(key) === flight;
     const flight: Promise<FlightResult> = fly(endpoint, token, key, least, isKnown);
-    if (guarded) void settle(flood, asker, flight);
+    if (guarded) void settle(unknownTokens, asker, flight);
     flights.set(key, flight);
     const land = () => {
       if (isKnown()) flights.delete(key);

@@ -1,6 +1,6 @@
 import type { Clock } from '../../model/clock.js';
+import { PrerequisiteUnavailable } from './errors.js';
 import type { SendCall } from './grant.js';
-import { PrerequisiteUnavailable } from './unfetched.js';
 
 /** What an authorization server publishes about itself (RFC 8414 §2), as far as the gateway needs it. */
 export interface ServerMetadata {

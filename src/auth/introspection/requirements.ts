@@ -1,4 +1,4 @@
-import type { ActiveAnswer } from './answer.js';
+import type { ActiveAnswer } from '../../model/introspection.js';
 
 /** What a rule requires of an active answer besides scopes. */
 export interface Requirements {

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../model/clock.js';
-import { causeOf } from '../../outbound/redis/connection.js';
+import type { ActiveAnswer } from '../../model/introspection.js';
+import { within } from '../../model/within.js';
+import { storeCauseOf } from '../../outbound/redis/connection.js';
 import type { Store } from '../../outbound/redis/store.js';
-import { type ActiveAnswer, readClaims } from './answer.js';
+import { readClaims } from './answer.js';
 import { CircuitBreaker, type Permit } from './circuit-breaker.js';
-import type { Invalidation } from './invalidation.js';
-import { type Purge, PurgeLog, SKEW } from './purge-log.js';
+import { type Invalidation, type Purge, PurgeLog, SKEW } from './invalidation.js';
 import type { Seal } from './seal.js';
 
 /** Limits of the second tier; times in milliseconds. */
@@ -297,23 +298,15 @@ export class SharedCache {
   ): Promise<T | undefined> {
     // What is late must not be done later either: an answer that was revoked meanwhile would be back.
     const deadline = new AbortController();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        deadline.abort();
-        reject(new Error('it took too long'));
-      }, timeout);
-    });
     try {
-      const result = await Promise.race([work(deadline.signal), late]);
+      const result = await within(timeout, work(deadline.signal));
       admission?.succeeded();
       return result;
     } catch (error) {
+      deadline.abort();
       admission?.failed();
-      this.#onFailure(`${what}: ${causeOf(error)}`);
+      this.#onFailure(`${what}: ${storeCauseOf(error)}`);
       return undefined;
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

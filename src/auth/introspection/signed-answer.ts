@@ -1,6 +1,8 @@
-import type { Outbound, Verified } from '../../model/remote.js';
-import { type Answer, readClaims, type SignedAnswers } from './answer.js';
-import { InvalidAnswer } from './unusable.js';
+import type { SignedAnswers } from '../../model/authorization-server.js';
+import type { Answer } from '../../model/introspection.js';
+import type { Outbound, Verified } from '../../model/outbound.js';
+import { readClaims } from './answer.js';
+import { InvalidAnswer } from './errors.js';
 
 /** The media type of a signed answer (RFC 9701 §10.2), asked for and required. */
 export const SIGNED_TYPE = 'application/token-introspection+jwt';

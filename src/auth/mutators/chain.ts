@@ -1,15 +1,15 @@
 import type { Denial } from '../../model/errors.js';
-import type { HeaderMutations, HeaderRemoval } from '../../model/header-changes.js';
+import type {
+  HeaderMutations,
+  HeaderRemoval,
+  MatchContext,
+  Mutator,
+  MutatorChain,
+  MutatorServices,
+  PublicKey,
+  Session,
+} from '../../model/mutator.js';
 import { cookieKey } from '../../parse/cookies.js';
-import type { Mutator, MutatorServices, PublicKey } from './mutator.js';
-import type { MatchContext, Session } from './session.js';
-
-/** The mutators of one rule, in order; each sees what the ones before it did. */
-export interface MutatorChain {
-  readonly mutators: readonly Mutator[];
-  /** What they may set. */
-  readonly writes: HeaderRemoval;
-}
 
 /** Chains mutators; undefined for none, so that rules without them pay nothing. */
 export function chain(mutators: readonly Mutator[]): MutatorChain | undefined {

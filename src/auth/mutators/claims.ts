@@ -1,4 +1,4 @@
-import type { Session } from './session.js';
+import type { Session } from '../../model/mutator.js';
 import { type Expression, parseTemplate, printed, TemplateError, toJson } from './template.js';
 
 /** A template of a JSON object, each value in its place. */

@@ -1,7 +1,7 @@
-import { ConfigError } from '../../document/config-error.js';
+import { ConfigError } from '../../document/finding.js';
 import { type Denial, denial } from '../../model/errors.js';
+import type { Session } from '../../model/mutator.js';
 import { FIELD_VALUE, TOKEN } from '../../parse/grammar.js';
-import type { Session } from './session.js';
 import { parseTemplate, renderText, type Template, TemplateError } from './template.js';
 
 /** A name and the template of its value. */

@@ -1,4 +1,4 @@
-import { ConfigError } from '../../document/config-error.js';
+import { ConfigError } from '../../document/finding.js';
 import { fieldValue, templates, unsendable } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
 

@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { ConfigError } from '../../document/config-error.js';
+import { ConfigError } from '../../document/finding.js';
+import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
-import type { Reply } from '../../model/remote.js';
-import { durationSchema, durationSeconds } from './duration.js';
-import type { Mutator, MutatorKind, MutatorServices } from './mutator.js';
-import { captureGroups, type MatchContext, type Session } from './session.js';
+import type { MatchContext, Mutator, MutatorServices, Session } from '../../model/mutator.js';
+import type { Reply } from '../../model/outbound.js';
+import type { MutatorKind } from './mutator.js';
+import { captureGroups } from './session.js';
 
 /** Answers kept at once. */
 const ENTRIES = 1_000;
@@ -60,7 +61,7 @@ export const hydrator: MutatorKind = {
       cache: {
         type: 'object',
         additionalProperties: false,
-        properties: { enabled: { type: 'boolean' }, ttl: durationSchema },
+        properties: { enabled: { type: 'boolean' }, ttl: oathkeeperDurationSchema },
       },
     },
   },
@@ -76,7 +77,11 @@ export const hydrator: MutatorKind = {
     }
     const authorization =
       basic && `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString('base64')}`;
-    return new Hydrator(api.url, authorization, cache.enabled ? durationSeconds(cache.ttl ?? '1m') : 0);
+    return new Hydrator(
+      api.url,
+      authorization,
+      cache.enabled ? oathkeeperDurationSeconds(cache.ttl ?? '1m') : 0,
+    );
   },
 };
 

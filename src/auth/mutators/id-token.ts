@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
-import { ConfigError } from '../../document/config-error.js';
+import { ConfigError } from '../../document/finding.js';
+import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
+import type { Mutator, MutatorServices, PublicKey, Session } from '../../model/mutator.js';
 import { type ClaimsTemplate, parseClaims, renderClaims } from './claims.js';
-import { durationSchema, durationSeconds } from './duration.js';
-import type { Mutator, MutatorKind, MutatorServices, PublicKey } from './mutator.js';
-import type { Session } from './session.js';
+import type { MutatorKind } from './mutator.js';
 import { KeyError, readSigningKey, type SigningKey } from './signing.js';
 import { TemplateError } from './template.js';
 
@@ -38,13 +38,13 @@ export const idToken: MutatorKind = {
         title: 'a file URL with an absolute path: a private key does not travel',
         pattern: '^file:///[^?#]+$',
       },
-      ttl: durationSchema,
+      ttl: oathkeeperDurationSchema,
       claims: { type: 'string' },
     },
   },
   compile(config) {
     const { issuer_url, jwks_url, ttl = '15m', claims = '{}' } = config as unknown as Config;
-    const seconds = Math.floor(durationSeconds(ttl));
+    const seconds = Math.floor(oathkeeperDurationSeconds(ttl));
     if (seconds < 1) throw new ConfigError(['ttl'], 'must be one second or more');
     return new IdToken(
       issuer_url,

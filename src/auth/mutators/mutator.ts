@@ -1,31 +1,4 @@
-import type { Denial } from '../../model/errors.js';
-import type { Outbound } from '../../model/remote.js';
-import type { Session } from './session.js';
-
-/** What mutators need from the running gateway. */
-export interface MutatorServices {
-  readonly call: Outbound['call'];
-  /** Seconds since 1970. */
-  now(): number;
-}
-
-/** One compiled mutator of one rule. */
-export interface Mutator {
-  /** The header fields it may set, as written. */
-  readonly headers: readonly string[];
-  /** The cookies it may set. */
-  readonly cookies: readonly string[];
-  /** The public keys by which what it signs is verified (RFC 7517). */
-  readonly keys: readonly PublicKey[];
-  /** Changes the session, or says why the request cannot go on. */
-  mutate(session: Session, services: MutatorServices): Denial | undefined | Promise<Denial | undefined>;
-}
-
-/** A public JSON Web Key. */
-export interface PublicKey {
-  readonly kid: string;
-  readonly [member: string]: unknown;
-}
+import type { Mutator } from '../../model/mutator.js';
 
 /** A kind of mutator, registered in `table.ts`. */
 export interface MutatorKind {

@@ -1,29 +1,4 @@
-/** The request as mutators see it. */
-export interface MatchContext {
-  readonly method: string;
-  readonly host: string;
-  /** Canonical: the one that was matched. */
-  readonly path: string;
-  /** With its `?`, or empty. */
-  readonly query: string;
-  /** Name, value, name, value … as the client sent them. */
-  readonly rawHeaders: readonly string[];
-  /** Compiled path of the rule; its groups are what `RegexpCaptureGroups` holds. */
-  readonly pattern: RegExp;
-}
-
-/** What one request carries through the mutators of its rule: Oathkeeper's authentication session. */
-export interface Session {
-  /** Whom the access strategy found; empty where it looked for nobody. */
-  readonly subject: string;
-  /** What the access strategy learned; a hydrator replaces it. */
-  extra: Readonly<Record<string, unknown>>;
-  readonly match: MatchContext;
-  /** Header fields to set, by lower-case name. */
-  readonly headers: Map<string, readonly [name: string, value: string]>;
-  /** Cookies to set, by name. */
-  readonly cookies: Map<string, string>;
-}
+import type { MatchContext, Session } from '../../model/mutator.js';
 
 /** What the path's groups captured, from the first one on; a group that took no part is empty. */
 export function captureGroups({ pattern, path }: MatchContext): string[] {

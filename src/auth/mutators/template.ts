@@ -1,4 +1,5 @@
-import { captureGroups, extraOf, headerValues, type Session } from './session.js';
+import type { Session } from '../../model/mutator.js';
+import { captureGroups, extraOf, headerValues } from './session.js';
 
 /** A template that is understood. */
 export interface Template {

@@ -1,6 +1,6 @@
 import { hash, X509Certificate } from 'node:crypto';
+import type { AddressedRequest } from '../../model/possession.js';
 import { singleField } from '../../parse/fields.js';
-import type { AddressedRequest } from './request-uri.js';
 
 /** A field in which a TLS terminator passes its client's certificate; the name says in which form. */
 export type CertificateField = keyof typeof READERS;

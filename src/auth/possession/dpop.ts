@@ -7,11 +7,12 @@ import {
   type JWTPayload,
   jwtVerify,
 } from 'jose';
+import type { DpopProofRequest, DpopProofResult } from '../../model/possession.js';
 import { hasRawPayload } from '../../outbound/jwt.js';
 import { singleField } from '../../parse/fields.js';
 import { Nonces } from './nonce.js';
 import { proofDigest, ReplayCache, type ReplayLimits } from './replay.js';
-import { type AddressedRequest, canonicalUriOf, requestUriOf } from './request-uri.js';
+import { canonicalUriOf, requestUriOf } from './request-uri.js';
 
 /** What other gateways have seen (RFC 9449 §11.1). It never rejects, and never takes long. */
 export interface OtherGateways {
@@ -42,28 +43,6 @@ export interface DpopOptions extends Omit<ReplayLimits, 'lifetime'> {
   /** Undefined where proofs need no nonce. */
   readonly nonce?: { readonly secret: () => string; readonly lifetime: number };
 }
-
-/** A request with `Authorization: DPoP`, and what its token says of its key. */
-export interface DpopProofRequest extends AddressedRequest {
-  readonly method: string;
-  readonly token: string;
-  /** `cnf.jkt` of the token: the SHA-256 thumbprint of its key (RFC 9449 §6). */
-  readonly jkt: string;
-}
-
-/** What came of a proof. The reasons are safe to show. */
-export type DpopProofResult =
-  | {
-      readonly ok: true;
-      /** The nonce for the client's next proofs, where it is not the one it used. */
-      readonly nonce?: string;
-    }
-  | {
-      readonly ok: false;
-      readonly error: 'invalid_dpop_proof' | 'invalid_token' | 'use_dpop_nonce' | 'overloaded';
-      readonly reason: string;
-      readonly nonce?: string;
-    };
 
 /** All that a proof may be signed with: signatures by a private key, of sizes in use (RFC 7518 §3.1, RFC 8037, RFC 9864). */
 export const PROOF_ALGORITHMS: readonly string[] = [

@@ -1,17 +1,7 @@
-import { type Fields, singleField } from '../../parse/fields.js';
+import type { AddressedRequest } from '../../model/possession.js';
+import { singleField } from '../../parse/fields.js';
 import { forwardedScheme } from '../../parse/forwarded-scheme.js';
-import type { Peer } from '../../parse/peer.js';
-import { canonicalTarget, type Target } from '../../parse/target.js';
-
-/** A request as its client addressed it, as far as this has to be known. */
-export interface AddressedRequest {
-  readonly target: Target;
-  readonly fields: Fields;
-  /** Who sent it. */
-  readonly peer?: Peer | undefined;
-  /** The scheme of a request that a proxy describes; its host is then the one in `fields`. */
-  readonly scheme?: string | undefined;
-}
+import { canonicalTarget } from '../../parse/target.js';
 
 const ABSOLUTE = /^(https?):\/\/([^/?#]*)([^?#]*)/i;
 

@@ -1,6 +1,6 @@
+import type { PossessionVerifier } from '../../model/possession.js';
 import { type CertificateField, thumbprintOf } from './certificate.js';
-import { type DpopOptions, type DpopProofRequest, type DpopProofResult, DpopVerifier } from './dpop.js';
-import type { AddressedRequest } from './request-uri.js';
+import { type DpopOptions, DpopVerifier } from './dpop.js';
 
 /** How tokens that are bound to a key are verified. */
 export interface PossessionOptions {
@@ -8,14 +8,6 @@ export interface PossessionOptions {
   readonly dpop?: DpopOptions;
   /** The field in which trusted proxies pass their clients' certificates; undefined: none does. */
   readonly certificateField?: CertificateField;
-}
-
-/** Verifies that who shows a token possesses its key. */
-export interface PossessionVerifier {
-  /** Verifies a DPoP proof (RFC 9449); undefined where none is taken. */
-  readonly dpop?: (request: DpopProofRequest) => Promise<DpopProofResult>;
-  /** The `x5t#S256` thumbprint of the client's certificate (RFC 8705 §3.1), if it has shown one. */
-  readonly thumbprint: (request: AddressedRequest) => string | undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { denial } from '../../model/errors.js';
+import type { AccessStrategy } from '../../model/strategy.js';
 import { type Credential, readCredential, type TokenSource } from '../../parse/token.js';
 import { tokenFrom } from './config.js';
 import {
@@ -9,7 +10,7 @@ import {
   sessionCheckProperties,
   sessionCheckWarnings,
 } from './session-check.js';
-import type { AccessStrategy, Handler } from './strategy.js';
+import type { Handler } from './strategy.js';
 
 /**
  * Oathkeeper's `bearer_token` authenticator: the request's bearer token is shown to a session store, which says

@@ -1,32 +1,26 @@
 import type * as AjvPackage from 'ajv';
 import type { ValidateFunction } from 'ajv';
-import { DURATION_PATTERN, parseDuration } from '../../config/duration.js';
+import { ConfigError } from '../../document/finding.js';
+import { durationSchema, parseDuration } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
 import { lazyRequire } from '../../model/lazy-require.js';
 import { texts } from './config.js';
-import { ConfigError } from './strategy.js';
 
 /** Only rules with `claims` need it. */
 const ajvPackage = lazyRequire<typeof AjvPackage>('ajv');
 
 type Claims = Readonly<Record<string, unknown>>;
 
-const duration = {
-  type: 'string',
-  title: 'a duration such as 500ms, 2s, 5m or 1h',
-  pattern: DURATION_PATTERN,
-} as const;
-
 /** JSON Schema of the fields that every handler of tokens has for what its tokens must say. */
 export const claimRequirementProperties = {
-  leeway: { ...duration, description: 'Clock skew tolerated here; default introspection.leeway.' },
+  leeway: { ...durationSchema, description: 'Clock skew tolerated here; default introspection.leeway.' },
   allowed_clients: { ...texts, description: 'Clients of which the token must be from one (`client_id`).' },
   allowed_token_use: {
     ...texts,
     minItems: 1,
     description: 'What `token_use` may say, where a token says it; default access_token.',
   },
-  max_token_age: { ...duration, description: 'How long ago the token may have been issued (`iat`).' },
+  max_token_age: { ...durationSchema, description: 'How long ago the token may have been issued (`iat`).' },
   claims: {
     type: 'object',
     description: 'A JSON Schema (draft-07) that all of the claims together must fit.',

@@ -1,9 +1,10 @@
-import type { HeaderRemoval } from '../../model/header-changes.js';
+import { ConfigError } from '../../document/finding.js';
+import type { HeaderRemoval } from '../../model/mutator.js';
 import { cookieKey } from '../../parse/cookies.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
-import { ConfigError, type HandlerDefaults, type ScopeStrategyName } from './strategy.js';
+import type { HandlerDefaults, ScopeStrategyName } from './strategy.js';
 
 /** JSON Schema of a list of texts. */
 export const texts = { type: 'array', items: { type: 'string', minLength: 1 } } as const;

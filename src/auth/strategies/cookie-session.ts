@@ -1,4 +1,5 @@
 import { denial } from '../../model/errors.js';
+import type { AccessStrategy, RequestContext } from '../../model/strategy.js';
 import { TOKEN } from '../../parse/grammar.js';
 import { holdsBearer } from '../../parse/token.js';
 import {
@@ -9,7 +10,7 @@ import {
   sessionCheckProperties,
   sessionCheckWarnings,
 } from './session-check.js';
-import type { AccessStrategy, Handler, RequestContext } from './strategy.js';
+import type { Handler } from './strategy.js';
 
 /** Nobody has verified the token, and the upstream may go by it. */
 const TWO_CREDENTIALS = {

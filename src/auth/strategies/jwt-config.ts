@@ -1,4 +1,6 @@
-import type { KeySource, Verification } from '../../model/remote.js';
+import { ConfigError } from '../../document/finding.js';
+import type { KeySource, Verification } from '../../model/outbound.js';
+import type { RequiredPossession } from '../../model/strategy.js';
 import type { TokenSource } from '../../parse/token.js';
 import {
   type ClaimRequirementConfig,
@@ -18,12 +20,7 @@ import {
   tokenProperties,
 } from './config.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
-import {
-  ConfigError,
-  type HandlerDefaults,
-  type RequiredPossession,
-  type ScopeStrategyName,
-} from './strategy.js';
+import type { HandlerDefaults, ScopeStrategyName } from './strategy.js';
 import { possessionSchema, TokenBinding } from './token-binding.js';
 
 /** The `config` of a `jwt` handler, in whichever words it was written. */

@@ -1,6 +1,7 @@
 import { type Denial, denial } from '../../model/errors.js';
-import type { HeaderRemoval } from '../../model/header-changes.js';
-import type { KeySource, Verification, Verified } from '../../model/remote.js';
+import type { HeaderRemoval } from '../../model/mutator.js';
+import type { KeySource, Verification, Verified } from '../../model/outbound.js';
+import type { AccessStrategy, Outcome, RequestContext, Services, Subject } from '../../model/strategy.js';
 import {
   type Credential,
   readCredential,
@@ -10,7 +11,7 @@ import {
 import type { ClaimRequirements } from './claim-requirements.js';
 import { type JwtConfig, jwtSchema, readJwtConfig } from './jwt-config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
-import type { AccessStrategy, Handler, Outcome, RequestContext, Services, Subject } from './strategy.js';
+import type { Handler } from './strategy.js';
 import type { BindingResult, TokenBinding } from './token-binding.js';
 
 /**

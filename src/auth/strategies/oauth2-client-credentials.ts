@@ -1,20 +1,15 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { ConfigError } from '../../document/finding.js';
+import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { denial } from '../../model/errors.js';
-import type { Call, Reply } from '../../model/remote.js';
+import type { Call, Reply } from '../../model/outbound.js';
+import type { AccessStrategy, Outcome, RequestContext, Services } from '../../model/strategy.js';
 import { holdsBearer } from '../../parse/token.js';
 import { basicCredentials } from '../introspection/client-secret.js';
-import { durationSchema, durationSeconds } from '../mutators/duration.js';
 import { scopeTokens } from './config.js';
 import { missingScopes, scopeStrategies } from './scope.js';
-import {
-  type AccessStrategy,
-  ConfigError,
-  type Handler,
-  type Outcome,
-  type RequestContext,
-  type Services,
-} from './strategy.js';
+import type { Handler } from './strategy.js';
 
 /** Seconds for which good credentials are not tried again: as long a revoked client goes on. */
 const DEFAULT_TTL = 60;
@@ -46,7 +41,7 @@ export const oauth2ClientCredentials: Handler = {
         additionalProperties: false,
         properties: {
           enabled: { type: 'boolean' },
-          ttl: durationSchema,
+          ttl: oathkeeperDurationSchema,
           max_tokens: { type: 'integer', minimum: 1 },
         },
       },
@@ -61,7 +56,11 @@ export const oauth2ClientCredentials: Handler = {
     return new ClientCredentials(
       url,
       (config.required_scope as string[] | undefined) ?? [],
-      cache.enabled === false ? 0 : cache.ttl === undefined ? DEFAULT_TTL : durationSeconds(cache.ttl),
+      cache.enabled === false
+        ? 0
+        : cache.ttl === undefined
+          ? DEFAULT_TTL
+          : oathkeeperDurationSeconds(cache.ttl),
       cache.max_tokens ?? 1000,
     );
   },

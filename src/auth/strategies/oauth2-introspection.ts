@@ -1,17 +1,25 @@
+import { ConfigError } from '../../document/finding.js';
+import type { Endpoint, Grant } from '../../model/authorization-server.js';
 import { type Denial, denial } from '../../model/errors.js';
-import type { HeaderRemoval } from '../../model/header-changes.js';
+import type { ActiveAnswer, Introspected, IntrospectionTrace } from '../../model/introspection.js';
+import { SAFE_METHODS } from '../../model/methods.js';
+import type { HeaderRemoval } from '../../model/mutator.js';
+import type {
+  AccessStrategy,
+  Outcome,
+  RequestContext,
+  RequiredPossession,
+  Services,
+  Subject,
+} from '../../model/strategy.js';
 import { TOKEN } from '../../parse/grammar.js';
-import { SAFE_METHODS } from '../../parse/safe.js';
 import {
   type Credential,
   readCredential,
   type TokenCredential,
   type TokenSource,
 } from '../../parse/token.js';
-import type { ActiveAnswer, Endpoint } from '../introspection/answer.js';
 import { RESERVED_HEADERS, withHeaders } from '../introspection/call-headers.js';
-import type { Grant } from '../introspection/grant.js';
-import type { Introspected, IntrospectionTrace } from '../introspection/introspector.js';
 import { type Requirements, unmetRequirement } from '../introspection/requirements.js';
 import {
   type ClaimRequirementConfig,
@@ -32,17 +40,7 @@ import {
   tokenProperties,
 } from './config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
-import {
-  type AccessStrategy,
-  ConfigError,
-  type Handler,
-  type Outcome,
-  type RequestContext,
-  type RequiredPossession,
-  type ScopeStrategyName,
-  type Services,
-  type Subject,
-} from './strategy.js';
+import type { Handler, ScopeStrategyName } from './strategy.js';
 import { type BindingResult, possessionSchema, TokenBinding } from './token-binding.js';
 
 /** Fields of Oathkeeper's authenticator that are known and not served: refused at load, never ignored. */

@@ -1,4 +1,5 @@
-import type { AccessStrategy, Handler, Outcome } from './strategy.js';
+import type { AccessStrategy, Outcome } from '../../model/strategy.js';
+import type { Handler } from './strategy.js';
 
 const OPEN: Outcome = { kind: 'allow', subject: { subject: '' } };
 
@@ -10,3 +11,15 @@ export function openHandler(name: string): Handler {
   const strategy: AccessStrategy = { handler: name, requiredScopes: [], authenticate: () => OPEN };
   return { name, schema: EMPTY_CONFIG, compile: () => strategy };
 }
+
+/**
+ * Kyma's `allow`: no authentication. Unlike in Kyma, the rule's methods still hold: Kyma's VirtualService exposed
+ * every method of an `allow` path.
+ */
+export const allow = openHandler('allow');
+
+/** Kyma's `no_auth`, the later name of `allow`. */
+export const noAuth = openHandler('no_auth');
+
+/** Oathkeeper's `noop` authenticator: the request is forwarded as it is, its Authorization included. */
+export const noop = openHandler('noop');

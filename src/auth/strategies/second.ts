@@ -1,5 +1,5 @@
+import type { AccessStrategy, RequestContext } from '../../model/strategy.js';
 import { holdsCredential, placeKey, type TokenSource } from '../../parse/token.js';
-import type { AccessStrategy, RequestContext } from './strategy.js';
 
 const NOWHERE: readonly TokenSource[] = [];
 const AUTHORIZATION: readonly TokenSource[] = [{ header: 'authorization' }];

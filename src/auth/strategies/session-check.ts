@@ -1,14 +1,9 @@
+import { ConfigError } from '../../document/finding.js';
 import { denial } from '../../model/errors.js';
-import type { Call, Reply } from '../../model/remote.js';
+import type { Call, Reply } from '../../model/outbound.js';
+import type { Outcome, RequestContext, StrategyWarning, Subject } from '../../model/strategy.js';
 import type { Fields } from '../../parse/fields.js';
 import { TOKEN } from '../../parse/grammar.js';
-import {
-  ConfigError,
-  type Outcome,
-  type RequestContext,
-  type StrategyWarning,
-  type Subject,
-} from './strategy.js';
 
 /** How a session store is asked, and what its answer is read for. */
 export interface SessionCheck {

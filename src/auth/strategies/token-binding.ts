@@ -1,15 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
+import { ConfigError } from '../../document/finding.js';
 import { type Denial, type DpopChallenge, denial } from '../../model/errors.js';
+import type { DpopProofResult } from '../../model/possession.js';
+import type { BindingRules, RequestContext, RequiredPossession, Services } from '../../model/strategy.js';
 import type { TokenCredential } from '../../parse/token.js';
-import type { DpopProofResult } from '../possession/dpop.js';
-import {
-  type BindingRules,
-  ConfigError,
-  type HandlerDefaults,
-  type RequestContext,
-  type RequiredPossession,
-  type Services,
-} from './strategy.js';
+import type { HandlerDefaults } from './strategy.js';
 
 /** JSON Schema of `proof_of_possession`. */
 export const possessionSchema = {

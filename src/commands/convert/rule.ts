@@ -1,6 +1,7 @@
 import { byPosition, type Finding } from '../../document/finding.js';
 import { validate } from '../../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
+import { METHODS } from '../../model/methods.js';
 import type { HandlerEntry } from '../../rules/apirule/access-strategies.js';
 import { compileApiRule, type RuleDefaults } from '../../rules/apirule/apirule.js';
 import { VERSION } from '../../rules/apirule/schema.js';
@@ -36,15 +37,6 @@ const TRIAL: RuleDefaults = {
 
 /** What the gateway does in any case, or decides for all rules. */
 const SAME_ERRORS: ReadonlySet<string> = new Set(['json']);
-const SERVED_METHODS: ReadonlySet<string> = new Set([
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'PATCH',
-  'DELETE',
-  'OPTIONS',
-]);
 
 /** Turns Oathkeeper's access rules into APIRules, one for each rule and host. */
 export class Converter {
@@ -196,7 +188,7 @@ class Attempt {
     const methods: string[] = [];
     (this.#rule.match.methods ?? []).forEach((method, index) => {
       const upper = method.toUpperCase();
-      if (!SERVED_METHODS.has(upper))
+      if (!METHODS.includes(upper))
         this.#lost(['match', 'methods', index], `the method ${method} is not served`);
       else if (!methods.includes(upper)) methods.push(upper);
     });

@@ -21,6 +21,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
+import { METHODS } from '../../model/methods.js';
 import type { Peer } from '../../parse/peer.js';
 import type { AuditEntry, Entrance } from '../audit.js';
 import { causeOf } from '../redaction.js';
@@ -32,8 +33,6 @@ const TRACEPARENT =
   /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
 /** W3C Trace Context §3.3.1.1: more need not be passed on. */
 const MAX_TRACESTATE = 8_192;
-/** Methods that may stand in a span's name; others are told by nothing but `_OTHER`. */
-const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
 /**
  * Builds tracing on OpenTelemetry's SDK. Nothing is registered globally: whoever else uses the SDK in this process has
@@ -141,7 +140,8 @@ class Traced implements RequestTrace {
 
   end(entry: AuditEntry, { decided, introspected, ended, route }: TraceTimes): void {
     if (!this.#span.isRecording()) return;
-    const method = METHODS.has(entry.method) ? entry.method : '_OTHER';
+    // No other method may stand in a span's name.
+    const method = METHODS.includes(entry.method) ? entry.method : '_OTHER';
     this.#decision(entry, decided ?? ended, introspected);
     if (this.#upstream !== undefined) {
       const { upstreamStatus, upstreamMs } = entry;

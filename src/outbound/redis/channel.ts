@@ -1,5 +1,5 @@
 import type { createClient } from '@redis/client';
-import { causeOf, pauseBefore } from './connection.js';
+import { pauseBefore, storeCauseOf } from './connection.js';
 import type { StoreEvents } from './store.js';
 
 /** A client that is not connected yet and does not connect again. */
@@ -48,7 +48,7 @@ export function listen(
     }
     const ended = (error: unknown): void => {
       if (current !== client) return;
-      failed(causeOf(error));
+      failed(storeCauseOf(error));
       again();
     };
     client.on('error', ended);

@@ -1,8 +1,8 @@
 import type * as Redis from '@redis/client';
+import { within } from '../../model/within.js';
 import { listen } from './channel.js';
 import { namedCommands } from './commands.js';
-import { causeOf, connectionOptions, hostOf, isTls, persist } from './connection.js';
-import { slotOf } from './slot.js';
+import { connectionOptions, hostOf, isTls, NoMaster, persist, storeCauseOf } from './connection.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
 const PORT = 6_379;
@@ -24,7 +24,7 @@ export function openCluster(
   events: StoreEvents,
 ): Store {
   const tls = nodes.some(isTls);
-  const told = (error: unknown): void => events.failed(causeOf(error));
+  const told = (error: unknown): void => events.failed(storeCauseOf(error));
   function open() {
     const made = createCluster({
       rootNodes: nodes.map((url) => ({ url })),
@@ -87,7 +87,7 @@ export function openCluster(
     work: (node: Redis.RedisClientType) => Promise<unknown>,
   ): Promise<PromiseSettledResult<unknown>[]> {
     const { masters } = cluster;
-    if (masters.length === 0) throw new Error('no master');
+    if (masters.length === 0) throw new NoMaster();
     return Promise.allSettled(
       masters.map(async (master) => work(await within(options.connectTimeout, cluster.nodeClient(master)))),
     );
@@ -125,15 +125,18 @@ function all(results: readonly PromiseSettledResult<unknown>[]): void {
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-/** @throws Error after a time in milliseconds */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('a node does not answer')), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
+/** Slots of a cluster. */
+const SLOTS = 16_384;
+
+/**
+ * The slot of a name in a cluster: CRC-16/XMODEM of the name, or of what stands in its first braces
+ * (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
+ */
+export function slotOf(name: string): number {
+  let crc = 0;
+  for (const byte of Buffer.from(/^[^{]*\{([^}]+)\}/.exec(name)?.[1] ?? name)) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
   }
+  return (crc & 0xffff) % SLOTS;
 }

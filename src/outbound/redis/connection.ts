@@ -1,3 +1,4 @@
+import { causeOf } from '../../observe/redaction.js';
 import type { StoreOptions } from './store.js';
 
 /** Commands that may wait for a connection that answers no more. */
@@ -83,9 +84,23 @@ export function hostOf(url: string, defaultPort: number): { readonly host: strin
   return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? defaultPort : Number(port) };
 }
 
-/** What is told of a failure. */
-export function causeOf(error: unknown): string {
-  if (typeof error === 'string') return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code ?? message;
+/** The kind of an error reply, its first word (https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors). */
+const REPLY_KIND = /^[A-Z]{2,32}(?= |$)/;
+
+/** What the log says of a store's failure: the kind of an error reply, such as `WRONGPASS`, or as {@link causeOf}. */
+export function storeCauseOf(error: unknown): string {
+  const isReply = error instanceof Error && REPLIES.has(error.constructor.name);
+  return (isReply ? REPLY_KIND.exec(error.message)?.[0] : undefined) ?? causeOf(error);
+}
+
+/** The library's classes of error replies: it is loaded only where a store is used, so they are known by name. */
+const REPLIES: ReadonlySet<string> = new Set(['ErrorReply', 'SimpleError', 'BlobError']);
+
+/** No server can be asked now. */
+export class NoMaster extends Error {
+  readonly code = 'no_master';
+  constructor() {
+    super('no master is known');
+    this.name = 'NoMaster';
+  }
 }

@@ -1,7 +1,11 @@
+import type * as Redis from '@redis/client';
+import { lazyRequire } from '../../model/lazy-require.js';
 import { openCluster } from './cluster.js';
 import { openSentinel } from './sentinel.js';
 import { openSingle } from './single.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
+
+const redisPackage = lazyRequire<typeof Redis>('@redis/client');
 
 /**
  * Connects to Redis or Valkey in the background, and again whenever a connection ends; while there is none, every call
@@ -10,7 +14,7 @@ import type { Store, StoreEvents, StoreOptions } from './store.js';
  * @param channel whose messages are told
  */
 export async function openStore(options: StoreOptions, channel: string, events: StoreEvents): Promise<Store> {
-  const redis = await import('@redis/client');
+  const redis = redisPackage();
   const { place } = options;
   switch (place.kind) {
     case 'single':

@@ -1,7 +1,7 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
 import { namedCommands } from './commands.js';
-import { causeOf, connectionOptions, hostOf, isTls, persist } from './connection.js';
+import { connectionOptions, hostOf, isTls, NoMaster, persist, storeCauseOf } from './connection.js';
 import { SCAN } from './single.js';
 import type { Store, StoreEvents, StoreOptions, StorePlace } from './store.js';
 
@@ -30,7 +30,7 @@ export function openSentinel(
     tls,
   );
   const toStore = connectionOptions(options, tls);
-  const told = (error: unknown): void => events.failed(causeOf(error));
+  const told = (error: unknown): void => events.failed(storeCauseOf(error));
   const sentinel = createSentinel({
     name,
     sentinelRootNodes: nodes.map((url) => hostOf(url, PORT)),
@@ -60,7 +60,7 @@ export function openSentinel(
   const giveUp = persist(() => sentinel.connect(), told);
   // The library would wait for a master, and ask the sentinels all the while.
   const ready = () => {
-    if (sentinel.getMasterNode() === undefined) throw new Error('no master');
+    if (sentinel.getMasterNode() === undefined) throw new NoMaster();
     return sentinel;
   };
   const until = (abortSignal: AbortSignal) => ready().withCommandOptions({ abortSignal });

@@ -1,7 +1,7 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
 import { namedCommands } from './commands.js';
-import { causeOf, connectionOptions, isTls } from './connection.js';
+import { connectionOptions, isTls, storeCauseOf } from './connection.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
 /** Names that are looked at in one step of a search. */
@@ -15,7 +15,7 @@ export function openSingle(
   channel: string,
   events: StoreEvents,
 ): Store {
-  const told = (error: unknown): void => events.failed(causeOf(error));
+  const told = (error: unknown): void => events.failed(storeCauseOf(error));
   const client = createClient({ url, ...connectionOptions(options, isTls(url)) });
   client.on('error', told);
   client.connect().catch(told);

@@ -1,41 +1,10 @@
 import type { Socket } from 'node:net';
+import type { ResponseReader, UpstreamConnection } from './client.js';
 import { Deadline } from './deadline.js';
+import { BODY_TIMEOUT, CLOSED, HEAD_TIMEOUT, Interrupted, LONG_FULL } from './interrupted.js';
 import { keepsFraming, mayRepeat, type UpstreamRequest } from './request-head.js';
 import { type Body, bodyOf } from './response-body.js';
-import { InvalidResponse, type ResponseHead, readHead } from './response-head.js';
-
-/** Is told of one request's answer, in this order; of an error in place of all that has not come yet. */
-export interface ResponseReader {
-  /**
-   * The request has to wait for a free connection.
-   *
-   * @param timeout milliseconds that it may wait; 0 for no limit
-   */
-  onWait(waiting: Waiting, timeout: number): void;
-  /** The request is about to be sent. */
-  onStart(connection: Connection): void;
-  /** The head of the final answer. */
-  onHead(head: ResponseHead): void;
-  /** The exchange lasts, and is no more counted among those that are soon over. */
-  onLong(): void;
-  /**
-   * A piece of the body; its bytes are overwritten as soon as this returns.
-   *
-   * @returns false to have no more of it until {@link Connection.resume}
-   */
-  onData(piece: Buffer): boolean;
-  /** @param trailers name, value, name, value … */
-  onEnd(trailers: readonly string[]): void;
-  onError(error: Error): void;
-}
-
-/** A request that waits for a connection. */
-export interface Waiting {
-  /** Nobody wants its answer any more. */
-  cancel(): void;
-  /** It has waited as long as it may. @returns why it ends */
-  late(): Interrupted;
-}
+import { checkPartialHead, InvalidResponse, type ResponseHead, readHead } from './response-head.js';
 
 /** Whom a connection belongs to. */
 export interface Owner {
@@ -59,31 +28,12 @@ export interface ResponseLimits {
   readonly maxHeadBytes: number;
 }
 
-/** Why an exchange with an upstream ended, where nothing else has a code for it. */
-export class Interrupted extends Error {
-  readonly code: string;
-  /** @param code for the log and the error table */
-  constructor(code: string) {
-    super(code);
-    this.name = 'Interrupted';
-    this.code = code;
-  }
-}
-
-/** The answer did not begin in time. */
-export const HEAD_TIMEOUT = 'headers_timeout';
-/** The answer did not go on in time. */
-export const BODY_TIMEOUT = 'body_timeout';
-/** No connection was free in time. */
-export const QUEUE_TIMEOUT = 'queue_timeout';
-/** The exchange lasts, and there are as many of these as there may be. */
-export const LONG_FULL = 'long_exchanges_full';
-/** The upstream ended the connection before its answer was whole. */
-export const CLOSED = 'upstream_closed';
-
 /** What an upstream's leaving looks like. */
 const LEFT: ReadonlySet<string> = new Set([CLOSED, 'ECONNRESET', 'EPIPE']);
-/** More interim answers than any honest upstream sends. */
+/**
+ * Interim answers that an upstream may send at once, and one more for each second: servers of WebDAV send 102 as long as
+ * they work, every some seconds.
+ */
 const MAX_INTERIM = 16;
 /** How long a connection is kept that has nothing to do, in milliseconds, where the upstream does not say. */
 const KEEP_ALIVE = 4_000;
@@ -94,15 +44,16 @@ const KEEP_ALIVE_MARGIN = 1_000;
  * packet are over by then.
  */
 const GRACE = 500;
+/** In how many pieces a head may come. */
+const MAX_PIECES = 4_096;
+const EARLY_HINTS = 103;
 const HEAD_END = '\r\n\r\n';
-/** What every answer begins with. */
-const PROTOCOL = 'HTTP/1.';
 
 /**
  * One connection to an upstream, with one request at a time. What comes unasked, or after an answer was whole, ends it:
  * such bytes would be taken for the answer to somebody else's request.
  */
-export class Connection {
+export class Connection implements UpstreamConnection {
   readonly #socket: Socket;
   readonly #limits: ResponseLimits;
   readonly #owner: Owner;
@@ -117,6 +68,10 @@ export class Connection {
   #sent = true;
   #uploaded = 0;
   #interim = 0;
+  /** When the request was sent, in monotonic milliseconds. */
+  #began = 0;
+  /** Of the head that is being read. */
+  #pieces = 0;
   /** What has come of a head. */
   #partial: Buffer | undefined;
   #head: ResponseHead | undefined;
@@ -159,6 +114,7 @@ export class Connection {
     this.#reader = reader;
     this.#outgoing = request;
     this.#interim = 0;
+    this.#began = performance.now();
     if (this.#used && !again && mayRepeat(request)) this.#repeatable = head;
     this.#deadline.wait(request.timeout);
     this.#socket.write(head, 'latin1');
@@ -258,13 +214,16 @@ export class Connection {
   /** @returns what follows the head, or undefined where it is not whole yet */
   #takeHead(bytes: Buffer): Buffer | undefined {
     const all = this.#partial === undefined ? bytes : Buffer.concat([this.#partial, bytes]);
+    // Each piece costs a look at all that has come.
+    if (this.#partial === undefined) this.#pieces = 0;
+    else if (++this.#pieces > MAX_PIECES) throw new InvalidResponse('a head in thousands of pieces');
     const { maxHeadBytes } = this.#limits;
     const text = all.toString('latin1', 0, maxHeadBytes + HEAD_END.length);
     const end = text.indexOf(HEAD_END);
-    if (end === -1 && all.length > maxHeadBytes) throw new InvalidResponse('a head too large');
+    if (end === -1 && all.length > maxHeadBytes)
+      throw new InvalidResponse('a head larger than forward.maxResponseHeaderBytes');
     if (end === -1) {
-      // What cannot become an answer is not waited for.
-      if (!text.startsWith(PROTOCOL.slice(0, text.length))) throw new InvalidResponse('no HTTP/1');
+      checkPartialHead(text);
       this.#partial = Buffer.from(all);
       return undefined;
     }
@@ -283,13 +242,18 @@ export class Connection {
     return all.subarray(end + HEAD_END.length);
   }
 
-  /** 103 Early Hints and unknown interim answers are consumed (RFC 9110 §15.2), in a bounded number. */
-  #passInterim({ status, persistent }: ResponseHead): void {
-    // Neither was asked for: `Expect` and `Upgrade` are not forwarded.
-    if (status === 100 || status === 101) throw new InvalidResponse('an interim answer nobody asked for');
+  /**
+   * Interim answers come in a bounded number. 100 may come unasked (RFC 9110 §15.2.1 lets a proxy discard it), the client
+   * is told of 103, and others are dropped.
+   */
+  #passInterim(head: ResponseHead): void {
+    // `Upgrade` is not forwarded: what follows would be another protocol.
+    if (head.status === 101) throw new InvalidResponse('101 to a request without Upgrade');
     // Then no final answer could follow (RFC 9112 §9.3); HTTP/1.0 has no interim ones.
-    if (!persistent) throw new InvalidResponse('an interim answer that ends the connection');
-    if (++this.#interim > MAX_INTERIM) throw new Interrupted('too_many_interim_answers');
+    if (!head.persistent) throw new InvalidResponse('an interim answer that ends the connection');
+    const seconds = Math.floor((performance.now() - this.#began) / 1000);
+    if (++this.#interim > MAX_INTERIM + seconds) throw new Interrupted('too_many_interim_answers');
+    if (head.status === EARLY_HINTS) this.#reader?.onEarlyHints(head);
   }
 
   /** @param exact whether nothing came after the answer */

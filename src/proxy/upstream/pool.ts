@@ -1,15 +1,9 @@
 import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
-import {
-  Connection,
-  HEAD_TIMEOUT,
-  Interrupted,
-  LONG_FULL,
-  type Owner,
-  QUEUE_TIMEOUT,
-  type ResponseLimits,
-  type ResponseReader,
-} from './connection.js';
+import type { PoolState } from '../../model/upstream.js';
+import type { ResponseReader, UpstreamClient } from './client.js';
+import { Connection, type Owner, type ResponseLimits } from './connection.js';
+import { HEAD_TIMEOUT, Interrupted, LONG_FULL, QUEUE_TIMEOUT } from './interrupted.js';
 import { Queue } from './queue.js';
 import { type UpstreamRequest, writeHead } from './request-head.js';
 
@@ -54,28 +48,13 @@ export const READING = {
   },
 };
 
-/** What a pool is doing, for metrics. */
-export interface PoolState {
-  readonly origin: string;
-  /** Connections that are open. */
-  readonly open: number;
-  /** Connections with an exchange that should soon be over. */
-  readonly busy: number;
-  /** Connections with an exchange that lasts. */
-  readonly long: number;
-  /** Requests that wait for a connection. */
-  readonly waiting: number;
-  /** Requests that got none in time, and exchanges that lasted and had no room, since the start. */
-  readonly turnedAway: number;
-}
-
 /**
  * The connections to one upstream: kept open between requests, a bounded number of them, a queue before them.
  *
  * Exchanges that last have a bound of their own. Were they counted with the others, whoever opens enough of them (event
  * streams, slow uploads, answers that are not read) would deny the upstream to everybody.
  */
-export class Pool implements Owner {
+export class Pool implements UpstreamClient, Owner {
   readonly #options: PoolOptions;
   readonly #target: buildConnector.Options;
   readonly #open = new Set<Connection>();

@@ -1,6 +1,6 @@
+import { SAFE_METHODS } from '../../model/methods.js';
 import { isFieldName } from '../../parse/field-names.js';
 import { FIELD_VALUE, TOKEN } from '../../parse/grammar.js';
-import { SAFE_METHODS } from '../../parse/safe.js';
 import type { RequestBody } from '../request-body.js';
 
 /** One request as it is to be written to an upstream. */

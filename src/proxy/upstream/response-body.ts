@@ -20,7 +20,7 @@ export interface Body {
    * Reads on.
    *
    * @returns how many of the bytes belong to it
-   * @throws AnswerInvalid
+   * @throws InvalidResponse
    */
   read(bytes: Buffer, piece: Piece): number;
 }
@@ -115,7 +115,8 @@ class Chunked implements Body {
       this.#line += bytes.toString('latin1', at, end);
       at = end;
       const longest = this.#next === 'trailer' ? MAX_TRAILERS : MAX_LINE;
-      if (this.#line.length > longest) throw new InvalidResponse('a line that is too long');
+      if (this.#line.length > longest)
+        throw new InvalidResponse('a chunk size or trailer line that is too long');
       if (lf !== -1) this.#take(wholeLine(this.#line));
     }
     return at;
@@ -147,13 +148,14 @@ class Chunked implements Body {
 /** Without its end, which must be one of HTTP, and with nothing in it that could be taken for another. */
 function wholeLine(line: string): string {
   if (!line.endsWith('\r\n') || /[\x00-\x08\x0a-\x1f\x7f]/.test(line.slice(0, -2)))
-    throw new InvalidResponse('a control in a line');
+    throw new InvalidResponse('a control character, or a line end that is not CR LF, between chunks');
   return line.slice(0, -2);
 }
 
 /** RFC 9112 §7.1: hexadecimal digits, and extensions that mean nothing here; blanks may stand before those alone. */
 function sizeOf(line: string): number {
   const size = /^([0-9A-Fa-f]{1,13})(?:[ \t]*;.*)?$/.exec(line)?.[1];
-  if (size === undefined) throw new InvalidResponse('no chunk size');
+  if (size === undefined)
+    throw new InvalidResponse('a chunk size that is no hexadecimal number, or has blanks behind it');
   return Number.parseInt(size, 16);
 }

@@ -21,11 +21,13 @@ export interface ResponseHead {
 
 /** An upstream has sent what is no answer of HTTP/1.1, or one that can be read in two ways. */
 export class InvalidResponse extends Error {
-  readonly code = 'answer_invalid';
+  /** For the log: which rule it breaks, and nothing of what it holds. */
+  readonly code: string;
   /** @param message which rule it breaks; nothing of what it holds */
   constructor(message: string) {
     super(message);
-    this.name = 'AnswerInvalid';
+    this.name = 'InvalidResponse';
+    this.code = `answer_invalid: ${message}`;
   }
 }
 
@@ -38,16 +40,33 @@ const STATUS = 'HTTP/1.1 '.length;
 const FORBIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?:^|[^\r])\n/;
 
 /**
+ * Refuses the beginning of a head that can become none, so that its end is not waited for.
+ *
+ * @param text what has come of it, as Latin-1
+ * @throws InvalidResponse
+ */
+export function checkPartialHead(text: string): void {
+  if (!text.startsWith(PROTOCOL.slice(0, text.length))) throw new InvalidResponse(NO_STATUS_LINE);
+  // The LF of the last line's end may be on its way.
+  if (FORBIDDEN.test(text.endsWith('\r') ? text.slice(0, -1) : text)) throw new InvalidResponse(CONTROL);
+}
+
+/** What every head begins with. */
+const PROTOCOL = 'HTTP/1.';
+const NO_STATUS_LINE = 'no status line of HTTP/1';
+const CONTROL = 'a control character, or a line end that is not CR LF, in the head';
+
+/**
  * Reads the head of an answer. What another reader could take for something else is refused, not repaired: bare line
  * ends, folded fields, a space before the colon, two lengths, a length beside chunks.
  *
  * @param text the head as Latin-1, up to the empty line and without it
- * @throws AnswerInvalid
+ * @throws InvalidResponse
  */
 export function readHead(text: string): ResponseHead {
-  if (FORBIDDEN.test(text)) throw new InvalidResponse('a control in the head');
+  if (FORBIDDEN.test(text)) throw new InvalidResponse(CONTROL);
   let end = text.indexOf('\r\n');
-  if (!STATUS_LINE.test(end === -1 ? text : text.slice(0, end))) throw new InvalidResponse('no status line');
+  if (!STATUS_LINE.test(end === -1 ? text : text.slice(0, end))) throw new InvalidResponse(NO_STATUS_LINE);
   const fields: string[] = [];
   const names: string[] = [];
   let length: string | undefined;
@@ -63,12 +82,12 @@ export function readHead(text: string): ResponseHead {
     const value = fields[fields.length - 1] as string;
     switch (name) {
       case 'content-length':
-        if (length !== undefined) throw new InvalidResponse('two lengths');
+        if (length !== undefined) throw new InvalidResponse('two Content-Length fields');
         refuseTab(field);
         length = value;
         break;
       case 'transfer-encoding':
-        if (coding !== undefined) throw new InvalidResponse('two codings');
+        if (coding !== undefined) throw new InvalidResponse('two Transfer-Encoding fields');
         refuseTab(field);
         coding = value;
         break;
@@ -84,11 +103,12 @@ export function readHead(text: string): ResponseHead {
     }
   }
   const modern = text[MINOR_VERSION] === '1';
-  if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) throw new InvalidResponse('no length');
+  if (length !== undefined && !/^[0-9]{1,15}$/.test(length))
+    throw new InvalidResponse('a Content-Length that is no number');
   if (coding !== undefined) {
-    if (length !== undefined) throw new InvalidResponse('a length beside a coding');
+    if (length !== undefined) throw new InvalidResponse('Content-Length beside Transfer-Encoding');
     if (!modern || coding.toLowerCase() !== 'chunked')
-      throw new InvalidResponse('a coding that is not served');
+      throw new InvalidResponse('a Transfer-Encoding other than chunked, or chunked in HTTP/1.0');
   }
   return {
     status: Number(text.slice(STATUS, STATUS + 3)),
@@ -110,13 +130,13 @@ export function readHead(text: string): ResponseHead {
  * @param fields its name and value are put there
  * @param names its name in lower case is put there
  * @returns that name
- * @throws AnswerInvalid
+ * @throws InvalidResponse
  */
 export function readField(line: string, fields: string[], names: string[]): string {
   const colon = line.indexOf(':');
   // No name has a space in it, so neither a folded line nor a space before the colon gets through.
   const name = line.slice(0, Math.max(0, colon));
-  if (!isFieldName(name)) throw new InvalidResponse('no field');
+  if (!isFieldName(name)) throw new InvalidResponse('a line in the head or the trailers that is no field');
   const lower = lowerName(name);
   fields.push(name, trimmed(line, colon + 1));
   names.push(lower);
@@ -125,7 +145,7 @@ export function readField(line: string, fields: string[], names: string[]): stri
 
 /** Tabs may stand around a value (RFC 9110 §5.6.3), and parsers are known to which `chunked` with one is another coding. */
 function refuseTab(field: string): void {
-  if (field.includes('\t')) throw new InvalidResponse('a tab in a field that frames the body');
+  if (field.includes('\t')) throw new InvalidResponse('a tab in Content-Length or Transfer-Encoding');
 }
 
 /** Without the spaces and tabs around a value. */

@@ -1,9 +1,10 @@
-import { type AccessStrategy, ConfigError, type HandlerDefaults } from '../../auth/strategies/strategy.js';
+import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
 import { handlers } from '../../auth/strategies/table.js';
-import type { Finding } from '../../document/finding.js';
+import { ConfigError, type Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
+import type { AccessStrategy } from '../../model/strategy.js';
 import { slowClaims } from './claims.js';
 
 /** A handler as a rule names it. */

@@ -1,18 +1,18 @@
-import type { Rule } from '../../auth/decide.js';
-import { durationSeconds } from '../../auth/mutators/duration.js';
 import { oauth2Introspection } from '../../auth/strategies/oauth2-introspection.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
 import type { Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
-import { type CorsPolicy, NO_CORS } from '../../listener/cors.js';
+import { oathkeeperDurationSeconds } from '../../model/duration.js';
+import { METHODS } from '../../model/methods.js';
+import type { CorsPolicy, Rule } from '../../model/rule.js';
 import type { Upstream } from '../../model/upstream.js';
 import { compilePattern } from '../pattern/pattern.js';
-import { kymaExclusions } from '../table/kyma-exclusions.js';
 import { compileAccess } from './access-strategies.js';
-import { compileCors } from './cors.js';
+import { compileCors, NO_CORS } from './cors.js';
 import { readRuleHost } from './host.js';
+import { kymaExclusions } from './kyma-differences.js';
 import { compileMutators } from './mutators.js';
 import { resolveService, type ServiceTemplates } from './service.js';
 import { v1beta1 } from './v1beta1.js';
@@ -32,8 +32,6 @@ export interface RuleDefaults {
 
 const INTROSPECTION = oauth2Introspection.name;
 
-/** Kyma's list, without the two that no reverse proxy may forward. */
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const REFUSED_METHODS: Readonly<Record<string, string>> = {
   CONNECT: 'it asks for a tunnel, which would pass every later check by',
   TRACE: "it sends the request's own header fields back, credentials included",
@@ -149,7 +147,7 @@ class Compiler {
       entry.accessStrategies,
       staleIfError === undefined
         ? this.#defaults.handlers
-        : { ...this.#defaults.handlers, staleIfError: durationSeconds(staleIfError) * 1000 },
+        : { ...this.#defaults.handlers, staleIfError: oathkeeperDurationSeconds(staleIfError) * 1000 },
     );
     this.#found(findings);
     if (
@@ -215,10 +213,10 @@ class Compiler {
       if (methods.indexOf(method) < index) this.#error(path, 'invalid-value', `${method} is listed twice`);
       else if (Object.hasOwn(REFUSED_METHODS, method)) {
         this.#error(path, 'invalid-method', `${method} is never forwarded: ${REFUSED_METHODS[method]}`);
-      } else if (!METHODS.has(method)) {
+      } else if (!METHODS.includes(method)) {
         const hint = nearest(method, METHODS);
         const more =
-          hint === undefined ? `; it must be one of ${[...METHODS].join(', ')}` : `; did you mean ${hint}?`;
+          hint === undefined ? `; it must be one of ${METHODS.join(', ')}` : `; did you mean ${hint}?`;
         this.#error(path, 'invalid-method', `no method is called "${method}"${more}`);
       }
     });

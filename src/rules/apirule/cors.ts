@@ -1,6 +1,6 @@
 import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
-import type { CorsPolicy } from '../../listener/cors.js';
+import type { CorsPolicy } from '../../model/rule.js';
 import { TOKEN } from '../../parse/grammar.js';
 import { compilePattern } from '../pattern/pattern.js';
 
@@ -123,3 +123,14 @@ function secondsOf(value: string | number): number {
     [...parts].reduce((sum, [, n, unit]) => sum + Number(n) * (UNITS[unit as string] as number), 0),
   );
 }
+
+/** Takes the upstream's CORS fields away and states nothing. */
+export const NO_CORS: CorsPolicy = {
+  answers: false,
+  allowsOrigin: () => false,
+  methods: [],
+  headers: [],
+  exposed: [],
+  credentials: false,
+  maxAge: undefined,
+};

@@ -1,11 +1,10 @@
-import { chain, type MutatorChain } from '../../auth/mutators/chain.js';
-import type { Mutator } from '../../auth/mutators/mutator.js';
+import { chain } from '../../auth/mutators/chain.js';
 import { mutators } from '../../auth/mutators/table.js';
-import { ConfigError } from '../../document/config-error.js';
-import type { Finding } from '../../document/finding.js';
+import { ConfigError, type Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
+import type { Mutator, MutatorChain } from '../../model/mutator.js';
 import type { HandlerEntry } from './access-strategies.js';
 
 /**

@@ -1,7 +1,6 @@
-import type { ResourceIndex, Rule } from '../../auth/decide.js';
 import { openHandler } from '../../auth/strategies/open.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
-import type { CorsPolicy } from '../../listener/cors.js';
+import type { CorsPolicy, ResourceIndex, Rule } from '../../model/rule.js';
 import { readHost } from '../../parse/host.js';
 import { canonicalPath } from '../../parse/target.js';
 import type { TokenSource } from '../../parse/token.js';

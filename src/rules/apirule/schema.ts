@@ -1,6 +1,6 @@
 /** JSON Schemas (draft-07) of an APIRule `gateway.kyma-project.io/v1beta1`, one for each part that is checked by itself. */
 
-import { durationSchema } from '../../auth/mutators/duration.js';
+import { oathkeeperDurationSchema } from '../../model/duration.js';
 
 /** The group of Kyma's resources. */
 export const GROUP = 'gateway.kyma-project.io';
@@ -149,7 +149,7 @@ export const ruleSchema = {
         semicolon: refuseOrKeep,
         emptySegments: refuseOrKeep,
         undecidedPattern: { enum: ['refuse', 'accept'] },
-        staleIfError: durationSchema,
+        staleIfError: oathkeeperDurationSchema,
         revocation: { enum: ['ignore', 'observe'] },
       },
     },

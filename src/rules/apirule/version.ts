@@ -1,6 +1,6 @@
-import type { PathAllowances } from '../../auth/decide.js';
 import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
+import type { PathAllowances } from '../../model/rule.js';
 import type { HandlerEntry } from './access-strategies.js';
 import type { CorsEntry } from './cors.js';
 

@@ -1,6 +1,6 @@
 import type { AST } from '@eslint-community/regexpp';
 import type * as Recheck from 'recheck';
-import { lazyRequire } from '../../model/lazy-require.js';
+import { lazyRequire, MissingPackageError } from '../../model/lazy-require.js';
 import { isProvablyLinear } from './ambiguity.js';
 
 /**
@@ -44,7 +44,15 @@ export function backtrackingOf(pattern: RegExp, syntax: AST.Pattern): Backtracki
 
 /** The same of a pattern that is held against any text, not only paths, wherever in it. */
 export function behaviourOf(pattern: RegExp): Backtracking {
-  const result = recheck().checkSync(pattern.source, pattern.flags, LIMITS);
+  let checkSync: typeof Recheck.checkSync;
+  try {
+    ({ checkSync } = recheck());
+  } catch (error) {
+    // A pattern that nothing can analyse is refused, with its place; all others of the rule set are judged.
+    if (error instanceof MissingPackageError) return { verdict: 'unknown', reason: error.message };
+    throw error;
+  }
+  const result = checkSync(pattern.source, pattern.flags, LIMITS);
   switch (result.status) {
     case 'safe':
       return { verdict: 'linear' };

@@ -72,8 +72,8 @@ export function exampleOf(pattern: RegExp): string | undefined {
 
 /** Whether it is proved that the pattern matches no path at all. */
 export function matchesNothing(pattern: RegExp): boolean {
-  const proof = analysisOf(pattern);
-  return proof.shape.sample === undefined && proof.automaton?.initial === -1;
+  const analysis = analysisOf(pattern);
+  return analysis.shape.sample === undefined && analysis.automaton?.initial === -1;
 }
 
 /** What is known of one pattern; an automaton is built when a proof first needs it. */
@@ -100,10 +100,10 @@ class PatternAnalysis {
   }
 }
 
-const proofs = new WeakMap<RegExp, PatternAnalysis>();
+const analyses = new WeakMap<RegExp, PatternAnalysis>();
 
 function analysisOf(pattern: RegExp): PatternAnalysis {
-  return getOrInsert(proofs, pattern, () => new PatternAnalysis(pattern));
+  return getOrInsert(analyses, pattern, () => new PatternAnalysis(pattern));
 }
 
 /** Whether two patterns differ in how all their paths begin or end, in a segment, or in how long they are. */

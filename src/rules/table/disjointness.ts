@@ -1,6 +1,5 @@
-import type { Rule } from '../../auth/decide.js';
-import type { Finding, Position } from '../../document/finding.js';
-import { byPosition } from '../../document/finding.js';
+import { byPosition, type Finding, type Position } from '../../document/finding.js';
+import type { Rule } from '../../model/rule.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { areApart, isPlainlyInside, type Related, relate } from '../pattern/overlap.js';
 import { shapeOf } from '../pattern/syntax.js';
@@ -33,17 +32,17 @@ const MAX_FINDINGS = 1_000;
  * narrower host and the other the narrower path settles nothing.
  */
 export function analyseOverlaps(
-  sites: HostIndex,
+  index: HostIndex,
   mode: OverlapMode,
   compared: Compared = () => {},
 ): OverlapAnalysis {
   const analyser = new OverlapAnalyser(mode);
   let done = 0;
-  const all = [...sites].reduce((total, { rules }) => total + rules.length, 0);
-  for (const site of sites) {
+  const all = [...index].reduce((total, { rules }) => total + rules.length, 0);
+  for (const site of index) {
     const neighbours = analyser.within(site, () => compared(++done, all));
     if (neighbours === undefined) break;
-    for (const outer of sites.around(site)) {
+    for (const outer of index.around(site)) {
       if (!analyser.between(neighbours, site, outer)) break;
     }
   }

@@ -1,4 +1,4 @@
-import type { Rule } from '../../auth/decide.js';
+import type { Rule } from '../../model/rule.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { shapeOf } from '../pattern/syntax.js';
 
@@ -56,6 +56,15 @@ export function* wildcardsAround(host: string): Generator<string> {
   const from = host.startsWith('*.') ? 2 : 0;
   for (let dot = host.indexOf('.', from); dot !== -1; dot = host.indexOf('.', dot + 1))
     yield `*${host.slice(dot)}`;
+}
+
+/** Whether one of a rule's host patterns holds the host of a request. */
+export function holdHost(patterns: readonly string[], host: string): boolean {
+  // No request's host is a pattern.
+  if (host.startsWith('*')) return false;
+  return (
+    patterns.includes(host) || [...wildcardsAround(host)].some((wildcard) => patterns.includes(wildcard))
+  );
 }
 
 /** A rule's hosts without repetitions and without those that its own wildcards hold. */

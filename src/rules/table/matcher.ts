@@ -1,6 +1,6 @@
-import type { Rule } from '../../auth/decide.js';
+import type { Rule } from '../../model/rule.js';
 import type { OverlapAnalysis } from './disjointness.js';
-import { type HostIndex, wildcardsAround } from './hosts.js';
+import { type HostIndex, holdHost, wildcardsAround } from './hosts.js';
 import { Tree } from './tree.js';
 
 const ASTERISK = 0x2a;
@@ -57,12 +57,8 @@ export class Matcher {
 
   /** Whether a rule that may overlap with this one, nobody knows where, matches as well. */
   #isContested(rule: Rule, name: string, method: string, path: string): boolean {
-    const names = [name, ...wildcardsAround(name)];
     return (this.#rivals.get(rule) ?? []).some(
-      (rival) =>
-        rival.pattern.test(path) &&
-        rival.methods.includes(method) &&
-        rival.hosts.some((host) => names.includes(host)),
+      (rival) => rival.pattern.test(path) && rival.methods.includes(method) && holdHost(rival.hosts, name),
     );
   }
 }

@@ -1,6 +1,7 @@
-import type { OverlapSummary, ResourceIndex, Rule, RuleTable } from '../../auth/decide.js';
 import { reservedHeaders } from '../../auth/mutators/chain.js';
 import { byPosition, type Finding } from '../../document/finding.js';
+import type { OverlapSummary, ResourceIndex, Rule, RuleTable } from '../../model/rule.js';
+import { kymaDifferences } from '../apirule/kyma-differences.js';
 import { canonicalForm, isNeverCanonical } from '../pattern/canonical.js';
 import { matchesNothing } from '../pattern/overlap.js';
 import {
@@ -11,7 +12,6 @@ import {
   positionOf,
 } from './disjointness.js';
 import { HostIndex } from './hosts.js';
-import { kymaDifferences } from './kyma-differences.js';
 import { Matcher } from './matcher.js';
 
 /** A table, where there are no errors; and all that was found on the way, by position. */
@@ -36,22 +36,22 @@ export function buildTable(
     readonly compared?: Compared | undefined;
   },
 ): Built {
-  const sites = new HostIndex(rules);
-  const proof = analyseOverlaps(sites, options.overlap, options.compared);
+  const index = new HostIndex(rules);
+  const analysis = analyseOverlaps(index, options.overlap, options.compared);
   const findings = [
-    ...proof.findings,
+    ...analysis.findings,
     ...kymaDifferences(rules.filter(({ document }) => document === undefined)),
     ...deadRules(rules),
   ].sort(inReadingOrder);
   if (findings.some(({ level }) => level === 'error')) return { findings };
-  const matcher = new Matcher(sites, proof);
+  const matcher = new Matcher(index, analysis);
   const stated = reservedHeaders(rules.map(({ mutators }) => mutators));
   const table: RuleTable = {
     version: options.version,
     rules,
     ...(stated === undefined ? {} : { reservedHeaders: stated }),
     ...(options.resources === undefined ? {} : { resources: options.resources }),
-    overlaps: summary(proof),
+    overlaps: summary(analysis),
     find: (host, method, path) => matcher.find(host, method, path),
   };
   return { table, findings };

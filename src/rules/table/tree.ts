@@ -1,4 +1,4 @@
-import type { Rule } from '../../auth/decide.js';
+import type { Rule } from '../../model/rule.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { shapeOf } from '../pattern/syntax.js';
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type ActiveAnswer, readAnswer } from '../../../src/auth/introspection/answer.js';
-import { InvalidAnswer } from '../../../src/auth/introspection/unusable.js';
+import { readAnswer } from '../../../src/auth/introspection/answer.js';
+import { InvalidAnswer } from '../../../src/auth/introspection/errors.js';
+import type { ActiveAnswer } from '../../../src/model/introspection.js';
 
 const read = (members: object): ActiveAnswer => {
   const answer = readAnswer(JSON.stringify({ active: true, ...members }));

@@ -1,8 +1,8 @@
 import t from 'tap';
-import type { Answer } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache, type CacheLimits } from '../../../src/auth/introspection/cache.js';
 import { entrySize } from '../../../src/auth/introspection/entry-size.js';
 import type { Clock } from '../../../src/model/clock.js';
+import type { Answer } from '../../../src/model/introspection.js';
 import { fakeClock } from '../../clock.js';
 
 const limits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 100, negativeMaxEntries: 10 };

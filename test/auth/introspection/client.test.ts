@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { Endpoint } from '../../../src/auth/introspection/answer.js';
 import { IntrospectionClient, type ServerAccess } from '../../../src/auth/introspection/client.js';
+import type { Endpoint } from '../../../src/model/authorization-server.js';
 import { HttpClient } from '../../../src/outbound/http-client.js';
 import { fakeClock } from '../../clock.js';
 

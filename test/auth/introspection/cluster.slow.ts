@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { slotOf } from '../../../src/outbound/redis/slot.js';
+import { slotOf } from '../../../src/outbound/redis/cluster.js';
 import type { TestGateway } from '../../gateway.js';
 import { available } from '../../require.js';
 import { makeCertificate } from '../../stack/certificate.js';

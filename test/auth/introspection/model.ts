@@ -1,9 +1,10 @@
 import { decide } from '../../../src/auth/decide.js';
-import { type Endpoint, readAnswer } from '../../../src/auth/introspection/answer.js';
+import { readAnswer } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache } from '../../../src/auth/introspection/cache.js';
 import { CallFailed } from '../../../src/auth/introspection/client.js';
 import { createIntrospector } from '../../../src/auth/introspection/introspector.js';
 import { oauth2Introspection } from '../../../src/auth/strategies/oauth2-introspection.js';
+import type { Endpoint } from '../../../src/model/authorization-server.js';
 import { fakeClock } from '../../clock.js';
 import { arrival, ruleOf, tableOf } from '../../decision.js';
 import { Random } from '../../fuzz/random.js';
@@ -68,8 +69,8 @@ export async function runModel(seed: number, decisions: number, refreshBefore = 
     { ttl: TTL, negativeTtl: NEGATIVE_TTL, maxEntries: 100, negativeMaxEntries: 100, refreshBefore },
     clock,
   );
-  const introspector = createIntrospector(
-    {
+  const introspector = createIntrospector({
+    client: {
       call: async (_endpoint, token) => {
         asked++;
         await held;
@@ -78,9 +79,9 @@ export async function runModel(seed: number, decisions: number, refreshBefore = 
       },
     },
     cache,
-    { timeout: 1_000, concurrency: 10, queue: 10, breaker: { failures: 0, openFor: 1 } },
+    limits: { timeout: 1_000, concurrency: 10, queue: 10, breaker: { failures: 0, openFor: 1 } },
     clock,
-  );
+  });
   const services = { introspect: introspector.introspect, ...noRemote, now: clock.wall };
   const table = tableOf(specified.map((config, i) => ruleOf(`/r${i}`, [compiled(config)])));
   const requests = specified.map((_rule, r) =>
@@ -163,7 +164,7 @@ export async function runModel(seed: number, decisions: number, refreshBefore = 
         });
       }
     }
-    const decision = await decide(table, 'GET', target, fields, services);
+    const decision = await decide({ table, method: 'GET', target, fields, services });
 
     const known = remembered.get(token);
     const isHit = known !== undefined && clock.monotonic() < known.until;

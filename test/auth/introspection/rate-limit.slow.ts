@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import type { Endpoint } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache } from '../../../src/auth/introspection/cache.js';
-import { createIntrospector, type Introspected } from '../../../src/auth/introspection/introspector.js';
+import { createIntrospector } from '../../../src/auth/introspection/introspector.js';
 import { UnknownTokenLimiter } from '../../../src/auth/introspection/rate-limit.js';
+import type { Endpoint } from '../../../src/model/authorization-server.js';
 import { systemClock } from '../../../src/model/clock.js';
+import type { Introspected } from '../../../src/model/introspection.js';
 import { clientAddressReader } from '../../../src/parse/client-address.js';
 import { readFields } from '../../../src/parse/fields.js';
 import { ask } from '../../ask.js';
@@ -35,25 +36,25 @@ t.test(
     const good = { active: true, claims: {}, scopes: ['read'], audience: [] } as const;
     let asked = 0;
     const started = performance.now();
-    const introspector = createIntrospector(
-      {
+    const introspector = createIntrospector({
+      client: {
         call: async (_endpoint, token) => {
           asked++;
           return token.startsWith('good') ? good : { active: false };
         },
       },
-      new AnswerCache(
+      cache: new AnswerCache(
         { ttl: 3_600_000, negativeTtl: 3_600_000, maxEntries: 1_000, negativeMaxEntries: 1_000 },
         systemClock,
       ),
-      { timeout: 2_000, concurrency: 128, queue: 1024, breaker: { failures: 5, openFor: 5_000 } },
-      systemClock,
-      () => {},
-      {
+      limits: { timeout: 2_000, concurrency: 128, queue: 1024, breaker: { failures: 5, openFor: 5_000 } },
+      clock: systemClock,
+      onFailure: () => {},
+      unknownTokens: {
         limiter: new UnknownTokenLimiter({ badTokens: ALLOWED, per: 60_000, maxClients: 1_000 }, systemClock),
         addressOf: clientAddressReader([]),
       },
-    );
+    });
     const fields = readFields(['Host', 'gate.example'], '1.1');
     if ('refused' in fields) throw new Error(fields.refused);
     const asker = { peer: { address: '192.0.2.1', secure: false, trusted: false }, fields };
@@ -105,10 +106,10 @@ t.test('the same through the gateway, with 20,000', async (t) => {
   t.equal(gate.endpoint.asked.length, 51);
 });
 
-t.test('23: 10,000 distinct bad tokens: calls bounded, good tokens still served', (t) =>
+t.test('10,000 distinct bad tokens: calls bounded, good tokens still served', (t) =>
   floodWithBadTokens(t, 10_000),
 );
 
-t.test('24: 1,000 requests with one new token make one introspection; who leaves cancels nobody else', (t) =>
+t.test('1,000 requests with one new token make one introspection; who leaves cancels nobody else', (t) =>
   crowdWithOneToken(t, 1_000),
 );

@@ -3,16 +3,16 @@ import { ask } from '../../ask.js';
 import { until } from '../../until.js';
 import { crowdWithOneToken, floodWithBadTokens, start, watchArrivals } from './rate-limit.js';
 
-t.test('23: hundreds of distinct bad tokens: calls bounded, good tokens still served', (t) =>
+t.test('hundreds of distinct bad tokens: calls bounded, good tokens still served', (t) =>
   floodWithBadTokens(t, 500),
 );
 
 t.test(
-  '24: hundreds of requests with one new token make one introspection; who leaves cancels nobody else',
+  'hundreds of requests with one new token make one introspection; who leaves cancels nobody else',
   (t) => crowdWithOneToken(t, 200),
 );
 
-t.test('24: a failure is shared by those who wait, and not by those who come after', async (t) => {
+t.test('a failure is shared by those who wait, and not by those who come after', async (t) => {
   const gate = await start(t, { timeout: '30s' });
   const waiting = watchArrivals(t, gate);
   let open = (): void => {};

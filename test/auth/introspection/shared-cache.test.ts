@@ -2,9 +2,9 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { PurgeLog } from '../../../src/auth/introspection/purge-log.js';
+import { PurgeLog } from '../../../src/auth/introspection/invalidation.js';
 import { Seal } from '../../../src/auth/introspection/seal.js';
-import { slotOf } from '../../../src/outbound/redis/slot.js';
+import { slotOf } from '../../../src/outbound/redis/cluster.js';
 import { ask } from '../../ask.js';
 import { startChild } from '../../child.js';
 import { fakeClock } from '../../clock.js';
@@ -352,9 +352,16 @@ t.test(
     await until(async () => answers(await redis.all()).length === 1);
     t.equal(await status(await gateway(), 'good'), 200);
     t.equal(server.asked.length, 1);
-    for (const more of [{ ca: join(files, 'other') }, { passwordFile: join(files, 'wrong') }]) {
+    for (const [more, code] of [
+      [{ ca: join(files, 'other') }, /^SELF_SIGNED_CERT_IN_CHAIN$/],
+      [{ passwordFile: join(files, 'wrong') }, /^WRONGPASS$/],
+    ] as const) {
       const stranger = await gateway(more, {}, false);
       await until(() => stranger.log.some(({ msg }) => msg === 'shared cache failed'));
+      const causes = stranger.log
+        .filter(({ msg }) => msg === 'shared cache failed')
+        .map(({ cause }) => cause);
+      t.match(causes[0], code, 'a code, and not what the library says');
       t.equal(await status(stranger, 'good'), 200);
       t.equal(source(stranger), 'miss', JSON.stringify(Object.keys(more)));
       t.match(await purge(stranger, { token: 'good' }), { told: false });

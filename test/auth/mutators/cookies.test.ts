@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { withoutCookies } from '../../../src/model/header-changes.js';
 import { cookieKey } from '../../../src/parse/cookies.js';
+import { withoutCookies } from '../../../src/proxy/cookie-header.js';
 
 t.test('no reading of a Cookie field still holds a cookie that was taken out', (t) => {
   for (const field of [

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { parseClaims, renderClaims } from '../../../src/auth/mutators/claims.js';
-import type { Session } from '../../../src/auth/mutators/session.js';
 import { parseTemplate, renderText, TemplateError } from '../../../src/auth/mutators/template.js';
+import type { Session } from '../../../src/model/mutator.js';
 
 function session(over: Partial<Pick<Session, 'subject' | 'extra'>> = {}): Session {
   return {

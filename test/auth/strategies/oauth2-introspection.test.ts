@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap';
-import type { Endpoint } from '../../../src/auth/introspection/answer.js';
 import { oauth2Introspection } from '../../../src/auth/strategies/oauth2-introspection.js';
-import { ConfigError, type HandlerDefaults } from '../../../src/auth/strategies/strategy.js';
+import type { HandlerDefaults } from '../../../src/auth/strategies/strategy.js';
+import { ConfigError } from '../../../src/document/finding.js';
+import type { Endpoint } from '../../../src/model/authorization-server.js';
 import { ask } from '../../ask.js';
 import { apiRule, startTestGateway, type TestGateway } from '../../gateway.js';
 import { startIntrospection } from '../../introspection.js';

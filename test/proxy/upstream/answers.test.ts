@@ -3,7 +3,7 @@ import { request as ask } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import fc from 'fast-check';
 import t from 'tap';
-import type { Connection, ResponseReader, Waiting } from '../../../src/proxy/upstream/connection.js';
+import type { ResponseReader, UpstreamConnection, Waiting } from '../../../src/proxy/upstream/client.js';
 import { Pool, READING } from '../../../src/proxy/upstream/pool.js';
 import {
   UnsendableRequest,
@@ -33,7 +33,7 @@ class Told implements ResponseReader {
   body = '';
   trailers: readonly string[] = [];
   error: (Error & { code?: string }) | undefined;
-  connection: Connection | undefined;
+  connection: UpstreamConnection | undefined;
   waiting: Waiting | undefined;
   ended = false;
   /** Whether it was told that the exchange lasts. */
@@ -47,12 +47,13 @@ class Told implements ResponseReader {
   onWait(waiting: Waiting): void {
     this.waiting = waiting;
   }
-  onStart(connection: Connection): void {
+  onStart(connection: UpstreamConnection): void {
     this.connection = connection;
   }
   onHead(head: ResponseHead): void {
     this.head = head;
   }
+  onEarlyHints(): void {}
   onLong(): void {
     this.lasts = true;
   }

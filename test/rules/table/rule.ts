@@ -1,4 +1,4 @@
-import type { Rule } from '../../../src/auth/decide.js';
+import type { Rule } from '../../../src/model/rule.js';
 import { compilePattern } from '../../../src/rules/pattern/pattern.js';
 import { wrap } from '../../../src/rules/pattern/syntax.js';
 

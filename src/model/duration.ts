@@ -1,0 +1,50 @@
+/** A whole number with its unit, or 0: `500ms`, `2s`, `5m`, `1h`. */
+export const DURATION_PATTERN = '^(0|[0-9]{1,9}(ms|s|m|h))$';
+
+/** The same without zero: for limits that Node takes to be off when they are 0. */
+export const POSITIVE_DURATION_PATTERN = '^(?=[0-9]*[1-9])[0-9]{1,9}(ms|s|m|h)$';
+
+/** The longest delay a timer of Node takes (2^31 - 1 ms); a longer one fires at once. */
+export const LONGEST_DURATION = 2_147_483_647;
+
+/** JSON Schema of a duration in the settings, and in what only scopegate has in rules. */
+export const durationSchema = {
+  type: 'string',
+  title: 'a duration such as 500ms, 2s, 5m or 1h',
+  pattern: DURATION_PATTERN,
+} as const;
+
+/** JSON Schema of a duration as Oathkeeper writes it: Go's units, never 0 without one. */
+export const oathkeeperDurationSchema = {
+  type: 'string',
+  title: 'a duration such as 30s, 15m or 1h',
+  pattern: '^[0-9]+(ns|us|ms|s|m|h)$',
+} as const;
+
+/** The units in seconds. */
+const UNITS: Readonly<Record<string, number>> = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600 };
+
+/**
+ * Reads a duration.
+ *
+ * @param text fits {@link DURATION_PATTERN}
+ * @returns milliseconds, or undefined where it does not fit or no timer can wait that long
+ */
+export function parseDuration(text: string): number | undefined {
+  if (text === '0') return 0;
+  const [, amount, unit] = /^([0-9]{1,9})(ms|s|m|h)$/.exec(text) ?? [];
+  if (amount === undefined || unit === undefined) return undefined;
+  const milliseconds = Number(amount) * (unit === 'ms' ? 1 : (UNITS[unit] as number) * 1000);
+  return milliseconds <= LONGEST_DURATION ? milliseconds : undefined;
+}
+
+/**
+ * Reads a duration as Oathkeeper writes it.
+ *
+ * @param text fits {@link oathkeeperDurationSchema}
+ * @returns seconds
+ */
+export function oathkeeperDurationSeconds(text: string): number {
+  const [, amount, unit] = /^(\d+)([a-z]+)$/.exec(text) as unknown as [string, string, string];
+  return Number(amount) * (UNITS[unit] as number);
+}

@@ -1,0 +1,34 @@
+/** Work that took longer than it may. */
+export class TimedOut extends Error {
+  readonly code = 'ETIMEDOUT';
+  constructor() {
+    super('it took too long');
+    this.name = 'TimedOut';
+  }
+}
+
+/**
+ * Waits for work, and no longer than a limit. What the work brings after that is ignored.
+ *
+ * @param limit milliseconds, or the signal that ends the wait
+ * @throws what the work throws; {@link TimedOut} after the milliseconds; the signal's reason when it aborts
+ */
+export async function within<T>(limit: number | AbortSignal, work: PromiseLike<T>): Promise<T> {
+  if (typeof limit !== 'number') limit.throwIfAborted();
+  let stop = (): void => {};
+  const late = new Promise<never>((_resolve, reject) => {
+    if (typeof limit === 'number') {
+      const timer = setTimeout(() => reject(new TimedOut()), limit);
+      stop = () => clearTimeout(timer);
+    } else {
+      const onAbort = (): void => reject(limit.reason);
+      limit.addEventListener('abort', onAbort, { once: true });
+      stop = () => limit.removeEventListener('abort', onAbort);
+    }
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    stop();
+  }
+}

@@ -1,0 +1,102 @@
+import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+
+/** One line of the text format. */
+export interface Value {
+  readonly metricName?: string;
+  readonly value: number;
+  readonly labels: Readonly<Record<string, string | number>>;
+}
+
+/** A histogram without labels: two additions an observation. */
+export class Histogram {
+  readonly bounds: readonly number[];
+  /** Not cumulative; the last one is +Inf. */
+  readonly buckets: number[];
+  sum = 0;
+
+  /** @param bounds upper bounds in seconds, ascending */
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+    this.buckets = new Array<number>(bounds.length + 1).fill(0);
+  }
+
+  observe(ms: number): void {
+    const seconds = ms / 1000;
+    const { bounds, buckets } = this;
+    let i = 0;
+    while (i < bounds.length && seconds > (bounds[i] as number)) i++;
+    (buckets[i] as number)++;
+    this.sum += seconds;
+  }
+}
+
+/** The value of a metric without labels. */
+export function one(value: number): Value[] {
+  return [{ value, labels: {} }];
+}
+
+/** All values together. */
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function histogramValues(
+  name: string,
+  labels: Record<string, string>,
+  { bounds, buckets, sum: total }: Histogram,
+): Value[] {
+  let count = 0;
+  const cumulated = buckets.map((bucket, i) => {
+    count += bucket;
+    const le = bounds[i] ?? '+Inf';
+    return { metricName: `${name}_bucket`, value: count, labels: { ...labels, le } };
+  });
+  return [
+    ...cumulated,
+    { metricName: `${name}_sum`, value: total, labels },
+    { metricName: `${name}_count`, value: count, labels },
+  ];
+}
+
+/** What defines metrics of a registry. */
+export function definitions(registry: Registry) {
+  /** A metric whose values are put together when they are asked for. */
+  function define(
+    name: string,
+    type: 'counter' | 'gauge' | 'histogram' | 'summary',
+    help: string,
+    values: () => Value[],
+  ): void {
+    const metric = {
+      name,
+      help,
+      type,
+      aggregator: 'sum',
+      get: async () => ({ name, help, type, values: values() }),
+    };
+    registry.registerMetric(metric as unknown as Metric);
+  }
+  const counter = (name: string, help: string, values: () => Value[]) =>
+    define(name, 'counter', help, values);
+  const gauge = (name: string, help: string, values: () => Value[]) => define(name, 'gauge', help, values);
+  const histogram = (
+    name: string,
+    help: string,
+    children: readonly (readonly [labels: Record<string, string>, child: Histogram])[],
+  ) =>
+    define(name, 'histogram', help, () =>
+      children.flatMap(([labels, child]) => histogramValues(name, labels, child)),
+    );
+  return { define, counter, gauge, histogram };
+}
+
+let processRegistry: Registry | undefined;
+
+/** What Node tells of the process, once however many gateways it holds. */
+export function processMetrics(): Registry {
+  if (processRegistry === undefined) {
+    processRegistry = new Registry();
+    collectDefaultMetrics({ register: processRegistry });
+  }
+  return processRegistry;
+}

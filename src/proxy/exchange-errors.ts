@@ -1,0 +1,72 @@
+import { RequestBodyError, type RequestBodyFault } from './request-body.js';
+import { BODY_TIMEOUT, HEAD_TIMEOUT, LONG_FULL, QUEUE_TIMEOUT } from './upstream/interrupted.js';
+import { UnsendableRequest } from './upstream/request-head.js';
+
+/** The cause of an exchange that ended because scopegate failed at it. */
+export const FAULT = 'internal_error';
+
+/** The cause of an answer whose head Node refuses to write. */
+export const HEAD_REFUSED = 'answer_head_refused';
+
+/** Seconds until it is worth asking again where an upstream has too much to do. */
+export const RETRY = { retryAfter: 1 };
+
+/** What the client is told of each. */
+export const REASONS: Readonly<Record<ErrorFor, string>> = {
+  upstream_unreachable: 'no connection to the upstream',
+  upstream_invalid: 'the upstream broke off or broke the protocol',
+  upstream_timeout: 'the upstream took too long',
+  overloaded: 'too many requests to this upstream at once',
+  body_too_large: 'the request body is too large',
+  request_timeout: 'the request body stalled',
+  malformed_request: 'the request body is broken',
+  internal: 'the request could not be sent',
+};
+
+/** The rows of the error table that a failed exchange is answered with. */
+export type ErrorFor =
+  | 'upstream_unreachable'
+  | 'upstream_invalid'
+  | 'upstream_timeout'
+  | 'overloaded'
+  | 'body_too_large'
+  | 'request_timeout'
+  | 'malformed_request'
+  | 'internal';
+
+/**
+ * The row of the error table for a failed exchange.
+ *
+ * @param cause as `causeOf` says it
+ */
+export function errorFor(error: Error, cause: string): ErrorFor {
+  if (error instanceof RequestBodyError) return BODY_ERRORS[error.code];
+  if (OVERLOADED.has(cause)) return 'overloaded';
+  if (error instanceof UnsendableRequest) return 'internal';
+  if (TIMEOUTS.has(cause)) return 'upstream_timeout';
+  return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
+}
+
+/** Whether an error is a mistake in a program rather than something that happened to a connection. */
+export function isFault(error: Error): boolean {
+  return (
+    FAULTS.some((kind) => error instanceof kind) && typeof (error as { code?: unknown }).code !== 'string'
+  );
+}
+
+const BODY_ERRORS: Readonly<Record<RequestBodyFault, ErrorFor>> = {
+  request_body_broken: 'malformed_request',
+  request_body_too_large: 'body_too_large',
+  request_body_stalled: 'request_timeout',
+  request_body_too_slow: 'request_timeout',
+  request_body_evicted: 'overloaded',
+};
+
+const FAULTS = [TypeError, RangeError, ReferenceError, SyntaxError];
+
+const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', HEAD_TIMEOUT, BODY_TIMEOUT, 'ETIMEDOUT']);
+
+const OVERLOADED = new Set([QUEUE_TIMEOUT, LONG_FULL]);
+
+const UNREACHABLE =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENETUNREACH|EMFILE|ENFILE|EADDR|CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;

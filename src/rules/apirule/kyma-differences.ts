@@ -1,0 +1,126 @@
+import type { Finding } from '../../document/finding.js';
+import { METHODS } from '../../model/methods.js';
+import type { Rule } from '../../model/rule.js';
+import { getOrInsert } from '../pattern/get-or-insert.js';
+import { relate } from '../pattern/overlap.js';
+import { positionOf } from '../table/disjointness.js';
+import { wildcardsAround } from '../table/hosts.js';
+
+/**
+ * Warns where a rule set does something else here than it did in Kyma, because Kyma's routing was laxer.
+ *
+ * Kyma turns each rule into an Istio route by path. For the handler `allow` that route goes straight to the workload,
+ * with any method; and the first route of a host that matches the path takes the request. Here methods are enforced
+ * for every handler and order decides nothing.
+ */
+export function kymaDifferences(rules: readonly Rule[]): Finding[] {
+  const findings: Finding[] = [];
+  const open = rules.filter((rule) => rule.strategies.some(({ handler }) => handler === 'allow'));
+  if (open.length === 0) return findings;
+  const byHost = new ByHost(rules);
+  for (const rule of open) {
+    const exposed = METHODS.filter((method) => !rule.methods.includes(method));
+    if (exposed.length === 0) continue;
+    findings.push({
+      ...positionOf(rule),
+      level: 'warning',
+      code: 'kyma-allow-methods',
+      message: `${rule.path}: Kyma's allow exposed every method; here ${exposed.join(', ')} need a rule of their own`,
+    });
+    for (const other of shadowed(rule, byHost)) {
+      findings.push({
+        ...positionOf(other),
+        level: 'warning',
+        code: 'kyma-shadowed-rule',
+        message:
+          `${other.methods.join(', ')} ${other.path}: Kyma let the allow rule ${rule.path} at ${rule.source} ` +
+          'answer for every method, so this rule was not asked there; here it is',
+      });
+    }
+  }
+  return findings;
+}
+
+/** The protected rules that share a host and a path with an `allow` rule that comes first, for methods it lacks. */
+function shadowed(rule: Rule, byHost: ByHost): Rule[] {
+  return [...byHost.meeting(rule)].filter(
+    (other) =>
+      other !== rule &&
+      !other.strategies.some(({ handler }) => handler === 'allow') &&
+      other.methods.some((method) => !rule.methods.includes(method)) &&
+      comesFirst(rule, other) &&
+      relate(rule.pattern, other.pattern).relation !== 'disjoint',
+  );
+}
+
+/** Of one APIRule the order is known; of two, nobody knows which Istio asks first. */
+function comesFirst(rule: Rule, other: Rule): boolean {
+  const [name, index] = splitId(rule.id);
+  const [otherName, otherIndex] = splitId(other.id);
+  return name !== otherName || index < otherIndex;
+}
+
+function splitId(id: string): [name: string, index: number] {
+  const at = id.lastIndexOf('#');
+  return [id.slice(0, at), Number(id.slice(at + 1))];
+}
+
+/** Rules by the hosts they can meet on. */
+class ByHost {
+  readonly #named = new Map<string, Set<Rule>>();
+  /** By wildcard: the rules of narrower hosts. */
+  readonly #under = new Map<string, Set<Rule>>();
+
+  constructor(rules: readonly Rule[]) {
+    for (const rule of rules) {
+      for (const host of rule.hosts) {
+        getOrInsert(this.#named, host, () => new Set<Rule>()).add(rule);
+        for (const wildcard of wildcardsAround(host))
+          getOrInsert(this.#under, wildcard, () => new Set<Rule>()).add(rule);
+      }
+    }
+  }
+
+  /** The rules that share a host with this one, and the rule itself. */
+  meeting({ hosts }: Rule): Set<Rule> {
+    const found = new Set<Rule>();
+    for (const host of hosts) {
+      for (const name of [host, ...wildcardsAround(host)]) addAll(found, this.#named.get(name));
+      addAll(found, this.#under.get(host));
+    }
+    return found;
+  }
+}
+
+function addAll(target: Set<Rule>, source: Iterable<Rule> | undefined): void {
+  for (const rule of source ?? []) target.add(rule);
+}
+
+/**
+ * Warns where one APIRule v2 lets more in here than in Kyma. There, a path that an earlier rule has is taken out of
+ * every later rule that shares a method with it, for the methods that the earlier rule lacks as well: a request with
+ * such a method was denied. Here, methods are part of what a rule matches, and the later rule answers.
+ *
+ * @param rules of one APIRule, in its order
+ */
+export function kymaExclusions(rules: readonly Rule[]): Finding[] {
+  const findings: Finding[] = [];
+  rules.forEach((later, index) => {
+    for (const earlier of rules.slice(0, index)) {
+      if (!later.methods.some((method) => earlier.methods.includes(method))) continue;
+      const opened = later.methods.filter((method) => !earlier.methods.includes(method));
+      if (opened.length === 0) continue;
+      const { relation, witness } = relate(later.pattern, earlier.pattern);
+      if (relation === 'disjoint') continue;
+      findings.push({
+        ...positionOf(later),
+        level: 'warning',
+        code: 'kyma-excluded-path',
+        message:
+          `${later.path}: Kyma denied ${opened.join(', ')} ${witness ?? earlier.path}, for the earlier rule ` +
+          `${earlier.path} has the path; here this rule answers. Give the methods rules of their own to say which`,
+      });
+    }
+  });
+  return findings;
+}

@@ -1,0 +1,28 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { holdHost } from '../../../src/rules/table/hosts.js';
+import { buildTable } from '../../../src/rules/table/table.js';
+import { rule } from './rule.js';
+
+const label = fc.constantFrom('a', 'b', 'example');
+const host = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'));
+const pattern = fc.oneof(
+  host,
+  host.map((suffix) => `*.${suffix}`),
+);
+const name = fc.oneof({ weight: 4, arbitrary: host }, { weight: 1, arbitrary: pattern });
+
+t.test('what explain calls a host of a rule is what the table takes for one', (t) => {
+  let held = 0;
+  fc.assert(
+    fc.property(fc.array(pattern, { minLength: 1, maxLength: 3 }), name, (hosts, host) => {
+      const { table } = buildTable([rule({ path: '/x', hosts })], { overlap: 'error', version: 1 });
+      const found = table?.find(host, 'GET', '/x') !== undefined;
+      if (found) held++;
+      return holdHost(hosts, host) === found;
+    }),
+    { numRuns: 2_000 },
+  );
+  t.ok(held > 100, 'hosts that are held are among them');
+  t.end();
+});
