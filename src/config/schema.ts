@@ -139,7 +139,9 @@ function listener(description: string, host: string, port: number): SettingSchem
 }
 
 const serverTls = section('TLS to the authorization server, whose certificate is always verified.', {
-  ca: text("PEM file of the authorities to trust instead of the system's."),
+  ca: text(
+    'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
+  ),
   cert: text(
     'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read anew when they change.',
   ),
@@ -333,7 +335,9 @@ export const settingsSchema: SettingSchema = {
               previousKeyFile: text('File of a key that is still good for reading.'),
               username: text('The user there.'),
               passwordFile: text('File of the password there.'),
-              ca: text("PEM file of the authorities to trust instead of the system's, for rediss."),
+              ca: text(
+                'PEM file of the authorities to trust, for rediss. Absent: as for introspection.tls.ca.',
+              ),
               prefix: text('What all names there begin with.', 'scopegate'),
               timeout: limit(
                 'Longest time that a request waits for the store before the authorization server is asked.',
@@ -462,7 +466,9 @@ export const settingsSchema: SettingSchema = {
           },
         ),
         tls: section('TLS to upstreams. Files are read anew when they change.', {
-          ca: text("PEM file of the authorities to trust instead of the system's."),
+          ca: text(
+            'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
+          ),
           cert: text('PEM file of the client certificate that upstreams are shown.'),
           key: text('PEM file of its private key.'),
           upstreams: {
