@@ -23,7 +23,8 @@ LABEL org.opencontainers.image.title="scopegate" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 WORKDIR /app
-ENV NODE_ENV=production PATH=/usr/local/bin:/usr/bin:/bin
+# The authorities of the system are trusted as well as Node's own, so that one that is added to the image or mounted counts.
+ENV NODE_ENV=production PATH=/usr/local/bin:/usr/bin:/bin NODE_USE_SYSTEM_CA=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /app/package.json ./
 # dist/sbom.cdx.json says what is inside, for scanners of images too.

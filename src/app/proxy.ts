@@ -7,6 +7,7 @@ import { createProxyListener, type ProxyListener } from '../listener/listener.js
 import type { EntranceOptions } from '../observe/request-record.js';
 import { peerReader } from '../parse/peer.js';
 import { createForwarder, type Forwarder } from '../proxy/forwarder.js';
+import { createIdentityFilter } from '../proxy/identity-headers.js';
 import type { Credentials } from '../tls/credentials.js';
 
 /** The proxy listener, and what it forwards by. */
@@ -37,8 +38,17 @@ export async function createProxy(
   for (const setting of unverified(forward.tls)) {
     log.warn({ setting }, 'insecure: upstream certificates are not verified');
   }
+  const { keep } = forward.identityFields;
+  if (keep.length > 0) {
+    log.warn(
+      { setting: 'forward.identityFields.keep', fields: keep },
+      'insecure: clients may send fields that upstreams take for a statement of the gateway',
+    );
+  }
+  const identity = createIdentityFilter(forward.identityFields);
   const forwarder = createForwarder({
     ...forward,
+    identity,
     tlsOf,
     body: {
       maxBytes: forward.maxBodyBytes,
@@ -57,6 +67,7 @@ export async function createProxy(
     forget,
     peerOf: peerReader(settings.trustedProxies),
     via,
+    identity,
     host: forward.host,
     maxHeaderBytes: forward.maxHeaderBytes,
     ...(credentials === undefined ? {} : { tls: credentials }),

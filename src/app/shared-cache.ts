@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
 import type { Invalidation } from '../auth/introspection/invalidation.js';
 import { Seal } from '../auth/introspection/seal.js';
 import { channelOf, SharedCache } from '../auth/introspection/shared-cache.js';
 import type { Settings } from '../config/settings.js';
 import type { Clock } from '../model/clock.js';
+import { readPemFile } from '../model/text-file.js';
 import { openStore } from '../outbound/redis/open.js';
+import { certificatesIn } from '../tls/identity.js';
 
 /** Is told what comes from the shared store. It may come before the promise of the cache is resolved. */
 export interface SharedCacheEvents {
@@ -34,7 +35,7 @@ export async function openSharedCache(
       connectTimeout,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password: () => password.reveal() }),
-      ...(ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') }),
+      ...(ca === undefined ? {} : { ca: certificatesIn(readPemFile(ca)) }),
     },
     channelOf(prefix),
     {

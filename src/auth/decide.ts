@@ -6,6 +6,7 @@ import type { AccessStrategy, Outcome, RequestContext, Services } from '../model
 import { MARK, readings, type Target } from '../parse/target.js';
 import { type TokenSource, withoutParameter } from '../parse/token.js';
 import { mutate } from './mutators/chain.js';
+import { holdsSecond } from './strategies/second.js';
 
 /** One request to decide about, and what decides. */
 export interface DecisionRequest extends RequestContext {
@@ -85,10 +86,10 @@ function attempt(
       return outcome.then((settled) =>
         settled.kind === 'pass'
           ? attempt(request, rule, path, i + 1, settled.denial ?? passed)
-          : conclude(request, settled, rule, i, path),
+          : alone(request, settled, rule, i, path),
       );
     }
-    if (outcome.kind !== 'pass') return conclude(request, outcome, rule, i, path);
+    if (outcome.kind !== 'pass') return alone(request, outcome, rule, i, path);
     passed = outcome.denial ?? passed;
   }
   const scopes = rule.strategies.flatMap((strategy) => strategy.requiredScopes);
@@ -107,6 +108,30 @@ function referred(refused: Denial, rule: Rule, { table: { resources }, target }:
     ...(dpop === undefined ? {} : { dpop }),
     ...(metadata === undefined ? {} : { resourceMetadata: metadata }),
   };
+}
+
+/**
+ * Concludes, unless an allowed request holds a second credential where another strategy of its rule would have read it.
+ *
+ * @param decider the index of the strategy whose outcome it is
+ */
+function alone(
+  request: DecisionRequest,
+  outcome: Exclude<Outcome, { kind: 'pass' }>,
+  rule: Rule,
+  decider: number,
+  path: string,
+): Decision | Promise<Decision> {
+  if (outcome.kind === 'deny') return conclude(request, outcome, rule, decider, path);
+  const settle = (second: boolean): Decision | Promise<Decision> => {
+    if (!second) return conclude(request, outcome, rule, decider, path);
+    const { subject, introspection } = outcome;
+    const refused = denial('invalid_request', 'the request carries more than one token');
+    const denied = { kind: 'deny', denial: refused, subject, introspection } as const;
+    return conclude(request, denied, rule, decider, path);
+  };
+  const second = holdsSecond(rule.strategies, decider, request);
+  return second instanceof Promise ? second.then(settle) : settle(second);
 }
 
 /** @param decider the index of the strategy whose outcome it is */

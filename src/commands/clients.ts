@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { byPosition, type Finding, formatFinding } from '../document/finding.js';
+import { decodeText, NotText } from '../model/text-file.js';
 import { ApplyError, applyClient } from './clients/apply.js';
 import { CredentialsError } from './clients/credentials.js';
 import { HydraAdmin, HydraError } from './clients/hydra.js';
@@ -140,12 +141,12 @@ async function readFiles(
   const findings: Finding[] = [];
   for (const file of files) {
     try {
-      const text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
+      const text = decodeText(await readFile(file));
       const read = readManifests(text, file);
       clients.push(...read.clients);
       findings.push(...read.findings);
     } catch (error) {
-      const why = error instanceof TypeError ? 'is not UTF-8 text' : `cannot be read: ${explain(error)}`;
+      const why = error instanceof NotText ? 'is not UTF-8 text' : `cannot be read: ${explain(error)}`;
       findings.push({
         file,
         line: 1,

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { type Finding, formatFinding } from '../document/finding.js';
 import { readDocuments } from '../document/yaml.js';
+import { NotText, readTextFile } from '../model/text-file.js';
 import { type Io, readArgs, UsageError } from './command.js';
 import { type ApiRule, Converter } from './convert/rule.js';
 
@@ -68,15 +68,15 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 
 function readFile(file: string): ReturnType<typeof readDocuments> {
   try {
-    return readDocuments(readFileSync(file, 'utf8'), file);
+    return readDocuments(readTextFile(file), file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
+    if (code === undefined && !(error instanceof NotText)) throw error;
     const finding: Finding = {
       ...{ file, line: 1, col: 1 },
       level: 'error',
       code: 'unreadable-file',
-      message: `cannot be read: ${code}`,
+      message: error instanceof NotText ? error.message : `cannot be read: ${code}`,
     };
     return { documents: [], findings: [finding] };
   }

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { byPosition, type Finding, formatFinding, type Position } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import { readDocuments } from '../document/yaml.js';
+import { NotText, readTextFile } from '../model/text-file.js';
 import { explain } from '../rules/explain.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { tokenClaims } from './explain.js';
@@ -130,7 +130,7 @@ function readCases(files: readonly string[]): {
   for (const file of files) {
     let content: string;
     try {
-      content = readFileSync(file, 'utf8');
+      content = readTextFile(file);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       findings.push({
@@ -139,7 +139,7 @@ function readCases(files: readonly string[]): {
         col: 1,
         level: 'error',
         code: 'unreadable-file',
-        message: `cannot be read: ${code}`,
+        message: error instanceof NotText ? error.message : `cannot be read: ${code}`,
       });
       continue;
     }

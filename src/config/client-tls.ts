@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readPemFile } from '../model/text-file.js';
 import type { ServerTls, UpstreamTls } from '../tls/connector.js';
+import { certificatesIn } from '../tls/identity.js';
 import { rereading } from './reread.js';
 
 /** Files of what the gateway trusts and shows towards an authorization server or an upstream. */
@@ -9,12 +10,18 @@ export interface ClientTls {
   readonly key?: string;
 }
 
-/** Reads the files of TLS towards a server as they are now. */
+/**
+ * Reads the files of TLS towards a server as they are now.
+ *
+ * @throws Error where one cannot be read, or `ca` holds no certificate: nobody would be trusted
+ */
 export function readClientTls(files: ClientTls): ServerTls {
   return Object.fromEntries(
     (['ca', 'cert', 'key'] as const).flatMap((name) => {
       const file = files[name];
-      return file === undefined ? [] : [[name, readFileSync(file, 'utf8')]];
+      if (file === undefined) return [];
+      const text = readPemFile(file);
+      return [[name, name === 'ca' ? certificatesIn(text) : text]];
     }),
   );
 }

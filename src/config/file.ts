@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import type { Finding } from '../document/finding.js';
 import { readDocuments, type SourceDocument } from '../document/yaml.js';
+import { NotText, readTextFile } from '../model/text-file.js';
 
 /**
  * Reads the settings file: one YAML or JSON document, not yet validated.
@@ -10,9 +10,9 @@ import { readDocuments, type SourceDocument } from '../document/yaml.js';
 export function readSettingsFile(file: string): { document?: SourceDocument; findings: Finding[] } {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+    text = readTextFile(file);
   } catch (error) {
-    const why = error instanceof TypeError ? 'is not UTF-8 text' : `cannot be read: ${reason(error)}`;
+    const why = error instanceof NotText ? 'is not UTF-8 text' : `cannot be read: ${reason(error)}`;
     return { findings: [at(file, 'unreadable-file', `the settings file ${why}`)] };
   }
   const { documents, findings } = readDocuments(text, file);

@@ -1,6 +1,6 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { AssertionKey, DecryptionKey } from '../model/authorization-server.js';
+import { readTextFile } from '../model/text-file.js';
 
 /** The JWS algorithms a private key can sign with, the first one where nobody chooses. */
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
@@ -22,7 +22,7 @@ export function readAssertionKey(
   file: string,
   chosen: { readonly algorithm?: string; readonly keyId?: string } = {},
 ): AssertionKey {
-  const text = readFileSync(file, 'utf8');
+  const text = readTextFile(file);
   const jwk = isJson(text) ? readJwk(readJson(text)) : undefined;
   const key = privateKey(jwk ?? text);
   const able = algorithmsOf(key);
@@ -42,7 +42,7 @@ export function readAssertionKey(
  * @throws Error when there is none, or one that cannot decrypt; the message holds nothing of the file
  */
 export function readDecryptionKeys(file: string): readonly DecryptionKey[] {
-  const text = readFileSync(file, 'utf8');
+  const text = readTextFile(file);
   if (!isJson(text)) return [decryptionKey(text)];
   const document = readJson(text);
   const { keys } = document as { readonly keys?: unknown };
@@ -139,7 +139,7 @@ function algorithmsOf(key: KeyObject): readonly string[] {
  * @throws Error when it is none; the message holds nothing of the file
  */
 export function readCipherKey(file: string): Buffer {
-  const text = readFileSync(file, 'utf8').trim();
+  const text = readTextFile(file).trim();
   const key = /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64');
   if (key.length !== 32 || !/^[A-Za-z0-9+/_=-]+$/.test(text)) {
     throw new Error('the file holds no 32 bytes in base64 or hexadecimal digits');

@@ -139,7 +139,9 @@ function listener(description: string, host: string, port: number): SettingSchem
 }
 
 const serverTls = section('TLS to the authorization server, whose certificate is always verified.', {
-  ca: text("PEM file of the authorities to trust instead of the system's."),
+  ca: text(
+    'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
+  ),
   cert: text(
     'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read anew when they change.',
   ),
@@ -333,7 +335,9 @@ export const settingsSchema: SettingSchema = {
               previousKeyFile: text('File of a key that is still good for reading.'),
               username: text('The user there.'),
               passwordFile: text('File of the password there.'),
-              ca: text("PEM file of the authorities to trust instead of the system's, for rediss."),
+              ca: text(
+                'PEM file of the authorities to trust, for rediss. Absent: as for introspection.tls.ca.',
+              ),
               prefix: text('What all names there begin with.', 'scopegate'),
               timeout: limit(
                 'Longest time that a request waits for the store before the authorization server is asked.',
@@ -448,8 +452,23 @@ export const settingsSchema: SettingSchema = {
           1024,
           16_777_216,
         ),
+        identityFields: section(
+          'Request fields that upstreams take for a statement of the gateway: who the user is, where the request came from. No copy of a client reaches an upstream.',
+          {
+            remove: list(
+              'Fields that are removed besides those of docs/identity-fields.md: names, or beginnings of names followed by *, such as X-Acme-*.',
+              [],
+            ),
+            keep: list(
+              'Fields that pass all the same, as they came and from whoever sends them; written as in remove. Of entries of both lists that hold a name, the most specific decides. Only for fields that the proxy in front overwrites, or that the upstream does not believe.',
+              [],
+            ),
+          },
+        ),
         tls: section('TLS to upstreams. Files are read anew when they change.', {
-          ca: text("PEM file of the authorities to trust instead of the system's."),
+          ca: text(
+            'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
+          ),
           cert: text('PEM file of the client certificate that upstreams are shown.'),
           key: text('PEM file of its private key.'),
           upstreams: {

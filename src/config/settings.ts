@@ -24,6 +24,7 @@ import { readIdentity, type TlsFiles, UnusableIdentity } from '../tls/identity.j
 import { type ClientTls, readClientTls, type UpstreamsTls } from './client-tls.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
+import { type IdentityFieldSettings, identityFieldProblems } from './identity-fields.js';
 import { readAssertionKey, readCipherKey, readDecryptionKeys } from './key.js';
 import { rereading } from './reread.js';
 import { type SettingSchema, serverSchema, settingsSchema } from './schema.js';
@@ -185,6 +186,7 @@ export interface ForwardSettings {
   readonly longExchanges: number;
   readonly maxResponseHeaderBytes: number;
   readonly requestBuffer: number;
+  readonly identityFields: IdentityFieldSettings;
   readonly tls: UpstreamsTls;
 }
 
@@ -343,6 +345,7 @@ class Loader {
     this.#networks(raw.trustedProxies);
     this.#names(raw);
     this.#decisions(raw.decisions);
+    this.#identityFields(raw.forward.identityFields);
     const { signed: _, ...introspection } = raw.introspection;
     const server = this.#server(['introspection'], raw.introspection);
     const { proxy, admin } = raw.listen;
@@ -473,6 +476,13 @@ class Loader {
         this.#error(['decisions', 'identity', name], `decisions.identity.${name} ${problem}`);
       }
       seen.add(lower);
+    }
+  }
+
+  #identityFields(lists: IdentityFieldSettings): void {
+    for (const { path, problem } of identityFieldProblems(lists)) {
+      const place = ['forward', 'identityFields', ...path];
+      this.#error(place, `${place.join('.')} ${problem}`);
     }
   }
 
@@ -665,7 +675,7 @@ class Loader {
     return {
       ...cache,
       shared: {
-        ...this.#files(section, rest, ['ca']),
+        ...this.#clientTls(section, rest),
         place: this.#place(section, shared),
         keys: [first, ...more],
         ...(passwordFile === undefined

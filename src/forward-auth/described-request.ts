@@ -1,5 +1,6 @@
 import type { ErrorName } from '../model/errors.js';
 import { type Fields, singleField } from '../parse/fields.js';
+import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
 import { TOKEN } from '../parse/grammar.js';
 import { readHost } from '../parse/host.js';
 import { describedTarget, type Target } from '../parse/target.js';
@@ -77,18 +78,15 @@ export function readDescribedRequest(
     return { error: 'target_too_long', refused: 'the request target is too long' };
   }
   if (!uri.startsWith('/')) return malformed('the target described is not a path');
-  const scheme = singleField(question.fields, 'x-forwarded-proto');
-  if (scheme === null || (scheme !== undefined && !/^(?:https?|wss?)$/i.test(scheme))) {
-    return malformed('X-Forwarded-Proto must be one scheme');
-  }
+  const scheme = forwardedScheme(question.fields);
+  if (scheme === null) return malformed(SEVERAL_SCHEMES);
   const target = describedTarget(uri, authority);
   if ('refused' in target) return { error: 'malformed_target', refused: target.refused };
-  const told = (parts.scheme ?? scheme ?? 'http').toLowerCase();
   return {
     method,
     fields: { ...question.fields, host: authority },
     target,
-    scheme: told === 'https' || told === 'wss' ? 'https' : 'http',
+    scheme: parts.scheme?.toLowerCase() ?? scheme ?? 'http',
   };
 }
 

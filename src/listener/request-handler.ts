@@ -9,6 +9,7 @@ import type { ExchangeResult } from '../model/upstream.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
+import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
 import {
   endsConnection,
   isStream,
@@ -18,6 +19,7 @@ import {
   parseRequest,
 } from '../parse/parsed-request.js';
 import type { Forwarder } from '../proxy/forwarder.js';
+import type { IdentityFilter } from '../proxy/identity-headers.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
 import { requestFields } from '../proxy/request-headers.js';
 import type { ForwardedUpgrade } from '../proxy/websocket.js';
@@ -33,6 +35,8 @@ export interface RequestHandlerOptions extends EntranceOptions {
   readonly forget: (which: Invalidation) => number;
   /** The gateway's name in Via. */
   readonly via: string;
+  /** Which fields only the gateway may state. */
+  readonly identity: IdentityFilter;
   /** Host towards the upstream: its own authority, or the client's. */
   readonly host: 'upstream' | 'preserve';
   /** Whether WebSocket handshakes are served; where not, an Upgrade is ignored. */
@@ -156,6 +160,10 @@ class ProxyRequestHandler implements BodyReader {
       if (this.#response.shouldKeepAlive && endsConnection(message, fields)) {
         this.#response.shouldKeepAlive = false;
         this.#endConnection();
+      }
+      if (this.#record.peer.trusted && forwardedScheme(fields) === null) {
+        this.#refuse(deny('malformed_request', SEVERAL_SCHEMES));
+        return;
       }
       if (upgrade && hasBody(fields)) {
         this.#refuse(deny('malformed_request', 'an upgrade request with a body is not served'));
@@ -297,6 +305,7 @@ class ProxyRequestHandler implements BodyReader {
     const { upstream } = decision.rule;
     const headers = requestFields(parsed.fields, {
       peer: this.#record.peer,
+      identity: this.#options.identity,
       host: this.#options.host === 'preserve' ? (parsed.fields.host as string) : upstream.authority,
       requestId: this.#record.requestId,
       trace: this.#record.trace?.sending(upstream.origin),

@@ -80,17 +80,31 @@ export interface BindingRules {
   readonly dpop: DpopChallenge | undefined;
 }
 
+/** What works and is probably not meant: told of when the rules are loaded. */
+export interface StrategyWarning {
+  /** Where, below the strategy's `config`. */
+  readonly path: readonly (string | number)[];
+  /** A short name, such as `session-check-as-client`. */
+  readonly code: string;
+  /** What is wrong and what to write instead. */
+  readonly message: string;
+}
+
 /** One compiled access strategy of one rule. */
 export interface AccessStrategy {
   /** The handler's name as the rule writes it. */
   readonly handler: string;
   /** The scopes it requires, for `explain`, `/rules` and challenges. */
   readonly requiredScopes: readonly string[];
+  /** Whether it reads a token from {@link tokenSources}, and refuses a request with two of them. */
+  readonly readsTokens?: true;
   /** Where it reads its token from, in order, if not from the Authorization field. */
   readonly tokenSources?: readonly TokenSource[] | undefined;
   /** What does not go upstream of a request that it allows: the places of its token. Undefined: all goes. */
   readonly removal?: HeaderRemoval | undefined;
   /** What it demands of a token's key, and how DPoP is used here; undefined where it knows no such tokens. */
   readonly binding?: BindingRules;
+  /** Absent: none. */
+  readonly warnings?: readonly StrategyWarning[];
   authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome>;
 }

@@ -55,6 +55,7 @@ function keySets(token: string, { sources, algorithms, types = TYPES }: Verifica
   } catch {
     return 'the token is not a JSON Web Token';
   }
+  if (hasRawPayload(header)) return 'the token is malformed';
   if (!algorithms.includes(header.alg ?? ''))
     return 'the token is signed with an algorithm that is not allowed';
   const type = typeof header.typ === 'string' ? header.typ.toLowerCase() : header.typ;
@@ -64,6 +65,24 @@ function keySets(token: string, { sources, algorithms, types = TYPES }: Verifica
   const trusted = sources.filter(({ issuers }) => issuers.length === 0 || issuers.includes(issuer as string));
   if (trusted.length === 0) return 'the token is from an issuer that is not trusted';
   return [...new Set(trusted.flatMap(({ urls }) => urls))];
+}
+
+/**
+ * Whether a JWS says that its payload is not encoded, which no JWT may (RFC 7797 §7). Libraries pass over that where
+ * `crit` does not name it: they would verify another text than one that heeds it.
+ */
+export function hasRawPayload({ b64 }: { readonly b64?: unknown }): boolean {
+  return b64 !== undefined && b64 !== true;
+}
+
+/** Times of a JWT (RFC 7519 §4.1); JSON can write numbers that are beyond all others, and would never end. */
+const TIMES = ['exp', 'nbf', 'iat'] as const;
+
+function verified(claims: JWTPayload): Attempt {
+  const odd = TIMES.find((name) => claims[name] !== undefined && !Number.isFinite(claims[name]));
+  return odd === undefined
+    ? { kind: 'verified', claims }
+    : { kind: 'refused', reason: `the token has no usable claim "${odd}"` };
 }
 
 async function attempt(
@@ -79,13 +98,13 @@ async function attempt(
     requiredClaims: [...requires],
   };
   try {
-    return { kind: 'verified', claims: (await jwtVerify(token, keys.find, options)).payload };
+    return verified((await jwtVerify(token, keys.find, options)).payload);
   } catch (error) {
     if (error instanceof errors.JWKSMultipleMatchingKeys) {
       // A token without a key id, and several keys that could be meant: the one that verifies is.
       for await (const key of error) {
         try {
-          return { kind: 'verified', claims: (await jwtVerify(token, key, options)).payload };
+          return verified((await jwtVerify(token, key, options)).payload);
         } catch (inner) {
           if (!(inner instanceof errors.JWSSignatureVerificationFailed)) return judged(inner);
         }

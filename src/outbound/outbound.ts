@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../model/clock.js';
 import type { Outbound, Unavailable } from '../model/outbound.js';
+import { decodeText, NotText } from '../model/text-file.js';
 import { type ClientLimits, HttpClient } from './http-client.js';
 import { verifyJwt } from './jwt.js';
 import { KeySetCache } from './key-sets.js';
@@ -40,10 +41,12 @@ async function readKeys(
 ): Promise<{ readonly ok: true; readonly body: string } | Unavailable> {
   if (url.startsWith('file:')) {
     try {
-      return { ok: true, body: await readFile(fileURLToPath(url), 'utf8') };
+      return { ok: true, body: decodeText(await readFile(fileURLToPath(url))) };
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      return { ok: false, cause: `the file cannot be read (${code ?? 'unknown'})`, retryAfter: 1 };
+      const cause =
+        error instanceof NotText ? error.message : `the file cannot be read (${code ?? 'unknown'})`;
+      return { ok: false, cause, retryAfter: 1 };
     }
   }
   const reply = await client.call({ url, method: 'GET', headers: { accept: 'application/json' } });

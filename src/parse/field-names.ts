@@ -67,17 +67,3 @@ export function isFieldName(text: string): boolean {
 export function lowerName(name: string): string {
   return LOWER.get(name) ?? name.toLowerCase();
 }
-
-/**
- * A cookie's name as the most liberal server reads it: percent-decoded, without regard to case, and with PHP's
- * underscores for dots, blanks and brackets.
- */
-export function cookieKey(name: string): string {
-  let decoded = name.trim();
-  try {
-    decoded = decodeURIComponent(decoded);
-  } catch {
-    // No escape after all.
-  }
-  return decoded.toLowerCase().replace(/[. [\]]/g, '_');
-}

@@ -35,15 +35,6 @@ export function formLength(method: string, fields: Fields): number | undefined {
 }
 
 /**
- * The values of a form's parameter.
- *
- * @returns none where the form is not ASCII throughout (RFC 6750 §2.2)
- */
-export function formValues(body: Buffer, name: string): string[] {
-  return body.every((byte) => byte < 0x80) ? new URLSearchParams(body.toString('latin1')).getAll(name) : [];
-}
-
-/**
  * Reads a body and puts it back, byte for byte: whoever reads the message next finds it as it came.
  *
  * @param length its declared length, in bytes

@@ -1,5 +1,7 @@
+import { cookieKey, cookieKeys, cookieValues } from './cookies.js';
 import { type Fields, singleField } from './fields.js';
-import { type BodyReader, formLength, formValues } from './form.js';
+import { type BodyReader, formLength } from './form.js';
+import { occurrences } from './parameter.js';
 
 /** One place where a rule reads its token from; by default the Authorization field alone. */
 export type TokenSource =
@@ -8,6 +10,13 @@ export type TokenSource =
   | { readonly query_parameter: string }
   | { readonly cookie: string }
   | { readonly form_parameter: string };
+
+/** What tells one place from another: the scheme in it does not. */
+export function placeKey(source: TokenSource): string {
+  if ('header' in source) return `header ${source.header.toLowerCase()}`;
+  if ('cookie' in source) return `cookie ${source.cookie}`;
+  return 'form_parameter' in source ? `form ${source.form_parameter}` : `query ${source.query_parameter}`;
+}
 
 /** A request as its token is looked for. */
 export interface TokenRequest {
@@ -38,14 +47,18 @@ export type Credential =
 const B64TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 /** A longer one is refused before anybody is asked about it, in bytes. */
 const MAX_TOKEN_LENGTH = 4096;
+/** The parameter of RFC 6750 §2.2 and §2.3. */
+const ACCESS_TOKEN = 'access_token';
 const NONE: Credential = { kind: 'none' };
+const SEVERAL = 'the request carries more than one token';
+const TWO_METHODS = 'the request carries a token in the header and in the query';
 
 /**
  * Finds the request's one token in a rule's places, in their order. A second one, in another of them or in one of the
  * standard places (RFC 6750 §2), makes the request malformed: which of the two an upstream would believe is unknown.
  *
  * @param sources undefined: the Authorization field
- * @param dpop as in {@link readToken}
+ * @param dpop whether the scheme DPoP is served (RFC 9449 §7.1); where not, it is another scheme like any
  * @returns a promise only where a form has to be read
  */
 export function readCredential(
@@ -53,107 +66,170 @@ export function readCredential(
   sources: readonly TokenSource[] | undefined,
   dpop: boolean,
 ): Credential | Promise<Credential> {
+  if (sources !== undefined) return withForm(request, sources, (form) => oneOf(request, sources, dpop, form));
   const { fields, target } = request;
-  if (sources === undefined) return readToken(fields, target.query, undefined, dpop);
-  const [only] = sources;
-  if (sources.length === 1 && only !== undefined && !('form_parameter' in only)) {
-    return readToken(fields, target.query, only, dpop);
-  }
-  const form = sources.some((source) => 'form_parameter' in source);
-  const length = form && request.body !== undefined ? formLength(request.method, fields) : undefined;
-  if (length === undefined) return oneOf(request, sources, dpop, undefined);
-  const body = request.body?.readBody(length);
-  return body instanceof Promise
-    ? body.then((read) => oneOf(request, sources, dpop, read))
-    : oneOf(request, sources, dpop, body);
-}
-
-function oneOf(
-  { fields, target }: TokenRequest,
-  sources: readonly TokenSource[],
-  dpop: boolean,
-  body: Buffer | undefined,
-): Credential {
-  let found: Credential = NONE;
-  const all = sources.map((source) => fromSource(fields, target.query, source, dpop, body));
-  for (const credential of all) {
-    if (credential.kind === 'malformed') return credential;
-    if (credential.kind === 'none') continue;
-    if (found.kind !== 'none') return malformed('the request carries more than one token');
-    found = credential;
-  }
-  if (found.kind === 'none') return found;
-  const named = (place: 'header' | 'query_parameter', name: string) =>
-    sources.some((source) => (source as Record<string, string>)[place]?.toLowerCase() === name);
-  const elsewhere =
-    (!named('header', 'authorization') && fromAuthorization(fields.authorization, dpop).kind !== 'none') ||
-    (!named('query_parameter', 'access_token') && mentions(target.query, 'access_token'));
-  if (elsewhere) return malformed('the request carries more than one token');
-  return found;
-}
-
-function fromSource(
-  fields: Fields,
-  query: string,
-  source: TokenSource,
-  dpop: boolean,
-  body: Buffer | undefined,
-): Credential {
-  if (!('form_parameter' in source)) return readToken(fields, query, source, dpop);
-  const values = body === undefined ? [] : formValues(body, source.form_parameter);
-  if (values.length === 0) return NONE;
-  return values.length > 1
-    ? malformed('the token parameter stands more than once')
-    : checked(values[0] as string);
+  const credential = fromAuthorization(fields.authorization, dpop);
+  if (credential.kind === 'none' || target.query === '') return credential;
+  return carriesAccessToken(target.query) ? malformed(TWO_METHODS) : credential;
 }
 
 /**
- * Finds the request's one bearer token (RFC 6750 §2).
+ * Whether a request holds anything in some places: where a rule's other access strategies read their tokens, it would
+ * be a second credential.
  *
- * A request that carries `access_token` in its query beside a bearer Authorization uses two methods and is refused
- * even where query tokens are off (RFC 6750 §2 and §3.1): which of the two an upstream would believe is unknown.
- *
- * @param query the target's query, with its `?`
- * @param source the rule's one place
- * @param dpop whether the scheme DPoP is served (RFC 9449 §7.1); where not, it is another scheme like any
+ * @param sources the places
+ * @returns a promise only where a form has to be read
  */
-export function readToken(
-  fields: Fields,
-  query: string,
-  source?: Exclude<TokenSource, { readonly form_parameter: string }>,
-  dpop = false,
+export function holdsCredential(
+  request: TokenRequest,
+  sources: readonly TokenSource[],
+): boolean | Promise<boolean> {
+  return withForm(request, sources, (form) =>
+    sources.some((source) => readPlace(request, source, true, form).held > 0),
+  );
+}
+
+/**
+ * Whether a request holds a token where every upstream may look for one: the schemes Bearer and DPoP of Authorization,
+ * and `access_token` in the query (RFC 6750 §2, RFC 9449 §7.1).
+ */
+export function holdsBearer({ fields, target }: TokenRequest): boolean {
+  return statesBearer(fields.authorization) || carriesAccessToken(target.query);
+}
+
+/** Hands on the form, where a place is in it and the request has one that may be read. */
+function withForm<T>(
+  { method, fields, body }: TokenRequest,
+  sources: readonly TokenSource[],
+  read: (form: Buffer | undefined) => T,
+): T | Promise<T> {
+  const wanted = body !== undefined && sources.some((source) => 'form_parameter' in source);
+  const length = wanted ? formLength(method, fields) : undefined;
+  if (length === undefined) return read(undefined);
+  const form = body?.readBody(length);
+  return form instanceof Promise ? form.then(read) : read(form);
+}
+
+function oneOf(
+  request: TokenRequest,
+  sources: readonly TokenSource[],
+  dpop: boolean,
+  form: Buffer | undefined,
 ): Credential {
-  if (source === undefined) {
-    const credential = fromAuthorization(fields.authorization, dpop);
-    if (credential.kind !== 'none' && mentions(query, 'access_token')) {
-      return malformed('the request carries a token in the header and in the query');
-    }
-    return credential;
+  let found: Credential = NONE;
+  let from: TokenSource | undefined;
+  let held = 0;
+  for (const source of sources) {
+    const place = readPlace(request, source, dpop, form);
+    if (place.credential.kind === 'malformed') return place.credential;
+    held += place.held;
+    if (place.credential.kind === 'none') continue;
+    found = place.credential;
+    from = source;
   }
-  if ('header' in source) {
-    const name = source.header.toLowerCase();
-    const { scheme } = source;
-    if (name === 'authorization' && scheme === undefined)
-      return fromAuthorization(fields.authorization, dpop);
-    const value = singleField(fields, name);
-    if (value === undefined) return NONE;
-    if (value === null) return malformed('the token field stands more than once');
-    return scheme === undefined ? checked(value) : behind(value, scheme);
+  if (found.kind === 'none' || from === undefined) return found;
+  if (held > 1) return malformed(SEVERAL);
+  const { fields, target } = request;
+  const inField = !isAuthorization(from) && statesBearer(fields.authorization);
+  const inQuery = !isAccessToken(from, 'query_parameter') && carriesAccessToken(target.query);
+  const inForm =
+    form !== undefined &&
+    !isAccessToken(from, 'form_parameter') &&
+    occurrences(form.toString('latin1'), ACCESS_TOKEN).lookalikes > 0;
+  if (isAuthorization(from) ? inQuery : inField && 'query_parameter' in from) return malformed(TWO_METHODS);
+  return inField || inQuery || inForm ? malformed(SEVERAL) : found;
+}
+
+/** What one place holds. */
+interface Place {
+  readonly credential: Credential;
+  /** How many credentials some server could find there; those it finds under another spelling are no token here. */
+  readonly held: number;
+}
+
+const EMPTY: Place = { credential: NONE, held: 0 };
+
+function readPlace(
+  { fields, target }: TokenRequest,
+  source: TokenSource,
+  dpop: boolean,
+  form: Buffer | undefined,
+): Place {
+  if ('header' in source) return inHeader(fields, source, dpop);
+  if ('cookie' in source) {
+    const values = cookieValues(fields.cookie, source.cookie);
+    const lookalikes = cookieKeys(fields.cookie ?? '').filter((key) => key === cookieKey(source.cookie));
+    return single(values, Math.max(values.length, lookalikes.length), 'the token cookie');
   }
   if ('query_parameter' in source) {
-    const values = new URLSearchParams(query).getAll(source.query_parameter);
-    if (values.length === 0) return NONE;
-    if (values.length > 1) return malformed('the token parameter stands more than once');
-    if (fromAuthorization(fields.authorization, dpop).kind !== 'none') {
-      return malformed('the request carries a token in the header and in the query');
-    }
-    return checked(values[0] as string);
+    const { values, lookalikes } = occurrences(target.query, source.query_parameter);
+    return single(values, Math.max(values.length, lookalikes), 'the token parameter');
   }
-  const values = cookieValues(fields.cookie, source.cookie);
-  if (values.length === 0) return NONE;
-  return values.length > 1
-    ? malformed('the token cookie stands more than once')
-    : checked(values[0] as string);
+  if (form === undefined) return EMPTY;
+  const { values, lookalikes } = occurrences(form.toString('latin1'), source.form_parameter);
+  // RFC 6750 §2.2: no token comes in a form that is not ASCII throughout.
+  const plain = form.every((byte) => byte < 0x80);
+  return single(plain ? values : [], Math.max(values.length, lookalikes), 'the token parameter');
+}
+
+function single(values: readonly string[], held: number, what: string): Place {
+  const [value] = values;
+  if (held > 1) return { credential: malformed(`${what} stands more than once`), held };
+  return value === undefined ? { credential: NONE, held } : { credential: checked(value), held };
+}
+
+function inHeader(
+  fields: Fields,
+  source: { readonly header: string; readonly scheme?: string },
+  dpop: boolean,
+): Place {
+  const { scheme } = source;
+  if (isAuthorization(source)) {
+    const value = fields.authorization;
+    return counted(scheme === undefined ? fromAuthorization(value, dpop) : behind(value, scheme));
+  }
+  const name = source.header.toLowerCase();
+  const count = fields.names.filter((each) => spelledAlike(each, name)).length;
+  if (count === 0) return EMPTY;
+  if (count > 1) return { credential: malformed('the token field stands more than once'), held: count };
+  const value = singleField(fields, name) ?? undefined;
+  if (value === undefined) return { credential: NONE, held: 1 };
+  return counted(scheme === undefined ? checked(value) : behind(value, scheme));
+}
+
+function counted(credential: Credential): Place {
+  return credential.kind === 'none' ? EMPTY : { credential, held: 1 };
+}
+
+/** CGI and its heirs write every character of a name that is neither letter nor digit as an underscore. */
+function spelledAlike(given: string, name: string): boolean {
+  return given === name || (given.length === name.length && plain(given) === plain(name));
+}
+
+function plain(name: string): string {
+  return name.replace(/[^a-z0-9]/g, '_');
+}
+
+function isAuthorization(source: TokenSource): boolean {
+  return 'header' in source && source.header.toLowerCase() === 'authorization';
+}
+
+function isAccessToken(source: TokenSource, place: 'query_parameter' | 'form_parameter'): boolean {
+  return (source as Readonly<Record<string, string>>)[place] === ACCESS_TOKEN;
+}
+
+function carriesAccessToken(query: string): boolean {
+  return query !== '' && occurrences(query, ACCESS_TOKEN).lookalikes > 0;
+}
+
+/**
+ * A bearer or DPoP credential as the most liberal upstream finds it: in any case, behind any white space, in a list,
+ * with or without a token.
+ */
+const BEARER = /(?:^|[\s,])(?:bearer|dpop)(?![!#$%&'*+.^_`|~0-9a-z-])/i;
+
+function statesBearer(authorization: string | undefined): boolean {
+  return authorization !== undefined && BEARER.test(authorization);
 }
 
 function fromAuthorization(authorization: string | undefined, dpop: boolean): Credential {
@@ -170,8 +246,8 @@ function fromAuthorization(authorization: string | undefined, dpop: boolean): Cr
 }
 
 /** What stands behind a scheme; a value of another scheme is no token of ours. */
-function behind(value: string, scheme: string): Credential {
-  const [given, ...rest] = value.split(' ');
+function behind(value: string | undefined, scheme: string): Credential {
+  const [given, ...rest] = (value ?? '').split(' ');
   if (given?.toLowerCase() !== scheme.toLowerCase()) return NONE;
   return checked(rest.join(' ').trimStart());
 }
@@ -181,12 +257,6 @@ function checked(token: string): Credential {
   return B64TOKEN.test(token) ? { kind: 'token', token } : malformed('the token is malformed');
 }
 
-function mentions(query: string, name: string): boolean {
-  // The cheap test first: a parameter of that name has either the name or an escape in it.
-  if (query === '' || !(query.includes(name) || /[%+]/.test(query))) return false;
-  return new URLSearchParams(query).has(name);
-}
-
 /**
  * A query without one parameter, byte by byte as it was otherwise.
  *
@@ -194,30 +264,13 @@ function mentions(query: string, name: string): boolean {
  * @param name as it is when decoded
  */
 export function withoutParameter(query: string, name: string): string {
-  if (!mentions(query, name)) return query;
+  if (occurrences(query, name).values.length === 0) return query;
   // The `&` keeps a `?` at the start of a name from being taken for the query's own.
   const kept = query
     .slice(1)
     .split('&')
     .filter((pair) => !new URLSearchParams(`&${pair}`).has(name));
   return kept.length === 0 ? '' : `?${kept.join('&')}`;
-}
-
-/** RFC 6265 §4.2.1: `name=value` pairs; a quoted value keeps its quotes off. */
-function cookieValues(cookie: string | undefined, name: string): string[] {
-  if (cookie === undefined) return [];
-  const values: string[] = [];
-  for (const pair of cookie.split(';')) {
-    const equals = pair.indexOf('=');
-    if (equals === -1 || pair.slice(0, equals).trim() !== name) continue;
-    values.push(
-      pair
-        .slice(equals + 1)
-        .trim()
-        .replace(/^"(.*)"$/, '$1'),
-    );
-  }
-  return values;
 }
 
 function malformed(reason: string): Credential {

@@ -1,5 +1,5 @@
 import type { HeaderMutations, HeaderRemoval } from '../model/mutator.js';
-import { cookieKey } from '../parse/field-names.js';
+import { cookieKeys } from '../parse/cookies.js';
 
 /**
  * Takes cookies out of a Cookie field. Old servers take a comma for a semicolon and a quoted value for a whole: a
@@ -11,12 +11,8 @@ export function withoutCookies(field: string, keys: ReadonlySet<string>): string
   return field
     .split(';')
     .map((pair) => pair.trim())
-    .filter((pair) => pair !== '' && !pair.split(',').some((piece) => keys.has(nameOf(piece))))
+    .filter((pair) => pair !== '' && !cookieKeys(pair).some((key) => keys.has(key)))
     .join('; ');
-}
-
-function nameOf(piece: string): string {
-  return cookieKey((piece.split('=', 1)[0] as string).replace(/^[\s"$]+/, ''));
 }
 
 /** The Cookie field to send; empty for none. */

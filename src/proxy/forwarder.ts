@@ -9,6 +9,7 @@ import type { Peer } from '../parse/peer.js';
 import { serverConnector, type UpstreamTls } from '../tls/connector.js';
 import { BufferedBodies } from './buffered-bodies.js';
 import { Exchange, type InFlightRecord } from './exchange.js';
+import type { IdentityFilter } from './identity-headers.js';
 import { drain, refuse } from './refusal.js';
 import { type BodyLimits, RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
@@ -31,6 +32,8 @@ export interface ForwarderOptions {
   readonly maxResponseHeaderBytes: number;
   /** How long a request waits for a connection while all are busy. */
   readonly queueTimeout: number;
+  /** Which fields only the gateway may state. */
+  readonly identity: IdentityFilter;
   /** By the origin of the upstream. */
   readonly tlsOf: (origin: string) => UpstreamTls;
   /** The gateway's name in Via. */
@@ -134,6 +137,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       }
       const headers = requestFields(fields, {
         peer: request.peer,
+        identity: options.identity,
         host: options.host === 'preserve' ? (fields.host as string) : upstream.authority,
         requestId: request.requestId,
         trace: request.trace?.sending(upstream.origin),

@@ -1,59 +1,130 @@
-/**
- * Fields that upstreams take for a statement of the gateway: who the user is, where the request came from, what
- * method was meant. A client's copies never pass, on any rule and with any handler (RFC 9700 §4.13); what the
- * gateway itself states is set after they are gone.
- */
-const MANAGED: ReadonlySet<string> = new Set([
-  'client-cert',
-  'client-cert-chain',
-  'forwarded',
-  'remote-user',
-  'x-auth-email',
-  'x-auth-request-access-token',
-  'x-auth-request-email',
-  'x-auth-request-groups',
-  'x-auth-request-preferred-username',
-  'x-auth-request-user',
-  'x-auth-user',
-  'x-authenticated-user',
-  'x-authenticated-userid',
-  'x-client-id',
-  'x-credential-identifier',
-  'x-email',
-  'x-envoy-original-path',
-  'x-ext-authz-check-result',
-  'x-groups',
-  'x-http-method',
-  'x-http-method-override',
-  'x-id-token',
-  'x-jwt-payload',
-  'x-method-override',
-  'x-original-forwarded-for',
-  'x-original-host',
-  'x-original-method',
-  'x-original-uri',
-  'x-original-url',
-  'x-real-ip',
-  'x-remote-user',
-  'x-ssl-client-cert',
-  'x-rewrite-url',
-  'x-roles',
-  'x-scope',
-  'x-scopes',
-  'x-subject',
-  'x-token-claims',
-  'x-token-subject',
-  'x-user',
-  'x-user-email',
-  'x-user-id',
-  'x-user-name',
-  'x-user-roles',
-  'x-userinfo',
-  'x-username',
-]);
+import type { IdentityFieldSettings } from '../config/identity-fields.js';
+import { IDENTITY_TABLE } from './identity-table.js';
 
-/** Whether a client's field of this lower-case name must not reach the upstream. */
-export function isManaged(name: string): boolean {
-  // CGI and WSGI upstreams read X_User as X-User; no field with an underscore passes.
-  return name.includes('_') || name.startsWith('x-forwarded-') || MANAGED.has(name);
+/** Tells which fields of a request state something that only scopegate may state. */
+export interface IdentityFilter {
+  /** @param name in lower case, as it came */
+  judge(name: string): FieldVerdict;
+}
+
+/** What a field's name means for whether a client's copy goes on. */
+export interface FieldVerdict {
+  /** The name as {@link plainName} makes it. */
+  readonly plain: string;
+  /** Whether a client's field must not reach the upstream. */
+  readonly removed: boolean;
+}
+
+/** Verdicts that are kept: those of the names that clients of one place send, and not those that somebody makes up. */
+const MAX_KNOWN = 1_000;
+const MAX_KNOWN_LENGTH = 64;
+
+/** Fields of clients that go on to the upstream: all but those of {@link IDENTITY_TABLE}, or as the settings say. */
+export function createIdentityFilter(settings: IdentityFieldSettings): IdentityFilter {
+  const removes = compile(settings);
+  const known = new Map<string, FieldVerdict>();
+  return {
+    judge(name) {
+      const before = known.get(name);
+      if (before !== undefined) return before;
+      const plain = plainName(name);
+      const verdict = { plain, removed: removes(name, plain) };
+      if (known.size < MAX_KNOWN && name.length <= MAX_KNOWN_LENGTH) known.set(name, verdict);
+      return verdict;
+    },
+  };
+}
+
+function compile({ remove, keep }: IdentityFieldSettings): (name: string, plain: string) => boolean {
+  const table = new NamePatterns();
+  for (const { fields, except = [] } of IDENTITY_TABLE) {
+    for (const field of fields) table.add(field, true);
+    for (const field of except) table.add(field, false);
+  }
+  const own = new NamePatterns();
+  const removed = new NamePatterns();
+  for (const field of remove) {
+    own.add(field, true);
+    removed.add(field, true);
+  }
+  for (const field of keep) own.add(field, false);
+  return (name, plain) => {
+    // What is kept is kept in the very spelling; what is removed, in every one.
+    const said = own.find(name) ?? (name === plain ? undefined : removed.find(plain));
+    return said ?? (name.includes('_') || table.find(plain) === true);
+  };
+}
+
+/**
+ * A field's name as upstreams read it that make variables of names, such as CGI, WSGI and PHP: whatever is neither a
+ * letter nor a digit is the same character. `X_User` and `X.User` are `X-User` to them.
+ *
+ * @param name in lower case
+ */
+export function plainName(name: string): string {
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i);
+    const plain = (code >= 0x61 && code <= 0x7a) || code === 0x2d || (code >= 0x30 && code <= 0x39);
+    // A leading `$` is the mark of WebSphere's private fields.
+    if (!plain && !(i === 0 && code === 0x24)) return name.replace(/(?!^\$)[^a-z0-9]/g, '-');
+  }
+  return name;
+}
+
+/**
+ * Names and beginnings of names, each with a verdict. A request has some twenty fields, so a look-up must be cheap: the
+ * name itself, then the beginnings that share its first segment, or its first two behind `x-`.
+ */
+class NamePatterns {
+  readonly #names = new Map<string, boolean>();
+  readonly #bySegment = new Map<string, Beginning[]>();
+  /** Beginnings that end within a segment. */
+  readonly #loose: Beginning[] = [];
+
+  /** @param pattern a name, or a beginning of names with `*` at its end; in any case */
+  add(pattern: string, verdict: boolean): void {
+    const lower = pattern.toLowerCase();
+    if (!lower.endsWith('*')) {
+      this.#names.set(lower, verdict);
+      return;
+    }
+    const text = lower.slice(0, -1);
+    const segment = firstSegment(text);
+    let list = this.#loose;
+    if (segment !== undefined) {
+      list = this.#bySegment.get(segment) ?? [];
+      this.#bySegment.set(segment, list);
+    }
+    list.push({ text, verdict });
+    // The longest, which says the most, first.
+    list.sort((a, b) => b.text.length - a.text.length);
+  }
+
+  /** The verdict of the most specific pattern; undefined where there is none. */
+  find(name: string): boolean | undefined {
+    const exact = this.#names.get(name);
+    if (exact !== undefined) return exact;
+    const segment = firstSegment(name);
+    const found = segment === undefined ? undefined : longest(this.#bySegment.get(segment), name);
+    if (this.#loose.length === 0) return found?.verdict;
+    const loose = longest(this.#loose, name);
+    return (loose?.text.length ?? 0) > (found?.text.length ?? 0) ? loose?.verdict : found?.verdict;
+  }
+}
+
+interface Beginning {
+  readonly text: string;
+  readonly verdict: boolean;
+}
+
+/** `remote` of `remote-user`, `x-remote` of `x-remote-user`; undefined where no hyphen ends it. */
+function firstSegment(name: string): string | undefined {
+  const hyphen = name.indexOf('-', name.startsWith('x-') ? 2 : 0);
+  return hyphen === -1 ? undefined : name.slice(0, hyphen);
+}
+
+function longest(beginnings: readonly Beginning[] | undefined, name: string): Beginning | undefined {
+  if (beginnings === undefined) return undefined;
+  for (const beginning of beginnings) if (name.startsWith(beginning.text)) return beginning;
+  return undefined;
 }

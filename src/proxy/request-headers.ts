@@ -1,14 +1,17 @@
 import type { HeaderMutations, HeaderRemoval } from '../model/mutator.js';
 import { type Fields, singleField } from '../parse/fields.js';
+import { forwardedScheme } from '../parse/forwarded-scheme.js';
 import { TOKEN } from '../parse/grammar.js';
 import type { Peer } from '../parse/peer.js';
 import { cookieField } from './cookie-header.js';
 import { HOP_BY_HOP } from './hop-by-hop.js';
-import { isManaged } from './identity-headers.js';
+import type { IdentityFilter } from './identity-headers.js';
 
 /** What the gateway states to the upstream about a request it forwards. */
 export interface UpstreamHeaderContext {
   readonly peer: Peer;
+  /** Which fields only the gateway may state. */
+  readonly identity: IdentityFilter;
   /** The Host field to send. */
   readonly host: string;
   readonly requestId: string;
@@ -41,6 +44,9 @@ const END_TO_END: ReadonlySet<string> = new Set([
   'cookie',
 ]);
 
+/** What a trusted proxy says of the port and the prefix that the client saw, and nobody else does, goes on as it came. */
+const OF_PROXIES: ReadonlySet<string> = new Set(['x-forwarded-port', 'x-forwarded-prefix']);
+
 /** More hops than any honest chain of proxies has. */
 const MAX_HOPS = 32;
 
@@ -57,8 +63,20 @@ export type UpstreamFields = string[] | undefined;
  */
 export function requestFields(fields: Fields, context: UpstreamHeaderContext): UpstreamFields {
   const { raw, names, connection } = fields;
-  const { peer, host, requestId, via, version, maxForwards, reservedHeaders, removal, mutations, trace } =
-    context;
+  const {
+    peer,
+    identity,
+    host,
+    requestId,
+    via,
+    version,
+    maxForwards,
+    reservedHeaders,
+    removal,
+    mutations,
+    trace,
+  } = context;
+  const believed = peer.trusted;
   const cookies = cookiesOf(reservedHeaders, removal, mutations);
   // HTTP/2 may have split the field to compress it better; elsewhere it is one (RFC 9113 §8.2.3).
   const gathered = cookies || version === '2.0';
@@ -67,7 +85,6 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
   let hops = '';
   let forwardedFor: string | undefined;
   let forwarded: string | undefined;
-  let proto: string | undefined;
   let forwardedHost: string | undefined;
 
   for (let i = 0; i < names.length; i++) {
@@ -80,6 +97,7 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
       case 'host':
       case 'expect':
       case 'content-length':
+      case 'x-forwarded-proto':
       case 'x-request-id':
         continue;
       case 'via':
@@ -91,18 +109,17 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
       case 'forwarded':
         forwarded = forwarded === undefined ? value : `${forwarded}, ${value}`;
         continue;
-      case 'x-forwarded-proto':
-        proto = value;
-        continue;
       case 'x-forwarded-host':
         forwardedHost = value;
         continue;
     }
-    if (HOP_BY_HOP.has(name) || isManaged(name)) continue;
+    const { plain, removed } = identity.judge(name);
+    if (HOP_BY_HOP.has(plain)) continue;
+    if (removed && !(believed && OF_PROXIES.has(name))) continue;
     if (connection?.includes(name) === true && !END_TO_END.has(name)) continue;
-    if (reservedHeaders?.headers.has(name) === true || mutations?.replaced.headers.has(name) === true)
+    if (reservedHeaders?.headers.has(plain) === true || mutations?.replaced.headers.has(plain) === true)
       continue;
-    if (removal?.headers.has(name) === true) continue;
+    if (removal?.headers.has(plain) === true) continue;
     if (trace !== undefined && (name === 'traceparent' || name === 'tracestate')) continue;
     if (gathered && name === 'cookie') {
       cookie = cookie === '' ? value : `${cookie}; ${value}`;
@@ -124,12 +141,11 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
   const scheme = peer.secure ? 'https' : 'http';
   const asked = fields.host ?? '';
   const element = `for=${node(peer.address)};host=${quoted(asked)};proto=${scheme}`;
-  const believed = peer.trusted;
   sent.push(
     'x-forwarded-for',
     believed && forwardedFor !== undefined ? `${forwardedFor}, ${peer.address}` : peer.address,
     'x-forwarded-proto',
-    believed && (proto === 'https' || proto === 'http') ? proto : scheme,
+    (believed ? forwardedScheme(fields) : undefined) ?? scheme,
     'x-forwarded-host',
     believed && forwardedHost !== undefined ? forwardedHost : asked,
     'forwarded',

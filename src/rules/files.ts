@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Finding } from '../document/finding.js';
+import { decodeText, NotText } from '../model/text-file.js';
 
 /** A rule file's text. */
 export interface RuleFile {
@@ -52,9 +53,9 @@ function readText(path: string): string {
     const stats = fstatSync(descriptor);
     if (!stats.isFile()) throw new Error('is not a regular file');
     if (stats.size > MAX_BYTES) throw new Error(`is larger than ${MAX_BYTES} bytes`);
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(descriptor));
+    return decodeText(readFileSync(descriptor));
   } catch (error) {
-    throw error instanceof TypeError ? new Error('is not UTF-8 text') : error;
+    throw error instanceof NotText ? new Error('is not UTF-8 text') : error;
   } finally {
     closeSync(descriptor);
   }

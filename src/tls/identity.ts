@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { readPemFile } from '../model/text-file.js';
 
 /** Files of one certificate. */
 export interface CertificateFiles {
@@ -116,8 +116,8 @@ function shown(
   // What OpenSSL is given as `ca` it trusts clients by: what is only to be sent goes with the certificate.
   const chain =
     files.ca === undefined
-      ? readFileSync(files.cert, 'utf8')
-      : `${readFileSync(files.cert, 'utf8')}\n${attempt([...path, 'ca'], files.ca, 'holds no certificate', certificates)}`;
+      ? readPemFile(files.cert)
+      : `${readPemFile(files.cert)}\n${attempt([...path, 'ca'], files.ca, 'holds no certificate', certificatesIn)}`;
   const options = { ...common, cert: chain, key: key.export({ type: 'pkcs8', format: 'pem' }) };
   try {
     return { certificate, serverNames: files.serverNames, options, context: createSecureContext(options) };
@@ -131,14 +131,22 @@ function shown(
   }
 }
 
+const PEM_CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]+-----END \1-----/g;
+
 function authorities(file: string): string {
-  return attempt(['clientCa'], file, 'holds no certificate', certificates);
+  return attempt(['clientCa'], file, 'holds no certificate', certificatesIn);
 }
 
-/** The text, if every certificate in it is one. */
-function certificates(text: string): string {
-  const all = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  if (all.length === 0) throw new Error('none');
+/**
+ * The text, if every certificate in it is one. OpenSSL passes over what is none, and would then trust nobody, or not all
+ * that are meant.
+ *
+ * @param text PEM
+ * @throws Error where there is none, or one that cannot be read
+ */
+export function certificatesIn(text: string): string {
+  const all = text.match(PEM_CERTIFICATE) ?? [];
+  if (all.length === 0) throw new Error('there is no certificate');
   for (const each of all) new X509Certificate(each);
   return text;
 }
@@ -151,7 +159,7 @@ function attempt<T>(
 ): T {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readPemFile(file);
   } catch (error) {
     throw new UnusableIdentity(path, `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
   }

@@ -93,6 +93,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       queueTimeout: 2000,
       longExchanges: 1024,
       requestBuffer: 65_536,
+      identityFields: { remove: [], keep: [] },
       tls: { upstreams: [], insecureSkipVerify: false },
     },
     server: {

@@ -469,6 +469,53 @@ t.test('the jwt handler takes the same proofs', async (t) => {
   }
 });
 
+t.test('a binding that Hydra shows in ext is a binding', async (t) => {
+  const bound = { jkt: key.jkt };
+  const issuer = await startIssuer();
+  t.teardown(() => issuer.close());
+  const signer = await issuer.makeKey('k');
+  const jwt = { jwks_urls: [issuer.url], allowed_algorithms: ['ES256'] };
+  const claims = {
+    inside: { ext: { cnf: bound, tenant: 'a' } },
+    both: { cnf: bound, ext: { cnf: { ...bound } } },
+    outside: { cnf: bound, ext: { cnf: null } },
+    other: { cnf: bound, ext: { cnf: { jkt: other.jkt } } },
+    unknown: { ext: { cnf: { kid: 'x' } } },
+    odd: { ext: { cnf: 'x' } },
+    free: { ext: { cnf: null } },
+    plain: { ext: 'cnf', cnf: undefined },
+  };
+  const gate = await startTestGateway(t, {
+    rules: apiRule('gate.example', [strategy('/any', {}), strategy('/jwt', jwt, 'jwt')]),
+    tokens: { ...claims, nulled: { cnf: null, token_use: null } },
+    settings: { proof: { dpop: { enabled: true } } },
+  });
+  const expected = {
+    inside: [401, 200],
+    both: [401, 200],
+    outside: [401, 200],
+    other: [401, 401],
+    unknown: [401, 401],
+    odd: [401, 401],
+    free: [200, 401],
+    plain: [200, 401],
+    nulled: [200, 401],
+  };
+  for (const [name, statuses] of Object.entries(expected)) {
+    const signed = await issuer.sign(signer, 'k', claims[name as keyof typeof claims] ?? {});
+    for (const [path, token] of [
+      ['/any', name],
+      ['/jwt', signed],
+    ] as const) {
+      const uri = `http://gate.example${path}`;
+      const dpop = await key.prove({ uri, token, now: Date.now() / 1000 });
+      const bearer = (await ask(gate, path, { token })).status;
+      const proved = (await ask(gate, path, { headers: { authorization: `DPoP ${token}`, dpop } })).status;
+      t.same([bearer, proved], statuses, `${name} at ${path}: without a proof, and with one`);
+    }
+  }
+});
+
 t.test('a client of another make gets in, through a nonce, with any kind of key', async (t) => {
   const { gate } = await startReal(t);
   for (const algorithm of ['ES256', 'Ed25519', 'PS256', 'RS256']) {

@@ -20,7 +20,7 @@ const LIMITS: Readonly<Record<string, readonly string[]>> = {
   'RFC 9449': [
     'Several gateways for one host take a proof once between them where they share a store ([auth/introspection/shared-cache.test.ts](../test/auth/introspection/shared-cache.test.ts)); without one, or while it does not answer, a proof could be used once at each of them, unless `proof.dpop.replays` is `required`.',
     'A proxy in front that takes a prefix off the path makes every proof one for another URI. `Forwarded` (RFC 7239) is not read for scheme and host; `X-Forwarded-Proto` and `-Host` are.',
-    'A binding that stands only in an authorization server’s own claim, not in `cnf`, is not known.',
+    'A binding is known in `cnf`, at the top or in Ory Hydra’s `ext`; one in another claim of a server’s own is not.',
   ],
   'RFC 9470': [
     'Values of `acr` have no order here: a rule lists each one that is enough.',

@@ -11,6 +11,7 @@ import { statements } from '../conformance/statements.js';
 import { root } from '../root.js';
 import { auditPage } from './audit.js';
 import { conformancePage, GAPS, proofs } from './conformance.js';
+import { identityFieldsPage } from './identity-fields.js';
 import { pages } from './page.js';
 import { settingsPage } from './settings.js';
 
@@ -63,6 +64,12 @@ t.test('docs/conformance.md is made from the statements and the tests', (t) => {
 
 t.test('docs/settings.md is what the schema says', (t) => {
   t.equal(readFileSync(join(root, 'docs/settings.md'), 'utf8'), settingsPage(), 'else run `npm run docs`');
+  t.end();
+});
+
+t.test('docs/identity-fields.md is what the table says', (t) => {
+  const page = readFileSync(join(root, 'docs/identity-fields.md'), 'utf8');
+  t.equal(page, identityFieldsPage(), 'else run `npm run docs`');
   t.end();
 });
 

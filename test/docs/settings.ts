@@ -32,6 +32,9 @@ Every setting can be overridden by the environment variable named beside it; a l
 JSON (\`SCOPEGATE_RULES='[./rules]'\`). A variable that begins with \`SCOPEGATE_\` and names no setting is an error, so that a typo cannot
 leave a default in force. Durations are written \`500ms\`, \`2s\`, \`5m\` or \`1h\`. Paths are relative to the settings file's folder.
 
+All files are UTF-8: settings, rules, secrets and keys. A byte order mark at the beginning is no part of what a file holds; another
+encoding is an error at the start. Certificates may have comments in any encoding.
+
 The smallest file that works:
 
 \`\`\`yaml

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { root } from '../root.js';
 import { auditPage } from './audit.js';
 import { conformancePage } from './conformance.js';
+import { identityFieldsPage } from './identity-fields.js';
 import { settingsPage } from './settings.js';
 
 // `npm run docs`: writes the pages that are made from the code.
 writeFileSync(join(root, 'docs/settings.md'), settingsPage());
 writeFileSync(join(root, 'docs/audit.md'), auditPage());
 writeFileSync(join(root, 'docs/conformance.md'), conformancePage());
+writeFileSync(join(root, 'docs/identity-fields.md'), identityFieldsPage());

@@ -76,3 +76,11 @@ interface Flag {
   getName(): string;
   getValue(): string | null;
 }
+
+/** The variables of a stage that its `ENV` instructions set. */
+export function variables(stage: Stage): Readonly<Record<string, string>> {
+  const words = stage.steps.filter(({ keyword }) => keyword === 'ENV').flatMap((step) => step.words);
+  return Object.fromEntries(
+    words.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]),
+  );
+}

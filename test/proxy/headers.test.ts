@@ -1,5 +1,6 @@
 import t from 'tap';
 import { readFields } from '../../src/parse/fields.js';
+import { createIdentityFilter } from '../../src/proxy/identity-headers.js';
 import { requestFields } from '../../src/proxy/request-headers.js';
 import { type Scope, startTestGateway, type TestGateway, type TestGatewayOptions } from '../gateway.js';
 import type { Received } from '../upstream.js';
@@ -299,6 +300,7 @@ t.test('R7239-03 an IPv6 address is quoted and bracketed, and so is a host with 
   if ('refused' in fields) throw new Error(fields.refused);
   const sent = requestFields(fields, {
     peer: { address: '2001:db8::1', secure: true, trusted: false },
+    identity: createIdentityFilter({ remove: [], keep: [] }),
     host: 'up.example',
     requestId: 'r',
     via: 'v',

@@ -7,7 +7,7 @@ const INACTIVE: InactiveAnswer = { active: false };
  * Reads an introspection response's body. Liberal in shapes (`scope` or `scp`, text or list; `aud` text or list),
  * strict in meaning: `active` must be exactly `true` or `false`, times must be numbers.
  *
- * Of duplicate JSON members the last one counts, as in every `JSON.parse`; a leading byte order mark is refused
+ * A member that is null is absent, whichever it is. Of duplicate JSON members the last one counts, as in every `JSON.parse`; a leading byte order mark is refused
  * (RFC 8259 §8.1).
  *
  * @param body the body's text
@@ -29,10 +29,11 @@ export function readAnswer(body: string): Answer {
  *
  * @throws InvalidAnswer when it is not a JSON object with those meanings
  */
-export function readClaims(claims: unknown): Answer {
-  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
+export function readClaims(given: unknown): Answer {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new InvalidAnswer('the introspection answer is not a JSON object');
   }
+  const claims = withoutNulls(given);
   // Own members only: `{"__proto__":{"active":true}}` says nothing of `active`.
   const own = (name: string): unknown =>
     Object.hasOwn(claims, name) ? (claims as Record<string, unknown>)[name] : undefined;
@@ -58,6 +59,12 @@ export function readClaims(claims: unknown): Answer {
     subject,
     clientId,
   };
+}
+
+/** Servers that write all members that they know write null for what a token does not have: it is absent. */
+function withoutNulls(claims: object): object {
+  if (!Object.values(claims).includes(null)) return claims;
+  return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null));
 }
 
 /** The lists of scopes seen lately: many tokens have the same ones, and cached answers share them. */

@@ -9,7 +9,7 @@ import type {
   PublicKey,
   Session,
 } from '../../model/mutator.js';
-import { cookieKey } from '../../parse/field-names.js';
+import { cookieKey } from '../../parse/cookies.js';
 
 /** Chains mutators; undefined for none, so that rules without them pay nothing. */
 export function chain(mutators: readonly Mutator[]): MutatorChain | undefined {

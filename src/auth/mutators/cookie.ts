@@ -1,5 +1,5 @@
 import { ConfigError } from '../../document/finding.js';
-import { cookieKey } from '../../parse/field-names.js';
+import { cookieKey } from '../../parse/cookies.js';
 import { fieldValue, templates, unsendable } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
 

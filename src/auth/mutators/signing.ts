@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, hash, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { PublicKey } from '../../model/mutator.js';
+import { readTextFile } from '../../model/text-file.js';
 
 /** The private key that signs, and all public keys by which its tokens may be verified. */
 export interface SigningKey {
@@ -40,7 +40,7 @@ const ALGORITHMS: Readonly<Record<string, RegExp>> = { RSA: /^[RP]S(256|384|512)
 export function readSigningKey(url: string): SigningKey {
   let set: unknown;
   try {
-    set = JSON.parse(readFileSync(fileURLToPath(url), 'utf8'));
+    set = JSON.parse(readTextFile(fileURLToPath(url)));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new KeyError(

@@ -8,6 +8,7 @@ import {
   jwtVerify,
 } from 'jose';
 import type { DpopProofRequest, DpopProofResult } from '../../model/possession.js';
+import { hasRawPayload } from '../../outbound/jwt.js';
 import { singleField } from '../../parse/fields.js';
 import { Nonces } from './nonce.js';
 import { proofDigest, ReplayCache, type ReplayLimits } from './replay.js';
@@ -110,7 +111,9 @@ export class DpopVerifier {
     return this.#unused(request.jkt, claims);
   }
 
-  #headerProblem({ typ, alg, jwk }: ReturnType<typeof decodeProtectedHeader>): string | undefined {
+  #headerProblem(header: ReturnType<typeof decodeProtectedHeader>): string | undefined {
+    const { typ, alg, jwk } = header;
+    if (hasRawPayload(header)) return 'the DPoP proof is not one JSON Web Token';
     if (typeof typ !== 'string' || typ.toLowerCase() !== 'dpop+jwt')
       return 'the DPoP proof has not the type dpop+jwt';
     if (!this.#options.algorithms.includes(alg ?? ''))

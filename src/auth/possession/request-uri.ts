@@ -1,5 +1,6 @@
 import type { AddressedRequest } from '../../model/possession.js';
 import { singleField } from '../../parse/fields.js';
+import { forwardedScheme } from '../../parse/forwarded-scheme.js';
 import { canonicalTarget } from '../../parse/target.js';
 
 const ABSOLUTE = /^(https?):\/\/([^/?#]*)([^?#]*)/i;
@@ -16,7 +17,7 @@ export function requestUriOf({ target, fields, peer, scheme }: AddressedRequest)
   if (scheme === undefined && peer?.trusted === true) {
     authority = singleField(fields, 'x-forwarded-host') ?? authority;
     if (singleField(fields, 'x-forwarded-host') === null) return undefined;
-    asked = singleField(fields, 'x-forwarded-proto');
+    asked = forwardedScheme(fields);
     if (asked === null) return undefined;
   }
   asked ??= peer?.secure === true ? 'https' : 'http';

@@ -1,6 +1,6 @@
 import { denial } from '../../model/errors.js';
 import type { AccessStrategy } from '../../model/strategy.js';
-import { readToken, type TokenSource } from '../../parse/token.js';
+import { type Credential, readCredential, type TokenSource } from '../../parse/token.js';
 import { tokenFrom } from './config.js';
 import {
   judgeSession,
@@ -8,6 +8,7 @@ import {
   type SessionCheckConfig,
   sessionCall,
   sessionCheckProperties,
+  sessionCheckWarnings,
 } from './session-check.js';
 import type { Handler } from './strategy.js';
 
@@ -34,10 +35,13 @@ export const bearerToken: Handler = {
     const inQuery = source !== undefined && 'query_parameter' in source;
     return {
       handler: 'bearer_token',
+      warnings: sessionCheckWarnings(check),
+      readsTokens: true,
       requiredScopes: [],
       tokenSources: source === undefined ? undefined : [source],
       authenticate(attempt, services) {
-        const credential = readToken(attempt.fields, attempt.target.query, source);
+        // No place of these is in a body, so nothing has to be waited for.
+        const credential = readCredential(attempt, source && [source], false) as Credential;
         if (credential.kind === 'malformed') {
           return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
         }

@@ -1,6 +1,6 @@
 import { ConfigError } from '../../document/finding.js';
 import type { HeaderRemoval } from '../../model/mutator.js';
-import { cookieKey } from '../../parse/field-names.js';
+import { cookieKey } from '../../parse/cookies.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';

@@ -1,14 +1,22 @@
 import { denial } from '../../model/errors.js';
 import type { AccessStrategy, RequestContext } from '../../model/strategy.js';
 import { TOKEN } from '../../parse/grammar.js';
+import { holdsBearer } from '../../parse/token.js';
 import {
   judgeSession,
   readSessionCheck,
   type SessionCheckConfig,
   sessionCall,
   sessionCheckProperties,
+  sessionCheckWarnings,
 } from './session-check.js';
 import type { Handler } from './strategy.js';
+
+/** Nobody has verified the token, and the upstream may go by it. */
+const TWO_CREDENTIALS = {
+  kind: 'deny',
+  denial: denial('invalid_request', 'the request carries a session cookie and a token'),
+} as const;
 
 /**
  * Oathkeeper's `cookie_session` authenticator: the request's cookies are shown to a session store, such as Ory
@@ -39,10 +47,12 @@ export const cookieSession: Handler = {
     } as const;
     return {
       handler: 'cookie_session',
+      warnings: sessionCheckWarnings(check),
       requiredScopes: [],
       tokenSources: [{ cookie: only[0] ?? 'session' }],
       authenticate(attempt, services) {
         if (!isResponsible(attempt, only)) return none;
+        if (holdsBearer(attempt)) return TWO_CREDENTIALS;
         const reply = services.call(sessionCall(check, attempt));
         return reply instanceof Promise
           ? reply.then((settled) => judgeSession(check, settled))

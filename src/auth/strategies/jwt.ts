@@ -30,6 +30,7 @@ const SCOPE_CLAIMS = ['scp', 'scope', 'scopes'] as const;
 
 class Jwt implements AccessStrategy {
   readonly handler = 'jwt';
+  readonly readsTokens = true;
   readonly requiredScopes: readonly string[];
   readonly tokenSources: readonly TokenSource[] | undefined;
   readonly removal: HeaderRemoval | undefined;
@@ -151,8 +152,32 @@ function useOf(claims: Readonly<Record<string, unknown>>, uses: readonly string[
   const use = claims.token_use;
   // Cognito and Hydra name the use; anything but an access token is one that leaked from elsewhere.
   if (use !== undefined && !uses.includes(use as string)) return 'the token is not an access token';
+  if (!ID_TOKEN_USES.some((each) => uses.includes(each)) && isOtherToken(claims)) {
+    return 'the token is not an access token but one for its client';
+  }
   if (claims.sub !== undefined && typeof claims.sub !== 'string') return 'the token is malformed';
   return undefined;
+}
+
+/** What `allowed_token_use` holds of a rule that takes ID tokens: Cognito's word, and the one of OAuth (RFC 8693 §3). */
+const ID_TOKEN_USES = ['id', 'id_token'];
+/** Claims that only ID tokens have (OpenID Connect Core §2, §3.3.2.11; Financial-grade API §5.1). */
+const ID_TOKEN_CLAIMS = ['at_hash', 'c_hash', 's_hash', 'nonce'];
+/** What Keycloak says in the claim `typ` of tokens that are none for a resource. */
+const OTHER_TYPES: ReadonlySet<unknown> = new Set(['ID', 'Refresh', 'Offline', 'Logout']);
+const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
+/**
+ * Whether a JWT is an ID token, or another one that an authorization server signs with the same keys and no resource may
+ * take. The type in its header says so only where servers follow RFC 9068.
+ */
+function isOtherToken(claims: Readonly<Record<string, unknown>>): boolean {
+  const has = (name: string): boolean => claims[name] !== undefined && claims[name] !== null;
+  if (OTHER_TYPES.has(claims.typ)) return true;
+  const { events } = claims;
+  if (typeof events === 'object' && events !== null && Object.hasOwn(events, LOGOUT_EVENT)) return true;
+  // Keycloak before version 25 has the nonce in access tokens as well, which then say that they are that.
+  return ID_TOKEN_CLAIMS.some((name) => has(name) && !(name === 'nonce' && claims.typ === 'Bearer'));
 }
 
 function subjectOf(claims: Readonly<Record<string, unknown>>): Subject {

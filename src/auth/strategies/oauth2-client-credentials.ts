@@ -5,6 +5,7 @@ import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model
 import { denial } from '../../model/errors.js';
 import type { Call, Reply } from '../../model/outbound.js';
 import type { AccessStrategy, Outcome, RequestContext, Services } from '../../model/strategy.js';
+import { holdsBearer } from '../../parse/token.js';
 import { basicCredentials } from '../introspection/client-secret.js';
 import { scopeTokens } from './config.js';
 import { missingScopes, scopeStrategies } from './scope.js';
@@ -86,13 +87,18 @@ class ClientCredentials implements AccessStrategy {
     this.#proven = new LRUCache({ max: entries });
   }
 
-  authenticate({ fields }: RequestContext, services: Services): Outcome | Promise<Outcome> {
-    const client = readBasic(fields.authorization);
+  authenticate(context: RequestContext, services: Services): Outcome | Promise<Outcome> {
+    const client = readBasic(context.fields.authorization);
     if (client === undefined) {
       return { kind: 'pass', denial: denial('no_token', 'the request carries no client credentials') };
     }
     if (client === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', 'the client credentials are malformed') };
+    }
+    if (holdsBearer(context)) {
+      // Nobody has verified the token, and the upstream may go by it.
+      const refused = denial('invalid_request', 'the request carries client credentials and a token');
+      return { kind: 'deny', denial: refused };
     }
     const key = hash('sha256', JSON.stringify([client.id, client.secret]), 'base64');
     const until = this.#proven.get(key);

@@ -251,6 +251,7 @@ function only([first, ...more]: readonly Endpoint[], what: string): Endpoint | u
 
 class Introspection implements AccessStrategy {
   readonly handler = 'oauth2_introspection';
+  readonly readsTokens = true;
   readonly requiredScopes: readonly string[];
   readonly #strategy: ScopeStrategy;
   readonly #endpoint: Endpoint;

@@ -1,7 +1,7 @@
 import { ConfigError } from '../../document/finding.js';
 import { denial } from '../../model/errors.js';
 import type { Call, Reply } from '../../model/outbound.js';
-import type { Outcome, RequestContext, Subject } from '../../model/strategy.js';
+import type { Outcome, RequestContext, StrategyWarning, Subject } from '../../model/strategy.js';
 import type { Fields } from '../../parse/fields.js';
 import { TOKEN } from '../../parse/grammar.js';
 
@@ -114,6 +114,32 @@ function readPath(field: string, text: string): string[] {
   return text.split('.');
 }
 
+/**
+ * What a check takes from the client's own request, though the store answers 200 to other things than sessions: any
+ * path of the store that is open to all would make every cookie a session, and a method that changes something reaches
+ * the store with the client's cookies.
+ */
+export function sessionCheckWarnings({ url, preservePath, method }: SessionCheck): StrategyWarning[] {
+  const taken = [...(method === undefined ? ['method'] : []), ...(preservePath ? [] : ['path'])];
+  if (taken.length === 0) return [];
+  const bare = !preservePath && url.pathname === '/';
+  const instead = [
+    ...(bare ? ['the path of the check into check_session_url'] : []),
+    ...(preservePath ? [] : ['preserve_path: true']),
+    ...(method === undefined ? ['force_method: GET'] : []),
+  ];
+  const list = instead.length < 3 ? instead.join(' and ') : `${instead[0]}, ${instead[1]} and ${instead[2]}`;
+  const goal = bare || preservePath ? '' : ` to ask for ${url.pathname}`;
+  const what = `asked with the ${taken.join(' and the ')} of the client’s own request`;
+  return [
+    {
+      path: ['check_session_url'],
+      code: 'session-check-as-client',
+      message: `${what}, so that whatever the store answers 200 to is a session; write ${list}${goal}`,
+    },
+  ];
+}
+
 /** The call that asks about one request. It never carries the request's body. */
 export function sessionCall(check: SessionCheck, { method, target, fields }: RequestContext): Call {
   const url = new URL(check.url);
@@ -135,14 +161,14 @@ export function sessionCall(check: SessionCheck, { method, target, fields }: Req
 }
 
 function forwardedFields({ forwarded }: SessionCheck, { names, raw }: Fields): Record<string, string> {
-  const headers: Record<string, string> = {};
+  const headers = new Map<string, string>();
   names.forEach((name, index) => {
     if (!forwarded.has(name)) return;
     const value = raw[index * 2 + 1] as string;
-    const before = headers[name];
-    headers[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`;
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`);
   });
-  return headers;
+  return Object.fromEntries(headers);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { ConfigError } from '../../document/finding.js';
 import { type Denial, type DpopChallenge, denial } from '../../model/errors.js';
 import type { DpopProofResult } from '../../model/possession.js';
@@ -45,7 +46,7 @@ export class TokenBinding implements BindingRules {
   /**
    * Looks at the key of a token that is good in every other way.
    *
-   * @param claims the introspection's answer or the JWT's payload, with `cnf` at its top level (RFC 8705 §3.2)
+   * @param claims the introspection's answer or the JWT's payload, with `cnf` at its top level (RFC 8705 §3.2) or in `ext`
    */
   check(
     claims: Readonly<Record<string, unknown>>,
@@ -53,7 +54,7 @@ export class TokenBinding implements BindingRules {
     attempt: RequestContext,
     services: Services,
   ): BindingResult | Promise<BindingResult> {
-    const { cnf } = claims;
+    const cnf = confirmationOf(claims);
     const { scheme } = credential;
     if (cnf === undefined) {
       if (scheme === undefined && this.required === undefined) return undefined;
@@ -93,6 +94,21 @@ export class TokenBinding implements BindingRules {
       return refuse('the token is bound to a key: it must come with the scheme DPoP and a proof');
     return possession.dpop({ ...attempt, token: credential.token, jkt }).then(settle);
   }
+}
+
+/**
+ * What a token says of its key. Hydra has no `cnf` of its own in its answers: there it is in `ext`, where the login
+ * application put it.
+ *
+ * @returns undefined where the token is bound to no key, null where it says two things
+ */
+function confirmationOf({ cnf, ext }: Readonly<Record<string, unknown>>): unknown {
+  const inside =
+    typeof ext === 'object' && ext !== null && Object.hasOwn(ext, 'cnf')
+      ? (ext as { readonly cnf: unknown }).cnf
+      : undefined;
+  if (inside === undefined || inside === null) return cnf;
+  return cnf === undefined || isDeepStrictEqual(cnf, inside) ? inside : null;
 }
 
 const PROVED: BindingResult = {};

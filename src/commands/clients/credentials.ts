@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { decodeText } from '../../model/text-file.js';
 
 /** What of a client's credentials a folder holds. */
 export interface Credentials {
@@ -44,7 +45,7 @@ async function readKey(folder: string, names: readonly string[]): Promise<string
   const values = new Set<string>();
   for (const name of names) {
     try {
-      const value = (await readFile(join(folder, name), 'utf8')).replace(/\r?\n$/, '');
+      const value = decodeText(await readFile(join(folder, name))).replace(/\r?\n$/, '');
       if (value !== '') values.add(value);
     } catch (error) {
       // A folder that is a file is no folder; the write will say so.

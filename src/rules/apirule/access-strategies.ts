@@ -46,7 +46,17 @@ export function compileAccess(
     findings.push(...violations);
     if (violations.length > 0) return;
     try {
-      strategies.push(handler.compile(config, defaults));
+      const strategy = handler.compile(config, defaults);
+      strategies.push(strategy);
+      for (const { path: below, code, message } of strategy.warnings ?? []) {
+        const place = [...at, ...below];
+        findings.push({
+          ...document.at(place),
+          level: 'warning',
+          code,
+          message: `${place.join('.')}: ${message}`,
+        });
+      }
       findings.push(...slowClaims(document, [...at, 'claims'], config.claims));
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;

@@ -159,7 +159,8 @@ class Compiler {
     }
     const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' });
     if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message);
-    if (!compiled.ok || this.#findings.length > before) return undefined;
+    const failed = this.#findings.slice(before).some(({ level }) => level === 'error');
+    if (!compiled.ok || failed) return undefined;
     return {
       methods: entry.methods,
       path: entry.shown ?? entry.path,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { cookieKey } from '../../../src/parse/field-names.js';
+import { cookieKey } from '../../../src/parse/cookies.js';
 import { withoutCookies } from '../../../src/proxy/cookie-header.js';
 
 t.test('no reading of a Cookie field still holds a cookie that was taken out', (t) => {

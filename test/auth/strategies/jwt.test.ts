@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { UnsecuredJWT } from 'jose';
+import { type CryptoKey, UnsecuredJWT } from 'jose';
 import t, { type Test } from 'tap';
 import { ask, type Question } from '../../ask.js';
 import { fakeClock } from '../../clock.js';
@@ -286,5 +286,98 @@ t.test('R9701-05 a signed introspection answer is no access token', async (t) =>
     const reply = await get(await issuer.sign(key, 'k1', claims, { typ }));
     t.equal(reply.status, 401, typ);
     t.equal(reply.reason, 'the token is not an access token');
+  }
+});
+
+t.test('an ID token is no access token, unless the rule says that it takes them', async (t) => {
+  const { issuer, key, get } = await start(t, ({ url }) => ({ ...EC, jwks_urls: [url] }));
+  const logout = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+  const marks: readonly object[] = [
+    { at_hash: 'x' },
+    { c_hash: 'x' },
+    { s_hash: 'x' },
+    { nonce: 'x' },
+    { at_hash: '', aud: 'client' },
+    { nonce: 'x', client_id: 'c', scope: 'read' },
+    { at_hash: 'x', token_use: 'access_token' },
+    { typ: 'ID' },
+    { typ: 'Refresh' },
+    { typ: 'Offline' },
+    { typ: 'Logout' },
+    { events: logout },
+  ];
+  for (const typ of ['JWT', 'at+jwt']) {
+    for (const claims of marks) {
+      const token = await issuer.sign(key, 'k1', { sub: 'a', ...claims }, { typ });
+      const answer = await get(token);
+      t.equal(answer.status, 401, `${typ}: ${JSON.stringify(claims)}`);
+      t.match(answer.reason, /^the token is not an access token/);
+      t.match(answer.headers['www-authenticate'], 'error="invalid_token"');
+    }
+    for (const claims of [
+      {},
+      { typ: 'Bearer' },
+      // Keycloak before 25 puts the nonce into access tokens, which say that they are that.
+      { typ: 'Bearer', nonce: 'x' },
+      { nonce: null, at_hash: null },
+      { sid: 's', auth_time: 1, acr: '1' },
+      { events: {} },
+    ]) {
+      const token = await issuer.sign(key, 'k1', { sub: 'a', ...claims }, { typ });
+      t.equal((await get(token)).status, 200, `${typ}: ${JSON.stringify(claims)}`);
+    }
+  }
+  for (const use of ['id', 'id_token']) {
+    const open = await start(t, ({ url }) => ({ ...EC, jwks_urls: [url], allowed_token_use: [use] }));
+    const cognito = { sub: 'a', token_use: use, at_hash: 'x', nonce: 'y' };
+    t.equal((await open.get(await open.issuer.sign(open.key, 'k1', cognito))).status, 200, use);
+  }
+});
+
+/** Signs any text as a payload: what JSON.stringify cannot write. */
+async function signRaw(key: CryptoKey, header: object, payload: string): Promise<string> {
+  const encode = (text: string) => Buffer.from(text).toString('base64url');
+  const input = `${encode(JSON.stringify({ alg: 'ES256', kid: 'k1', ...header }))}.${encode(payload)}`;
+  const signature = await crypto.subtle.sign(
+    { name: 'ECDSA', hash: 'SHA-256' },
+    key,
+    new TextEncoder().encode(input),
+  );
+  return `${input}.${Buffer.from(signature).toString('base64url')}`;
+}
+
+t.test('a time that is no finite number is none', async (t) => {
+  const { key, get } = await start(t, ({ url }) => ({ ...EC, jwks_urls: [url] }));
+  t.equal((await get(await signRaw(key, {}, `{"sub":"a","exp":${NOW + 60}}`))).status, 200);
+  t.equal((await get(await signRaw(key, {}, `{"sub":"a","exp":${NOW + 60},"nbf":1e0}`))).status, 200);
+  for (const payload of [
+    '{"sub":"a","exp":1e400}',
+    '{"sub":"a","exp":-1e400}',
+    `{"sub":"a","exp":${NOW + 60},"nbf":-1e400}`,
+    `{"sub":"a","exp":${NOW + 60},"nbf":1e400}`,
+    `{"sub":"a","exp":${NOW + 60},"iat":1e400}`,
+    `{"sub":"a","exp":${NOW + 60},"iat":-1e400}`,
+    `{"sub":"a","exp":${NOW + 60},"iat":"1"}`,
+  ]) {
+    const answer = await get(await signRaw(key, {}, payload));
+    t.equal(answer.status, 401, payload);
+    t.match(answer.headers['www-authenticate'], 'error="invalid_token"');
+  }
+});
+
+t.test('a header that a library might read in another way is refused', async (t) => {
+  const { key, get } = await start(t, ({ url }) => ({ ...EC, jwks_urls: [url] }));
+  const payload = `{"sub":"a","exp":${NOW + 60}}`;
+  t.equal((await get(await signRaw(key, { b64: true }, payload))).status, 200);
+  for (const header of [
+    { b64: false },
+    { b64: 'false' },
+    { b64: null },
+    { b64: 0 },
+    { b64: false, crit: ['b64'] },
+    { b64: false, crit: [] },
+    { crit: ['exp'] },
+  ]) {
+    t.equal((await get(await signRaw(key, header, payload))).status, 401, JSON.stringify(header));
   }
 });

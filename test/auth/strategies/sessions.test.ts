@@ -1,6 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { formatFinding } from '../../../src/document/finding.js';
+import { loadRules } from '../../../src/rules/load.js';
 import { ask } from '../../ask.js';
 import { apiRule, startTestGateway } from '../../gateway.js';
+import { options } from '../../rules/options.js';
 import { FAULTS, json, type Store, startStore } from '../../store.js';
 
 /** A gateway with one rule, and a store for its sessions. */
@@ -151,6 +156,12 @@ t.test('a session store in trouble is answered 503, never 401', async (t) => {
   t.notMatch(JSON.stringify(failures), 'secret');
 });
 
+t.test('a byte order mark before a session is passed over', async (t) => {
+  const { store, gate } = await start(t, 'cookie_session', ({ url }) => ({ check_session_url: url }));
+  store.respond = (_message, response) => response.writeHead(200).end('\ufeff{"subject":"a"}');
+  t.equal((await ask(gate, '/x', { headers: { cookie: 's=1' } })).status, 200);
+});
+
 t.test('a session store that is slow, or says too much, is answered 503 at the deadline', async (t) => {
   const config = ({ url }: Store) => ({ check_session_url: url });
   const settings = { introspection: { timeout: '1s' } };
@@ -167,4 +178,59 @@ t.test('a session store that is slow, or says too much, is answered 503 at the d
   }
   store.respond = json({ subject: 'a' });
   t.equal((await get()).status, 200);
+});
+
+t.test('a check that would go to the session store as the client’s own request is warned of at load', (t) => {
+  const file = join(t.testdir(), 'rules.yaml');
+  const findings = (handler: string, config: object) => {
+    const accessStrategies = [{ handler, config }];
+    writeFileSync(file, apiRule('gate.example', [{ path: '/.*', methods: ['GET'], accessStrategies }]));
+    const { table, findings: found } = loadRules([file], options);
+    t.equal(table?.rules.length, 1, 'a warning keeps no rule from serving');
+    return found.map((finding) => formatFinding(finding).replace(/^.*:1:\d+ /, ''));
+  };
+  const whoami = 'http://store/sessions/whoami';
+  const place =
+    'warning session-check-as-client spec\\.rules\\.0\\.accessStrategies\\.0\\.config\\.check_session_url: ';
+  for (const handler of ['cookie_session', 'bearer_token']) {
+    for (const [config, problem] of [
+      [
+        { check_session_url: whoami },
+        'asked with the method and the path of the client’s own request, .* write preserve_path: true and force_method: GET to ask for /sessions/whoami',
+      ],
+      [
+        { check_session_url: 'http://store', preserve_path: false },
+        'asked with the method and the path .* write the path of the check into check_session_url, preserve_path: true and force_method: GET',
+      ],
+      [
+        { check_session_url: whoami, force_method: 'GET' },
+        'asked with the path of the client’s own request, .* write preserve_path: true to ask for /sessions/whoami',
+      ],
+      [
+        { check_session_url: whoami, preserve_path: true },
+        'asked with the method of the client’s own request, .* write force_method: GET',
+      ],
+    ] as const) {
+      const found = findings(handler, config);
+      t.equal(found.length, 1);
+      t.match(found[0], new RegExp(`^${place}${problem}`));
+    }
+    t.same(findings(handler, { check_session_url: whoami, preserve_path: true, force_method: 'GET' }), []);
+    t.same(findings(handler, { check_session_url: whoami, preserve_path: true, force_method: 'POST' }), []);
+  }
+  t.end();
+});
+
+t.test('a field whose name JavaScript knows is forwarded as it is, or not at all', async (t) => {
+  const { store, gate } = await start(t, 'cookie_session', ({ url }) => ({
+    check_session_url: url,
+    forward_http_headers: ['constructor', '__proto__', 'toString', 'X-Device'],
+  }));
+  store.respond = json({ subject: 'a' });
+  const headers = { cookie: 's=1', constructor: 'c', 'x-device': 'd' };
+  t.equal((await ask(gate, '/x', { headers })).status, 200);
+  const { rawHeaders } = store.calls[0]?.message ?? {};
+  t.notMatch(JSON.stringify(rawHeaders), /native code/);
+  t.equal(rawHeaders?.[(rawHeaders?.indexOf('constructor') ?? 0) + 1], 'c');
+  t.equal(store.calls[0]?.message.headers['x-device'], 'd');
 });

@@ -1,0 +1,49 @@
+import type { AccessStrategy, RequestContext } from '../../model/strategy.js';
+import { holdsCredential, placeKey, type TokenSource } from '../../parse/token.js';
+
+const NOWHERE: readonly TokenSource[] = [];
+const AUTHORIZATION: readonly TokenSource[] = [{ header: 'authorization' }];
+/** By the strategies of a rule, for each of them: the places where only the others read tokens. */
+const known = new WeakMap<readonly AccessStrategy[], readonly (readonly TokenSource[])[]>();
+
+/**
+ * Whether a request that one access strategy of a rule allows holds a second credential, where another one of them
+ * would have read it: nobody has verified that one, and the upstream may go by it.
+ *
+ * @param strategies of the rule; those of one rule are always the same list
+ * @param decider the index of the strategy that allows the request
+ * @returns a promise only where a form has to be read
+ */
+export function holdsSecond(
+  strategies: readonly AccessStrategy[],
+  decider: number,
+  request: RequestContext,
+): boolean | Promise<boolean> {
+  if (strategies.length < 2) return false;
+  let places = known.get(strategies);
+  if (places === undefined) {
+    places = otherPlaces(strategies);
+    known.set(strategies, places);
+  }
+  const others = places[decider] ?? NOWHERE;
+  return others.length > 0 && holdsCredential(request, others);
+}
+
+function otherPlaces(strategies: readonly AccessStrategy[]): readonly (readonly TokenSource[])[] {
+  const all = strategies.map(({ readsTokens, tokenSources = AUTHORIZATION }) =>
+    readsTokens === true ? tokenSources : NOWHERE,
+  );
+  return all.map((own, index) => {
+    const mine = new Set(own.map(placeKey));
+    const others = all.filter((_, at) => at !== index).flat();
+    const places = others.filter((place) => !mine.has(placeKey(place)));
+    // A form that is read for others is looked at for the standard parameter, as for a strategy's own places.
+    return places.some(isForm) && !own.some(isForm)
+      ? [...places, { form_parameter: 'access_token' }]
+      : places;
+  });
+}
+
+function isForm(place: TokenSource): boolean {
+  return 'form_parameter' in place;
+}

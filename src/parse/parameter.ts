@@ -1,0 +1,55 @@
+/** Parameters of one name in a query or a form, as strict and as liberal servers find them. */
+export interface Occurrences {
+  /** The values of parameters with exactly this name, decoded. */
+  readonly values: readonly string[];
+  /**
+   * How many parameters some server takes for this name: without regard to case (ASP.NET), with `.`, blanks and
+   * brackets for `_` (PHP), as lists (`name[]`), or separated by `;`.
+   */
+  readonly lookalikes: number;
+}
+
+const NONE: Occurrences = { values: [], lookalikes: 0 };
+
+/**
+ * Finds the parameters of one name.
+ *
+ * @param text `a=1&b=2`; a query may have its `?`
+ * @param name as it is when decoded
+ */
+export function occurrences(text: string, name: string): Occurrences {
+  const pairs = text.startsWith('?') ? text.slice(1) : text;
+  // The cheap test first: most parameters have neither the name nor an escape in them.
+  if (pairs === '' || !mayName(pairs, name)) return NONE;
+  const key = parameterKey(name);
+  const lookalikes = pairs.split(/[&;]/).filter((pair) => isCalled(pair, key)).length;
+  return { values: new URLSearchParams(`&${pairs}`).getAll(name), lookalikes };
+}
+
+function mayName(text: string, name: string): boolean {
+  if (/[%+.[\] ]/.test(text)) return true;
+  return text.length >= name.length && text.toLowerCase().includes(name.toLowerCase());
+}
+
+function isCalled(pair: string, key: string): boolean {
+  const name = decode(pair.split('=', 1)[0] as string);
+  return parameterKey(name) === key || parameterKey(name.split('[', 1)[0] as string) === key;
+}
+
+/** A parameter's name as the most liberal server reads it. */
+function parameterKey(name: string): string {
+  return name
+    .trim()
+    .toLowerCase()
+    .replace(/[. [\]]/g, '_');
+}
+
+function decode(text: string): string {
+  const plain = text.replaceAll('+', ' ');
+  try {
+    return decodeURIComponent(plain);
+  } catch {
+    // An escape that is none: URLSearchParams leaves it as it is, and decodes the others.
+    return new URLSearchParams(`&${text}`).keys().next().value ?? plain;
+  }
+}
