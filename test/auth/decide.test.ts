@@ -7,7 +7,9 @@ import type { HandlerDefaults } from '../../src/auth/strategies/strategy.js';
 import { unauthorized } from '../../src/auth/strategies/unauthorized.js';
 import type { Endpoint } from '../../src/model/authorization-server.js';
 import type { Decision } from '../../src/model/decision.js';
+import type { HeaderRemoval } from '../../src/model/mutator.js';
 import type { AccessStrategy, Outcome, Services } from '../../src/model/strategy.js';
+import type { TokenSource } from '../../src/parse/token.js';
 import { arrival, noServices, ruleOf, tableOf } from '../decision.js';
 
 const defaults: HandlerDefaults = {
@@ -70,6 +72,56 @@ t.test('the same where one of them has to wait', async (t) => {
     t.ok(decision instanceof Promise);
     t.match(await decision, { allowed: true, subject: { subject: 'c' } });
     t.same(asked, ['a', 'b', 'c']);
+  }
+});
+
+t.test('what a strategy says of its token counts where it decides, at once or after a call', async (t) => {
+  const removal = (header: string): HeaderRemoval => ({ headers: new Set([header]), cookies: new Set() });
+  const places: TokenSource[] = [{ query_parameter: 'key' }];
+  const passing = { ...strategy('a', PASS), removal: removal('x-a'), tokenSources: places };
+  const { target, fields } = arrival('/x?key=secret&b=1');
+  for (const slow of [
+    [false, false],
+    [false, true],
+    [true, false],
+    [true, true],
+  ] as const) {
+    const of = (outcome: Outcome, i: 0 | 1) => (slow[i] ? Promise.resolve(outcome) : outcome);
+    const ask = (second: AccessStrategy) => {
+      const strategies = [{ ...passing, authenticate: () => of(PASS, 0) }, second];
+      const table = tableOf([ruleOf('/x', strategies)]);
+      return decide({ table, method: 'GET', target, fields, services: noServices });
+    };
+    const decides = { ...strategy('b', PASS), authenticate: () => of(allowed('b'), 1) };
+    const removes = await ask({ ...decides, removal: removal('x-b') });
+    t.match(removes, { allowed: true, removal: { headers: new Set(['x-b']) } }, `${slow}: its own field`);
+    t.notOk('query' in removes, `${slow}: and the query as it came`);
+    const strips = await ask({ ...decides, tokenSources: places });
+    t.match(strips, { allowed: true, query: '?b=1' }, `${slow}: its own place in the query`);
+    t.notOk('removal' in strips, `${slow}: and no other field`);
+  }
+});
+
+t.test('the last denial of those that pass is the answer, whichever of them had to wait', async (t) => {
+  const passes = (reason: string): Outcome => ({
+    kind: 'pass',
+    denial: { error: 'invalid_request', reason },
+  });
+  for (const [outcomes, expected] of [
+    [[passes('one'), PASS], 'one'],
+    [[PASS, passes('two')], 'two'],
+    [[passes('one'), passes('two')], 'two'],
+  ] as const) {
+    for (const slow of [[], [0], [1], [0, 1]]) {
+      const decision = await decideBy(
+        outcomes.map((outcome, i) => strategy(`${i}`, slow.includes(i) ? Promise.resolve(outcome) : outcome)),
+      );
+      t.match(
+        decision,
+        { allowed: false, denial: { error: 'invalid_request', reason: expected } },
+        `${slow}`,
+      );
+    }
   }
 });
 

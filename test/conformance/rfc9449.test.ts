@@ -4,12 +4,14 @@ import fc from 'fast-check';
 import { exportJWK, UnsecuredJWT } from 'jose';
 import * as oauth from 'oauth4webapi';
 import t, { type Test } from 'tap';
+import { DpopVerifier, type OtherGateways } from '../../src/auth/possession/dpop.js';
 import { ReplayCache } from '../../src/auth/possession/replay.js';
 import { loadOptions } from '../../src/commands/load.js';
 import { formatFinding } from '../../src/document/finding.js';
 import { loadRules } from '../../src/rules/load.js';
 import { ask, type Question, type Reply } from '../ask.js';
 import { type FakeClock, fakeClock } from '../clock.js';
+import { arrival } from '../decision.js';
 import { apiRule, startTestGateway, type TestGateway } from '../gateway.js';
 import { startIssuer } from '../jwks.js';
 import { type ClientKey, makeClientKey, type ProvenRequest } from '../proof.js';
@@ -579,6 +581,45 @@ t.test('the store never takes a proof twice in its time, and never grows beyond 
   );
   t.end();
 });
+
+t.test(
+  'a proof of a client whose clock is ahead is taken once by all gateways, to its very end',
+  async (t) => {
+    const clock = fakeClock();
+    const ends = new Map<string, number>();
+    /** A store that forgets what has ended, as Redis does. */
+    const others: OtherGateways = {
+      claim: async (digest, life) => {
+        const now = clock.monotonic();
+        if ((ends.get(digest) ?? 0) > now) return false;
+        ends.set(digest, now + life);
+        return true;
+      },
+      required: true,
+      onUnknown: () => {},
+    };
+    const options = { algorithms: ['ES256'], maxAge: 30, leeway: 5, maxProofs: 10, maxPerKey: 10, others };
+    const { target } = arrival('/any');
+    const proof = await key.prove({ uri: URI, token: 't', now: clock.wall() + 5 });
+    const { fields } = arrival('/any', { DPoP: proof });
+    /** Shows it to a gateway that has seen no proof itself. */
+    const shown = () =>
+      new DpopVerifier(options, clock.wall).verify({
+        method: 'GET',
+        target,
+        fields,
+        token: 't',
+        jkt: key.jkt,
+      });
+    t.same(await shown(), { ok: true });
+    for (const passed of [0, 29_999, 1, 4_999]) {
+      clock.advance(passed);
+      t.match(await shown(), { ok: false, reason: /used before/ }, `${passed} ms later`);
+    }
+    clock.advance(2);
+    t.match(await shown(), { ok: false, reason: /too old/ });
+  },
+);
 
 /** A gateway on the real clock that demands nonces. */
 async function startReal(t: Test): Promise<{ gate: TestGateway }> {

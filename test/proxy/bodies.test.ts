@@ -79,6 +79,29 @@ t.test('every body arrives byte for byte, both ways and framed either way', asyn
   }
 });
 
+t.test(
+  'where the upstream answers before an upload is whole, nobody else’s request follows the upload',
+  async (t) => {
+    const raw = await startRawUpstream(t, (socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    });
+    for (const framing of ['Content-Length: 400000', 'Transfer-Encoding: chunked']) {
+      const before = raw.connections();
+      const gate = await startTestGateway(t, { ...STREAMED, upstreamUrl: raw.url });
+      const socket = await open(gate.port);
+      const answers = collect(socket);
+      const part = framing.startsWith('T') ? `800\r\n${PART}\r\n` : PART;
+      socket.write(request('POST /1', [framing], part));
+      await until(() => answers().length === 1);
+      t.equal(answers()[0]?.status, 200, framing);
+      const other = await sendRaw(gate.port, request('GET /2', ['Authorization: Bearer of-somebody-else']));
+      t.equal(other.answers[0]?.body.toString(), 'ok', framing);
+      t.equal(raw.connections() - before, 2, `${framing}: it has a connection of its own`);
+      socket.destroy();
+    }
+  },
+);
+
 t.test('a body larger than declared allowed is refused before it is read', async (t) => {
   const gate = await startTestGateway(t, { ...START, settings: { forward: { maxBodyBytes: 1000 } } });
   const fits = await sendRaw(gate.port, request('POST /', ['Content-Length: 1000'], 'a'.repeat(1000)));

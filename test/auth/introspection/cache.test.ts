@@ -72,6 +72,47 @@ t.test('a wall clock that steps back revives nothing and prolongs nothing', asyn
   t.notOk(cache.get('k'));
 });
 
+t.test('an ended answer may serve a while, but not beyond its token’s end by either clock', async (t) => {
+  const minute = 60_000;
+  const ended = (expiresAt: number | undefined = 90) => {
+    const clock = fakeClock();
+    const cache = new Cache(limits, clock);
+    cache.set('k', active(expiresAt === 0 ? {} : { expiresAt: clock.wall() + expiresAt }));
+    clock.advance(minute);
+    t.notOk(cache.get('k'));
+    return { clock, stale: (within: number) => cache.stale('k', within) !== undefined };
+  };
+  const within = ended();
+  t.ok(within.stale(10_000));
+  within.clock.advance(9_999);
+  t.ok(within.stale(10_000));
+  within.clock.advance(1);
+  t.notOk(within.stale(10_000), 'as long as it may');
+  within.clock.advance(19_999);
+  t.ok(within.stale(minute));
+  within.clock.advance(1);
+  t.notOk(within.stale(minute), 'the token has ended');
+
+  const ahead = ended();
+  ahead.clock.step(29);
+  t.ok(ahead.stale(minute));
+  ahead.clock.step(1);
+  t.notOk(ahead.stale(minute), 'by the wall clock, which was set forward');
+
+  const behind = ended();
+  behind.clock.step(-300);
+  behind.clock.advance(29_999);
+  t.ok(behind.stale(minute));
+  behind.clock.advance(1);
+  t.notOk(behind.stale(minute), 'by the time that has passed, though the wall clock was set back');
+
+  t.notOk(ended(0).stale(minute), 'a token whose end is unknown may have ended');
+  const bad = new Cache(limits, fakeClock());
+  bad.set('k', inactive);
+  t.notOk(bad.stale('k', minute), 'an inactive answer is of no use');
+  t.notOk(bad.stale('other', minute));
+});
+
 t.test('an inactive answer lives its own short time', async (t) => {
   const clock = fakeClock();
   const cache = new Cache(limits, clock);

@@ -9,7 +9,13 @@ import {
 } from '../../../src/auth/introspection/introspector.js';
 import { UnknownTokenLimiter } from '../../../src/auth/introspection/rate-limit.js';
 import type { Endpoint } from '../../../src/model/authorization-server.js';
-import type { Answer, Asker, Introspected, Introspector } from '../../../src/model/introspection.js';
+import type {
+  ActiveAnswer,
+  Answer,
+  Asker,
+  Introspected,
+  Introspector,
+} from '../../../src/model/introspection.js';
 import { type FakeClock, fakeClock } from '../../clock.js';
 
 const cacheLimits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 1000, negativeMaxEntries: 100 };
@@ -92,6 +98,8 @@ t.test('another URL, other credentials, other fields or another token is another
     { ...endpoint, auth: { method: 'post', clientId: 'a', clientSecret: secret } },
     { ...endpoint, auth: { method: 'bearer', token: () => 'one' } },
     { ...endpoint, auth: { method: 'bearer', token: () => 'two' } },
+    { ...endpoint, signed: { issuer: 'https://one.example', audience: 'gateway', algorithms: ['ES256'] } },
+    { ...endpoint, signed: { issuer: 'https://two.example', audience: 'gateway', algorithms: ['ES256'] } },
   ];
   const { calls, introspector } = setUp({ concurrency: 100 });
   for (const token of ['t', 'u', 't"]']) for (const of of variants) void introspector.introspect(of, token);
@@ -465,6 +473,37 @@ t.test('one call in flight per key, also without a cache', async (t) => {
   await settled();
   t.equal(calls.length, 2);
 });
+
+t.test(
+  'a purge while the second tier is being asked: what it had is of before, and is not used',
+  async (t) => {
+    const found = { answer: active as ActiveAnswer, life: 30_000 };
+    for (const which of ['all', { token: 't' }, { claim: 'sub', value: 'alice' }] as const) {
+      let give = (): void => {};
+      let looks = 0;
+      const shared: SecondTier = {
+        get: () => {
+          looks++;
+          return new Promise((resolve) => {
+            give = () => resolve(found);
+          });
+        },
+        set: () => {},
+      };
+      const { calls, cache, introspector } = setUp({}, true, { shared });
+      const asked = ask(introspector, 't');
+      await settled();
+      t.equal(looks, 1);
+      introspector.forget(which);
+      give();
+      await settled();
+      t.equal(calls.length, 1, `${JSON.stringify(which)}: the authorization server is asked`);
+      t.equal(cache.size.active, 0);
+      last(calls).answer({ active: false });
+      t.match(await asked, { ok: true, answer: { active: false } });
+    }
+  },
+);
 
 t.test('a failure is shared by those who wait and not cached', async (t) => {
   const { calls, failures, introspector } = setUp();

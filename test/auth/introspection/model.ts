@@ -14,7 +14,7 @@ import { type SpecifiedAnswer, type SpecifiedRule, type Verdict, verdict } from 
 const START = 1_790_000_000;
 const TTL = 60_000;
 const NEGATIVE_TTL = 5_000;
-const SCOPES = ['read', 'write', 'a', 'a.b', 'a.b.c', 'a.*', '*', 'a.*.c'];
+const SCOPES = ['read', 'readwrite', 'read-all', 'a', 'a.b', 'a.b.c', 'a.*', '*', 'a.*.c'];
 const ISSUERS = ['https://one', 'https://two'];
 const RULES = 8;
 const TOKENS = 12;

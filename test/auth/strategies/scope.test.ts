@@ -44,8 +44,52 @@ t.test('the specification that the decision is tested against agrees with the ve
   }
 });
 
-const part = fc.constantFrom('a', 'b', '*', '', 'A');
+t.test('a scope covers what stands below it after a dot, and nothing that only begins like it', async (t) => {
+  for (const [granted, required, covered] of [
+    ['foo', 'foo', true],
+    ['foo', 'foo.bar', true],
+    ['foo.bar', 'foo.bar.baz', true],
+    ['foo', 'foobar', false],
+    ['foo', 'foo-bar', false],
+    ['foo', 'foo:bar', false],
+    ['foo.bar', 'foo.barbaz', false],
+    ['foo.bar', 'foo', false],
+    ['foo.', 'foo.bar', false],
+  ] as const) {
+    t.equal(scopeStrategies.hierarchic([granted], required), covered, `hierarchic: ${granted}, ${required}`);
+  }
+  for (const name of ['exact', 'wildcard'] as const) {
+    t.notOk(scopeStrategies[name](['foo'], 'foobar'), name);
+    t.notOk(scopeStrategies[name](['foo'], 'foo-bar'), name);
+  }
+  t.notOk(scopeStrategies.wildcard(['foo*'], 'foobar'), 'a star within a part is a character like others');
+});
+
+const part = fc.constantFrom('a', 'b', 'ab', 'a-b', '*', '', 'A');
 const scope = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'));
+
+t.test('law: every strategy grants what the specification does', async () => {
+  const named = fc.array(fc.constantFrom('a', 'b', 'ab', 'a-b', '*', 'A'), { minLength: 1, maxLength: 4 });
+  const scopes = named.map((parts) => parts.join('.'));
+  fc.assert(
+    fc.property(
+      fc.constantFrom<ScopeStrategyName>('exact', 'hierarchic', 'wildcard'),
+      fc.array(scopes, { maxLength: 3 }),
+      scopes,
+      (name, granted, required) => {
+        const rule = {
+          required_scope: [required],
+          scope_strategy: name,
+          target_audience: [],
+          trusted_issuers: [],
+        };
+        const expected = verdict(rule, { active: true, scope: granted }, 0) === 'allow';
+        return scopeStrategies[name](granted, required) === expected;
+      },
+    ),
+    { numRuns: 1_000 },
+  );
+});
 
 t.test('strategies only look at the scopes: order and repetition change nothing', async () => {
   fc.assert(

@@ -344,6 +344,14 @@ t.test('what comes after an answer, or unasked, is nobody’s answer', async (t)
   const bodies: Record<string, (socket: Socket, request: number) => void> = {
     'a second answer with the first': (socket) => socket.write(`${OK}${OK.replace('hi', 'no')}`),
     'bytes after the answer': (socket) => socket.write(`${OK}x`),
+    'an answer after one in chunks': (socket) => {
+      socket.write(
+        `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n${OK.replace('hi', 'no')}`,
+      );
+    },
+    'an answer after one without content': (socket) => {
+      socket.write(`HTTP/1.1 204 No Content\r\n\r\n${OK.replace('hi', 'no')}`);
+    },
     'an answer before the request': (socket, request) => {
       if (request === 0) socket.write(OK, () => setImmediate(() => socket.write(OK.replace('hi', 'no'))));
       else socket.write(OK);
@@ -357,10 +365,38 @@ t.test('what comes after an answer, or unasked, is nobody’s answer', async (t)
       socket.on('data', () => serve(socket, requests++));
     });
     const pool = poolOf(t, origin);
-    t.equal((await told(pool)).body, 'hi', name);
+    const body = name.includes('without content') ? '' : 'hi';
+    t.equal((await told(pool)).body, body, name);
+    // What comes in a packet of its own is there when it has been read.
+    if (name.includes('before the request')) await closed[0];
+    t.equal((await told(pool)).body, body, `${name}: the next one has a connection of its own`);
+    t.equal(closed.length, 2, name);
     await closed[0];
-    t.equal((await told(pool)).body, 'hi', `${name}: the next one has a connection of its own`);
-    t.equal(closed.length, 2);
+  }
+});
+
+t.test('a trailer section is bounded: each line, and all of them together', async (t) => {
+  let trailers = '';
+  const origin = await upstream(t, (socket) => {
+    socket.on('data', () => {
+      socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n${trailers}`);
+    });
+  });
+  const pool = poolOf(t, origin);
+  const field = (bytes: number): string => `x: ${'y'.repeat(bytes - 3)}\r\n`;
+  trailers = `${field(16_382)}\r\n`;
+  t.equal((await told(pool)).trailers.length, 2, 'one as long as all may be');
+  trailers = `${field(1_024).repeat(16)}\r\n`;
+  t.equal((await told(pool)).trailers.length, 32, 'many that are as long together');
+  for (const [what, section] of [
+    ['one that is too long', field(16_385)],
+    ['many that are together', `${field(1_024).repeat(16)}${field(4)}`],
+    ['thousands of short ones, without an end', field(4).repeat(4_097)],
+  ] as const) {
+    trailers = section;
+    const { error, ended } = await told(pool);
+    t.match(error?.code, /^answer_invalid: (too many trailer fields|a chunk size or trailer line)/, what);
+    t.notOk(ended);
   }
 });
 
