@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Invalidation } from '../auth/introspection/invalidation.js';
-import { unverified, upstreamTls } from '../config/client-tls.js';
 import type { Settings } from '../config/settings.js';
+import { unverified, upstreamTls } from '../config/upstream-tls.js';
 import { createProxyListener, type ProxyListener } from '../listener/listener.js';
 import type { EntranceOptions } from '../observe/request-record.js';
 import { peerReader } from '../parse/peer.js';

@@ -1,10 +1,10 @@
 import type { Finding, Position } from '../document/finding.js';
 import { nearest } from '../document/nearest.js';
 import { type Path, readDocuments, type SourceDocument } from '../document/yaml.js';
+import type { Environment } from './place.js';
 import { type Leaf, leaves, type SettingSchema } from './schema.js';
 
-/** The process's environment, or a test's. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type { Environment } from './place.js';
 
 const PREFIX = 'SCOPEGATE_';
 

@@ -1,4 +1,4 @@
-import type { IdentityFieldSettings } from '../config/identity-fields.js';
+import type { IdentityFieldSettings } from '../config/sections/identity-fields.js';
 import { IDENTITY_TABLE } from './identity-table.js';
 
 /** Tells which fields of a request state something that only scopegate may state. */

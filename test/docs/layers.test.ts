@@ -3,11 +3,6 @@ import { join, posix } from 'node:path';
 import t from 'tap';
 import { root } from '../root.js';
 
-/** Longer than any other file may be, each with its reason. */
-const LONG: Readonly<Record<string, string>> = {
-  'config/schema.ts': 'a table: every setting with its description and default',
-  'config/settings.ts': 'what the settings mean, to be said once in the schema',
-};
 const MAX_LINES = 400;
 
 const src = join(root, 'src');
@@ -61,12 +56,10 @@ t.test('no file imports itself by way of others', (t) => {
   t.end();
 });
 
-t.test(`no file is longer than ${MAX_LINES} lines, but for those with a reason`, (t) => {
+t.test(`no file is longer than ${MAX_LINES} lines`, (t) => {
   for (const [file, text] of texts) {
     const lines = text.split('\n').length - 1;
-    if (file in LONG) t.ok(lines > MAX_LINES, `${file} is no longer too long: take it off the list`);
-    else t.ok(lines <= MAX_LINES, `${file} has ${lines} lines`);
+    t.ok(lines <= MAX_LINES, `${file} has ${lines} lines`);
   }
-  for (const file of Object.keys(LONG)) t.ok(texts.has(file), `${file} exists`);
   t.end();
 });

@@ -1,0 +1,173 @@
+import { accessSync, constants } from 'node:fs';
+import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, parseDuration } from '../model/duration.js';
+import type { Place } from './place.js';
+import { rereading } from './reread.js';
+import { readSecret, Secret } from './secret.js';
+import { Setting, type SettingSchema } from './setting.js';
+
+/** @typeParam T what values that fit the schema are */
+function leaf<T>(schema: SettingSchema): Setting<T> {
+  return new Setting(schema, (value) => (value ?? schema.default) as T);
+}
+
+/** A text that is not empty. Without a fallback it may be absent. */
+export function text(description: string): Setting<string | undefined>;
+export function text(description: string, fallback: string): Setting<string>;
+export function text(description: string, fallback?: string): Setting<string | undefined> {
+  return leaf({
+    description,
+    type: 'string',
+    minLength: 1,
+    ...(fallback === undefined ? {} : { default: fallback }),
+  });
+}
+
+/** A whole number from `minimum` to `maximum`. */
+export function integer(
+  description: string,
+  fallback: number,
+  minimum = 0,
+  maximum = 2_147_483_647,
+): Setting<number> {
+  return leaf({ description, type: 'integer', minimum, maximum, default: fallback });
+}
+
+/** A number from 0 to 1. */
+export function share(description: string, fallback: number): Setting<number> {
+  return leaf({ description, type: 'number', minimum: 0, maximum: 1, default: fallback });
+}
+
+/** On or off. Without a fallback it may be absent. */
+export function flag(description: string): Setting<boolean | undefined>;
+export function flag(description: string, fallback: boolean): Setting<boolean>;
+export function flag(description: string, fallback?: boolean): Setting<boolean | undefined> {
+  return leaf({ description, type: 'boolean', ...(fallback === undefined ? {} : { default: fallback }) });
+}
+
+/** One of some words. */
+export function choice<const V extends string>(
+  description: string,
+  values: readonly V[],
+  fallback: NoInfer<V>,
+): Setting<V> {
+  return leaf({ description, enum: values, default: fallback });
+}
+
+/** A duration, of which the gateway gets milliseconds. */
+export function duration(description: string, fallback: string): Setting<number> {
+  return durationLeaf({
+    description,
+    title: 'a duration such as 500ms, 2s, 5m or 1h',
+    type: 'string',
+    pattern: DURATION_PATTERN,
+    default: fallback,
+  });
+}
+
+/** A duration that is a limit: 0 would not mean "at once" but "without end" to a timer. */
+export function limit(description: string, fallback: string): Setting<number> {
+  return durationLeaf({
+    description,
+    title: 'a duration above zero such as 500ms, 2s, 5m or 1h',
+    type: 'string',
+    pattern: POSITIVE_DURATION_PATTERN,
+    default: fallback,
+  });
+}
+
+function durationLeaf(schema: SettingSchema): Setting<number> {
+  return leaf<string>(schema).as((written, place) => {
+    const milliseconds = parseDuration(written);
+    if (milliseconds === undefined) place.problem('must be shorter than 24 days');
+    return milliseconds ?? Number.NaN;
+  });
+}
+
+/** Texts by names of the file's own. */
+export function map(
+  description: string,
+  fallback: Readonly<Record<string, string>>,
+): Setting<Readonly<Record<string, string>>> {
+  return leaf({ description, type: 'object', additionalProperties: { type: 'string' }, default: fallback });
+}
+
+/** Texts. Without a fallback it may be absent, and must not be empty. */
+export function list(description: string): Setting<readonly string[] | undefined>;
+export function list(description: string, fallback: readonly string[]): Setting<readonly string[]>;
+export function list(
+  description: string,
+  fallback?: readonly string[],
+): Setting<readonly string[] | undefined> {
+  return leaf({
+    description,
+    type: 'array',
+    items: { type: 'string', minLength: 1 },
+    ...(fallback === undefined ? { minItems: 1 } : { default: fallback }),
+  });
+}
+
+/** The check of a list that looks at each of its items. */
+export function each<T>(look: (item: T, place: Place) => void): (items: readonly T[], place: Place) => void {
+  return (items, place) => {
+    items.forEach((item, index) => {
+      look(item, place.at(index));
+    });
+  };
+}
+
+/** The name of a file, which whoever needs it opens. The gateway gets a path that the process can open. */
+export function path(description: string): Setting<string | undefined> {
+  return text(description).as((name, place) => place.resolve(name));
+}
+
+/** The name of a file that the process can read. The gateway gets its path. */
+export function file(description: string): Setting<string | undefined> {
+  return path(description).check((name, place) => {
+    try {
+      accessSync(name, constants.R_OK);
+    } catch (error) {
+      place.unreadable(name, error);
+    }
+  });
+}
+
+/** The name of a file with a secret, of which the gateway gets the secret. */
+export function secretFile(description: string): Setting<Secret | undefined> {
+  return path(description).as(openSecret);
+}
+
+/**
+ * Opens a file with a secret.
+ *
+ * @param place gets what is wrong with the file
+ * @returns an empty secret where the file is of no use
+ */
+export function openSecret(name: string, place: Place): Secret {
+  try {
+    return readSecret(name);
+  } catch (error) {
+    place.unreadable(name, error);
+    return new Secret('');
+  }
+}
+
+/**
+ * Opens a file that is read anew once it has changed.
+ *
+ * @param place gets what is wrong with the file
+ * @param read throws an Error whose message holds nothing of the file
+ * @param instead what stands for it where it is of no use
+ */
+export function openFile<T>(
+  name: string,
+  place: Place,
+  read: (name: string) => T,
+  instead: () => T,
+): () => T {
+  try {
+    return rereading([name], () => read(name));
+  } catch (error) {
+    place.unreadable(name, error);
+    return instead;
+  }
+}

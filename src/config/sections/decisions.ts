@@ -1,0 +1,68 @@
+import { TOKEN } from '../../parse/grammar.js';
+import { choice, map, text } from '../kinds.js';
+import type { Place } from '../place.js';
+import { section } from '../setting.js';
+
+/** `decisions`: how proxies ask for decisions. */
+export const decisions = section(
+  'Forward-auth: what proxies ask at the admin port, whether to let a request through. Only the peers of trustedProxies are answered; where it is empty, those of the loopback interface.',
+  {
+    prefix: text('The path of the questions.', '/decisions').check(checkPrefix),
+    describedBy: choice(
+      'How a question describes its request. forwarded: X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Uri (Traefik, Caddy). original: X-Original-Method with X-Original-URL, or with X-Original-URI and a host (nginx). request: by its own method and Host, and the path behind the prefix (Envoy, Istio). any: by one of these ways, and with 400 where it is more than one.',
+      ['any', 'forwarded', 'original', 'request'],
+      'any',
+    ),
+    identity: map(
+      'Header fields of the answer 200 that tell the proxy whom the request acts for, by the claim they hold: sub, scope, client_id, or any other of the token.',
+      { 'X-User': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
+    ).check(checkIdentity),
+  },
+);
+
+/** What the admin port answers itself. */
+const ADMIN_PATHS = ['/health', '/metrics', '/rules', '/status', '/explain', '/cache', '/version'] as const;
+
+function checkPrefix(prefix: string, place: Place): void {
+  if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(prefix) || /\/\.\.?(?:\/|$)/.test(prefix)) {
+    place.problem('must be a path such as /decisions');
+  } else if (ADMIN_PATHS.some((path) => `${prefix}/`.startsWith(`${path}/`))) {
+    place.problem(`must leave ${ADMIN_PATHS.join(', ')} to the admin port`);
+  }
+}
+
+/** What frames the answer to a question, or says to the proxy what it does not mean. */
+const ANSWER_FIELDS: ReadonlySet<string> = new Set([
+  'cache-control',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'date',
+  'keep-alive',
+  'location',
+  'proxy-authenticate',
+  'retry-after',
+  'set-cookie',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'www-authenticate',
+]);
+
+function checkIdentity(identity: Readonly<Record<string, string>>, place: Place): void {
+  const seen = new Set<string>();
+  for (const name of Object.keys(identity)) {
+    const lower = name.toLowerCase();
+    const problem =
+      !TOKEN.test(lower) || lower.includes('_')
+        ? 'is no name of a header field that every upstream understands'
+        : ANSWER_FIELDS.has(lower)
+          ? 'is a field with a meaning of its own'
+          : seen.has(lower)
+            ? 'is given twice'
+            : undefined;
+    if (problem !== undefined) place.at(name).problem(problem);
+    seen.add(lower);
+  }
+}

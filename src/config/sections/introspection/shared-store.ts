@@ -1,0 +1,124 @@
+import type { StorePlace } from '../../../outbound/redis/store.js';
+import { readCipherKey } from '../../key.js';
+import { file, integer, limit, list, openFile, openSecret, path, secretFile, text } from '../../kinds.js';
+import type { Place } from '../../place.js';
+import { optionalSection, type Value } from '../../setting.js';
+import { checkClientTls } from '../client-tls.js';
+
+const cluster = optionalSection('The store is a cluster.', {
+  nodes: list(
+    'Addresses of some nodes, by which the others are found: redis://host:port, or rediss:// for TLS to all of them.',
+  ).required(),
+});
+
+const sentinel = optionalSection(
+  'The store is a master that sentinels name, and another one when they say so.',
+  {
+    nodes: list(
+      'Addresses of the sentinels: redis://host:26379, or rediss:// for TLS to them and to the store.',
+    ).required(),
+    master: text('What the sentinels call the master.').required(),
+    database: integer('Number of the database.', 0),
+    username: text('The user at the sentinels.'),
+    passwordFile: path(
+      'File of the password at the sentinels; they get none of the credentials of the store.',
+    ),
+  },
+);
+
+type Cluster = Value<typeof cluster>;
+type Sentinel = Value<typeof sentinel>;
+
+/** `introspection.cache.shared`: the store that several gateways share. The timeout is in milliseconds. */
+export const sharedStore = optionalSection('A second tier that several gateways share. Absent: none.', {
+  url: text(
+    'Address of the store, one server of Redis or Valkey: redis://host:port/database, or rediss:// for TLS. This, cluster or sentinel is required.',
+  ),
+  cluster,
+  sentinel,
+  keyFile: cipherKey(
+    'File of the key by which answers are encrypted there (AES-256-GCM): 32 bytes in base64 or hexadecimal digits. All gateways need the same. Read anew when it changes.',
+  ).required(),
+  previousKeyFile: cipherKey('File of a key that is still good for reading.'),
+  username: text('The user there.'),
+  passwordFile: secretFile('File of the password there.'),
+  ca: file('PEM file of the authorities to trust, for rediss. Absent: as for introspection.tls.ca.'),
+  prefix: text('What all names there begin with.', 'scopegate'),
+  timeout: limit(
+    'Longest time that a request waits for the store before the authorization server is asked.',
+    '50ms',
+  ),
+}).as(({ url, cluster, sentinel, keyFile, previousKeyFile, passwordFile: password, ...rest }, place) => {
+  if (password === undefined) refuseUser(rest.username, place);
+  checkClientTls(rest, place);
+  // The first one encrypts.
+  const keys: readonly [() => Buffer, ...(() => Buffer)[]] =
+    previousKeyFile === undefined ? [keyFile] : [keyFile, previousKeyFile];
+  return {
+    ...rest,
+    place: settlePlace(url, cluster, sentinel, place),
+    keys,
+    ...(password === undefined ? {} : { password }),
+  };
+});
+
+/** A key of 32 bytes, read at each use. */
+function cipherKey(description: string) {
+  return path(description).as((name, place) => openFile(name, place, readCipherKey, () => Buffer.alloc(0)));
+}
+
+/** Where the store is; the settings must say it in one way. */
+function settlePlace(
+  url: string | undefined,
+  cluster: Cluster,
+  sentinel: Sentinel,
+  place: Place,
+): StorePlace {
+  if ([url, cluster, sentinel].filter((each) => each !== undefined).length !== 1) {
+    place.problem('must have one of the fields "url", "cluster" and "sentinel"', 'missing-field');
+  }
+  if (url !== undefined) {
+    checkAddress(url, place.at('url'), true);
+    return { kind: 'single', url };
+  }
+  if (sentinel === undefined) {
+    const nodes = cluster?.nodes ?? [];
+    checkAddresses(nodes, place.at('cluster', 'nodes'));
+    return { kind: 'cluster', nodes };
+  }
+  const at = place.at('sentinel');
+  const { passwordFile, ...rest } = sentinel;
+  checkAddresses(rest.nodes, at.at('nodes'));
+  if (passwordFile === undefined) {
+    refuseUser(rest.username, at);
+    return { kind: 'sentinel', ...rest };
+  }
+  const password = openSecret(passwordFile, at.at('passwordFile'));
+  return { kind: 'sentinel', ...rest, password: () => password.reveal() };
+}
+
+/** A user without a password is a mistake. */
+function refuseUser(username: string | undefined, place: Place): void {
+  if (username !== undefined) place.at('username').problem('is of no use without passwordFile');
+}
+
+function checkAddresses(urls: readonly string[], place: Place): void {
+  urls.forEach((url, index) => {
+    checkAddress(url, place.at(index), false);
+  });
+  if (['redis:', 'rediss:'].every((scheme) => urls.some((url) => url.startsWith(scheme)))) {
+    place.problem('must be all redis:// or all rediss://');
+  }
+}
+
+/** @param database whether the address may name one */
+function checkAddress(url: string, place: Place, database: boolean): void {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {
+    place.problem('must be redis://host:port or rediss://host:port');
+  } else if (parsed.username !== '' || parsed.password !== '') {
+    place.problem('must hold no credentials; use passwordFile');
+  } else if (!database && /[^/]/.test(parsed.pathname)) {
+    place.problem('must name no database');
+  }
+}

@@ -1,0 +1,80 @@
+import type { SignedAnswers } from '../../../model/authorization-server.js';
+import { readDecryptionKeys } from '../../key.js';
+import { flag, list, openFile, path, text } from '../../kinds.js';
+import type { Place } from '../../place.js';
+import { section, type Value } from '../../setting.js';
+import { checkEndpoint } from './endpoint.js';
+
+/** `signed` of an authorization server: whether its answers must be signed (RFC 9701). */
+export const signed = section(
+  'Signed answers (RFC 9701): asked for and required. They need introspection.issuer.',
+  {
+    required: flag('Take only answers that the authorization server has signed.', false),
+    jwksUrl: text(
+      'The JWK Set with the keys of the authorization server. Absent: the one that its metadata names.',
+    ),
+    audience: text('The aud of the answers. Absent: introspection.clientAuth.clientId.'),
+    decryptionKeyFile: path(
+      'File of the private key that answers are encrypted for: PEM (not encrypted), a JWK, or a JWK Set while keys are rotated. Read anew when it changes. Absent: answers are not encrypted; present: they must be.',
+    ),
+    algorithms: list('The JWS algorithms that are taken.', [
+      'RS256',
+      'RS384',
+      'RS512',
+      'PS256',
+      'PS384',
+      'PS512',
+      'ES256',
+      'ES384',
+      'ES512',
+      'EdDSA',
+      'Ed25519',
+    ]),
+  },
+);
+
+/**
+ * Settles what must hold of a server's answers.
+ *
+ * @param issuer the server's
+ * @param clientId the gateway's there, which answers are for unless the settings say otherwise
+ * @returns undefined where they need not be signed
+ */
+export function settleSigned(
+  { required, algorithms, jwksUrl, audience: own, decryptionKeyFile }: Value<typeof signed>,
+  issuer: string | undefined,
+  clientId: string | undefined,
+  place: Place,
+): SignedAnswers | undefined {
+  if (!required) {
+    if (decryptionKeyFile !== undefined) {
+      place.at('decryptionKeyFile').problem(`is of no use without ${place.name}.required`);
+    }
+    return undefined;
+  }
+  const audience = own ?? clientId;
+  if (issuer === undefined)
+    place.error(`${place.name}.required needs ${place.section}.issuer`, 'missing-field');
+  if (audience === undefined) place.missing('audience');
+  algorithms.forEach((algorithm, index) => {
+    if (/^(?:[RPE]S(?:256|384|512)|EdDSA|Ed25519)$/.test(algorithm)) return;
+    place.at('algorithms', index).problem('must be one of a public key, such as RS256 or ES256');
+  });
+  if (jwksUrl !== undefined) checkEndpoint(jwksUrl, place.at('jwksUrl'));
+  return {
+    issuer: issuer ?? '',
+    audience: audience ?? '',
+    algorithms,
+    ...(jwksUrl === undefined ? {} : { jwksUrl }),
+    ...(decryptionKeyFile === undefined
+      ? {}
+      : {
+          decryption: openFile(
+            decryptionKeyFile,
+            place.at('decryptionKeyFile'),
+            readDecryptionKeys,
+            () => [],
+          ),
+        }),
+  };
+}

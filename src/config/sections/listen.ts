@@ -1,0 +1,68 @@
+import { readIdentity, type TlsFiles, UnusableIdentity } from '../../tls/identity.js';
+import { choice, file, integer, list, text } from '../kinds.js';
+import type { Place } from '../place.js';
+import { entries, optionalSection, section, type Value } from '../setting.js';
+
+const certificate = {
+  cert: file('PEM file of the certificate, followed by its intermediate certificates.').required(),
+  key: file("PEM file of the certificate's private key.").required(),
+  ca: file('PEM file of further intermediate certificates to send.'),
+};
+
+const tls = optionalSection('Serve TLS. Absent: plain HTTP.', {
+  ...certificate,
+  certificates: entries(
+    'Further certificates, each with `cert`, `key` and, if wanted, `ca` as above and `serverNames`: a client gets the one for the name it asks for (SNI). The names are those in the certificate, or `serverNames`: exact, or *.suffix for one label.',
+    { ...certificate, serverNames: list('Names it is shown for, in place of those in the certificate.') },
+  ),
+  clientCertificates: choice(
+    'Whether clients show a certificate: none asks for none; optional takes one that clientCa vouches for, and refuses any other; required refuses clients without one; unverified takes any, which then stands for nothing but the key of a token that is bound to it (RFC 8705).',
+    ['none', 'optional', 'required', 'unverified'],
+    'none',
+  ),
+  clientCa: file('PEM file of the authorities that client certificates are verified by.'),
+  minVersion: choice('Lowest TLS version accepted.', ['TLSv1.2', 'TLSv1.3'], 'TLSv1.2'),
+  ciphers: text("Ciphers accepted, in OpenSSL's notation. Absent: those of Node."),
+}).check((files, place) => {
+  checkClientCa(files, place);
+  if (place.sound) checkIdentity(files, place);
+});
+
+function checkClientCa({ clientCertificates, clientCa }: TlsFiles, place: Place): void {
+  const verified = clientCertificates === 'optional' || clientCertificates === 'required';
+  if (verified && clientCa === undefined) place.missing('clientCa');
+  else if (!verified && clientCa !== undefined) {
+    place.at('clientCa').problem(`is of no use while clientCertificates is ${clientCertificates}`);
+  }
+}
+
+function checkIdentity(files: TlsFiles, place: Place): void {
+  try {
+    readIdentity(files);
+  } catch (error) {
+    if (!(error instanceof UnusableIdentity)) throw error;
+    const culprit = place.at(...error.path);
+    culprit.error(`${culprit.name}: ${error.message}`, 'unusable-file');
+  }
+}
+
+function listener(description: string, host: string, port: number) {
+  return section(description, {
+    host: text('Address to listen on: an IP address or a name of this host.', host),
+    port: integer('TCP port to listen on; 0 takes any free one.', port, 0, 65_535),
+    tls,
+  });
+}
+
+/** `listen`: the ports of the gateway. */
+export const listen = section('Where the gateway listens.', {
+  proxy: listener('The port for the traffic to guard.', '0.0.0.0', 4455),
+  admin: listener('The port for health, metrics, rules and decisions.', '127.0.0.1', 4456),
+}).check(({ proxy, admin }, place) => {
+  if (proxy.port === admin.port && proxy.port !== 0) {
+    place.at('admin', 'port').problem('must differ from listen.proxy.port');
+  }
+});
+
+/** One address to listen on. */
+export type Listener = Value<typeof listen>['proxy'];

@@ -1,0 +1,13 @@
+import { checkTemplate } from '../../rules/apirule/service.js';
+import { map } from '../kinds.js';
+
+/** `services`: where the services of APIRules are. */
+export const services = map(
+  'Where the service of an APIRule lives: an http or https origin by `name.namespace`, by `name`, or `default`. {name}, {namespace} and {port} stand for the fields of the service.',
+  { default: 'http://{name}:{port}' },
+).check((templates, place) => {
+  for (const [name, template] of Object.entries(templates)) {
+    const problem = checkTemplate(template);
+    if (problem !== undefined) place.at(name).problem(problem);
+  }
+});

@@ -1,0 +1,33 @@
+import { share, text } from '../kinds.js';
+import type { Environment } from '../place.js';
+import { section } from '../setting.js';
+
+/** `tracing`: distributed tracing; off without an endpoint. */
+export const tracing = section(
+  'Distributed tracing (OpenTelemetry over OTLP/HTTP). Off without an endpoint: traceparent and tracestate then pass through as they came.',
+  {
+    endpoint: text(
+      'The URL that spans are posted to, http://collector:4318/v1/traces. Absent: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces behind it; off without these.',
+    ),
+    sample: share('Share of the traces that begin here and are recorded.', 1),
+    serviceName: text('The service.name of the spans. Absent: OTEL_SERVICE_NAME, or scopegate.'),
+  },
+).as(({ endpoint: own, ...rest }, place) => {
+  const endpoint = own ?? standardEndpoint(place.environment);
+  if (endpoint !== undefined && !(URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol))) {
+    const source = own === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'tracing.endpoint';
+    place.at('endpoint').error(`${source} must be an http or https URL`);
+  }
+  return { ...rest, ...(endpoint === undefined ? {} : { endpoint }) };
+});
+
+/** What the variables say that every program with OpenTelemetry knows. */
+function standardEndpoint({
+  OTEL_SDK_DISABLED: disabled,
+  OTEL_EXPORTER_OTLP_ENDPOINT: base = '',
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: exact = '',
+}: Environment): string | undefined {
+  if (disabled?.toLowerCase() === 'true') return undefined;
+  if (exact !== '') return exact;
+  return base === '' ? undefined : `${base.replace(/\/$/, '')}/v1/traces`;
+}

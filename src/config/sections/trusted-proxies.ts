@@ -1,0 +1,12 @@
+import { readNetwork } from '../../parse/peer.js';
+import { each, list } from '../kinds.js';
+
+/** `trustedProxies`: whose statements about a request are believed. */
+export const trustedProxies = list(
+  'Networks (CIDR) of proxies in front whose Forwarded, X-Forwarded-* and X-Request-Id are believed.',
+  [],
+).check(
+  each((network, place) => {
+    if (readNetwork(network) === undefined) place.problem('must be a network such as 10.0.0.0/8 or ::1/128');
+  }),
+);

@@ -1,0 +1,29 @@
+import type { UpstreamTls } from '../tls/connector.js';
+import { type ClientTls, currentClientTls } from './client-tls.js';
+import type { UpstreamsTls } from './sections/upstreams-tls.js';
+
+/** What holds for one upstream by its origin, read anew when a file has changed. */
+export function upstreamTls({ upstreams, ...general }: UpstreamsTls): (origin: string) => UpstreamTls {
+  const build = ({ insecureSkipVerify, ca, cert, key }: ClientTls & { insecureSkipVerify: boolean }) => ({
+    verify: !insecureSkipVerify,
+    identity: currentClientTls({
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    }),
+  });
+  const forAll = build(general);
+  const known = new Map(
+    upstreams.map(({ origin, ...own }) => [new URL(origin).origin, build({ ...general, ...own })]),
+  );
+  return (origin) => known.get(origin) ?? forAll;
+}
+
+/** The settings by which certificates are not verified, to be told of at the start. */
+export function unverified({ insecureSkipVerify, upstreams }: UpstreamsTls): string[] {
+  return [
+    ...(insecureSkipVerify ? ['forward.tls.insecureSkipVerify'] : []),
+    ...upstreams.flatMap((each, index) =>
+      each.insecureSkipVerify === true ? [`forward.tls.upstreams.${index}.insecureSkipVerify`] : [],
+    ),
+  ];
+}
