@@ -2,11 +2,16 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Test } from 'tap';
+import { root } from './root.js';
+
+/** The test suite of Autobahn, where .ci/autobahn has put it. */
+export const AUTOBAHN = join(root, 'build/autobahn/bin/wstest');
 
 /**
  * What a machine may lack, and how to see whether it is there. The names are those of `TEST_REQUIRE`.
  */
 const PROBES = {
+  autobahn: () => isExecutable(AUTOBAHN),
   caddy: () => onPath('caddy'),
   chromium: () => onPath('chromium'),
   curl: () => onPath('curl'),
@@ -52,14 +57,16 @@ export function required(name: Requirement | 'all'): boolean {
 /** Debian keeps servers in sbin, which a user's PATH need not hold. */
 function onPath(program: string): boolean {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
-  return folders.some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return folders.some((folder) => isExecutable(join(folder, program)));
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function runs(program: string, parameters: readonly string[]): boolean {

@@ -59,6 +59,7 @@ export async function createProxy(
     via,
     realm: settings.realm,
     onFault: entrance.onFault,
+    now: entrance.services.now,
   });
   const listener = await createProxyListener({
     ...entrance,
@@ -66,14 +67,9 @@ export async function createProxy(
     forwarder,
     forget,
     peerOf: peerReader(settings.trustedProxies),
-    via,
-    identity,
-    host: forward.host,
     maxHeaderBytes: forward.maxHeaderBytes,
     ...(credentials === undefined ? {} : { tls: credentials }),
-    ...(forward.webSockets
-      ? { webSockets: { tlsOf, maxAge: forward.webSocketMaxAge, connectTimeout: forward.connectTimeout } }
-      : {}),
+    webSockets: forward.webSockets,
   });
   return { listener, forwarder };
 }

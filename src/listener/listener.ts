@@ -1,12 +1,9 @@
-import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { denial, errorBody } from '../model/errors.js';
 import { recordBrokenRequest } from '../observe/request-record.js';
-import { parseRequest } from '../parse/parsed-request.js';
 import { refuseOrBreakOff } from '../proxy/refusal.js';
-import { registerWebSockets, type WebSocketOptions } from '../proxy/websocket.js';
 import type { Credentials } from '../tls/credentials.js';
 import { answerBrokenRequest, refuseConnect } from './broken-request.js';
 import { prepareDrain } from './drain.js';
@@ -14,11 +11,11 @@ import { NO_SCHEMA_COMPILERS } from './fastify.js';
 import { serveHttp2 } from './http2.js';
 import { boundPipelines } from './pipelining.js';
 import { answerPlainHttp } from './plain-http.js';
-import { createRequestHandler, type RequestHandlerOptions } from './request-handler.js';
-import { guardUpgrades } from './upgrade.js';
+import { createRequestHandler, type HandleRequest, type RequestHandlerOptions } from './request-handler.js';
+import { serveUpgrades } from './upgrade.js';
 
 /** What the proxy listener is made of; times in milliseconds, sizes in bytes, 0 means no limit. */
-export interface ProxyListenerOptions extends Omit<RequestHandlerOptions, 'upgrades'> {
+export interface ProxyListenerOptions extends RequestHandlerOptions {
   readonly headersTimeout: number;
   readonly keepAliveTimeout: number;
   readonly maxConnections: number;
@@ -28,12 +25,9 @@ export interface ProxyListenerOptions extends Omit<RequestHandlerOptions, 'upgra
   readonly pipelining: number;
   /** Plain HTTP without. */
   readonly tls?: Credentials;
-  /** Undefined turns WebSockets off: an Upgrade is then ignored. */
-  readonly webSockets?: WebSocketLimits;
+  /** Whether WebSocket handshakes are served; where not, an Upgrade is ignored. */
+  readonly webSockets: boolean;
 }
-
-/** How long WebSockets last and how their upstreams are verified. */
-export type WebSocketLimits = Omit<WebSocketOptions, 'upgradeOf' | 'now'>;
 
 /** The proxy listener. */
 export interface ProxyListener {
@@ -48,16 +42,13 @@ const CONNECTION_CHECK = 1_000;
 const REQUESTS_PER_CONNECTION = 100_000;
 
 /**
- * Builds the proxy listener: a Fastify instance that listens, and carries WebSockets by its plugin. Every request goes
- * through the request handler: parse → decide → forward. For a handshake the handler is a hook, behind which the plugin takes over;
- * plain requests never enter Fastify's routing, which could do nothing for them and costs a tenth of their way.
+ * Builds the proxy listener: a Fastify instance that listens. Every request goes through the request handler: parse →
+ * decide → forward. None enters Fastify's routing, which could do nothing for it and costs a tenth of its way.
  */
 export async function createProxyListener(options: ProxyListenerOptions): Promise<ProxyListener> {
   const app = fastify({
     logger: false,
     ...NO_SCHEMA_COMPILERS,
-    // Anything the router could do to a hostile URL, it cannot do to this one.
-    rewriteUrl: (message: IncomingMessage) => routedUpgrade(message, options),
     genReqId: () => '',
     requestIdHeader: false,
     return503OnClosing: false,
@@ -81,40 +72,24 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
     ...serverOptions(options),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
 
-  const { handle, upgradeOf } = createRequestHandler({
-    ...options,
-    upgrades: options.webSockets !== undefined,
-  });
-  app.addHook('onRequest', handle);
   app.setNotFoundHandler((_request, reply) => {
-    // Unreachable: the hook answers or takes over everything but a handshake that is allowed.
+    // Unreachable: no request comes to the router.
     reply
       .code(404)
       .type('application/json')
       .send(errorBody(denial('no_rule', 'no rule for this request')));
   });
-  app.setErrorHandler((error, _request, reply) => {
-    options.onFault('routing of a handshake', error);
-    if (!reply.sent) reply.code(500).type('application/json').send(errorBody(FAILED));
-  });
-  if (options.webSockets !== undefined) {
-    await registerWebSockets(app, {
-      ...options.webSockets,
-      upgradeOf,
-      now: options.services.now,
-    });
-    app.addHook('onReady', async () => guardUpgrades(app.server));
-  }
   const { server } = app;
   server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
   server.headersTimeout = options.headersTimeout;
   // Node would drop the fields beyond its limit unseen, a second Host among them; the request handler counts them instead.
   server.maxHeadersCount = 0;
+  const handle = createRequestHandler(options);
   let draining = false;
-  const begin: RequestListener = (message, response) => {
+  const begin: HandleRequest = (message, response, connection) => {
     try {
       if (draining) response.shouldKeepAlive = false;
-      handle({ raw: message }, { raw: response, sent: false, hijack: nothing }, nothing);
+      handle(message, response, connection);
     } catch (error) {
       options.onFault('start of a request', error);
       refuseOrBreakOff(message, response, FAILED, options.realm);
@@ -123,6 +98,7 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   const serve = boundPipelines(options.pipelining, begin);
   server.removeAllListeners('request');
   server.on('request', serve);
+  if (options.webSockets) serveUpgrades(server, begin, options.onFault);
   const drain = prepareDrain(server);
   const streams = offersStreams(options)
     ? serveHttp2(server as TlsServer, { ...options, requestsPerConnection: REQUESTS_PER_CONNECTION }, serve)
@@ -131,6 +107,7 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   app.addHook('preClose', async () => {
     draining = true;
     streams?.drain();
+    options.forwarder.drain();
     const end = drain();
     server.once('close', end);
   });
@@ -154,9 +131,6 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
 /** The answer to a request at which scopegate failed. */
 const FAILED = denial('internal', 'the gateway failed');
 
-/** Without a router there is nobody to take an answer from, or to hand a request on to. */
-function nothing(): void {}
-
 /** HTTP/2 is offered over TLS alone, where the handshake settles it (RFC 9113 §3.2). */
 function offersStreams({ tls, maxStreams }: ProxyListenerOptions): boolean {
   return tls !== undefined && maxStreams > 0;
@@ -178,10 +152,4 @@ function serverOptions(options: ProxyListenerOptions): object {
   return {
     https: { ...limits, ...tls.serverOptions(), ALPNProtocols, handshakeTimeout: options.headersTimeout },
   };
-}
-
-/** The path an upgrade is routed and forwarded with: the canonical one, or a constant where it will be refused. */
-function routedUpgrade(message: IncomingMessage, options: ProxyListenerOptions): string {
-  const arrival = parseRequest(message, message.url ?? '', options);
-  return 'refused' in arrival ? '/' : arrival.target.path + arrival.target.query;
 }

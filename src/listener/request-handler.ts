@@ -13,16 +13,13 @@ import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
 import {
   endsConnection,
   isStream,
-  isUpgrade,
-  isWebSocket,
   type ParsedRequest,
   parseRequest,
+  webSocketKey,
 } from '../parse/parsed-request.js';
 import type { Forwarder } from '../proxy/forwarder.js';
-import type { IdentityFilter } from '../proxy/identity-headers.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
-import { requestFields } from '../proxy/request-headers.js';
-import type { ForwardedUpgrade } from '../proxy/websocket.js';
+import type { Handshake, UpgradingConnection } from '../proxy/websocket/websockets.js';
 import { corsFields, type FieldList } from './cors.js';
 import { type Preflight, preflight } from './preflight.js';
 
@@ -33,90 +30,55 @@ export interface RequestHandlerOptions extends EntranceOptions {
   readonly maxHeaderBytes: number;
   /** Forgets introspection answers. @returns how many */
   readonly forget: (which: Invalidation) => number;
-  /** The gateway's name in Via. */
-  readonly via: string;
-  /** Which fields only the gateway may state. */
-  readonly identity: IdentityFilter;
-  /** Host towards the upstream: its own authority, or the client's. */
-  readonly host: 'upstream' | 'preserve';
-  /** Whether WebSocket handshakes are served; where not, an Upgrade is ignored. */
-  readonly upgrades: boolean;
 }
 
 /**
- * Takes a request through parsing, decision and forwarding; fits as a hook of Fastify.
+ * Takes a request through parsing, decision and forwarding.
  *
- * @param done called where the request is a WebSocket handshake that is allowed: Fastify is to route it
+ * @param connection of a request that asks for another protocol on it, which WebSockets get
  */
 export type HandleRequest = (
-  request: { readonly raw: IncomingMessage },
-  reply: Answerable,
-  done: () => void,
+  message: IncomingMessage,
+  response: ServerResponse,
+  connection?: UpgradingConnection,
 ) => void;
 
-/** What the request handler needs of Fastify's reply. */
-export interface Answerable {
-  readonly raw: ServerResponse;
-  readonly sent: boolean;
-  /** From here on the answer is the request handler's. */
-  hijack(): void;
-}
-
-/** The request handler, and what it has let through for the WebSocket proxy to carry. */
-export interface RequestHandler {
-  readonly handle: HandleRequest;
-  readonly upgradeOf: (message: IncomingMessage) => ForwardedUpgrade | undefined;
-}
-
-/**
- * Builds the request handler. Every request leaves Fastify here: refused, forwarded, or (a WebSocket handshake that
- * is allowed) left to the plugin that carries WebSockets.
- */
-export function createRequestHandler(options: RequestHandlerOptions): RequestHandler {
-  const upgrades = new WeakMap<IncomingMessage, ForwardedUpgrade>();
+/** Builds the request handler. Every request leaves it answered: refused, forwarded, or as a WebSocket. */
+export function createRequestHandler(options: RequestHandlerOptions): HandleRequest {
   const ended = new WeakSet<Socket>();
-  return {
-    handle: (request, reply, done) => {
-      // Node's parser goes on to what was sent behind the last request of a connection.
-      if (ended.has(request.raw.socket)) reply.hijack();
-      else new ProxyRequestHandler(options, upgrades, ended, request, reply, done).handle();
-    },
-    upgradeOf: (message) => upgrades.get(message),
+  return (message, response, connection) => {
+    // Node's parser goes on to what was sent behind the last request of a connection.
+    if (ended.has(message.socket)) return;
+    new ProxyRequestHandler(options, ended, message, response, connection).handle();
   };
 }
 
 /** One request on its way through the gateway. */
 class ProxyRequestHandler implements BodyReader {
   readonly #options: RequestHandlerOptions;
-  readonly #upgrades: WeakMap<IncomingMessage, ForwardedUpgrade>;
   /** Connections that end with an answer already decided about: nothing else on them is processed (RFC 9112 §9.6). */
   readonly #ended: WeakSet<Socket>;
-  readonly #reply: Answerable;
-  readonly #proceed: () => void;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
+  /** Of a request with an Upgrade, which is its connection's last. */
+  readonly #connection: UpgradingConnection | undefined;
   readonly #record: RequestRecord;
   #parsed: ParsedRequest | undefined;
   #table: RuleTable | undefined;
-  /** A WebSocket handshake, which Fastify still has to route. */
-  #handshake = false;
 
   constructor(
     options: RequestHandlerOptions,
-    upgrades: WeakMap<IncomingMessage, ForwardedUpgrade>,
     ended: WeakSet<Socket>,
-    request: { readonly raw: IncomingMessage },
-    reply: Answerable,
-    proceed: () => void,
+    message: IncomingMessage,
+    response: ServerResponse,
+    connection: UpgradingConnection | undefined,
   ) {
     this.#options = options;
-    this.#upgrades = upgrades;
     this.#ended = ended;
-    this.#reply = reply;
-    this.#proceed = proceed;
-    this.#message = request.raw;
-    this.#response = reply.raw;
-    this.#record = new RequestRecord('proxy', options, request.raw);
+    this.#message = message;
+    this.#response = response;
+    this.#connection = connection;
+    this.#record = new RequestRecord('proxy', options, message);
   }
 
   handle(): void {
@@ -135,22 +97,15 @@ class ProxyRequestHandler implements BodyReader {
     }
     if (this.#record.peer.address === '') {
       // The client has left before its address was read: an upstream must not get a request from nobody.
-      if (!this.#reply.sent) this.#reply.hijack();
       this.#message.socket.destroy();
       this.#finish(deny('malformed_request', 'the client has left'), { status: 0, cause: 'client_closed' });
       return;
     }
     try {
-      const { rules, services, upgrades } = this.#options;
-      const message = this.#message as IncomingMessage & { originalUrl?: string };
-      const upgrade = upgrades && isUpgrade(message);
-      // Node has left the framing of what follows to whoever takes the upgrade: after this answer it must end.
-      if (upgrade) this.#response.shouldKeepAlive = false;
+      const { rules, services } = this.#options;
+      const message = this.#message;
       if (!this.#response.shouldKeepAlive) this.#endConnection();
-      this.#handshake = upgrade && isWebSocket(message);
-      if (!this.#handshake) this.#reply.hijack();
-
-      const parsed = parseRequest(message, message.originalUrl ?? message.url ?? '', this.#options);
+      const parsed = parseRequest(message, message.url ?? '', this.#options);
       if ('refused' in parsed) {
         this.#refuse(deny(parsed.error, parsed.refused));
         return;
@@ -165,7 +120,7 @@ class ProxyRequestHandler implements BodyReader {
         this.#refuse(deny('malformed_request', SEVERAL_SCHEMES));
         return;
       }
-      if (upgrade && hasBody(fields)) {
+      if (this.#connection !== undefined && hasBody(fields)) {
         this.#refuse(deny('malformed_request', 'an upgrade request with a body is not served'));
         return;
       }
@@ -200,9 +155,7 @@ class ProxyRequestHandler implements BodyReader {
 
   /** There is no room for it: it is answered unread, and has no audit line of its own. */
   #shed(full: Denial): void {
-    if (this.#options.upgrades && isUpgrade(this.#message)) this.#response.shouldKeepAlive = false;
     if (!this.#response.shouldKeepAlive) this.#endConnection();
-    if (!this.#reply.sent) this.#reply.hijack();
     refuse(this.#message, this.#response, full, this.#options.realm);
   }
 
@@ -220,8 +173,6 @@ class ProxyRequestHandler implements BodyReader {
         this.#refuse(decision);
       } else if (decision.rule.document !== undefined) {
         this.#serveDocument(decision, decision.rule.document);
-      } else if (this.#handshake) {
-        this.#forwardUpgrade(parsed, decision);
       } else {
         this.#forward(parsed, decision);
       }
@@ -231,7 +182,6 @@ class ProxyRequestHandler implements BodyReader {
   }
 
   #answerPreflight({ target }: ParsedRequest, { rule, fields }: Preflight): void {
-    if (this.#handshake) this.#reply.hijack();
     this.#response.writeHead(204, [...fields]);
     this.#response.end();
     drain(this.#message);
@@ -240,7 +190,6 @@ class ProxyRequestHandler implements BodyReader {
 
   /** Answers with a document of the gateway's own. */
   #serveDocument(decision: Allowed, { text, fields }: Document): void {
-    if (this.#handshake) this.#reply.hijack();
     const length = String(Buffer.byteLength(text));
     this.#response.writeHead(200, ['content-length', length, ...fields, ...(this.#cors(decision) ?? [])]);
     this.#response.end(this.#message.method === 'HEAD' ? '' : text);
@@ -262,7 +211,6 @@ class ProxyRequestHandler implements BodyReader {
 
   #refuse(decision: Denied): void {
     if ((ERRORS[decision.denial.error] as ErrorRow).close === true) this.#endConnection();
-    if (this.#handshake) this.#reply.hijack();
     const { realm } = this.#options;
     const status = refuse(this.#message, this.#response, decision.denial, realm, this.#cors(decision));
     this.#finish(decision, { status });
@@ -292,6 +240,7 @@ class ProxyRequestHandler implements BodyReader {
         mutations: decision.mutations,
         cors: this.#cors(decision),
         watch: revocation?.watch,
+        handshake: this.#handshake(decision),
       },
       (result) => {
         if (result.upstreamStatus === 200) revocation?.apply(this.#options.forget);
@@ -300,36 +249,11 @@ class ProxyRequestHandler implements BodyReader {
     );
   }
 
-  /** The audit line tells of the handshake, not of the connection's end. */
-  #forwardUpgrade(parsed: ParsedRequest, decision: Allowed): void {
-    const { upstream } = decision.rule;
-    const headers = requestFields(parsed.fields, {
-      peer: this.#record.peer,
-      identity: this.#options.identity,
-      host: this.#options.host === 'preserve' ? (parsed.fields.host as string) : upstream.authority,
-      requestId: this.#record.requestId,
-      trace: this.#record.trace?.sending(upstream.origin),
-      via: this.#options.via,
-      version: this.#message.httpVersion,
-      reservedHeaders: this.#table?.reservedHeaders,
-      removal: decision.removal,
-      mutations: decision.mutations,
-    });
-    if (headers === undefined) {
-      const looped = deny('loop_detected', 'the request has passed this gateway before');
-      this.#refuse({ ...looped, rule: decision.rule });
-      return;
-    }
-    const { expiresAt } = decision.subject;
-    this.#upgrades.set(this.#message, {
-      origin: upstream.origin,
-      headers,
-      ...(expiresAt === undefined ? {} : { expiresAt }),
-    });
-    // The plugin takes the query from the message.
-    if (decision.query !== undefined) this.#message.url = decision.path + decision.query;
-    this.#finish(decision, { status: 101 });
-    this.#proceed();
+  /** What carries a WebSocket where the request is a handshake; undefined for any other request. */
+  #handshake({ subject: { expiresAt } }: Allowed): Handshake | undefined {
+    const client = this.#connection;
+    const key = client === undefined ? undefined : webSocketKey(this.#message);
+    return client === undefined || key === undefined ? undefined : { client, key, expiresAt };
   }
 
   /** A fault of our own: never an answer that could be taken for "allowed". */
@@ -339,7 +263,6 @@ class ProxyRequestHandler implements BodyReader {
     const decision = deny('internal', 'the gateway failed');
     try {
       this.#endConnection();
-      if (!this.#reply.sent) this.#reply.hijack();
       const status = refuseOrBreakOff(this.#message, this.#response, decision.denial, realm);
       this.#finish(decision, { status });
     } catch (fault) {

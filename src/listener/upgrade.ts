@@ -1,35 +1,88 @@
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { OnFault } from '../observe/request-record.js';
+import type { UpgradingConnection } from '../proxy/websocket/websockets.js';
 import { endAfterResponses, pendingResponse } from './last-response.js';
 
+/** How long a client may take to end its connection once it is answered, in milliseconds, and what it may send meanwhile. */
+const LINGER = 5_000;
+const LINGER_BYTES = 1_048_576;
+
+/** Takes a request that asks for another protocol, and answers it as any other, unless it takes the connection. */
+export type ServeUpgrade = (
+  message: IncomingMessage,
+  response: ServerResponse,
+  connection: UpgradingConnection,
+) => void;
+
 /**
- * Stands between Node and whoever takes upgrades. Node hands over the connection at once, even while an earlier request
- * on it still waits for its answer, and takes its own error listener off it: a second answer cannot be written there,
- * and a reset would end the process.
+ * Serves requests with an Upgrade. Node hands their connection over at once, even while an earlier request on it still
+ * waits for its answer, and takes its own listeners off it: a second answer cannot be written there, and a reset would
+ * end the process.
  *
  * An upgrade behind unanswered requests is not served: the connection ends after their answers, and the client may ask
  * again (RFC 9112 §9.3.2: what follows on a connection may be left unanswered when it closes).
  *
- * @param server whose listeners of `upgrade` are all in place
+ * @param serve called for every other one; its answer is the connection's last
+ * @param onFault is told of an exception, which ended one connection
  */
-export function guardUpgrades(server: Server): void {
-  const takers = server.listeners('upgrade') as ((
-    message: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-  ) => void)[];
-  if (takers.length === 0) return;
-  server.removeAllListeners('upgrade');
-  server.on('upgrade', (message: IncomingMessage, socket: Duplex, head: Buffer) => {
+export function serveUpgrades(server: Server, serve: ServeUpgrade, onFault: OnFault): void {
+  server.on('upgrade', (message: IncomingMessage, duplex: Duplex, early: Buffer) => {
+    const socket = duplex as Socket;
     socket.on('error', forget);
-    if (pendingResponse(socket) === undefined)
-      for (const taker of takers) taker.call(server, message, socket, head);
-    else {
+    try {
+      if (pendingResponse(socket) === undefined) {
+        const response = new ServerResponse(message);
+        serve(message, response, connect(socket, response, early));
+        return;
+      }
       // Node has taken this off too: without it an answer that waits for its reader would wait for ever.
       socket.on('drain', () => pendingResponse(socket)?.emit('drain'));
       endAfterResponses(socket);
+    } catch (error) {
+      socket.destroy();
+      onFault('upgrade', error);
     }
   });
+}
+
+/** Does for a response what Node's server does where it has not handed the connection over. */
+function connect(socket: Socket, response: ServerResponse, early: Buffer): UpgradingConnection {
+  const onDrain = (): boolean => response.emit('drain');
+  // A client that has sent its last has left, as with other requests.
+  const onEnd = (): void => {
+    if (!response.writableEnded) socket.destroy();
+  };
+  const onFinish = (): void => endSoon(socket);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket);
+  response.once('finish', onFinish);
+  socket.on('drain', onDrain);
+  socket.on('end', onEnd);
+  return {
+    early,
+    take() {
+      if (socket.destroyed) return undefined;
+      response.off('finish', onFinish);
+      socket.off('drain', onDrain);
+      socket.off('end', onEnd);
+      response.detachSocket(socket);
+      return socket;
+    },
+  };
+}
+
+/** Ends a connection when its last answer is out. Closed over unread bytes it would be reset, and the answer lost. */
+function endSoon(socket: Socket): void {
+  let left = LINGER_BYTES;
+  const timer = setTimeout(() => socket.destroy(), LINGER).unref();
+  socket.once('close', () => clearTimeout(timer));
+  socket.on('data', (bytes: Buffer) => {
+    left -= bytes.length;
+    if (left < 0) socket.pause();
+  });
+  socket.end();
 }
 
 /** The close that follows says all there is to say. */

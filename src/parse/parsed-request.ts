@@ -108,17 +108,19 @@ export function connectionOf(message: IncomingMessage): Socket {
 }
 
 /**
- * Whether a request is a WebSocket handshake (RFC 6455 §4.2.1). An Upgrade that is none is ignored and the request
+ * The Sec-WebSocket-Key of a WebSocket handshake (RFC 6455 §4.2.1); undefined for any other request. What else a handshake
+ * must say is for the upstream to judge, its version among it (§4.2.2). An Upgrade that is none is ignored and the request
  * served as what it is without it (RFC 9110 §7.8).
  */
-export function isWebSocket(message: IncomingMessage): boolean {
+export function webSocketKey(message: IncomingMessage): string | undefined {
   const { headers } = message;
-  return (
+  const key = headers['sec-websocket-key'];
+  const isHandshake =
     isUpgrade(message) &&
     message.method === 'GET' &&
     message.httpVersion === '1.1' &&
     headers.upgrade?.toLowerCase() === 'websocket' &&
-    headers['sec-websocket-version'] === '13' &&
-    /^[A-Za-z0-9+/]{22}==$/.test(String(headers['sec-websocket-key'] ?? ''))
-  );
+    /^[0-9]{1,3}$/.test(String(headers['sec-websocket-version']));
+  // 16 bytes in Base64. A second key would have been joined to it with a comma.
+  return isHandshake && typeof key === 'string' && /^[A-Za-z0-9+/]{22}==$/.test(key) ? key : undefined;
 }

@@ -14,6 +14,8 @@ import { Interrupted } from './upstream/interrupted.js';
 import { hasNoBody } from './upstream/response-body.js';
 import type { ResponseHead } from './upstream/response-head.js';
 
+/** The cause of an exchange whose client has left. */
+export const CLIENT_CLOSED = 'client_closed';
 /** Bodies up to this many bytes leave in one write with their head. */
 const SINGLE_WRITE = 16_384;
 
@@ -213,6 +215,19 @@ export class Exchange implements ResponseReader {
     this.#settle(response.statusCode);
   }
 
+  /** The client has been told 101 with the upstream's fields: its connection is not HTTP's any more. */
+  onUpgrade(): void {
+    this.#connection = undefined;
+    this.#response.off('close', this.#onClose);
+    this.#upstreamStatus = 101;
+    this.#upstreamMs = performance.now() - this.#started;
+    try {
+      this.#settle(101);
+    } catch (error) {
+      this.#onFault('account of a WebSocket handshake', error);
+    }
+  }
+
   onError(error: Error): void {
     this.#connection = undefined;
     try {
@@ -232,8 +247,8 @@ export class Exchange implements ResponseReader {
     // Before the refusal, which reads what is left of the body by itself.
     this.#requestBody?.destroy();
     const cause = causeOf(error);
-    if (this.#gone || wasReset(this.#message)) {
-      this.#settle(response.headersSent ? response.statusCode : 0, 'client_closed');
+    if (this.#gone || cause === CLIENT_CLOSED || wasReset(this.#message)) {
+      this.#settle(response.headersSent ? response.statusCode : 0, CLIENT_CLOSED);
     } else if (!response.headersSent) {
       const name = errorFor(error, cause);
       const refused = denial(name, REASONS[name], name === 'overloaded' ? RETRY : undefined);
@@ -285,7 +300,7 @@ export class Exchange implements ResponseReader {
     // Node calls the answer of a stream finished that its client has reset.
     if (isStream(this.#message) ? response.writableEnded : response.writableFinished) return;
     this.#gone = true;
-    this.#end(new Interrupted('client_closed'));
+    this.#end(new Interrupted(CLIENT_CLOSED));
   };
 
   /** An exception in one of the methods above: it ends this exchange. */

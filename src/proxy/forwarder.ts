@@ -15,6 +15,7 @@ import { type BodyLimits, RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
 import { Interrupted, QUEUE_TIMEOUT } from './upstream/interrupted.js';
 import { Pool, READING } from './upstream/pool.js';
+import { type Handshake, WebSockets } from './websocket/websockets.js';
 
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface ForwarderOptions {
@@ -41,6 +42,10 @@ export interface ForwarderOptions {
   readonly realm: string;
   /** Is told of exceptions, each of which ended one exchange. */
   readonly onFault: OnFault;
+  /** The longest a WebSocket may last. */
+  readonly webSocketMaxAge: number;
+  /** Seconds since 1970. */
+  readonly now: () => number;
 }
 
 /** One allowed request on its way. */
@@ -73,6 +78,8 @@ export interface ForwardedRequest {
   readonly isPrivate?: boolean;
   /** The nonce for the client's next DPoP proof (RFC 9449 §8.2). */
   readonly nonce?: string | undefined;
+  /** Where the request is a WebSocket handshake. */
+  readonly handshake?: Handshake | undefined;
 }
 
 /** Forwards allowed requests to upstreams. */
@@ -87,6 +94,8 @@ export interface Forwarder {
   pools(): PoolState[];
   /** Bytes of request bodies that are read ahead, and how many bodies that are. */
   readonly bodies: { readonly bytes: number; readonly count: number };
+  /** Ends every WebSocket with a Close frame: the gateway goes away (RFC 6455 §7.4.1: 1001). */
+  drain(): void;
   /** Ends every connection to every upstream. */
   close(): void;
 }
@@ -99,6 +108,7 @@ export interface Forwarder {
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const pools = new Map<string, Pool>();
   const bodies = new BufferedBodies();
+  const webSockets = new WebSockets(options.webSocketMaxAge, options.now, options.onFault);
 
   function poolOf(upstream: Upstream): Pool {
     let pool = pools.get(upstream.origin);
@@ -120,7 +130,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   return {
     forward(request, done) {
-      const { message, response, fields, upstream, cors } = request;
+      const { message, response, fields, upstream, cors, handshake } = request;
       const stop = (error: Parameters<typeof denial>[0], reason: string): void => {
         done({ status: refuse(message, response, denial(error, reason), options.realm, cors), error });
       };
@@ -168,7 +178,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       const dispatch = (): void => {
         if (exchange.settled) return;
         try {
-          const long = body !== undefined && !body.complete;
+          const long = body === undefined ? handshake !== undefined : !body.complete;
           if (body !== undefined && !long && !request.record.rejoinInFlight()) {
             throw new Interrupted(QUEUE_TIMEOUT);
           }
@@ -180,6 +190,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
               body,
               length: fields.contentLength,
               timeout: request.timeout,
+              upgrade: handshake && webSockets.upgrade(handshake, request, exchange),
             },
             exchange,
             long,
@@ -199,8 +210,12 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     },
     pools: () => [...pools.values()].map(({ state }) => state),
     bodies,
+    drain() {
+      webSockets.drain();
+    },
     close() {
       for (const pool of pools.values()) pool.close();
+      webSockets.close();
     },
   };
 }

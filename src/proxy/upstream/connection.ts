@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { ResponseReader, UpstreamConnection } from './client.js';
 import { Deadline } from './deadline.js';
 import { BODY_TIMEOUT, CLOSED, HEAD_TIMEOUT, Interrupted, LONG_FULL } from './interrupted.js';
-import { keepsFraming, mayRepeat, type UpstreamRequest } from './request-head.js';
+import { keepsFraming, mayRepeat, type Upgrade, type UpstreamRequest } from './request-head.js';
 import { type Body, bodyOf } from './response-body.js';
 import { checkPartialHead, InvalidResponse, type ResponseHead, readHead } from './response-head.js';
 
@@ -47,6 +47,8 @@ const GRACE = 500;
 /** In how many pieces a head may come. */
 const MAX_PIECES = 4_096;
 const EARLY_HINTS = 103;
+/** RFC 9110 §15.2.2. */
+const SWITCHING_PROTOCOLS = 101;
 const HEAD_END = '\r\n\r\n';
 
 /**
@@ -80,6 +82,8 @@ export class Connection implements UpstreamConnection {
   /** Whether the exchange counts as one that lasts. */
   #long = false;
   #grace: NodeJS.Timeout | undefined;
+  /** Takes what is read where the upstream has switched to another protocol; the socket is somebody else's then. */
+  #switched: ((bytes: Buffer) => void) | undefined;
   /** For whatever the upstream is to do next. */
   readonly #deadline = new Deadline(() =>
     this.#fail(new Interrupted(this.#head === undefined ? HEAD_TIMEOUT : BODY_TIMEOUT)),
@@ -123,7 +127,8 @@ export class Connection implements UpstreamConnection {
 
   /** Ends the connection, and the exchange that is going on. */
   abort(error: Error): void {
-    this.#fail(error);
+    if (this.#switched === undefined) this.#fail(error);
+    else this.#socket.destroy();
   }
 
   /** Ends a connection that has nothing to do. */
@@ -146,6 +151,10 @@ export class Connection implements UpstreamConnection {
    * @returns false where the socket is to stop reading
    */
   read(bytes: Buffer): boolean {
+    if (this.#switched !== undefined) {
+      this.#switched(Buffer.from(bytes));
+      return true;
+    }
     if (this.#reader === undefined) {
       this.#socket.destroy();
       return false;
@@ -229,6 +238,10 @@ export class Connection implements UpstreamConnection {
     }
     this.#partial = undefined;
     const head = readHead(text.slice(0, end));
+    if (head.status === SWITCHING_PROTOCOLS && this.#outgoing?.upgrade !== undefined) {
+      this.#switch(this.#outgoing.upgrade, head, all.subarray(end + HEAD_END.length));
+      return undefined;
+    }
     if (head.status < 200) {
       this.#passInterim(head);
     } else {
@@ -242,13 +255,24 @@ export class Connection implements UpstreamConnection {
     return all.subarray(end + HEAD_END.length);
   }
 
+  /** Gives the socket away: the upstream speaks another protocol on it, for as long as it is open. */
+  #switch(upgrade: Upgrade, head: ResponseHead, early: Buffer): void {
+    if (!this.#long && !this.#owner.lasts(this)) {
+      this.#turnAway();
+      return;
+    }
+    this.#switched = upgrade.accept(head, this.#socket, Buffer.from(early));
+    this.#deadline.end();
+    this.#forget();
+  }
+
   /**
    * Interim answers come in a bounded number. 100 may come unasked (RFC 9110 §15.2.1 lets a proxy discard it), the client
    * is told of 103, and others are dropped.
    */
   #passInterim(head: ResponseHead): void {
-    // `Upgrade` is not forwarded: what follows would be another protocol.
-    if (head.status === 101) throw new InvalidResponse('101 to a request without Upgrade');
+    // What follows would be another protocol, which nobody asked for.
+    if (head.status === SWITCHING_PROTOCOLS) throw new InvalidResponse('101 to a request without Upgrade');
     // Then no final answer could follow (RFC 9112 §9.3); HTTP/1.0 has no interim ones.
     if (!head.persistent) throw new InvalidResponse('an interim answer that ends the connection');
     const seconds = Math.floor((performance.now() - this.#began) / 1000);
@@ -296,6 +320,7 @@ export class Connection implements UpstreamConnection {
   }
 
   #fail(error: Error): void {
+    if (this.#switched !== undefined) return;
     const reader = this.#reader;
     const request = this.#outgoing;
     const head = LEFT.has((error as { code?: string }).code ?? '') ? this.#repeatable : undefined;

@@ -1,7 +1,9 @@
+import type { Socket } from 'node:net';
 import { SAFE_METHODS } from '../../model/methods.js';
 import { isFieldName } from '../../parse/field-names.js';
 import { FIELD_VALUE, TOKEN } from '../../parse/grammar.js';
 import type { RequestBody } from '../request-body.js';
+import type { ResponseHead } from './response-head.js';
 
 /** One request as it is to be written to an upstream. */
 export interface UpstreamRequest {
@@ -15,6 +17,22 @@ export interface UpstreamRequest {
   readonly length: number | undefined;
   /** Milliseconds until the answer must have begun; 0 for no limit. */
   readonly timeout: number;
+  /** Undefined keeps to HTTP. */
+  readonly upgrade?: Upgrade | undefined;
+}
+
+/** Another protocol that a request asks its connection to become (RFC 9110 §7.8). */
+export interface Upgrade {
+  /** What the Upgrade field says. */
+  readonly protocol: string;
+  /**
+   * Takes the connection over once the upstream has answered 101.
+   *
+   * @param early what has been read behind the answer's head
+   * @returns takes what is read from then on
+   * @throws Interrupted where the answer does not say what was asked for: it is refused then, as any that is invalid
+   */
+  accept(head: ResponseHead, socket: Socket, early: Buffer): (bytes: Buffer) => void;
 }
 
 /** A request that cannot be written without becoming another one. */
@@ -38,7 +56,7 @@ const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
  *
  * @throws UnsendableRequest
  */
-export function writeHead({ method, path, fields, body, length }: UpstreamRequest): string {
+export function writeHead({ method, path, fields, body, length, upgrade }: UpstreamRequest): string {
   if (!TOKEN.test(method)) throw new UnsendableRequest('the method is no token');
   if (!PATH.test(path)) throw new UnsendableRequest('the path is none');
   let text = `${method} ${path} HTTP/1.1\r\n`;
@@ -54,15 +72,17 @@ export function writeHead({ method, path, fields, body, length }: UpstreamReques
   } else if (WITH_BODY.has(method)) {
     text += 'content-length: 0\r\n';
   }
+  if (upgrade !== undefined) return `${text}upgrade: ${upgrade.protocol}\r\nconnection: Upgrade\r\n\r\n`;
   return `${text}connection: keep-alive\r\n\r\n`;
 }
 
 /**
  * Whether the connection of a request may carry another one after it. Servers are known that send a body after HEAD,
- * or read none with a method that has no use for it: what is left over would be taken for the next message.
+ * or read none with a method that has no use for it: what is left over would be taken for the next message. And what
+ * stands behind an upstream that refuses an Upgrade may have taken it.
  */
-export function keepsFraming({ method, body }: UpstreamRequest): boolean {
-  return method !== 'HEAD' && (body === undefined || WITH_BODY.has(method));
+export function keepsFraming({ method, body, upgrade }: UpstreamRequest): boolean {
+  return upgrade === undefined && method !== 'HEAD' && (body === undefined || WITH_BODY.has(method));
 }
 
 /** Whether nothing is different for an upstream that gets the same request twice (RFC 9110 §9.2.2). */

@@ -58,6 +58,7 @@ t.test('mutators speak in a WebSocket’s handshake, too', async (t) => {
       cookie: 'who=root; a=1',
     },
   });
+  await once(client, 'open');
   const [socket, message] = await seen;
   t.match(message.headers, { 'x-who': 'reader', cookie: 'a=1; who=reader' });
   client.terminate();

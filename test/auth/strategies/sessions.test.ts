@@ -7,6 +7,7 @@ import { ask } from '../../ask.js';
 import { apiRule, startTestGateway } from '../../gateway.js';
 import { options } from '../../rules/options.js';
 import { FAULTS, json, type Store, startStore } from '../../store.js';
+import { sendRaw } from '../../wire.js';
 
 /** A gateway with one rule, and a store for its sessions. */
 async function start(
@@ -93,6 +94,25 @@ t.test('by default the request’s own path and method are checked', async (t) =
   queries.store.respond = json({});
   t.equal((await ask(queries.gate, '/a?q=1', { headers: cookie })).status, 200);
   t.equal(queries.store.calls[0]?.message.url, '/a?q=1');
+});
+
+t.test('a forwarded field is what its name and value say, whatever an object has of that name', async (t) => {
+  const names = ['constructor', 'toString', 'hasOwnProperty'];
+  const { store, gate } = await start(t, 'cookie_session', ({ url }) => ({
+    check_session_url: url,
+    forward_http_headers: [...names, 'X-Twice'],
+  }));
+  store.respond = json({ subject: 'a' });
+  const { answers } = await sendRaw(
+    gate.port,
+    `GET /x HTTP/1.1\r\nHost: gate.example\r\nCookie: s=1\r\n${names.map((name) => `${name}: x\r\n`).join('')}X-Twice: 1\r\nX-Twice: 2\r\n\r\n`,
+  );
+  t.equal(answers[0]?.status, 200);
+  const { rawHeaders = [] } = store.calls[0]?.message ?? {};
+  const valuesOf = (name: string) =>
+    rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === name);
+  for (const name of names) t.same(valuesOf(name.toLowerCase()), ['x']);
+  t.same(valuesOf('x-twice'), ['1, 2']);
 });
 
 t.test('bearer_token shows the token to the session store', async (t) => {

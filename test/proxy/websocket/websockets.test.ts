@@ -1,13 +1,18 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import WebSocket, { type ServerOptions, WebSocketServer } from 'ws';
-import { fakeClock } from '../clock.js';
-import { type Scope, startTestGateway, type TestGateway, type TestGatewayOptions } from '../gateway.js';
-import { freePort } from '../stack/port.js';
-import { until } from '../until.js';
-import { sendRaw } from '../wire.js';
-import { FORWARD_RULES, request } from './raw.js';
+import { fakeClock } from '../../clock.js';
+import { type Scope, startTestGateway, type TestGateway, type TestGatewayOptions } from '../../gateway.js';
+import { type Certificate, makeCertificate } from '../../stack/certificate.js';
+import { until } from '../../until.js';
+import { sendRaw } from '../../wire.js';
+import { FORWARD_RULES, request } from '../raw.js';
 
 // Each has a gateway of its own and waits most of its time.
 t.jobs = 4;
@@ -200,8 +205,7 @@ t.test('shutdown closes every connection', async (t) => {
   const { client, server } = await joined(t, { gate, upstream });
   const ends = Promise.all([closed(client), closed(server)]);
   t.equal(await gate.gateway.close(), true, 'drained');
-  await ends;
-  t.pass('both sides are closed');
+  t.same(await ends, Array(2).fill({ code: 1001, reason: 'going away' }));
 });
 
 t.test('back-pressure: a reader that does not read stops the writer', async (t) => {
@@ -242,89 +246,111 @@ t.test('a slow reader that leaves is noticed', async (t) => {
   t.not((await closed(client)).code, 1000);
 });
 
-t.test('what comes before the upstream has accepted is held back', async (t) => {
-  let accept = (): void => {};
-  const { gate, upstream } = await between(
-    t,
-    {},
-    {
-      verifyClient: (_info, done) => {
-        accept = () => done(true);
-      },
-    },
-  );
-  const client = new WebSocket(`ws://127.0.0.1:${gate.port}/guarded/a`, {
-    headers: { host: 'gate.example', ...TOKEN },
+t.test('compression is what the endpoints agree on', async (t) => {
+  const { gate, upstream } = await between(t, {}, { perMessageDeflate: { threshold: 0 } });
+  const { client, server } = await joined(t, { gate, upstream });
+  t.match(client.extensions, 'permessage-deflate');
+  server.on('message', (data, binary) => server.send(data, { binary }));
+  const text = 'the same again and again '.repeat(40_000);
+  client.send(text);
+  const [data] = await once(client, 'message');
+  t.equal(String(data), text);
+});
+
+t.test('a message of any size is for the endpoints to take or not', async (t) => {
+  const { client, server } = await joined(t, await between(t));
+  const large = Buffer.alloc(20_000_000, 5);
+  server.on('message', (data) => server.send(data));
+  client.send(large);
+  const [data] = (await once(client, 'message')) as [Buffer];
+  t.ok(data.equals(large));
+  const small = await joined(t, await between(t, {}, { maxPayload: 1_000 }));
+  small.client.send(large);
+  t.equal((await closed(small.client)).code, 1009, 'the upstream’s own limit, in its own word');
+});
+
+t.test('one ping has one pong, the other endpoint’s', async (t) => {
+  const { client, server } = await joined(t, await between(t, {}, { autoPong: false }));
+  const pongs: string[] = [];
+  client.on('pong', (data) => pongs.push(data.toString()));
+  client.ping('mine');
+  const [ping] = await once(server, 'ping');
+  t.equal(String(ping), 'mine');
+  server.send('before the pong');
+  await once(client, 'message');
+  t.same(pongs, [], 'nobody else answers');
+  server.pong('mine');
+  server.send('after it');
+  await once(client, 'message');
+  t.same(pongs, ['mine']);
+});
+
+t.test('a fault of one endpoint is told by the other one, in its own words', async (t) => {
+  const { gate, upstream } = await between(t);
+  const socket = connect(gate.port, '127.0.0.1');
+  socket.on('error', () => {});
+  let heard = Buffer.alloc(0);
+  socket.on('data', (data) => {
+    heard = Buffer.concat([heard, data]);
   });
-  t.teardown(() => client.terminate());
-  await once(client, 'open');
-  let sent = 0;
-  const message = Buffer.alloc(64_000);
-  while (sent < 100_000_000 && client.bufferedAmount < 8_000_000) {
-    client.send(message);
-    sent += message.length;
-    await new Promise((resolve) => setImmediate(resolve));
+  socket.write(request('GET /guarded/a', [...HANDSHAKE, 'Authorization: Bearer good-read']));
+  await until(() => upstream.accepted.length === 1);
+  // A reserved opcode, with a mask.
+  socket.write(Buffer.from([0x83, 0x80, 0, 0, 0, 0]));
+  await once(socket, 'close');
+  const head = heard.indexOf('\r\n\r\n');
+  t.same(heard.subarray(head + 4, head + 8), Buffer.from([0x88, 2, 0x03, 0xea]), '1002, from the upstream');
+});
+
+t.test('over TLS on both sides', async (t) => {
+  const [own, theirs] = (await Promise.all([
+    makeCertificate(['127.0.0.1']),
+    makeCertificate(['127.0.0.1']),
+  ])) as [Certificate, Certificate];
+  const server = createServer({ cert: theirs.cert, key: theirs.key });
+  const sockets = new WebSocketServer({ server });
+  sockets.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    for (const client of sockets.clients) client.terminate();
+    server.close();
+  });
+  const upstreamUrl = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  for (const [name, text] of Object.entries({
+    'cert.pem': own.cert,
+    'key.pem': own.key,
+    'ca.pem': theirs.ca,
+  })) {
+    writeFileSync(join(folder, name), text);
   }
-  t.ok(sent < 100_000_000, `stopped after ${sent} bytes`);
-  let got = 0;
-  const counting = setInterval(() => {
-    const socket = upstream.accepted[0]?.socket;
-    if (socket === undefined) return;
-    clearInterval(counting);
-    socket.on('message', (data: Buffer) => {
-      got += data.length;
+  const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+  const begin = async (forward: object): Promise<WebSocket> => {
+    const gate = await startTestGateway(t, {
+      rules: FORWARD_RULES,
+      upstreamUrl,
+      settings: { listen: { proxy: { tls } }, forward },
     });
-    socket.resume();
-  }, 1);
-  accept();
-  await until(() => upstream.accepted.length === 1);
-  await until(() => got > sent / 2);
-  t.pass('and goes on afterwards');
-});
-
-t.test('a client that leaves while the upstream is still deciding leaves nothing behind', async (t) => {
-  let accept = (): void => {};
-  const { gate, upstream } = await between(
-    t,
-    {},
-    {
-      verifyClient: (_info, done) => {
-        accept = () => done(true);
-      },
-    },
-  );
-  const client = new WebSocket(`ws://127.0.0.1:${gate.port}/guarded/a`, {
-    headers: { host: 'gate.example', ...TOKEN },
-  });
-  await once(client, 'open');
-  const before = accept;
-  await until(() => accept !== before || accept.toString() !== '() => { }');
-  client.terminate();
-  await closed(client);
-  accept();
-  await until(() => upstream.accepted.length === 1);
-  const { socket } = upstream.accepted[0] as Accepting['accepted'][number];
-  if (socket.readyState !== socket.CLOSED) await once(socket, 'close');
-  t.pass('the upstream is let go of');
-});
-
-t.test('an upstream that refuses the handshake, or is not there, closes the client', async (t) => {
-  const refusing = await between(t, {}, { verifyClient: (_info, done) => done(false, 403, 'no') });
-  const port = await freePort();
-  const absent = await startTestGateway(t, { rules: FORWARD_RULES, upstreamUrl: `http://127.0.0.1:${port}` });
-  // What a library says about it is longer than a close frame may be.
-  const unknown = await startTestGateway(t, {
-    rules: FORWARD_RULES,
-    upstreamUrl: `http://${'a'.repeat(60)}.${'b'.repeat(60)}.invalid`,
-  });
-  for (const gate of [refusing.gate, absent, unknown]) {
-    const client = new WebSocket(`ws://127.0.0.1:${gate.port}/guarded/a`, {
+    const client = new WebSocket(`wss://127.0.0.1:${gate.port}/guarded/a`, {
+      ca: own.ca,
       headers: { host: 'gate.example', ...TOKEN },
     });
-    const { code, reason } = await closed(client);
-    t.equal(code, 1011);
-    t.equal(reason, 'the upstream failed', 'no internals');
-  }
+    t.teardown(() => client.terminate());
+    client.on('error', () => {});
+    return client;
+  };
+  const trusting = await begin({ tls: { ca: join(folder, 'ca.pem') } });
+  await once(trusting, 'open');
+  const large = Buffer.alloc(3_000_000, 9);
+  trusting.send(large);
+  const [data] = (await once(trusting, 'message')) as [Buffer];
+  t.ok(data.equals(large));
+  trusting.close(1000);
+  await closed(trusting);
+  const [, refused] = await once(await begin({}), 'unexpected-response');
+  t.equal(refused.statusCode, 502, 'an upstream that nobody vouches for gets no handshake');
 });
 
 t.test('without WebSockets an Upgrade is an ordinary request', async (t) => {

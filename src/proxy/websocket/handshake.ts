@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { type Overlay, responseFields } from '../response-headers.js';
+import { Interrupted } from '../upstream/interrupted.js';
+import type { ResponseHead } from '../upstream/response-head.js';
+
+/** RFC 6455 §1.3. */
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/** The cause of a 101 that does not switch to WebSocket. */
+const NOT_SWITCHED = 'websocket_not_switched';
+/** The cause of a 101 whose Sec-WebSocket-Accept is not the answer to this key. */
+const NOT_ACCEPTED = 'websocket_not_accepted';
+
+/** What the upstream must answer a client's Sec-WebSocket-Key with (RFC 6455 §4.2.2). */
+export function acceptOf(key: string): string {
+  return createHash('sha1').update(key).update(GUID).digest('base64');
+}
+
+/**
+ * Checks that a 101 is a WebSocket's, for the very handshake that was sent: what is relayed from there on is not HTTP any
+ * more, and an upstream, or whatever stands before it, must know that (RFC 6455 §4.1).
+ *
+ * @param key the client's Sec-WebSocket-Key
+ * @throws Interrupted
+ */
+export function checkSwitch(head: ResponseHead, key: string): void {
+  const upgrades = valuesOf(head, 'upgrade');
+  if (
+    upgrades.length !== 1 ||
+    upgrades[0]?.toLowerCase() !== 'websocket' ||
+    !head.persistent ||
+    !switches(head)
+  )
+    throw new Interrupted(NOT_SWITCHED);
+  const accepts = valuesOf(head, 'sec-websocket-accept');
+  const accept = acceptOf(key);
+  if (accepts.length === 0 || accepts.some((value) => value !== accept)) throw new Interrupted(NOT_ACCEPTED);
+}
+
+/**
+ * Writes the client's 101, with the upstream's own fields. Nothing in it can be taken to frame a body: none follows.
+ *
+ * @param key the client's Sec-WebSocket-Key
+ * @param overlay what the gateway itself has to say
+ * @returns Latin-1
+ */
+export function writeSwitch(head: ResponseHead, key: string, overlay: Overlay): string {
+  let text = 'HTTP/1.1 101 Switching Protocols\r\n';
+  const { fields } = responseFields(head, overlay);
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (!OWN.has(name.toLowerCase())) text += `${name}: ${fields[i + 1]}\r\n`;
+  }
+  return `${text}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`;
+}
+
+/** What the gateway writes itself, or what has no place in a 101 (RFC 9110 §8.6). */
+const OWN: ReadonlySet<string> = new Set(['content-length', 'sec-websocket-accept']);
+
+function valuesOf({ names, fields }: ResponseHead, name: string): string[] {
+  return names.flatMap((each, i) => (each === name ? [fields[i * 2 + 1] as string] : []));
+}
+
+/** Whether Connection says so (RFC 9110 §7.8). */
+function switches(head: ResponseHead): boolean {
+  return valuesOf(head, 'connection').some((value) =>
+    value.split(',').some((option) => option.trim().toLowerCase() === 'upgrade'),
+  );
+}
