@@ -8,7 +8,7 @@ import { answerPlainHttp } from '../listener/plain-http.js';
 import { version } from '../observe/version.js';
 import { TOKEN } from '../parse/grammar.js';
 import type { Credentials } from '../tls/credentials.js';
-import { type Access, type AccessOptions, type AccessRefusal, createAccess } from './access.js';
+import { type AccessOptions, type AccessRefusal, createAccess } from './access.js';
 import { readPage } from './page.js';
 
 /** What the admin port tells and does. */
@@ -121,22 +121,27 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   });
 
   app.get('/health/alive', async () => ({ status: 'ok' }));
-  app.get('/health/ready', async (_request, reply) => {
-    const readiness = options.ready();
-    reply.code(readiness.ready ? 200 : 503);
-    return { status: readiness.status, rules: readiness.rules };
+  app.get('/health/ready', async (request, reply) => {
+    const { ready, status, rules } = options.ready();
+    reply.code(ready ? 200 : 503);
+    // Whoever checks must get the status under any name; the rest is told where no stranger listens.
+    return access.scrape(request.headers.host) === undefined ? { status, rules } : { status };
   });
-  app.get('/version', async () => ({ version }));
+  const scrapable = { onRequest: guarding(({ headers }) => access.scrape(headers.host)) };
+  app.get('/version', scrapable, async () => ({ version }));
+  // Public keys are public: upstreams read them under whatever name they have for this port.
   app.get('/.well-known/jwks.json', async (_request, reply) => {
     reply.type('application/jwk-set+json');
     return JSON.stringify(options.keys());
   });
-  app.get('/metrics', async (_request, reply) => {
+  app.get('/metrics', scrapable, async (_request, reply) => {
     reply.type(metrics.contentType);
     return metrics.text();
   });
 
-  const readable = { onRequest: reading(access) };
+  const read = guarding(({ headers }) => access.read(headers.host));
+  const cross = guarding(({ headers }) => access.cross(headers));
+  const readable = { onRequest: read };
   const page = readPage();
   app.get('/', readable, async (_request, reply) => {
     reply.type('text/html; charset=utf-8').header('content-security-policy', page.policy);
@@ -144,7 +149,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   });
   app.get('/rules', readable, async () => options.rules());
   app.get('/status', readable, async (request) => options.status(sequence(request)));
-  app.post('/explain', readable, async (request) => {
+  app.post('/explain', { onRequest: [read, cross] }, async (request) => {
     try {
       return options.explain(readQuestion(request.body));
     } catch (error) {
@@ -156,7 +161,8 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     '/cache/purge',
     {
       onRequest: [
-        reading(access),
+        read,
+        cross,
         (request, reply, done) => {
           const refusal = access.write(request.raw.socket, request.headers.authorization);
           if (refusal === undefined) return done();
@@ -179,9 +185,9 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   return app;
 }
 
-function reading(access: Access) {
+function guarding(judge: (request: FastifyRequest) => AccessRefusal | undefined) {
   return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
-    const refusal = access.read(request.headers.host);
+    const refusal = judge(request);
     if (refusal === undefined) done();
     else turnAway(reply, refusal);
   };

@@ -286,6 +286,89 @@ t.test('a page of another site cannot read through a name of its own', async (t)
   }
 });
 
+t.test('what machines read is held against names too, but for those no stranger has', async (t) => {
+  const gate = await startTestGateway(t, { settings: { admin: { hosts: ['gate.example'] } } });
+  const get = (host: string, path: string) => call(gate, path, { headers: { host } });
+  const strangers = ['evil.example', 'svc.evil.example', 'x.svc.evil.com:4456', 'cluster.local.evil.org'];
+  const ours = [
+    // The kubelet's probes and Prometheus' discovery of pods go to the address of the pod.
+    ...['10.244.1.7:4456', '[fd00::7]:4456', 'localhost:4456', 'gate.example:4456', 'GATE.example'],
+    // What a single word or these ends mean is up to the cluster, the compose file or the network: nobody registers them.
+    ...[
+      'scopegate:4456',
+      'scopegate.shop.svc',
+      'scopegate.shop.svc.cluster.local:4456',
+      'host.docker.internal',
+    ],
+  ];
+  for (const path of ['/metrics', '/version']) {
+    for (const host of ours) t.equal((await get(host, path)).status, 200, `${host}${path}`);
+    for (const host of strangers) {
+      const answer = await get(host, path);
+      t.equal(answer.status, 403, `${host}${path}`);
+      t.notMatch(answer.text, /scopegate_|0\.1/);
+    }
+  }
+  const bare = await sendRaw(gate.adminPort, 'GET /metrics HTTP/1.0\r\n\r\n');
+  t.equal(bare.answers[0]?.status, 200, 'a check without a name is no browser');
+
+  // Load balancers check under any name: they learn what they have come for, and no more.
+  for (const host of strangers) {
+    t.same((await get(host, '/health/ready')).json(), { status: 'ok' }, host);
+    t.equal((await get(host, '/health/alive')).status, 200, host);
+    // Keys that upstreams verify by are public.
+    t.equal((await get(host, '/.well-known/jwks.json')).status, 200, host);
+  }
+  for (const host of ours)
+    t.match((await get(host, '/health/ready')).json(), { rules: { version: 1 } }, host);
+});
+
+t.test('a browser that another site has sent changes nothing, wherever it is', async (t) => {
+  const folder = t.testdir({ token: 'secret-token\n' });
+  const open = await startTestGateway(t, { settings: { admin: { hosts: ['gate.example'] } } });
+  const guarded = await startTestGateway(t, { settings: { admin: { tokenFile: join(folder, 'token') } } });
+  const foreign: readonly Record<string, string>[] = [
+    { origin: 'https://evil.example' },
+    { origin: 'null' },
+    { origin: 'http://localhost:3000' },
+    { origin: 'https://127.0.0.1.evil.example' },
+    { origin: '' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { 'sec-fetch-site': 'nonsense' },
+    { origin: 'https://evil.example', 'sec-fetch-site': 'same-origin' },
+  ];
+  for (const gate of [open, guarded]) {
+    const authorization = gate === guarded ? { authorization: 'Bearer secret-token' } : {};
+    const host = new URL(gate.adminUrl).host;
+    const own: readonly Record<string, string>[] = [
+      {},
+      { origin: gate.adminUrl, 'sec-fetch-site': 'same-origin' },
+      {
+        origin: `http://localhost:${new URL(gate.adminUrl).port}`,
+        host: host.replace('127.0.0.1', 'localhost'),
+      },
+      { 'sec-fetch-site': 'none' },
+      // Behind a proxy of one's own that ends TLS and names another host.
+      ...(gate === open ? [{ origin: 'https://gate.example', 'sec-fetch-site': 'same-origin' }] : []),
+    ];
+    for (const [path, body] of [
+      ['/cache/purge', { all: true }],
+      ['/explain', { method: 'GET', url: 'https://gate.example/' }],
+    ] as const) {
+      for (const headers of foreign) {
+        const answer = await call(gate, path, { body, headers: { ...authorization, ...headers } });
+        t.equal(answer.status, 403, `${path} ${JSON.stringify(headers)}`);
+        t.match(answer.json(), { error: { code: 403 } });
+      }
+      for (const headers of own) {
+        const answer = await call(gate, path, { body, headers: { ...authorization, ...headers } });
+        t.equal(answer.status, 200, `${path} ${JSON.stringify(headers)}`);
+      }
+    }
+  }
+});
+
 t.test('answers of the admin port are neither kept nor framed nor sniffed', async (t) => {
   const gate = await startTestGateway(t);
   for (const path of [

@@ -4,7 +4,7 @@ import { section } from '../setting.js';
 /** `admin`: who may see and do what at the admin port. */
 export const admin = section('Who may see and do what at the admin port.', {
   hosts: list(
-    'Host names, besides IP addresses and localhost, under which the page, the rules and the purge of the cache are reached: other names are refused, for a page of another site must not read them through a browser.',
+    'Host names, besides IP addresses and localhost, under which the page, the rules, the purge of the cache and the metrics are reached: other names are refused, for a page of another site must not read them through a browser. The metrics are read under the names of a cluster or a compose file as well (docs/admin.md).',
     [],
   ).check(
     each((host, place) => {

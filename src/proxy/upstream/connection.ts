@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { ResponseReader, UpstreamConnection } from './client.js';
 import { Deadline } from './deadline.js';
 import { BODY_TIMEOUT, CLOSED, HEAD_TIMEOUT, Interrupted, LONG_FULL } from './interrupted.js';
-import { keepsFraming, mayRepeat, type Upgrade, type UpstreamRequest } from './request-head.js';
+import { keepsFraming, mayRepeat, type Upgrade, type UpstreamRequest, writePiece } from './request-head.js';
 import { type Body, bodyOf } from './response-body.js';
 import { checkPartialHead, InvalidResponse, type ResponseHead, readHead } from './response-head.js';
 
@@ -362,7 +362,7 @@ export class Connection implements UpstreamConnection {
       this.#uploaded += piece.length;
       // Once the answer has begun, a byte of either direction keeps the exchange alive.
       if (this.#head !== undefined) this.#deadline.wait(this.#limits.idleTimeout);
-      if (!this.#write(piece, length === undefined)) {
+      if (!writePiece(this.#socket, piece, length === undefined)) {
         body.pause();
         if (this.#head === undefined) this.#deadline.wait(timeout);
       }
@@ -379,17 +379,6 @@ export class Connection implements UpstreamConnection {
     };
     body.on('data', (piece: Buffer) => this.#guard(() => onPiece(piece)));
     body.on('end', () => this.#guard(onEnd));
-  }
-
-  /** @returns whether the upstream takes more at once */
-  #write(piece: Buffer, chunked: boolean): boolean {
-    if (!chunked) return this.#socket.write(piece);
-    this.#socket.cork();
-    this.#socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
-    this.#socket.write(piece);
-    const more = this.#socket.write('\r\n', 'latin1');
-    this.#socket.uncork();
-    return more;
   }
 
   #onDrain(): void {

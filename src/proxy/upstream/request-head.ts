@@ -89,3 +89,18 @@ export function keepsFraming({ method, body, upgrade }: UpstreamRequest): boolea
 export function mayRepeat({ method, body }: UpstreamRequest): boolean {
   return body === undefined && SAFE_METHODS.has(method);
 }
+
+/**
+ * Writes a piece of a request's body, in a chunk of its own where the body's length is not known (RFC 9112 §7.1).
+ *
+ * @returns whether the upstream takes more at once
+ */
+export function writePiece(socket: Socket, piece: Buffer, chunked: boolean): boolean {
+  if (!chunked) return socket.write(piece);
+  socket.cork();
+  socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
+  socket.write(piece);
+  const more = socket.write('\r\n', 'latin1');
+  socket.uncork();
+  return more;
+}
