@@ -5,81 +5,84 @@ export interface Endpoint {
   readonly url: string;
   /** Fixed header fields sent with the call (`introspection_request_headers`). */
   readonly headers: Readonly<Record<string, string>>;
-  /** How the gateway identifies itself there. */
+  /** How scopegate authenticates to the endpoint. */
   readonly auth: ClientAuth;
-  /** Which server of the settings it is, by the URL there: what the gateway trusts and shows is for it alone. */
+  /**
+   * The URL under which the settings list this server. TLS trust and the client certificate of that server
+   * apply to this endpoint only.
+   */
   readonly server?: string;
-  /** The server's issuer identifier, by which rules may name it as well. */
+  /** The server's issuer identifier; rules may name the server by it too. */
   readonly issuer?: string;
-  /** `url` is the issuer: its metadata says where the endpoint is (RFC 8414). */
+  /** `url` is the issuer; scopegate reads the endpoint's address from its metadata (RFC 8414). */
   readonly discovered?: true;
-  /** Undefined takes plain JSON (RFC 7662 §2.2). */
+  /** If undefined, answers are plain JSON (RFC 7662 §2.2). */
   readonly signed?: SignedAnswers;
 }
 
-/** Whose signature an introspection answer must have, and for whom it must be (RFC 9701). */
+/** Who must sign introspection answers, and for which audience (RFC 9701). */
 export interface SignedAnswers {
   readonly issuer: string;
-  /** The server's keys; undefined: where its metadata says. */
+  /** URL of the server's key set. If undefined, scopegate takes it from the server's metadata. */
   readonly jwksUrl?: string;
-  /** The gateway, as the server knows it. */
+  /** The `aud` that answers must have: scopegate's identifier at the server. */
   readonly audience: string;
   readonly algorithms: readonly string[];
-  /** Present: answers must be encrypted for one of these keys, read at each use. */
+  /** If present, answers must be encrypted for one of these keys. They are read for each answer. */
   readonly decryption?: () => readonly DecryptionKey[];
 }
 
-/** How the gateway identifies itself to the authorization server's introspection endpoint (RFC 7662 §2.1). */
+/** How scopegate authenticates to the introspection endpoint (RFC 7662 §2.1). */
 export type ClientAuth =
-  /** Hydra's admin port asks for none. */
+  /** No client authentication, as at Hydra's admin port. */
   | { readonly method: 'none' }
-  /** RFC 6749 §2.3.1, in the Authorization field. */
+  /** Client id and secret in the Authorization field (RFC 6749 §2.3.1). */
   | { readonly method: 'basic'; readonly clientId: string; readonly clientSecret: () => string }
-  /** RFC 6749 §2.3.1, in the form. */
+  /** Client id and secret in the form (RFC 6749 §2.3.1). */
   | { readonly method: 'post'; readonly clientId: string; readonly clientSecret: () => string }
   /** A signed assertion in the form (RFC 7523 §2.2). */
   | ({ readonly method: 'private_key_jwt' | 'client_secret_jwt' } & AssertionSource)
-  /** The connection's client certificate (RFC 8705 §2); the form says whose it is. */
+  /** The connection's client certificate (RFC 8705 §2); the form carries the client id. */
   | { readonly method: 'tls'; readonly clientId: string }
   /** A static bearer token (RFC 7662 §2.1). */
   | { readonly method: 'bearer'; readonly token: () => string }
-  /** A bearer token that the gateway gets for itself, as Oathkeeper's `pre_authorization`. */
+  /** A bearer token that scopegate requests for itself, as Oathkeeper's `pre_authorization` does. */
   | { readonly method: 'pre_authorization'; readonly grant: Grant };
 
-/** What signs client assertions: a private key, or the client secret. */
+/** The key that signs client assertions: a private key, or the client secret. */
 export interface AssertionKey {
-  /** Of a secret its UTF-8 bytes (OpenID Connect Core §9). */
+  /** A private key, or the UTF-8 bytes of the client secret (OpenID Connect Core §9). */
   readonly key: KeyObject;
   /** JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1). */
   readonly algorithm: string;
-  /** `kid` of the JWS header (RFC 7515 §4.1.4); absent where neither the settings nor the key say one. */
+  /** `kid` of the JWS header (RFC 7515 §4.1.4). Absent if neither the settings nor the key have one. */
   readonly keyId?: string;
 }
 
-/** What a client assertion says of the gateway, and what signs it. */
+/** The contents of a client assertion, and the key that signs it. */
 export interface AssertionSource {
   readonly clientId: string;
-  /** Whom it is for: the authorization server's issuer identifier. */
+  /** `aud`: the authorization server's issuer identifier. */
   readonly audience: string;
-  /** Read at each use, so that a rotated key counts. */
+  /** Read for each assertion, so that a rotated key takes effect. */
   readonly key: () => AssertionKey;
 }
 
-/** Where the gateway gets a token for itself (RFC 6749 §4.4). */
+/** How scopegate requests a token for itself: the client credentials grant (RFC 6749 §4.4). */
 export interface Grant {
   readonly tokenUrl: string;
   readonly clientId: string;
   readonly clientSecret: () => string;
   readonly scope: readonly string[];
-  /** The token's audience, as Ory Hydra and Auth0 take it. */
+  /** The `audience` parameter that Ory Hydra and Auth0 accept. */
   readonly audience?: string;
 }
 
-/** A private key of the gateway, for whose public half answers are encrypted. */
+/** A private key of scopegate. The authorization server encrypts answers with its public key. */
 export interface DecryptionKey {
   readonly key: KeyObject;
-  /** JWE algorithms (`alg`, RFC 7518 §4.1) that it may be used with. */
+  /** JWE algorithms (`alg`, RFC 7518 §4.1) that the key may be used with. */
   readonly algorithms: readonly string[];
-  /** Absent: it may be meant whatever `kid` an answer names. */
+  /** If absent, scopegate tries the key for every `kid`. */
   readonly keyId?: string;
 }

@@ -1,12 +1,15 @@
-/** Time as a parameter: what lives, waits or expires asks a clock, and tests turn its hands. */
+/**
+ * Time as a parameter: code that measures durations or checks expiry asks a clock, so that tests can set the
+ * time.
+ */
 export interface Clock {
-  /** Milliseconds that never step back, for lifetimes and durations. */
+  /** Milliseconds that never go backwards, for lifetimes and durations. */
   monotonic(): number;
-  /** Seconds since 1970 as the world has them, for `exp` and `nbf`. */
+  /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */
   wall(): number;
 }
 
-/** The machine's own clock. */
+/** The clock of the machine. */
 export const systemClock: Clock = {
   monotonic: () => performance.now(),
   wall: () => Date.now() / 1000,

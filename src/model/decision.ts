@@ -4,37 +4,40 @@ import type { HeaderMutations, HeaderRemoval } from './mutator.js';
 import type { Rule } from './rule.js';
 import type { Subject } from './strategy.js';
 
-/** The one decision about a request. */
+/** The decision about a request. */
 export type Decision = Allowed | Denied;
 
 /** The request may go to its rule's upstream. */
 export interface Allowed {
   readonly allowed: true;
   readonly rule: Rule;
-  /** The path to send: the very one that was matched. */
+  /** The path to send upstream. It is the path that the rule was matched with. */
   readonly path: string;
   /**
-   * The query to send, where it is not the one that came: a token was taken out of it. The answer is then private
-   * (RFC 6750 §2.3).
+   * The query to send upstream, if it is not the request's own: a token was removed from it. The response is
+   * then private (RFC 6750 §2.3).
    */
   readonly query?: string;
   readonly subject: Subject;
   readonly introspection?: IntrospectionTrace;
-  /** The nonce for the client's next DPoP proof, for the answer (RFC 9449 §8.2). */
+  /** The nonce for the client's next DPoP proof, sent with the response (RFC 9449 §8.2). */
   readonly nonce?: string;
-  /** What of the request does not go upstream: the places of its token, where the rule says so. */
+  /**
+   * The header fields and cookies that are not forwarded: those that carry the token, if the rule removes
+   * them.
+   */
   readonly removal?: HeaderRemoval;
-  /** What the rule's mutators made of the request; undefined where it has none, or nothing is forwarded. */
+  /** What the rule's mutators set. Undefined if the rule has no mutators, or if nothing is forwarded. */
   readonly mutations?: HeaderMutations;
 }
 
-/** The request is refused, with a row of the error table. */
+/** The request is refused with a row of the error table. */
 export interface Denied {
   readonly allowed: false;
   readonly denial: Denial;
-  /** Undefined where no rule matched. */
+  /** Undefined if no rule matched. */
   readonly rule?: Rule | undefined;
-  /** Whom the refused token was for, if it was understood. */
+  /** The subject of the refused token, if scopegate could read it. */
   readonly subject?: Subject | undefined;
   readonly introspection?: IntrospectionTrace | undefined;
 }

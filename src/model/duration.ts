@@ -1,34 +1,37 @@
 /** A whole number with its unit, or 0: `500ms`, `2s`, `5m`, `1h`. */
 export const DURATION_PATTERN = '^(0|[0-9]{1,9}(ms|s|m|h))$';
 
-/** The same without zero: for limits that Node takes to be off when they are 0. */
+/** The same without zero, for limits that Node disables when they are 0. */
 export const POSITIVE_DURATION_PATTERN = '^(?=[0-9]*[1-9])[0-9]{1,9}(ms|s|m|h)$';
 
-/** The longest delay a timer of Node takes (2^31 - 1 ms); a longer one fires at once. */
+/**
+ * The longest delay of a Node timer, in milliseconds (2^31 - 1). Node fires a timer with a longer delay at
+ * once.
+ */
 export const LONGEST_DURATION = 2_147_483_647;
 
-/** JSON Schema of a duration in the settings, and in what only scopegate has in rules. */
+/** JSON Schema of a duration in the settings, and in the parts of rules that only scopegate has. */
 export const durationSchema = {
   type: 'string',
   title: 'a duration such as 500ms, 2s, 5m or 1h',
   pattern: DURATION_PATTERN,
 } as const;
 
-/** JSON Schema of a duration as Oathkeeper writes it: Go's units, never 0 without one. */
+/** JSON Schema of a duration as Oathkeeper writes it: Go's units, and always with a unit. */
 export const oathkeeperDurationSchema = {
   type: 'string',
   title: 'a duration such as 30s, 15m or 1h',
   pattern: '^[0-9]+(ns|us|ms|s|m|h)$',
 } as const;
 
-/** The units in seconds. */
+/** Each unit in seconds. */
 const UNITS: Readonly<Record<string, number>> = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600 };
 
 /**
  * Reads a duration.
  *
  * @param text fits {@link DURATION_PATTERN}
- * @returns milliseconds, or undefined where it does not fit or no timer can wait that long
+ * @returns milliseconds, or undefined if the text does not fit or is longer than a timer can wait
  */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;

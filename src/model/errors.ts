@@ -1,15 +1,15 @@
 /**
- * Every way the gateway refuses a request, in one table: what the client is told and nothing else.
- * Internal detail (addresses, library messages, stack traces) goes to the log, never into an answer.
+ * One error response of scopegate. The client gets what stands here and the `reason`, and nothing else:
+ * internal detail (addresses, library messages, stack traces) goes to the log, never into a response.
  */
 export interface ErrorRow {
   /** HTTP status code. */
   readonly code: number;
-  /** The status's registered phrase (RFC 9110 §15). */
+  /** The registered phrase of the status (RFC 9110 §15). */
   readonly status: string;
-  /** One sentence for a person. */
+  /** One sentence for people. */
   readonly message: string;
-  /** The challenge's error code (RFC 6750 §3.1, RFC 9449 §12.2, RFC 9470 §3), where the refusal has one. */
+  /** The error code of the challenge, if it has one (RFC 6750 §3.1, RFC 9449 §12.2, RFC 9470 §3). */
   readonly oauth?:
     | 'invalid_request'
     | 'invalid_token'
@@ -17,13 +17,16 @@ export interface ErrorRow {
     | 'insufficient_user_authentication'
     | 'invalid_dpop_proof'
     | 'use_dpop_nonce';
-  /** Whether the answer carries `WWW-Authenticate`. */
+  /** Whether the response carries `WWW-Authenticate`. */
   readonly challenge?: true;
-  /** Whether the connection cannot be trusted afterwards and is closed (RFC 9112 §9.6, §11.2). */
+  /**
+   * Whether scopegate closes the connection afterwards, because it cannot know where the next request begins
+   * (RFC 9112 §9.6, §11.2).
+   */
   readonly close?: true;
 }
 
-/** The table. Keys are stable: logs, metrics and tests name them. */
+/** Every error response. The keys are stable: logs, metrics and tests use them. */
 export const ERRORS = {
   malformed_request: {
     code: 400,
@@ -58,7 +61,7 @@ export const ERRORS = {
   expectation_failed: {
     code: 417,
     status: 'Expectation Failed',
-    message: 'The expectation in the Expect field is not supported',
+    message: 'This gateway does not support the expectation in the Expect field',
     close: true,
   },
   headers_too_large: {
@@ -80,7 +83,7 @@ export const ERRORS = {
   method_refused: {
     code: 405,
     status: 'Method Not Allowed',
-    message: 'This gateway does not serve the method',
+    message: 'This gateway does not serve this method',
     close: true,
   },
   no_token: {
@@ -92,7 +95,7 @@ export const ERRORS = {
   unauthorized: {
     code: 401,
     status: 'Unauthorized',
-    message: 'Access is denied to everyone',
+    message: 'The rule for this resource denies every request',
     challenge: true,
   },
   invalid_request: {
@@ -112,14 +115,14 @@ export const ERRORS = {
   invalid_dpop_proof: {
     code: 401,
     status: 'Unauthorized',
-    message: 'The request does not prove that it has the key of the token',
+    message: 'The request has no valid proof of possession of the key that the token is bound to',
     oauth: 'invalid_dpop_proof',
     challenge: true,
   },
   use_dpop_nonce: {
     code: 401,
     status: 'Unauthorized',
-    message: 'The proof must hold a nonce of this gateway',
+    message: 'The DPoP proof must contain a nonce from this gateway',
     oauth: 'use_dpop_nonce',
     challenge: true,
   },
@@ -133,24 +136,24 @@ export const ERRORS = {
   insufficient_user_authentication: {
     code: 401,
     status: 'Unauthorized',
-    message: 'The user has to log in anew, or in a stronger way',
+    message: 'The user must log in again, or with a stronger method',
     oauth: 'insufficient_user_authentication',
     challenge: true,
   },
   access_denied: {
     code: 403,
     status: 'Forbidden',
-    message: 'The token is good, and gives no access to this resource',
+    message: 'The token is valid but gives no access to this resource',
   },
   too_many_bad_tokens: {
     code: 429,
     status: 'Too Many Requests',
-    message: 'Too many invalid tokens came from this client',
+    message: 'This client has sent too many invalid tokens',
   },
   authorization_server_unavailable: {
     code: 503,
     status: 'Service Unavailable',
-    message: 'The token cannot be checked at the moment',
+    message: 'The gateway cannot check the token at the moment',
   },
   overloaded: {
     code: 503,
@@ -160,22 +163,22 @@ export const ERRORS = {
   upstream_unreachable: {
     code: 502,
     status: 'Bad Gateway',
-    message: 'The upstream cannot be reached',
+    message: 'The gateway cannot reach the upstream',
   },
   upstream_invalid: {
     code: 502,
     status: 'Bad Gateway',
-    message: 'The upstream gave an invalid answer',
+    message: 'The upstream sent an invalid response',
   },
   upstream_timeout: {
     code: 504,
     status: 'Gateway Timeout',
-    message: 'The upstream did not answer in time',
+    message: 'The upstream did not respond in time',
   },
   loop_detected: {
     code: 508,
     status: 'Loop Detected',
-    message: 'The request has passed this gateway before',
+    message: 'The request has passed through this gateway before',
   },
   internal: {
     code: 500,
@@ -185,47 +188,59 @@ export const ERRORS = {
   },
 } as const satisfies Record<string, ErrorRow>;
 
-/** A row's stable name. */
+/** The stable name of a row. */
 export type ErrorName = keyof typeof ERRORS;
 
-/** What a client has to know to use DPoP. */
+/** What a client must know to use DPoP. */
 export interface DpopChallenge {
-  /** Signature algorithms, with spaces between. */
+  /** Signature algorithms, separated by spaces. */
   readonly algorithms: string;
-  /** Whether the scheme Bearer is of no use. */
+  /** Whether the rule accepts DPoP only, so that the challenge does not offer Bearer. */
   readonly alone: boolean;
 }
 
-/** What a login must be like to be enough. */
+/** The login that a rule requires. */
 export interface StepUp {
-  /** Authentication context classes, the preferred one first. */
+  /** Authentication context classes (`acr_values`), the preferred one first. */
   readonly acrValues?: readonly string[];
-  /** Seconds since the login. */
+  /** The oldest login that is accepted, in seconds. */
   readonly maxAge?: number;
 }
 
-/** A refusal: a row of the table with what this one request adds to it. */
+/** A refusal: a row of the table, and what is specific to this request. */
 export interface Denial {
   readonly error: ErrorName;
-  /** Why, in words that are safe to show the client: never a token, an address or a library's message. */
+  /**
+   * Why the request is refused. The client sees it: it never contains a token, an address or a library's
+   * message.
+   */
   readonly reason: string;
-  /** The scopes the resource requires, for the challenge's `scope` attribute (RFC 6750 §3). */
+  /** The required scopes, for the `scope` attribute of the challenge (RFC 6750 §3). */
   readonly scopes?: readonly string[];
-  /** How the user has to log in (RFC 9470 §3). */
+  /** How the user must log in (RFC 9470 §3). */
   readonly stepUp?: StepUp;
-  /** That DPoP is served here, for the challenge (RFC 9449 §7.1). */
+  /** How the client can use DPoP, for the challenge (RFC 9449 §7.1). */
   readonly dpop?: DpopChallenge;
-  /** The scheme of the credential that is refused, where it is not Bearer. */
+  /** The scheme of the refused credential, if it is not Bearer. */
   readonly scheme?: 'DPoP';
   /** The nonce for the client's next proof, for `DPoP-Nonce` (RFC 9449 §9). */
   readonly nonce?: string;
-  /** The URL of the resource's metadata, for the challenge's `resource_metadata` attribute (RFC 9728 §5.1). */
+  /**
+   * The URL of the resource's metadata, for the `resource_metadata` attribute of the challenge (RFC 9728
+   * §5.1).
+   */
   readonly resourceMetadata?: string;
-  /** Seconds to wait, for `Retry-After` (RFC 9110 §10.2.3). */
+  /** Seconds that the client should wait, for `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfter?: number;
 }
 
-/** Short form for `{ error, reason, … }`. */
+/**
+ * Builds a refusal.
+ *
+ * @param error the row of the table
+ * @param reason why, in words that the client may see
+ * @param more the other fields of the refusal
+ */
 export function denial(error: ErrorName, reason: string, more?: Omit<Denial, 'error' | 'reason'>): Denial {
   return { error, reason, ...more };
 }
@@ -235,7 +250,7 @@ export function errorBody({ error, reason }: Denial): string {
   return `${UP_TO_REASON[error]}${JSON.stringify(reason)}}}`;
 }
 
-/** What is the same in every body of a row. */
+/** The part of the body before the reason. It is the same for all bodies of a row, so it is built once. */
 const UP_TO_REASON = Object.fromEntries(
   Object.entries(ERRORS).map(([name, { code, status, message }]) => [
     name,
@@ -244,11 +259,12 @@ const UP_TO_REASON = Object.fromEntries(
 ) as Record<ErrorName, string>;
 
 /**
- * The value of `WWW-Authenticate` for a refusal, or undefined where it has none.
- * One challenge a scheme, each attribute at most once (RFC 6750 §3); the error code stands in the challenge of the
- * scheme that was used, and there is none where the request carried no credential (RFC 6750 §3.1).
+ * Builds the value of `WWW-Authenticate` for a refusal: one challenge for each scheme, each attribute at most
+ * once (RFC 6750 §3). The error code stands in the challenge of the scheme that the client used. Without a
+ * credential in the request there is no error code (RFC 6750 §3.1).
  *
- * @param realm the protection space's name (RFC 9110 §11.5)
+ * @param realm the name of the protection space (RFC 9110 §11.5)
+ * @returns undefined if the row has no challenge
  */
 export function challenge(refused: Denial, realm: string): string | undefined {
   const row: ErrorRow = ERRORS[refused.error];
@@ -266,7 +282,7 @@ export function challenge(refused: Denial, realm: string): string | undefined {
   return dpop.alone ? proof : `${proof}, Bearer ${name}${wanted}`;
 }
 
-/** What the client has to come with, and where it learns how to get it. */
+/** The attributes that tell the client what it needs: scopes, login, and where the resource's metadata is. */
 function attributes({ scopes, stepUp, resourceMetadata }: Denial): string {
   const scope = scopes
     ?.map(scopeToken)
@@ -280,12 +296,12 @@ function attributes({ scopes, stepUp, resourceMetadata }: Denial): string {
   );
 }
 
-/** Leaves what RFC 6750 §3 allows in error_description: %x20-21 / %x23-5B / %x5D-7E. */
+/** Removes what RFC 6750 §3 does not allow in error_description: it allows %x20-21 / %x23-5B / %x5D-7E. */
 function quotable(text: string): string {
   return text.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '');
 }
 
-/** Leaves what RFC 6750 §3 allows in a scope token: %x21 / %x23-5B / %x5D-7E. */
+/** Removes what RFC 6750 §3 does not allow in a scope token: it allows %x21 / %x23-5B / %x5D-7E. */
 function scopeToken(text: string): string {
   return text.replace(/[^\x21\x23-\x5b\x5d-\x7e]/g, '');
 }

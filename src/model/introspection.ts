@@ -2,18 +2,20 @@ import type { Fields } from '../parse/fields.js';
 import type { Peer } from '../parse/peer.js';
 import type { Endpoint } from './authorization-server.js';
 
-/** The authorization server's answer about a token, as it was given (RFC 7662 §2.2). */
+/** The authorization server's answer about a token (RFC 7662 §2.2). */
 export type Answer = InactiveAnswer | ActiveAnswer;
 
-/** `{"active": false}`; any other member is meaningless (RFC 7662 §2.2). */
+/** `{"active": false}`. Other members mean nothing (RFC 7662 §2.2). */
 export interface InactiveAnswer {
   readonly active: false;
 }
 
-/** An active token's metadata: shapes unified, meaning untouched. */
+/**
+ * What the server says about an active token. Values are brought into one form; their meaning is unchanged.
+ */
 export interface ActiveAnswer {
   readonly active: true;
-  /** Every member as it came. */
+  /** Every member of the answer, as the server sent it. */
   readonly claims: Readonly<Record<string, unknown>>;
   readonly scopes: readonly string[];
   readonly audience: readonly string[];
@@ -26,60 +28,69 @@ export interface ActiveAnswer {
   readonly clientId?: string | undefined;
 }
 
-/** How the introspection of one request went, for the audit line. */
+/** Where the answer for one request came from and how long it took, for the audit line. */
 export interface IntrospectionTrace {
   readonly from: 'hit' | 'shared' | 'miss' | 'coalesced' | 'stale' | 'failed' | 'limited';
-  /** Milliseconds waited; 0 for a hit. */
+  /** How long the request waited for the answer, in milliseconds; 0 for a hit. */
   readonly ms: number;
   /** When the wait began, in monotonic milliseconds; undefined for a hit. */
   readonly since?: number;
 }
 
-/** An introspection's result, or why there is none. Trouble is a value: nothing here throws or rejects. */
+/** The answer, or why there is none. A failure is a value: nothing here throws or rejects. */
 export type Introspected =
   | { readonly ok: true; readonly answer: Answer; readonly trace: IntrospectionTrace }
   | {
       readonly ok: false;
-      /** For the log, never for the client. */
+      /** What failed. For the log, never for the client. */
       readonly cause: string;
-      /** Seconds, for `Retry-After`. */
+      /** Seconds that the client should wait, for `Retry-After`. */
       readonly retryAfter: number;
-      /** Nobody was asked, because the client has sent too many tokens that are none. */
+      /**
+       * scopegate asked no server, because the client has sent too many unknown tokens that are not active.
+       */
       readonly limited?: true;
       readonly trace: IntrospectionTrace;
     };
 
-/** Answers about tokens: from the cache, from a call already in flight, or from the authorization server. */
+/** Gets answers about tokens: from the cache, from a call in flight, or from the authorization server. */
 export interface Introspector {
-  /** Synchronous on a hit, so that the hot path makes no promise. */
+  /**
+   * Gets the answer about one token. Synchronous on a cache hit, so that the most frequent path creates no
+   * promise.
+   *
+   * @param asker the request; without it, the rate limit of unknown tokens does not apply
+   */
   introspect(endpoint: Endpoint, token: string, asker?: Asker): Introspected | Promise<Introspected>;
   /**
-   * What was known of a token until lately, for a rule that goes on with it while the server gives no answer
-   * (RFC 5861 §4): only where the token itself has not expired.
+   * Gets an expired answer, for a rule that may use it while the authorization server fails (RFC 5861 §4). It
+   * is returned only if the token itself has not expired.
    *
-   * @param within milliseconds since the answer's life in the cache ended
+   * @param within milliseconds for which the answer may be used after its cache entry expired
+   * @returns undefined if there is no such answer
    */
   stale?(endpoint: Endpoint, token: string, within: number): ActiveAnswer | undefined;
 }
 
-/** The request that asks about a token. */
+/** The request whose token is introspected; the rate limit of unknown tokens counts by its client. */
 export interface Asker {
   readonly peer?: Peer | undefined;
   readonly fields: Fields;
 }
 
-/** One authorization server as metrics and the admin page show it. */
+/** The state of one authorization server, for metrics and the admin page. */
 export interface ServerState {
   readonly url: string;
   readonly breaker: 'closed' | 'open' | 'half-open';
   /** Calls in flight. */
   readonly running: number;
-  /** Requests that wait to be allowed to call. */
+  /** Requests that wait for the semaphore before they make a call. */
   readonly waiting: number;
 }
 
 /**
- * What became of answers that were due to be asked for again before their end: the server said active or inactive, it
- * gave no answer, another gateway had a newer one (shared), or there was no room for the call (skipped).
+ * Refreshes of answers in use before they expire, by result. The server said active or inactive; the call
+ * failed; another gateway had a newer answer (shared); or scopegate skipped the call to spare the server
+ * (skipped).
  */
 export type Refreshes = Record<'active' | 'inactive' | 'failed' | 'shared' | 'skipped', number>;

@@ -3,7 +3,7 @@ import { bundledPackages } from './bundled-packages.js';
 
 const load = createRequire(import.meta.url);
 
-/** A package that the program comes with is not there: the installation is damaged, or was made without it. */
+/** A package that belongs to the program is missing: the installation is damaged or incomplete. */
 export class MissingPackageError extends Error {
   constructor(name: string) {
     const [scope = '', rest] = name.split('/');
@@ -14,11 +14,13 @@ export class MissingPackageError extends Error {
 }
 
 /**
- * A package that most gateways never need: it is read when something first asks for it, while rules are loaded or a
- * feature is switched on, and not by a request. Synchronous, because proofs and compilers are.
+ * Loads a package that most gateways never need. It is read at the first use, which is when rules are loaded
+ * or a feature starts, never in a request. It is synchronous because its callers (analysis and compilers)
+ * are.
  *
- * @param name as `require` takes it; a CommonJS package
- * @returns gives the package; throws {@link MissingPackageError} where it is not there
+ * @param name a CommonJS package, as `require` takes it
+ * @returns a function that returns the package; it throws {@link MissingPackageError} if the package is
+ *   missing
  */
 export function lazyRequire<T>(name: string): () => T {
   let loaded: T | undefined;

@@ -14,9 +14,13 @@ export interface Mutator {
   readonly headers: readonly string[];
   /** The cookies it may set. */
   readonly cookies: readonly string[];
-  /** The public keys by which what it signs is verified (RFC 7517). */
+  /** The public keys that verify what this mutator signs (RFC 7517). */
   readonly keys: readonly PublicKey[];
-  /** Changes the session, or says why the request cannot go on. */
+  /**
+   * Changes the session.
+   *
+   * @returns the refusal if the request must not go on; undefined otherwise
+   */
   mutate(session: Session, services: MutatorServices): Denial | undefined | Promise<Denial | undefined>;
 }
 
@@ -30,21 +34,21 @@ export interface PublicKey {
 export interface MatchContext {
   readonly method: string;
   readonly host: string;
-  /** Canonical: the one that was matched. */
+  /** Canonical: the path that the rule was matched with. */
   readonly path: string;
-  /** With its `?`, or empty. */
+  /** With its leading `?`, or empty. */
   readonly query: string;
-  /** Name, value, name, value … as the client sent them. */
+  /** Name, value, name, value …, as the client sent them. */
   readonly rawHeaders: readonly string[];
-  /** Compiled path of the rule; its groups are what `RegexpCaptureGroups` holds. */
+  /** The compiled path of the rule; its groups are `RegexpCaptureGroups`. */
   readonly pattern: RegExp;
 }
 
-/** What one request carries through the mutators of its rule: Oathkeeper's authentication session. */
+/** The state that one request's mutators read and change: Oathkeeper's authentication session. */
 export interface Session {
-  /** Whom the access strategy found; empty where it looked for nobody. */
+  /** The subject that the access strategy found; empty if it does not authenticate. */
   readonly subject: string;
-  /** What the access strategy learned; a hydrator replaces it. */
+  /** The claims that the access strategy found; a hydrator replaces them. */
   extra: Readonly<Record<string, unknown>>;
   readonly match: MatchContext;
   /** Header fields to set, by lower-case name. */
@@ -53,26 +57,29 @@ export interface Session {
   readonly cookies: Map<string, string>;
 }
 
-/** Header fields and cookies of a client that do not go upstream. */
+/** Header fields and cookies of a request that scopegate does not forward. */
 export interface HeaderRemoval {
-  /** Lower case, with hyphens for underscores. */
+  /** Names in lower case, with hyphens instead of underscores. */
   readonly headers: ReadonlySet<string>;
-  /** As {@link cookieKey} makes them. */
+  /** Names as {@link cookieKey} returns them. */
   readonly cookies: ReadonlySet<string>;
 }
 
-/** What the mutators of a rule made of one request. */
+/** What the mutators of a rule set for one request. */
 export interface HeaderMutations {
-  /** The client's copies of what the rule's mutators may set: they go, set anew or not. */
+  /**
+   * The fields and cookies that the rule's mutators may set. scopegate removes the client's copies, whether a
+   * mutator sets a new value or not.
+   */
   readonly replaced: HeaderRemoval;
-  /** Checked: every value can stand in a header field. */
+  /** Every value is valid in a header field. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly cookies: readonly (readonly [name: string, value: string])[];
 }
 
-/** The mutators of one rule, in order; each sees what the ones before it did. */
+/** The mutators of one rule. They run in order, and each sees what the earlier ones did. */
 export interface MutatorChain {
   readonly mutators: readonly Mutator[];
-  /** What they may set. */
+  /** The fields and cookies that they may set. */
   readonly writes: HeaderRemoval;
 }

@@ -1,6 +1,6 @@
 /** One HTTP call to a service that rules name: a session store, a token endpoint, a hydrator. */
 export interface Call {
-  /** What it is for; `explain` answers by it without a network. */
+  /** The purpose; `explain` uses it to simulate the reply without a network. */
   readonly purpose: 'session' | 'token' | 'hydrate' | 'metadata';
   /** http or https. */
   readonly url: string;
@@ -10,53 +10,56 @@ export interface Call {
   readonly body?: string;
 }
 
-/** What came of a call. Trouble is a value: calls neither throw nor reject. */
+/** The result of a call. A failure is a value: calls neither throw nor reject. */
 export type Reply = { readonly ok: true; readonly status: number; readonly body: string } | Unavailable;
 
-/** Nobody gave a usable answer: whoever asked must answer 503, never 401. */
+/** The called service gave no usable reply. scopegate then answers the client with 503, never 401. */
 export interface Unavailable {
   readonly ok: false;
-  /** For the log, never for the client. */
+  /** What failed. For the log, never for the client. */
   readonly cause: string;
-  /** Seconds, for `Retry-After`. */
+  /** Seconds that the client should wait, for `Retry-After`. */
   readonly retryAfter: number;
-  /** Whether nobody was asked, because this process has nothing left to ask with; absent: somebody was. */
+  /**
+   * Whether the call was never sent because this process is out of descriptors, ports or memory. If absent,
+   * it was sent.
+   */
   readonly unasked?: boolean;
 }
 
-/** What must hold of a JSON Web Token before its claims are looked at. */
+/** What a JSON Web Token must meet before its claims are used. */
 export interface Verification {
-  /** Whose keys may have signed it. */
+  /** The key sets whose keys may sign it. */
   readonly sources: readonly KeySource[];
-  /** Signature algorithms (RFC 7518 §3.1) it may use; never `none` or a symmetric one. */
+  /** The signature algorithms (RFC 7518 §3.1) that it may use; never `none`, never a symmetric one. */
   readonly algorithms: readonly string[];
   /** Tolerated clock skew, in seconds. */
   readonly leeway: number;
-  /** Values of `typ`, in lower case, that it may have; absent: those of an access token. */
+  /** The values of `typ` that it may have, in lower case. If absent, those of an access token. */
   readonly types?: ReadonlySet<unknown>;
-  /** Claims it must have; absent: `exp`. */
+  /** The claims that it must have. If absent, `exp`. */
   readonly requires?: readonly string[];
 }
 
-/** Key sets, and the issuers they speak for. */
+/** Key sets, and the issuers whose tokens they verify. */
 export interface KeySource {
-  /** Empty: any. */
+  /** If empty, tokens of any issuer. */
   readonly issuers: readonly string[];
   /** JWKS documents: http, https or file URLs. */
   readonly urls: readonly string[];
 }
 
-/** What came of verifying a token. */
+/** The result of verifying a token. */
 export type Verified =
   | { readonly ok: true; readonly claims: Readonly<Record<string, unknown>> }
-  /** The token is at fault; the reason may be shown to the client. */
+  /** The token is invalid. The reason may be shown to the client. */
   | { readonly ok: false; readonly reason: string }
   | Unavailable;
 
-/** What handlers and mutators reach over the network, besides introspection. */
+/** The network calls of handlers and mutators, except introspection. */
 export interface Outbound {
-  /** Sends one request and reads the answer. Redirects are not followed. */
+  /** Sends one request and reads the response. Redirects are not followed. */
   call(call: Call): Reply | Promise<Reply>;
-  /** Verifies a JWT's signature by published keys (RFC 7515, RFC 7517), its type, `exp` and `nbf`. */
+  /** Verifies a JWT: its signature with published keys (RFC 7515, RFC 7517), its type, `exp` and `nbf`. */
   verify(token: string, verification: Verification): Verified | Promise<Verified>;
 }

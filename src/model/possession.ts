@@ -2,17 +2,17 @@ import type { Fields } from '../parse/fields.js';
 import type { Peer } from '../parse/peer.js';
 import type { Target } from '../parse/target.js';
 
-/** A request as its client addressed it, as far as this has to be known. */
+/** The parts of a request that proof of possession depends on. */
 export interface AddressedRequest {
   readonly target: Target;
   readonly fields: Fields;
-  /** Who sent it. */
+  /** The other end of the connection. */
   readonly peer?: Peer | undefined;
-  /** The scheme of a request that a proxy describes; its host is then the one in `fields`. */
+  /** The scheme of a request that a proxy describes (forward-auth). Its host is then the one in `fields`. */
   readonly scheme?: string | undefined;
 }
 
-/** A request with `Authorization: DPoP`, and what its token says of its key. */
+/** A request with `Authorization: DPoP`, and the key that its token is bound to. */
 export interface DpopProofRequest extends AddressedRequest {
   readonly method: string;
   readonly token: string;
@@ -20,11 +20,11 @@ export interface DpopProofRequest extends AddressedRequest {
   readonly jkt: string;
 }
 
-/** What came of a proof. The reasons are safe to show. */
+/** The result of checking a DPoP proof. The client may see the reason. */
 export type DpopProofResult =
   | {
       readonly ok: true;
-      /** The nonce for the client's next proofs, where it is not the one it used. */
+      /** The nonce for the client's next proofs, if it is not the one that the client used. */
       readonly nonce?: string;
     }
   | {
@@ -34,10 +34,12 @@ export type DpopProofResult =
       readonly nonce?: string;
     };
 
-/** Verifies that who shows a token possesses its key. */
+/** Verifies that the client that sends a token possesses the key that the token is bound to. */
 export interface PossessionVerifier {
-  /** Verifies a DPoP proof (RFC 9449); undefined where none is taken. */
+  /** Verifies a DPoP proof (RFC 9449). Undefined if DPoP is off. */
   readonly dpop?: (request: DpopProofRequest) => Promise<DpopProofResult>;
-  /** The `x5t#S256` thumbprint of the client's certificate (RFC 8705 §3.1), if it has shown one. */
+  /**
+   * The `x5t#S256` thumbprint of the client's certificate (RFC 8705 §3.1). Undefined if the client sent none.
+   */
   readonly thumbprint: (request: AddressedRequest) => string | undefined;
 }

@@ -2,11 +2,11 @@ import type { HeaderRemoval, MutatorChain } from './mutator.js';
 import type { AccessStrategy } from './strategy.js';
 import type { Upstream } from './upstream.js';
 
-/** A rule's policy about pages of other origins (the Fetch standard's CORS protocol). */
+/** A rule's CORS policy (the Fetch standard's CORS protocol). */
 export interface CorsPolicy {
   /**
-   * Whether preflights are answered here. Without a policy of its own, an APIRule of version 2 only takes the
-   * upstream's CORS fields away.
+   * Whether scopegate answers preflights. False for an APIRule of version 2 without a policy: scopegate then
+   * only removes the upstream's CORS fields.
    */
   readonly answers: boolean;
   readonly allowsOrigin: (origin: string) => boolean;
@@ -14,83 +14,111 @@ export interface CorsPolicy {
   readonly headers: readonly string[];
   readonly exposed: readonly string[];
   readonly credentials: boolean;
-  /** Seconds a browser may remember a preflight's answer. */
+  /** Seconds for which a browser may cache the response to a preflight. */
   readonly maxAge: number | undefined;
 }
 
-/** What a rule's path may contain beyond the strict default (docs/paths.md); every one is off unless the rule says so. */
+/**
+ * What request paths may contain beyond the strict default (docs/paths.md). Each is off unless the rule
+ * allows it.
+ */
 export interface PathAllowances {
-  /** `%2F` inside a segment is kept as it is. */
+  /** `%2F` inside a segment is accepted and kept. */
   readonly encodedSlash: boolean;
-  /** `%25` is kept as it is. */
+  /** `%25` is accepted and kept. */
   readonly encodedPercent: boolean;
-  /** `;` and what follows it in a segment is kept as it is. */
+  /** `;` and what follows it in a segment is accepted and kept. */
   readonly semicolon: boolean;
   /** Empty segments (`//`) are kept instead of merged. */
   readonly emptySegments: boolean;
 }
 
-/** One rule, compiled: one element of an APIRule's `spec.rules`. */
+/** One compiled rule: one element of an APIRule's `spec.rules`. */
 export interface Rule {
   /** `namespace/name#index`, unique in a table. */
   readonly id: string;
-  /** Where it was written, `file:line:col`. */
+  /** Its place in the rule file, `file:line:col`. */
   readonly source: string;
   /** Lower-case, without port: exact names or `*.suffix`. */
   readonly hosts: readonly string[];
-  /** Upper-case as written; exact. */
+  /** Upper case; compared exactly. */
   readonly methods: readonly string[];
   /** The path's regular expression as written. */
   readonly path: string;
-  /** The same, compiled to match a whole canonical path. */
+  /** The same expression, compiled to match a whole canonical path. */
   readonly pattern: RegExp;
-  /** In order; the first responsible one decides. */
+  /** In order. The first one that finds its credential in the request decides. */
   readonly strategies: readonly AccessStrategy[];
-  /** Undefined where it has no mutators. */
+  /** Undefined if the rule has no mutators. */
   readonly mutators?: MutatorChain;
-  /** Undefined where pages of other origins are the upstream's own affair. */
+  /** Undefined if scopegate leaves CORS to the upstream. */
   readonly cors?: CorsPolicy;
   readonly upstream: Upstream;
-  /** The longest wait for the upstream's answer to begin, in milliseconds. */
+  /** The longest wait for the upstream's response to begin, in milliseconds. */
   readonly timeout: number;
   readonly allows: PathAllowances;
-  /** Whether what passes here to the authorization server revokes tokens (RFC 7009). */
+  /**
+   * Whether the rule's upstream is a revocation endpoint (RFC 7009), so that forwarded requests invalidate
+   * cached answers.
+   */
   readonly revokes?: true;
-  /** What the gateway itself answers with in place of the upstream, where the rule publishes something. */
+  /** A document that scopegate serves instead of forwarding, if the rule publishes one. */
   readonly document?: Document;
 }
 
-/** A public document that the gateway serves. */
+/** A public document that scopegate serves. */
 export interface Document {
   readonly text: string;
-  /** Header fields: name, value, name, value … */
+  /** Header fields of the response: name, value, name, value … */
   readonly fields: readonly string[];
 }
 
-/** The protected resources whose metadata is published (RFC 9728). */
+/** The protected resources whose metadata scopegate publishes (RFC 9728). */
 export interface ResourceIndex {
-  /** The URL of the metadata of the innermost resource that holds a canonical path; undefined where none does. */
+  /**
+   * Finds the metadata of the innermost resource that contains a path.
+   *
+   * @param host lower case, without port
+   * @param path canonical
+   * @returns the URL of the metadata; undefined if no resource contains the path
+   */
   metadataOf(host: string, path: string): string | undefined;
 }
 
-/** What was proved about a set of rules, for people. */
+/** The results of the overlap analysis, for people. */
 export interface OverlapSummary {
-  /** Rules that lie inside others, and answer there in their place. */
+  /** Rules that match a part of another rule's requests and decide those instead of it. */
   readonly specific: readonly string[];
-  /** Pairs of which nothing could be proved and that were accepted; a request that both match is answered by neither. */
+  /**
+   * Pairs of rules that the analysis could not prove apart, and that the settings accept. A request that both
+   * match is refused.
+   */
   readonly unproved: readonly (readonly [string, string])[];
 }
 
-/** A compiled, proven set of rules. Order never decides: at most one rule answers for a request. */
+/**
+ * A compiled set of rules that the overlap analysis has accepted. The order of rules never matters: at most
+ * one rule decides a request.
+ */
 export interface RuleTable {
-  /** Grows with every set that is put in place. */
+  /** Grows with every reload. */
   readonly version: number;
   readonly rules: readonly Rule[];
   readonly overlaps?: OverlapSummary;
-  /** What the mutators of all rules write, which no client may; undefined where there are none. */
+  /**
+   * The header fields and cookies that mutators of any rule write. scopegate removes the client's copies on
+   * every rule. Undefined if no rule has mutators.
+   */
   readonly reservedHeaders?: HeaderRemoval;
-  /** Undefined where no metadata is published. */
+  /** Undefined if no metadata is published. */
   readonly resources?: ResourceIndex;
-  /** The one rule for a host (lower-case, no port), an exact method and a canonical path. */
+  /**
+   * Finds the rule for a request.
+   *
+   * @param host lower case, without port
+   * @param method compared exactly
+   * @param path canonical
+   * @returns undefined if no rule matches, or if two match and neither is proved more specific
+   */
   find(host: string, method: string, path: string): Rule | undefined;
 }

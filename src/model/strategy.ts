@@ -9,33 +9,33 @@ import type { HeaderRemoval } from './mutator.js';
 import type { Outbound } from './outbound.js';
 import type { PossessionVerifier } from './possession.js';
 
-/** What an access strategy may look at: the request as the decision sees it, already canonical. */
+/** What an access strategy sees of a request. The target is already canonical. */
 export interface RequestContext {
   readonly method: string;
   readonly target: Target;
   readonly fields: Fields;
-  /** Who sent it; undefined where nobody did. */
+  /** The other end of the connection. Undefined in `explain` and `test`, where there is no connection. */
   readonly peer?: Peer | undefined;
-  /** The scheme of a request that a proxy describes. */
+  /** The scheme of a request that a proxy describes (forward-auth). */
   readonly scheme?: string | undefined;
-  /** Undefined where nobody can look into the body. */
+  /** Reads the body. Undefined if the body is not available. */
   readonly body?: BodyReader | undefined;
 }
 
-/** Who an allowed request acts for, as far as the strategy learned it. */
+/** The subject of a request, as far as the access strategy knows it. */
 export interface Subject {
-  /** The subject identifier (`sub`), empty for an anonymous or unauthenticated request. */
+  /** The subject identifier (`sub`); empty for an anonymous or unauthenticated request. */
   readonly subject: string;
   readonly clientId?: string | undefined;
   /** The scopes granted to the token. */
   readonly scopes?: readonly string[];
-  /** The claims mutators read: the introspection answer or the JWT's payload. */
+  /** The claims that mutators read: the introspection answer, or the payload of the JWT. */
   readonly claims?: Readonly<Record<string, unknown>>;
-  /** When the credential ends, in seconds since 1970, if it says so. */
+  /** When the credential expires, in seconds since 1970, if known. */
   readonly expiresAt?: number | undefined;
 }
 
-/** What an access strategy says of a request. */
+/** The result of an access strategy for one request. */
 export type Outcome =
   | {
       readonly kind: 'allow';
@@ -51,38 +51,44 @@ export type Outcome =
       readonly subject?: Subject | undefined;
     }
   /**
-   * This strategy sees no credential it is responsible for: the rule's next one decides, and where there is none, the
-   * denial is what the client is told (default: that the request carries no token).
+   * The request carries no credential of this strategy's kind. The rule's next strategy decides. If there is
+   * none, the client gets this denial (default: the request carries no bearer token).
    */
   | { readonly kind: 'pass'; readonly denial?: Denial };
 
-/** What a strategy needs from the running gateway. `explain` and `test` pass their own, without a network. */
+/**
+ * What an access strategy needs from the running gateway. `explain` and `test` pass their own, which use no
+ * network.
+ */
 export interface Services extends Introspector, Outbound {
   /** Wall-clock time in seconds since 1970, for `exp` and `nbf`. */
   now(): number;
   /**
-   * Verifies keys that tokens are bound to; `assumed` where the question is about a token that meets whatever a rule
-   * demands of it. Undefined: no binding can be verified.
+   * Verifies the keys that tokens are bound to. `assumed` in `explain` and `test`, whose tokens are taken to
+   * meet any binding that a rule requires. If undefined, no binding can be verified.
    */
   readonly possession?: PossessionVerifier | 'assumed';
-  /** False where the decision is all that is wanted: mutators are then left out. */
+  /** False if only the decision is wanted; mutators do not run then. */
   readonly forwards?: false;
 }
 
-/** What a rule may demand of the key of its tokens. */
+/** Which proof of possession a rule may require of tokens. */
 export type RequiredPossession = 'dpop' | 'certificate' | 'any';
 
-/** What a strategy says about the keys of its tokens. */
+/** Which proof of possession an access strategy requires of tokens. */
 export interface BindingRules {
-  /** Undefined: a token that is bound to no key is taken as well. */
+  /** If undefined, a token that is bound to no key is accepted too. */
   readonly required: RequiredPossession | undefined;
-  /** For challenges; undefined where DPoP is off. */
+  /** For challenges. Undefined if DPoP is off. */
   readonly dpop: DpopChallenge | undefined;
 }
 
-/** What works and is probably not meant: told of when the rules are loaded. */
+/**
+ * A warning about a configuration that works but is probably not intended. It is reported when the rules are
+ * loaded.
+ */
 export interface StrategyWarning {
-  /** Where, below the strategy's `config`. */
+  /** The place, below the strategy's `config`. */
   readonly path: readonly (string | number)[];
   /** A short name, such as `session-check-as-client`. */
   readonly code: string;
@@ -94,17 +100,23 @@ export interface StrategyWarning {
 export interface AccessStrategy {
   /** The handler's name as the rule writes it. */
   readonly handler: string;
-  /** The scopes it requires, for `explain`, `/rules` and challenges. */
+  /** The required scopes, for `explain`, `/rules` and challenges. */
   readonly requiredScopes: readonly string[];
-  /** Whether it reads a token from {@link tokenSources}, and refuses a request with two of them. */
+  /** Whether it reads a token from {@link tokenSources} and refuses a request with two tokens. */
   readonly readsTokens?: true;
-  /** Where it reads its token from, in order, if not from the Authorization field. */
+  /** The places where it looks for its token, in order. Undefined for the Authorization field only. */
   readonly tokenSources?: readonly TokenSource[] | undefined;
-  /** What does not go upstream of a request that it allows: the places of its token. Undefined: all goes. */
+  /**
+   * The header fields and cookies to remove from a request that it allows: those that carry the token. If
+   * undefined, all are forwarded.
+   */
   readonly removal?: HeaderRemoval | undefined;
-  /** What it demands of a token's key, and how DPoP is used here; undefined where it knows no such tokens. */
+  /**
+   * Which proof of possession it requires, and how DPoP is used. Undefined for strategies without such
+   * tokens.
+   */
   readonly binding?: BindingRules;
-  /** Absent: none. */
+  /** Warnings about its configuration. Absent if there are none. */
   readonly warnings?: readonly StrategyWarning[];
   authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome>;
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** What is read is not text as this program expects it; the message holds nothing of it. */
+/** The content of a file is not UTF-8. The message holds nothing of the content. */
 export class NotText extends Error {
   constructor() {
     super('the file is not UTF-8 text');
@@ -8,14 +8,17 @@ export class NotText extends Error {
   }
 }
 
-/** The mark is dropped: editors and shells of Windows put it before what they write, and nobody sees it. */
+/**
+ * Drops the byte order mark, which Windows editors and shells put before the text, where users do not see it.
+ */
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * The text of a file: UTF-8, without the byte order mark that it may begin with.
+ * Decodes the content of a file as UTF-8, without the byte order mark that it may begin with.
  *
- * @throws NotText where it is in another encoding: half of a secret, or a name with replacement characters, would be used
- *   without a word
+ * @returns the text
+ * @throws NotText if the content is not UTF-8: with replacement characters, half of a secret or a wrong name
+ *   would be used silently
  */
 export function decodeText(bytes: Uint8Array): string {
   try {
@@ -28,17 +31,19 @@ export function decodeText(bytes: Uint8Array): string {
 /**
  * Reads a file of settings, rules, secrets or keys.
  *
- * @throws NotText where it is not UTF-8; an error of the system where it cannot be read
+ * @returns the text, without a byte order mark
+ * @throws NotText if it is not UTF-8; an error of the system if it cannot be read
  */
 export function readTextFile(file: string): string {
   return decodeText(readFileSync(file));
 }
 
 /**
- * Reads a file of certificates or their keys (PEM, RFC 7468), without its byte order mark, with which the first of them
- * would be passed over. What stands outside of the encapsulated parts is a comment, in whatever encoding.
+ * Reads a file of certificates or keys (PEM, RFC 7468). It removes the byte order mark, because the parser
+ * would skip the first certificate otherwise. Text outside the encapsulated parts is a comment, in any
+ * encoding.
  *
- * @throws an error of the system where it cannot be read
+ * @throws an error of the system if the file cannot be read
  */
 export function readPemFile(file: string): string {
   return readFileSync(file, 'utf8').replace(/^\ufeff/, '');

@@ -4,35 +4,38 @@ import type { ErrorName } from './errors.js';
 export interface Upstream {
   /** `http://name:port` or `https://name:port`; no path. */
   readonly origin: string;
-  /** What the upstream gets as Host: its own authority. */
+  /** The Host field that the upstream gets: its own authority. */
   readonly authority: string;
 }
 
-/** What a pool is doing, for metrics. */
+/** The state of one connection pool, for metrics. */
 export interface PoolState {
   readonly origin: string;
-  /** Connections that are open. */
+  /** Open connections. */
   readonly open: number;
-  /** Connections with an exchange that should soon be over. */
+  /** Connections with a short exchange. */
   readonly busy: number;
-  /** Connections with an exchange that lasts. */
+  /** Connections with a long exchange (event stream, WebSocket, large upload). */
   readonly long: number;
   /** Requests that wait for a connection. */
   readonly waiting: number;
-  /** Requests that got none in time, and exchanges that lasted and had no room, since the start. */
+  /**
+   * Since the start: requests that got no connection in time, and long exchanges refused because there were
+   * too many.
+   */
   readonly turnedAway: number;
 }
 
 /** How one exchange with an upstream ended. */
 export interface ExchangeResult {
-  /** What the client was told; 0 when it left before it was told anything. */
+  /** The status that the client got; 0 if it closed the connection first. */
   readonly status: number;
-  /** What the upstream said, if it said anything. */
+  /** The status that the upstream sent, if it sent one. */
   readonly upstreamStatus?: number | undefined;
-  /** Milliseconds until the upstream's answer began. */
+  /** Milliseconds until the upstream's response began. */
   readonly upstreamMs?: number | undefined;
-  /** The row of the error table, where the gateway answered instead of the upstream. */
+  /** The row of the error table, if scopegate responded instead of the upstream. */
   readonly error?: ErrorName | undefined;
-  /** Why it did not end well, for the log: a code, never a message of a library. */
+  /** What failed, for the log: a code, never a library's message. */
   readonly cause?: string | undefined;
 }

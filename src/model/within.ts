@@ -1,16 +1,17 @@
-/** Work that took longer than it may. */
+/** Work that exceeded its time limit. */
 export class TimedOut extends Error {
   readonly code = 'ETIMEDOUT';
   constructor() {
-    super('it took too long');
+    super('the time limit was exceeded');
     this.name = 'TimedOut';
   }
 }
 
 /**
- * Waits for work, and no longer than a limit. What the work brings after that is ignored.
+ * Waits for work, up to a limit. A result that comes later is ignored.
  *
  * @param limit milliseconds, or the signal that ends the wait
+ * @returns the result of the work
  * @throws what the work throws; {@link TimedOut} after the milliseconds; the signal's reason when it aborts
  */
 export async function within<T>(limit: number | AbortSignal, work: PromiseLike<T>): Promise<T> {

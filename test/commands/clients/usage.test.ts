@@ -12,13 +12,13 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 
 t.test('bad usage exits with 2 and says what is wrong', async (t) => {
   for (const [args, expected] of [
-    [[], /say what to do/],
-    [['delete'], /cannot "delete", only apply/],
+    [[], /needs a subcommand/],
+    [['delete'], /no subcommand "delete"/],
     [['apply', '--out', 'o', 'f'], /--admin-url is missing/],
     [['apply', '--admin-url', 'hydra:4445', '--out', 'o', 'f'], /--admin-url must be an http or https URL/],
-    [['apply', '--admin-url', 'http://u:hunter2@hydra', '--out', 'o', 'f'], /must hold no credentials/],
+    [['apply', '--admin-url', 'http://u:hunter2@hydra', '--out', 'o', 'f'], /must not contain credentials/],
     [['apply', '--admin-url', 'http://hydra', 'f'], /--out is missing/],
-    [['apply', '--admin-url', 'http://hydra', '--out', 'o'], /files with the manifests are missing/],
+    [['apply', '--admin-url', 'http://hydra', '--out', 'o'], /FILE with manifests is missing/],
     [['apply', '--url', 'http://hydra'], /--url/],
   ] as const) {
     const { code, out, err } = await run(...args);
@@ -60,11 +60,11 @@ spec: { grantTypes: [client_credentials], secretName: ${secretName} }
     writeFileSync(bad, text('other', 'good'));
     const { code, err } = await apply(good, bad);
     t.equal(code, 1);
-    t.equal(err, `${bad}:1:1 error duplicate-client secretName good is that of ${good}:1 already\n`);
+    t.equal(err, `${bad}:1:1 error duplicate-client secretName good is already used in ${good}:1\n`);
   });
   await t.test('one client twice', async (t) => {
     writeFileSync(bad, text('good', 'other'));
-    t.match((await apply(good, bad)).err, 'duplicate-client OAuth2Client default/good is that of');
+    t.match((await apply(good, bad)).err, 'duplicate-client OAuth2Client default/good is already used in');
   });
   await t.test('bytes that are no text', async (t) => {
     writeFileSync(bad, Buffer.from([0xff, 0xfe, 0]));
