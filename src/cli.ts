@@ -7,33 +7,37 @@ import { MissingPackageError } from './model/lazy-require.js';
 import { traceOf } from './observe/redaction.js';
 import { version } from './observe/version.js';
 
-/** The commands, each loaded only when it is called: `check` need not wait for the HTTP stack. */
+/** The commands. Each is loaded only when it runs: `check` need not wait for the HTTP stack. */
 const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
   serve: { summary: 'run the gateway', load: () => import('./commands/serve.js') },
-  check: { summary: 'find what is wrong with settings and rules', load: () => import('./commands/check.js') },
+  check: { summary: 'check settings and rules for errors', load: () => import('./commands/check.js') },
   explain: {
-    summary: 'say which rule decides a request, and how',
+    summary: 'show which rule decides a request, and why',
     load: () => import('./commands/explain.js'),
   },
-  test: { summary: 'run a table of expected decisions', load: () => import('./commands/test.js') },
+  test: {
+    summary: 'compare decisions with a table of expectations',
+    load: () => import('./commands/test.js'),
+  },
   schema: {
     summary: 'print the JSON Schema of the settings file',
     load: () => import('./commands/schema.js'),
   },
   convert: {
-    summary: 'turn Oathkeeper access rules into APIRules',
+    summary: 'convert Oathkeeper access rules to APIRules',
     load: () => import('./commands/convert.js'),
   },
   clients: {
-    summary: "make OAuth2Client manifests true at Hydra's admin port",
+    summary: 'create or update Hydra clients from OAuth2Client manifests',
     load: () => import('./commands/clients.js'),
   },
 };
 
 const HELP = `Usage: scopegate COMMAND [OPTIONS]
 
-An OAuth2 introspection reverse proxy: reads Kyma APIRules, introspects bearer
-tokens at Ory Hydra (RFC 7662), checks their scopes, and forwards to the workload.
+An OAuth2 introspection reverse proxy. It reads Kyma APIRules, introspects bearer
+tokens at Ory Hydra (RFC 7662), checks their scopes, and forwards requests to the
+upstream.
 
 Commands:
 ${Object.entries(COMMANDS)
@@ -41,18 +45,21 @@ ${Object.entries(COMMANDS)
   .join('\n')}
 
 Options:
-  -h, --help     print this help, or that of a command: scopegate check --help
+  -h, --help     print this help; after a command, the help of that command
   -V, --version  print the version
 
 Exit code:
-  0  done   1  refused, or something is wrong   2  bad usage
+  0  success
+  1  failure: the command says which
+  2  bad usage
 `;
 
 /**
  * Runs the command line.
  *
- * @param argv what follows the program's name
- * @returns the exit code: the command's own, or 2 for bad usage
+ * @param argv the arguments after the program's name
+ * @returns the exit code: the command's own, 1 if a package is missing, 2 for bad usage
+ * @throws any other error of the command
  */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const [name, ...args] = argv;
@@ -95,20 +102,20 @@ async function find(name: string): Promise<Command> {
   return (COMMANDS[name] as (typeof COMMANDS)[string]).load();
 }
 
-/** Anywhere before `--`, as everywhere. */
+/** Whether the arguments ask for help. What follows `--` is not an option. */
 function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf('--');
   return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === '-h' || arg === '--help');
 }
 
-/** Whether Node was started with this file, by its own name or by the link in `node_modules/.bin`. */
+/** Whether Node was started with this file, directly or through the link in `node_modules/.bin`. */
 function isMain(): boolean {
   const [, script] = process.argv;
   return script !== undefined && realpathSync(script) === realpathSync(fileURLToPath(import.meta.url));
 }
 
 if (isMain()) {
-  // A reader that goes away (`| head`) is no reason to crash.
+  // A reader that closes the pipe (`| head`) must not crash the process.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const io: Io = {
     environment: process.env,
@@ -116,7 +123,7 @@ if (isMain()) {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
   };
-  // The code alone is set, so that what is still buffered for a pipe gets written.
+  // Set the exit code instead of exiting, so that Node still writes what is buffered for a pipe.
   process.exitCode = await main(process.argv.slice(2), io).catch((error: unknown) => {
     const { name, code, stack } = traceOf(error);
     io.err(`scopegate: failed: ${code ?? name}\n${stack}\n`);

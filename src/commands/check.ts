@@ -8,31 +8,31 @@ import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate check --config FILE [--strict] [--format FORMAT]
 
-Loads the settings and all rules as 'serve' would, proves what can be proved,
-and prints everything it finds, one line each, in order of position:
+Loads the settings and all rules as 'serve' does, analyses whether rules
+overlap, and prints every error and warning in order of position, one per line:
 
   file:line:col level code message
 
-Nothing is listened on and nothing is sent. Findings go to standard output,
-a summary to standard error; so does, at a terminal and after a second, how far
-it has come.
+It opens no port and sends nothing. Findings go to standard output, a summary to
+standard error. On a terminal, it shows its progress after one second.
 
 Options:
-  -c, --config FILE  the settings file (YAML or JSON); its rules and other files
-                     are found relative to its folder
-  --strict           warnings fail the check as well
-  --format FORMAT    lines: one line a finding, as above (the default)
-                     text: with the source line and a caret under the place
+  -c, --config FILE  the settings file (YAML or JSON); paths in it are relative
+                     to its folder
+  --strict           fail on warnings too
+  --format FORMAT    lines: one line per finding, as above (the default)
+                     text: also the source line, with a caret under the place
                      json: a list of findings
                      sarif: a SARIF 2.1.0 log, for code hosts
   -h, --help         print this help
 
 Environment:
-  SCOPEGATE_<PATH>   overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080;
-                     its findings have the position env:NAME:1:1
+  SCOPEGATE_<PATH>   overrides one setting, for example
+                     SCOPEGATE_LISTEN_PROXY_PORT=8080; findings about it have
+                     the position env:NAME:1:1
 
 Exit code:
-  0  no errors (warnings are allowed without --strict)
+  0  no errors (and with --strict, no warnings)
   1  errors, or warnings with --strict
   2  bad usage
 
@@ -40,7 +40,12 @@ Example:
   scopegate check --config config/settings.yaml --strict
 `;
 
-/** `scopegate check`: everything wrong with settings and rules, in one run. */
+/**
+ * `scopegate check`: reports every error and warning in settings and rules in one run.
+ *
+ * @returns the exit code
+ * @throws UsageError for invalid arguments
+ */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values } = readArgs(args, {
     config: { type: 'string', short: 'c' },

@@ -10,29 +10,30 @@ import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate clients apply --admin-url URL --out DIR FILE...
 
-Makes OAuth2Client manifests (hydra.ory.sh/v1alpha1) true at Hydra's admin port,
-as Hydra Maester does: creates what is missing, replaces what differs, leaves
-what is right. Prints one line a client to standard output:
+Creates or updates Hydra clients from OAuth2Client manifests
+(hydra.ory.sh/v1alpha1), as Hydra Maester does. It creates a client that Hydra
+does not have, replaces one that differs from its manifest, and leaves the
+others unchanged. It prints one line per client to standard output:
 
   namespace/name created|updated|unchanged
 
-One that failed is told of on standard error, and the others go on.
+If a client fails, an error goes to standard error and the next client follows.
 
-Each client's credentials are kept, with mode 0600, as a mounted Kubernetes
-Secret would be: DIR/<secretName>/client_id and DIR/<secretName>/client_secret.
-Without them a client of the same owner is of no use to anyone: it is deleted
-and a new one made.
+Credentials are written as files with mode 0600, laid out like a mounted
+Kubernetes Secret: client_id and client_secret in DIR/<secretName>. If these
+files are missing but Hydra has a client with the same owner, that client's
+secret is lost: scopegate deletes the client and creates a new one.
 
 Options:
-  --admin-url URL  Hydra's admin port, http://hydra:4445; for Hydra v1 with the
-                   path, http://hydra:4445/clients. A manifest's own hydraAdmin
-                   goes before it
+  --admin-url URL  Hydra's admin address, for example http://hydra:4445; for
+                   Hydra v1 include the path: http://hydra:4445/clients.
+                   hydraAdmin in a manifest takes precedence
   --out DIR        the folder for the credentials
   -h, --help       print this help
 
 Exit code:
-  0  all clients are as the manifests want them
-  1  a manifest has errors (then nothing is done), or a client failed
+  0  all clients match their manifests
+  1  a client failed, or a manifest has errors (then no client is changed)
   2  bad usage
 
 Example:
@@ -40,12 +41,17 @@ Example:
     config/oauth2client.yaml
 `;
 
-/** `scopegate clients apply`: Hydra Maester's job, once. */
+/**
+ * `scopegate clients apply`: does once what Hydra Maester does continuously.
+ *
+ * @returns the exit code
+ * @throws UsageError for invalid arguments
+ */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const options = readOptions(args);
   const { clients, findings } = await readFiles(options.files);
   for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
-  // All or nothing: a typo in the last file must not leave the first ones applied.
+  // An error in any file stops all: a typo in the last file must not leave the first ones applied.
   if (findings.some(({ level }) => level === 'error')) return 1;
   let status = 0;
   const progress = showProgress(io, 'clients');
@@ -78,7 +84,7 @@ async function applyOne(
   try {
     const { did, removed } = await applyClient(client, hydra, out);
     for (const id of removed) {
-      const message = `${name}: deleted the client ${id}, whose credentials are not in ${out}`;
+      const message = `${name}: deleted the client ${id} at Hydra, because its credentials are not in ${out}`;
       io.err(
         `${formatFinding({ ...client.position, level: 'warning', code: 'replaced-client', message })}\n`,
       );
@@ -92,7 +98,10 @@ async function applyOne(
   }
 }
 
-/** Our own errors hold no secret; of any other, only the system's code and path are told. */
+/**
+ * Messages of our own errors hold no secret. For other errors, only the system's code, call and path are
+ * printed.
+ */
 function explain(error: unknown): string {
   if (error instanceof ApplyError || error instanceof HydraError || error instanceof CredentialsError) {
     return error.message;
@@ -113,7 +122,9 @@ function readOptions(args: readonly string[]): Options {
   const [verb, ...rest] = args;
   if (verb !== 'apply') {
     throw new UsageError(
-      verb === undefined ? 'clients: say what to do, apply' : `clients cannot "${verb}", only apply`,
+      verb === undefined
+        ? 'clients needs a subcommand: clients apply'
+        : `clients has no subcommand "${verb}": use clients apply`,
     );
   }
   const { values, positionals } = readArgs(
@@ -125,12 +136,12 @@ function readOptions(args: readonly string[]): Options {
   if (adminUrl === undefined) throw new UsageError('--admin-url is missing');
   const url = URL.canParse(adminUrl) ? new URL(adminUrl) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new UsageError('--admin-url must be an http or https URL');
+    throw new UsageError('--admin-url must be an http or https URL, such as http://hydra:4445');
   }
   if (url.username !== '' || url.password !== '')
-    throw new UsageError('--admin-url must hold no credentials');
+    throw new UsageError('--admin-url must not contain credentials');
   if (out === undefined || out === '') throw new UsageError('--out is missing');
-  if (positionals.length === 0) throw new UsageError('the files with the manifests are missing');
+  if (positionals.length === 0) throw new UsageError('a FILE with manifests is missing');
   return { adminUrl, out, files: positionals };
 }
 
@@ -161,7 +172,9 @@ async function readFiles(
   return { clients, findings: findings.sort(byPosition) };
 }
 
-/** Two manifests for one client, or one folder of credentials, would undo each other at every run. */
+/**
+ * Finds two manifests for one client, or for one folder of credentials: each run would undo the other one.
+ */
 function collisions(clients: readonly ClientManifest[]): Finding[] {
   const seen = new Map<string, ClientManifest>();
   const findings: Finding[] = [];
@@ -174,7 +187,7 @@ function collisions(clients: readonly ClientManifest[]): Finding[] {
       seen.set(key, first ?? client);
       if (first === undefined) continue;
       const { file, line } = first.position;
-      const message = `${key} is that of ${file}:${line} already`;
+      const message = `${key} is already used in ${file}:${line}`;
       findings.push({ ...client.position, level: 'error', code: 'duplicate-client', message });
     }
   }

@@ -1,29 +1,31 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
-/** What a command reads and writes besides files and sockets. */
+/** A command's environment and standard streams. */
 export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Whether standard error is a person's terminal. */
+  /** Whether standard error is a terminal. */
   readonly terminal?: boolean;
-  /** Writes to standard output: the result. */
+  /** Writes the result to standard output. */
   out(text: string): void;
-  /** Writes to standard error: what a person should know besides. */
+  /** Writes messages for people to standard error. */
   err(text: string): void;
 }
 
 /** What each file in this folder exports. */
 export interface Command {
-  /** What `--help` prints; its first line is the usage. */
+  /** The text that `--help` prints. Its first line is the usage. */
   readonly help: string;
   /**
-   * @param args what follows the command's name
+   * Runs the command.
+   *
+   * @param args the arguments after the command's name
    * @returns the exit code
-   * @throws UsageError for arguments that make no sense
+   * @throws UsageError for invalid arguments
    */
   run(args: readonly string[], io: Io): Promise<number>;
 }
 
-/** Arguments that make no sense; the process prints the message and exits with 2. */
+/** Invalid arguments. The process prints the message and exits with 2. */
 export class UsageError extends Error {
   constructor(message: string) {
     super(message);
@@ -34,6 +36,8 @@ export class UsageError extends Error {
 /**
  * Parses a command's arguments strictly.
  *
+ * @param args the arguments after the command's name
+ * @param allowPositionals whether arguments other than options are allowed
  * @throws UsageError for unknown or incomplete options
  */
 export function readArgs<T extends NonNullable<ParseArgsConfig['options']>>(

@@ -7,43 +7,53 @@ import { type ApiRule, Converter } from './convert/rule.js';
 
 export const help = `Usage: scopegate convert [--glob] [--namespace NAME] FILE...
 
-Turns Ory Oathkeeper access rules (JSON or YAML: a list, one rule, or the custom
-resource of Oathkeeper Maester) into APIRules, printed on standard output as YAML.
+Converts Ory Oathkeeper access rules to APIRules and prints them as YAML on
+standard output. A file holds JSON or YAML: a list of rules, one rule, or the
+custom resource of Oathkeeper Maester.
 
-What cannot be carried over is listed on standard error, each with its place:
+What an APIRule cannot express is listed on standard error:
 
-  file:line:col warning not-carried-over ...   the rule goes on without it
-  file:line:col error rule-left-out ...        the rule would let in more, or
-                                               send it elsewhere: it is not printed
+  file:line:col warning not-carried-over ...   the APIRule omits this part
+  file:line:col error rule-left-out ...        the APIRule would allow more
+                                               requests, or forward them
+                                               elsewhere: it is not printed
 
-The scheme and the port of match.url are not kept: the gateway answers on the
-listener it has. The configuration of Oathkeeper itself is not read: what its rules
-leave to it (introspection_url, jwks_urls, scope_strategy) must be in the settings
-or in the rules.
+The scheme and port of match.url are dropped, because scopegate serves all rules
+on its own listener. The configuration file of Oathkeeper is not read. If rules
+rely on its values (introspection_url, jwks_urls, scope_strategy), put these
+into the settings of scopegate or into the rules.
 
 Options:
-  --glob            the rules use globs (matching_strategy: glob), not expressions
-  --namespace NAME  the namespace of the APIRules
+  --glob            the rules use globs (matching_strategy: glob) instead of
+                    regular expressions
+  --namespace NAME  metadata.namespace of the APIRules
   -h, --help        print this help
 
 Exit code:
-  0  everything was carried over   1  something was not   2  bad usage
+  0  everything was converted
+  1  something could not be converted; standard error lists it
+  2  bad usage
 
 Example:
   scopegate convert access-rules.yaml > rules/apirules.yaml
 `;
 
-/** `scopegate convert`: Oathkeeper access rules to APIRules. */
+/**
+ * `scopegate convert`: converts Oathkeeper access rules to APIRules.
+ *
+ * @returns the exit code
+ * @throws UsageError for invalid arguments
+ */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(
     args,
     { glob: { type: 'boolean', default: false }, namespace: { type: 'string' } },
     true,
   );
-  if (positionals.length === 0) throw new UsageError('FILE is missing');
+  if (positionals.length === 0) throw new UsageError('a FILE with access rules is missing');
   const { namespace } = values;
   if (namespace !== undefined && !/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(namespace)) {
-    throw new UsageError(`"${namespace}" is no name of a namespace`);
+    throw new UsageError(`--namespace: "${namespace}" is not a valid namespace name`);
   }
   const converter = new Converter({
     strategy: values.glob ? 'glob' : 'regexp',

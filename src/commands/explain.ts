@@ -12,26 +12,29 @@ import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate explain --config FILE METHOD URL [OPTIONS]
 
-Says which rule decides a request and why the others do not, and what the
-decision would be, by the function that serves. Nothing is sent anywhere.
+Shows which rule decides a request, why the other rules do not match, and the
+decision. It uses the same code as 'serve' and sends nothing.
 
 Options:
   -c, --config FILE   the settings file (YAML or JSON)
-  --scope "a b"       the request carries an active token with these scopes;
-                      without any token option it carries none
-  --aud A             an audience of the token; may be given more than once
-  --iss URL           the token's issuer
-  --sub S             the token's subject
-  --client-id C       the token's client
-  --claims JSON       further claims of the token, such as '{"acr":"gold"}'
+  --scope "a b"       assume an active token with these scopes; without any of
+                      the token options, the request carries no token
+  --aud A             an audience of the token; can be repeated
+  --iss URL           the issuer of the token
+  --sub S             the subject of the token
+  --client-id C       the client of the token
+  --claims JSON       other claims of the token, for example '{"acr":"gold"}'
   --json              print JSON
   -h, --help          print this help
 
 Environment:
-  SCOPEGATE_<PATH>    overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080
+  SCOPEGATE_<PATH>    overrides one setting, for example
+                      SCOPEGATE_LISTEN_PROXY_PORT=8080
 
 Exit code:
-  0  allowed   1  denied, or bad settings or rules   2  bad usage
+  0  allowed
+  1  denied, or the settings or rules have errors
+  2  bad usage
 
 Example:
   scopegate explain --config config/folder.yaml GET https://httpbin.localhost/headers --scope read
@@ -48,13 +51,18 @@ const OPTIONS = {
   json: { type: 'boolean', default: false },
 } as const;
 
-/** `scopegate explain`: one request's decision, and how it came about. */
+/**
+ * `scopegate explain`: shows the decision about one request and the reasons.
+ *
+ * @returns the exit code
+ * @throws UsageError for invalid arguments
+ */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(args, OPTIONS, true);
   const [method, url, ...more] = positionals;
   const config = requireConfig(values.config);
   if (method === undefined || url === undefined || more.length > 0)
-    throw new UsageError('METHOD and URL are needed');
+    throw new UsageError('explain needs exactly one METHOD and one URL');
   const { table, findings } = load(config, io.environment, showProgress(io, 'explain'));
   for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
   if (table === undefined) return 1;
@@ -78,9 +86,10 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 }
 
 /**
- * What the options say of the token, or undefined when they say nothing.
+ * Builds the claims of the assumed token.
  *
- * @param scope scopes with spaces between them
+ * @param scope scopes, separated by spaces
+ * @returns undefined if no option is given: the request then carries no token
  */
 export function tokenClaims(
   scope: string | undefined,
@@ -122,7 +131,7 @@ const VERDICTS: Readonly<Record<Candidate['failed'], string>> = {
   method: 'other method',
   path: 'other path',
   overridden: 'a more specific rule decides',
-  contested: 'another rule matches too, and none is proved to be the more specific: no rule answers',
+  contested: 'another rule matches too, and neither is proved more specific: refused',
   decision: 'decides: denied',
   none: 'decides: allowed',
 };
@@ -132,7 +141,7 @@ function toText(method: string, url: string, explanation: Explanation): string {
   const lines = [`${method} ${url}`];
   if (target !== undefined) lines.push(`  host ${target.host}, path ${target.path}`);
   lines.push('');
-  // The rules of other hosts only say that they are there.
+  // Rules for other hosts are only counted.
   const near = candidates.filter(({ failed }) => failed !== 'host');
   const rows = near.map((candidate) => [
     candidate.rule.id,
@@ -150,7 +159,7 @@ function toText(method: string, url: string, explanation: Explanation): string {
   if (far > 0) lines.push(`${far} ${far === 1 ? 'rule is' : 'rules are'} for other hosts`);
   lines.push('');
   if (decision.allowed && decision.rule.document !== undefined) {
-    lines.push(`allowed: answered here with ${decision.rule.document.text}`);
+    lines.push(`allowed: scopegate serves the document ${decision.rule.document.text}`);
   } else if (decision.allowed)
     lines.push(`allowed: forwarded to ${decision.rule.upstream.origin}${decision.path}`);
   else lines.push(`denied: ${status} ${decision.denial.error}: ${decision.denial.reason}`);

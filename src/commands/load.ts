@@ -7,20 +7,21 @@ import type { RuleTable } from '../model/rule.js';
 import { type LoadOptions, loadRules } from '../rules/load.js';
 import type { ShownProgress } from './progress.js';
 
-/** Settings and rules, or all that is wrong with them. */
+/** Settings and rules, or all errors in them. */
 export interface Loaded {
   readonly settings?: Settings;
   readonly table?: RuleTable;
-  /** In order of their positions. */
+  /** In order of position. */
   readonly findings: readonly Finding[];
 }
 
 /**
- * Loads the settings file and the rules it names, as every command does that needs both.
+ * Loads the settings file and the rules that it names. Every command that needs both uses this.
  *
- * @param file the settings file
- * @param environment the process's variables
- * @param progress shown while the rules are loaded
+ * @param file path of the settings file
+ * @param environment the environment variables of the process
+ * @param progress shows the progress while the rules are loaded
+ * @returns no table if the settings or the rules have errors
  */
 export function load(file: string, environment: Environment, progress?: ShownProgress): Loaded {
   const { settings, findings } = loadSettings(file, environment);
@@ -31,9 +32,9 @@ export function load(file: string, environment: Environment, progress?: ShownPro
 }
 
 /**
- * What the rules take from the settings.
+ * The settings that loading rules depends on.
  *
- * @param version of the table to build
+ * @param version the version of the rule table to build
  */
 export function loadOptions(settings: Settings, version: number): LoadOptions {
   return {
@@ -47,7 +48,7 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
   };
 }
 
-/** What handlers take from the settings where a rule's `config` is silent. */
+/** The settings that handlers use if the rule's `config` does not set them. */
 export function handlerDefaults(settings: Settings): HandlerDefaults {
   const { scopeStrategy, leeway, servers } = settings.introspection;
   return {
@@ -72,7 +73,7 @@ function endpointOf(server: AuthorizationServer): Endpoint {
   };
 }
 
-/** Secrets stay wrapped until a call needs them. */
+/** Keeps secrets wrapped until a call needs them. */
 function clientAuth({ clientAuth: auth }: Pick<AuthorizationServer, 'clientAuth'>): ClientAuth {
   switch (auth.method) {
     case 'none':

@@ -1,30 +1,30 @@
 import type { Progress } from '../rules/load.js';
 import type { Io } from './command.js';
 
-/** What shows how far something has come. */
+/** Shows progress on the terminal. */
 export interface ShownProgress {
   readonly step: Progress;
-  /** Makes room for lines of the command's own; the next step shows it again. */
+  /** Erases the progress line, so that the command can print. The next step shows it again. */
   clear(): void;
-  /** It is done: nothing of it stays. */
+  /** Ends the progress and erases its line. */
   end(): void;
 }
 
-/** Whoever waits for less than this, in milliseconds, is shown nothing. */
-const PATIENCE = 1_000;
-/** How often what is shown changes at most, in milliseconds. */
-const PACE = 100;
-/** Return to the line's begin and erase it (ECMA-48). */
+/** Milliseconds before progress is shown at all. */
+const SHOW_AFTER = 1_000;
+/** The shortest time between two updates, in milliseconds. */
+const UPDATE_EVERY = 100;
+/** Returns to the beginning of the line and erases it (ECMA-48). */
 const ERASE = '\r\u001b[K';
-/** The longest line shown: one that wraps would not be erased. */
+/** The longest line, in characters. A line that wraps would not be erased. */
 const WIDTH = 78;
 
 /**
- * Shows on standard error how far something has come, once it has taken a second, and only where that is a person's
- * terminal: a file or a pipe gets nothing of it.
+ * Shows progress on standard error once a command has run for a second, and only on a terminal: nothing goes
+ * into a file or a pipe.
  *
- * @param command its name, which the line begins with
- * @param now milliseconds; for tests
+ * @param command its name, which begins the line
+ * @param now the time in milliseconds; tests pass their own
  */
 export function showProgress(
   io: Io,
@@ -47,14 +47,14 @@ export function showProgress(
     shown = false;
     painted = Number.NEGATIVE_INFINITY;
   };
-  // Where nothing is done but wait, no step comes to show it.
-  const timer = setTimeout(paint, PATIENCE);
+  // If the command only waits, no step comes that would show the line.
+  const timer = setTimeout(paint, SHOW_AFTER);
   timer.unref();
   return {
     step(what, done, of) {
       line = `${command}: ${what}, ${done} of ${of}`.slice(0, WIDTH);
       const time = now();
-      if (time - began >= PATIENCE && time - painted >= PACE) paint();
+      if (time - began >= SHOW_AFTER && time - painted >= UPDATE_EVERY) paint();
     },
     clear,
     end() {

@@ -4,8 +4,8 @@ import { type Io, readArgs } from './command.js';
 export const help = `Usage: scopegate schema
 
 Prints the JSON Schema (draft-07) of the settings file: every setting with its
-meaning, its bounds and its default. Editors that speak YAML complete and check
-a settings file with it:
+description, limits and default. An editor with YAML support can use it to
+complete and check a settings file:
 
   # yaml-language-server: $schema=./settings.schema.json
 
@@ -13,19 +13,24 @@ Options:
   -h, --help  print this help
 
 Exit code:
-  0  always
+  0  done
   2  bad usage
 
 Example:
   scopegate schema > settings.schema.json
 `;
 
-/** The schema as it is printed and shipped. */
+/** The schema of the settings file as text, as the command prints it and as the package ships it. */
 export function schemaText(): string {
   return `${JSON.stringify(settingsSchema, null, 2)}\n`;
 }
 
-/** `scopegate schema`: the JSON Schema of the settings file. */
+/**
+ * `scopegate schema`: prints the JSON Schema of the settings file.
+ *
+ * @returns the exit code
+ * @throws UsageError for invalid arguments
+ */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   readArgs(args, {});
   io.out(schemaText());

@@ -9,37 +9,45 @@ import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate serve --config FILE
 
-Runs the gateway: requests come in on listen.proxy, health and the like on
-listen.admin. Log lines (JSON) go to standard output, one audit line a decision.
+Runs the gateway. It accepts requests on listen.proxy; health checks, metrics
+and the admin page are on listen.admin. The log goes to standard output as JSON,
+with one audit line per decision.
 
-SIGTERM or SIGINT drains: readiness turns false, no new connection is taken,
-requests in flight are answered for up to server.drainTimeout, then it exits.
-A second signal ends it at once.
+SIGTERM or SIGINT drains: readiness turns false, no new connection is accepted,
+requests in flight have up to server.drainTimeout to finish, then the process
+exits. A second signal ends it at once.
 
-Rule files that change are loaded again, all or nothing, and certificates of the
-listeners are renewed; SIGHUP does both at once. What is broken changes nothing:
-what was in force stays, and the log says why. Settings are read at the start.
+When rule files change, scopegate reloads all rules together; when certificate
+files of the listeners change, it reloads the certificates. SIGHUP reloads both
+at once. If the new files have errors, the old rules or certificates stay in
+use, and the log says why. Settings are read at the start only.
 
 Options:
   -c, --config FILE  the settings file (YAML or JSON)
   -h, --help         print this help
 
 Environment:
-  SCOPEGATE_<PATH>   overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080
+  SCOPEGATE_<PATH>   overrides one setting, for example
+                     SCOPEGATE_LISTEN_PROXY_PORT=8080
   OTEL_EXPORTER_OTLP_ENDPOINT
-                     where spans go, if tracing.endpoint does not say; other
-                     variables of OpenTelemetry count as well
+                     where spans are sent, if tracing.endpoint is not set; other
+                     OpenTelemetry variables work too
 
 Exit code:
   0  ended after a drain
-  1  bad settings or rules, or a port that cannot be taken
+  1  the settings or rules have errors, or a port is not available
   2  bad usage
 
 Example:
   scopegate serve --config config/folder.yaml
 `;
 
-/** `scopegate serve`: runs the gateway until a signal ends it. */
+/**
+ * `scopegate serve`: runs the gateway until a signal ends it.
+ *
+ * @returns the exit code, after the drain
+ * @throws UsageError for invalid arguments
+ */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values } = readArgs(args, { config: { type: 'string', short: 'c' } });
   const { settings, table, findings } = load(
@@ -66,7 +74,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   }
   const { log, proxyUrl, adminUrl } = gateway;
   log.info({ proxy: proxyUrl, admin: adminUrl, rules: table.rules.length }, 'listening');
-  // Whoever waits for this line does not wait for others to fill the batch.
+  // Log lines are written in batches. A script that waits for this line must get it at once.
   log.flush(() => {});
 
   process.on('SIGHUP', () => gateway.reload());

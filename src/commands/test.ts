@@ -10,28 +10,31 @@ import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate test --config FILE CASES.yaml [CASES.yaml…]
 
-Runs a table of expected decisions against settings and rules, for CI. Nothing is
-sent anywhere; the decisions are made by the function that serves.
+Compares decisions with a table of expectations, for CI. It uses the same code
+as 'serve' and sends nothing.
 
   cases:
-    - name: readers may read              # optional
+    - name: readers may read       # optional
       request: GET https://httpbin.localhost/headers
-      scope: read                         # optional: scopes of an active token;
-                                          # without any token field there is none
-      aud: [ api ]                        # optional, with iss, sub, client_id, and
-                                          # claims: a mapping of any others
-      expect: 200                         # a status (200: allowed), allow or deny
-      rule: default/httpbin#0             # optional: the rule that must decide
+      scope: read                  # optional: scopes of an active token;
+                                   # without any token field, no token
+      aud: [ api ]                 # optional, like iss, sub, client_id, and
+                                   # claims: a mapping of other claims
+      expect: 200                  # a status (200: allowed), allow or deny
+      rule: default/httpbin#0      # optional: the rule that must decide
 
 Options:
   -c, --config FILE  the settings file (YAML or JSON)
   -h, --help         print this help
 
 Environment:
-  SCOPEGATE_<PATH>   overrides one setting, SCOPEGATE_LISTEN_PROXY_PORT=8080
+  SCOPEGATE_<PATH>   overrides one setting, for example
+                     SCOPEGATE_LISTEN_PROXY_PORT=8080
 
 Exit code:
-  0  every case came out as expected   1  one did not, or a file has errors   2  bad usage
+  0  every decision is as expected
+  1  a decision differs, or a file has errors
+  2  bad usage
 
 Example:
   scopegate test --config config/folder.yaml config/cases.yaml
@@ -80,11 +83,16 @@ interface Case {
   readonly rule?: string;
 }
 
-/** `scopegate test`: expectations about decisions, as a table in a file. */
+/**
+ * `scopegate test`: compares decisions with the expectations in a file.
+ *
+ * @returns the exit code
+ * @throws UsageError for invalid arguments
+ */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(args, { config: { type: 'string', short: 'c' } }, true);
   const config = requireConfig(values.config);
-  if (positionals.length === 0) throw new UsageError('a file of cases is missing');
+  if (positionals.length === 0) throw new UsageError('a file with cases is missing');
   const { table, findings: problems } = load(config, io.environment, showProgress(io, 'test'));
   const { cases, findings } = readCases(positionals);
   for (const finding of [...problems, ...findings].sort(byPosition)) io.err(`${formatFinding(finding)}\n`);

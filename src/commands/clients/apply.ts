@@ -4,26 +4,27 @@ import { type ClientDocument, differences } from './fields.js';
 import type { HydraAdmin } from './hydra.js';
 import type { ClientManifest } from './manifest.js';
 
-/** What was done to make a manifest true. */
+/** What {@link applyClient} did at Hydra. */
 export interface Applied {
   readonly did: 'created' | 'updated' | 'unchanged';
-  /** The client's id; it is public (RFC 6749 section 2.2). */
+  /** The client's id. It is public (RFC 6749 §2.2). */
   readonly id: string;
-  /** Clients of the same owner that were deleted, because their credentials are lost. */
+  /** Ids of clients with the same owner that were deleted because their credentials are lost. */
   readonly removed: readonly string[];
 }
 
-/** A manifest that could not be made true, in words that hold no secret. */
+/** Hydra could not be brought to match a manifest. The message holds no secret. */
 export class ApplyError extends Error {}
 
 /**
- * Makes one manifest true, as Hydra Maester reconciles it. Without credentials, clients that this owner left behind
- * are deleted, a client is created and its credentials are written. With credentials, a client that Hydra lost is
- * created again with the same id and secret, one that differs is replaced, and one of another owner is an error.
- * Success is told only of what Hydra confirmed and the disk holds.
+ * Brings Hydra to match one manifest, as Hydra Maester does. Without credentials in the folder: deletes
+ * clients that this owner left behind, creates a client, and writes its credentials. With credentials:
+ * creates a client that Hydra lost again with the same id and secret, replaces one that differs, and refuses
+ * to touch one of another owner. It reports success only if Hydra confirmed the client and the credentials
+ * are on disk.
  *
- * @param out the folder in which each client has one named after its secret
- * @throws ApplyError, HydraError, CredentialsError, or the file system's errors
+ * @param out the folder that has a subfolder for each client, named after its secret
+ * @throws ApplyError, HydraError, CredentialsError, or errors of the file system
  */
 export async function applyClient(
   manifest: ClientManifest,
@@ -38,7 +39,7 @@ export async function applyClient(
 }
 
 async function register(manifest: ClientManifest, hydra: HydraAdmin, folder: string): Promise<Applied> {
-  // Before Hydra is asked for a secret, for then there would be nowhere to keep it.
+  // Make the folder first. If that fails, Hydra has not yet created a secret that could not be kept.
   await prepareFolder(folder);
   const removed: string[] = [];
   for (const stale of await hydra.findByOwner(manifest.wanted.owner)) {
@@ -50,7 +51,7 @@ async function register(manifest: ClientManifest, hydra: HydraAdmin, folder: str
   try {
     const secret = client.client_secret;
     if (manifest.hasSecret && (typeof secret !== 'string' || secret === '')) {
-      throw new ApplyError('Hydra made no secret for the client');
+      throw new ApplyError('Hydra created the client without a secret');
     }
     confirm(manifest, client);
     await writeCredentials(folder, {
@@ -58,7 +59,7 @@ async function register(manifest: ClientManifest, hydra: HydraAdmin, folder: str
       ...(typeof secret === 'string' && secret !== '' ? { secret } : {}),
     });
   } catch (error) {
-    // Nobody will ever know this client's secret. If this fails too, the next run finds the client by its owner.
+    // The client's secret is lost. If the deletion fails too, the next run finds the client by its owner.
     await hydra.delete(id).catch(() => {});
     throw error;
   }
@@ -85,20 +86,25 @@ async function reconcile(
   }
   const { owner } = manifest.wanted;
   if (actual.owner !== owner) {
-    const whose = actual.owner ? `belongs to ${JSON.stringify(actual.owner)}` : 'belongs to nobody';
-    throw new ApplyError(`the client ${id} ${whose}, not to ${JSON.stringify(owner)}; it is left alone`);
+    const whose = actual.owner ? `belongs to ${JSON.stringify(actual.owner)}` : 'has no owner';
+    throw new ApplyError(
+      `the client ${id} ${whose}; the manifest's owner is ${JSON.stringify(owner)}: the client stays unchanged`,
+    );
   }
   if (differences(manifest.wanted, actual).length === 0) return { did: 'unchanged', id, removed: [] };
   confirm(manifest, await hydra.put(id, client));
   return { did: 'updated', id, removed: [] };
 }
 
-/** A client that Hydra changed on its way in would be drift for ever: better to say so once. */
+/**
+ * Hydra may change a client as it stores it. Every later run would then find a difference, so this is an
+ * error now.
+ */
 function confirm(manifest: ClientManifest, client: ClientDocument): void {
   const left = differences(manifest.wanted, client);
   if (client.owner !== manifest.wanted.owner) left.push('owner');
   if (left.length > 0)
-    throw new ApplyError(`Hydra did not take the client as it is wanted: ${left.join(', ')}`);
+    throw new ApplyError(`Hydra stored other values than the manifest has for: ${left.join(', ')}`);
 }
 
 function idOf(client: ClientDocument): string {

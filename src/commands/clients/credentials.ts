@@ -3,36 +3,46 @@ import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeText } from '../../model/text-file.js';
 
-/** What of a client's credentials a folder holds. */
+/** The credentials of a client that a folder holds. */
 export interface Credentials {
   readonly id?: string;
   readonly secret?: string;
 }
 
-/** The files' names: those of Hydra Maester before v0.0.31, which are the ones written, and those since. */
+/**
+ * File names. Hydra Maester before v0.0.31 used lower case, which is also what scopegate writes; later
+ * versions use upper case.
+ */
 const NAMES = { id: ['client_id', 'CLIENT_ID'], secret: ['client_secret', 'CLIENT_SECRET'] } as const;
 
-/** A folder that holds credentials in a way that cannot be used. */
+/** The credentials in a folder cannot be used. */
 export class CredentialsError extends Error {}
 
 /**
- * Reads a folder that looks as a mounted Kubernetes Secret: one file a key.
+ * Reads a folder that is laid out like a mounted Kubernetes Secret, one file per key.
  *
- * @throws CredentialsError when both names of a key exist and disagree
+ * @returns the parts that the folder holds
+ * @throws CredentialsError if both files of a key exist and differ; errors of the file system
  */
 export async function readCredentials(folder: string): Promise<Credentials> {
   const [id, secret] = [await readKey(folder, NAMES.id), await readKey(folder, NAMES.secret)];
   return { ...(id === undefined ? {} : { id }), ...(secret === undefined ? {} : { secret }) };
 }
 
-/** Makes the folder, private to its owner, before there is anything to put into it. */
+/**
+ * Makes the folder, accessible to its owner only.
+ *
+ * @throws errors of the file system
+ */
 export async function prepareFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
 }
 
 /**
- * Writes the credentials with mode 0600. A reader never sees half a file, nor the id of one client beside the secret
- * of another: what is there goes first, and the id, without which there are no credentials, comes last.
+ * Writes the credentials with mode 0600. A reader never sees half a file, nor the id of one client with the
+ * secret of another: the old files are removed first, and the id is written last.
+ *
+ * @throws errors of the file system
  */
 export async function writeCredentials(folder: string, { id, secret }: Credentials): Promise<void> {
   await prepareFolder(folder);
@@ -48,12 +58,13 @@ async function readKey(folder: string, names: readonly string[]): Promise<string
       const value = decodeText(await readFile(join(folder, name))).replace(/\r?\n$/, '');
       if (value !== '') values.add(value);
     } catch (error) {
-      // A folder that is a file is no folder; the write will say so.
+      // If the folder is a file, the later write reports it.
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
     }
   }
-  if (values.size > 1) throw new CredentialsError(`${names.join(' and ')} in ${folder} disagree`);
+  if (values.size > 1)
+    throw new CredentialsError(`${names.join(' and ')} in ${folder} differ: delete the wrong one`);
   return [...values][0];
 }
 

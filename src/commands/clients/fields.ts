@@ -3,25 +3,28 @@ import { isDeepStrictEqual } from 'node:util';
 /** A client as Hydra's admin API reads and writes it. */
 export type ClientDocument = Readonly<Record<string, unknown>>;
 
-/** How a field's values are compared. */
+/** How the values of a field are compared. */
 type Kind =
   /** As they are. */
   | 'value'
-  /** Lists whose order means nothing. */
+  /** As lists whose order does not matter. */
   | 'set'
-  /** A space-separated list whose order means nothing. */
+  /** As space-separated lists whose order does not matter. */
   | 'words'
-  /** Go's durations: Hydra gives `1h` back as `1h0m0s`. */
+  /** As Go durations: Hydra returns `1h` as `1h0m0s`. */
   | 'duration';
 
-/** One field of an OAuth2Client's spec that is a field of Hydra's client. */
+/** A field of an OAuth2Client's spec that maps to a field of Hydra's client. */
 export interface Field {
   /** The path in the manifest's spec. */
   readonly spec: readonly [string] | readonly [string, string];
   /** The name in Hydra's client. */
   readonly hydra: string;
   readonly kind: Kind;
-  /** What Hydra fills in where a client leaves the field out: no difference to a manifest that does so too. */
+  /**
+   * The values that Hydra fills in if the client does not set the field. They do not differ from a manifest
+   * without the field.
+   */
   readonly filled?: readonly unknown[];
 }
 
@@ -38,10 +41,10 @@ const LIFESPANS = [
   'refresh_token_grant_refresh_token_lifespan',
 ] as const;
 
-/** The manifest's token lifespans; they have Hydra's own names. */
+/** The token lifespans of a manifest. They have the same names as at Hydra. */
 export const lifespans: readonly string[] = LIFESPANS;
 
-/** Every field of the spec that goes to Hydra, but for `scope` and `scopeArray`, which are one field there. */
+/** Every field of the spec that goes to Hydra, except `scope` and `scopeArray`, which are one field there. */
 export const fields: readonly Field[] = [
   { spec: ['clientName'], hydra: 'client_name', kind: 'value' },
   { spec: ['grantTypes'], hydra: 'grant_types', kind: 'set' },
@@ -89,14 +92,16 @@ export const fields: readonly Field[] = [
   ...LIFESPANS.map((name): Field => ({ spec: ['tokenLifespans', name], hydra: name, kind: 'duration' })),
 ];
 
-/** Compared beside {@link fields}. */
+/** Also compared, but built from two fields of the spec. */
 const COMPUTED: readonly Field[] = [
   { spec: ['scope'], hydra: 'scope', kind: 'words', filled: ['offline_access offline openid'] },
 ];
 
 /**
- * The names of Hydra's fields in which a client differs from what a manifest wants. A field that the manifest leaves
- * out must be empty at Hydra, or hold what Hydra fills in itself: somebody's additions are drift.
+ * Compares a client with a manifest. A field that the manifest leaves out must be empty at Hydra or hold
+ * Hydra's own default: anything else was added by hand and counts as a difference.
+ *
+ * @returns the names of Hydra's fields that differ
  */
 export function differences(wanted: ClientDocument, actual: ClientDocument): string[] {
   return [...fields, ...COMPUTED].filter((field) => !agrees(field, wanted, actual)).map(({ hydra }) => hydra);
@@ -112,7 +117,7 @@ function agrees(
   return have === undefined || filled.some((value) => isDeepStrictEqual(normal(kind, value), have));
 }
 
-/** One form for all ways to write a value; undefined for all ways to write none. */
+/** Brings equal values into one form. Returns undefined for all ways to write no value. */
 function normal(kind: Kind, value: unknown): unknown {
   if (value === undefined || value === null || value === '' || value === false || value === 0)
     return undefined;
@@ -140,7 +145,10 @@ const UNITS: Readonly<Record<string, number>> = {
   h: 3600e9,
 };
 
-/** Reads a duration as Go prints one (`1h30m0s`); what is none stays text and differs from all that is. */
+/**
+ * Reads a duration as Go prints it (`1h30m0s`), in nanoseconds. Any other text is returned as it is, so it
+ * differs from every duration.
+ */
 function nanoseconds(text: string): number | string {
   if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return text;
   let sum = 0;

@@ -1,15 +1,15 @@
 import { request } from 'undici';
 import type { ClientDocument } from './fields.js';
 
-/** A page of clients is far below this; an answer above it is none of Hydra's. */
+/** The largest response that is read, in bytes. A page of clients is far smaller. */
 const MOST_BYTES = 16 * 1024 * 1024;
 
-/** Hydra's largest page. */
+/** The largest page that Hydra serves, in clients. */
 const PAGE = '500';
 
-/** Trouble with Hydra's admin API, in words that hold no secret. */
+/** A call to Hydra's admin API failed. The message holds no secret. */
 export class HydraError extends Error {
-  /** The answer's status, where there was an answer. */
+  /** The status of the response, if there was one. */
   readonly status: number | undefined;
   constructor(message: string, status?: number) {
     super(message);
@@ -18,17 +18,20 @@ export class HydraError extends Error {
   }
 }
 
-/** Speaks Hydra's admin API for OAuth 2.0 clients, v2 (`/admin/clients`) or v1 (`/clients`). */
+/**
+ * A client for Hydra's admin API for OAuth 2.0 clients, v2 (`/admin/clients`) or v1 (`/clients`). Every
+ * method throws {@link HydraError} if a call fails.
+ */
 export class HydraAdmin {
   readonly #collection: URL;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #timeout: number;
 
   /**
-   * @param url Hydra's admin address; a path that ends in `/clients` is the collection itself, any other is what
-   *   stands before `/admin/clients`
-   * @param forwardedProto sent as `X-Forwarded-Proto`, for a Hydra that expects TLS to end before it
-   * @param timeout milliseconds that a whole answer may take
+   * @param url Hydra's admin address. A path that ends in `/clients` is used as it is; to any other path,
+   *   `/admin/clients` is appended
+   * @param forwardedProto sent as `X-Forwarded-Proto`, for a Hydra that expects a TLS proxy in front of it
+   * @param timeout milliseconds for a whole response
    */
   constructor(url: string, forwardedProto?: 'http' | 'https', timeout = 10_000) {
     this.#collection = collectionOf(url);
@@ -36,28 +39,40 @@ export class HydraAdmin {
     this.#headers = forwardedProto === undefined ? {} : { 'x-forwarded-proto': forwardedProto };
   }
 
-  /** One client, or undefined where Hydra has none with this id. */
+  /**
+   * Gets one client.
+   *
+   * @returns undefined if Hydra has no client with this id
+   */
   async get(id: string): Promise<ClientDocument | undefined> {
     const { status, body } = await this.#send('GET', this.#one(id), [200, 404]);
     return status === 404 ? undefined : asClient(body);
   }
 
-  /** Creates a client. @returns it, with the secret where Hydra made one */
+  /**
+   * Creates a client.
+   *
+   * @returns the client, with its secret if Hydra generated one
+   */
   async create(client: ClientDocument): Promise<ClientDocument> {
     return asClient((await this.#send('POST', this.#collection, [201], client)).body);
   }
 
-  /** Replaces a client. */
+  /**
+   * Replaces a client.
+   *
+   * @returns the client as Hydra stored it
+   */
   async put(id: string, client: ClientDocument): Promise<ClientDocument> {
     return asClient((await this.#send('PUT', this.#one(id), [200], client)).body);
   }
 
-  /** Deletes a client; one that is gone already is fine. */
+  /** Deletes a client. It is no error if Hydra has none with this id. */
   async delete(id: string): Promise<void> {
     await this.#send('DELETE', this.#one(id), [204, 404]);
   }
 
-  /** All clients of exactly this owner, from all pages. */
+  /** Finds all clients of exactly this owner, on all pages. */
   async findByOwner(owner: string): Promise<ClientDocument[]> {
     const found: ClientDocument[] = [];
     const seen = new Set<string>();
@@ -65,9 +80,8 @@ export class HydraAdmin {
     while (search !== undefined && !seen.has(search)) {
       seen.add(search);
       const page: Answer = await this.#send('GET', new URL(search, this.#collection), [200]);
-      if (!Array.isArray(page.body))
-        throw new HydraError('Hydra answered a list of clients with something else');
-      // The filter is Hydra's to apply, and a client of somebody else ours never to touch.
+      if (!Array.isArray(page.body)) throw new HydraError('Hydra did not return a list of clients');
+      // Hydra applies the filter. Check the owner again: a client of another owner must never be changed.
       found.push(...page.body.map(asClient).filter((client) => client.owner === owner));
       search = nextSearch(page.link);
     }
@@ -101,7 +115,8 @@ export class HydraAdmin {
       let size = 0;
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
         size += chunk.length;
-        if (size > MOST_BYTES) throw new HydraError(`${what} was answered with too much`);
+        if (size > MOST_BYTES)
+          throw new HydraError(`${what} failed: the response is larger than ${MOST_BYTES} bytes`);
         chunks.push(chunk);
       }
       answer = {
@@ -113,7 +128,7 @@ export class HydraAdmin {
       if (error instanceof HydraError) throw error;
       const { code, name } = error as NodeJS.ErrnoException;
       throw new HydraError(
-        `${what} failed: ${name === 'TimeoutError' ? 'no answer in time' : (code ?? name)}`,
+        `${what} failed: ${name === 'TimeoutError' ? 'no response in time' : (code ?? name)}`,
       );
     }
     if (!good.includes(answer.status)) throw refusal(what, answer, body);
@@ -137,7 +152,7 @@ function collectionOf(text: string): URL {
   return url;
 }
 
-/** Hydra's own words for why it refused, cleared of the secret that was sent. */
+/** Hydra's own reason for the refusal, without the secret that was sent. */
 function refusal(what: string, { status, body }: Answer, sent: unknown): HydraError {
   const told = (body ?? {}) as { error?: unknown; error_description?: unknown; error_hint?: unknown };
   let words = [told.error, told.error_description, told.error_hint]
@@ -146,8 +161,11 @@ function refusal(what: string, { status, body }: Answer, sent: unknown): HydraEr
     .slice(0, 500);
   const secret = (sent as { client_secret?: unknown } | undefined)?.client_secret;
   if (typeof secret === 'string' && secret !== '') words = words.replaceAll(secret, '[secret]');
-  if (status >= 300 && status < 400) words = 'redirects are not followed; give the final URL';
-  return new HydraError(`${what} was answered ${status}${words === '' ? '' : ` (${words})`}`, status);
+  if (status >= 300 && status < 400) words = 'redirects are not followed: use the final URL';
+  return new HydraError(
+    `${what} failed: Hydra responded ${status}${words === '' ? '' : ` (${words})`}`,
+    status,
+  );
 }
 
 function asClient(body: unknown): ClientDocument {
@@ -155,7 +173,7 @@ function asClient(body: unknown): ClientDocument {
     const { client_id: id } = body as Record<string, unknown>;
     if (typeof id === 'string' && id !== '') return body as ClientDocument;
   }
-  throw new HydraError('Hydra answered a client with something else');
+  throw new HydraError('Hydra did not return a client');
 }
 
 function parse(text: string): unknown {
@@ -166,7 +184,10 @@ function parse(text: string): unknown {
   }
 }
 
-/** The query of the `Link` header's next page (RFC 8288); its host and path are not believed. */
+/**
+ * The query of the next page in the `Link` field (RFC 8288). Host and path are ignored, so the field cannot
+ * send requests elsewhere.
+ */
 function nextSearch(link: string): string | undefined {
   const [, target] = /<([^>]*)>\s*;[^<]*\brel="?next"?/.exec(link) ?? [];
   if (target === undefined || !URL.canParse(target, 'http://hydra')) return undefined;

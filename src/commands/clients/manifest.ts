@@ -4,17 +4,17 @@ import { type Path, readDocuments, type SourceDocument } from '../../document/ya
 import { type ClientDocument, fields } from './fields.js';
 import { clientSchema, GROUP } from './schema.js';
 
-/** One OAuth2Client as somebody wants it. */
+/** One OAuth2Client manifest, ready to apply. */
 export interface ClientManifest {
   readonly name: string;
   readonly namespace: string;
-  /** The folder of the credentials, named as the Kubernetes Secret would be. */
+  /** The name of the credentials' folder, which is the name of the Kubernetes Secret. */
   readonly secretName: string;
-  /** Another Hydra than the command line's, where the manifest names one. */
+  /** The Hydra that the manifest names, instead of the one on the command line. */
   readonly hydraAdmin?: { readonly url: string; readonly forwardedProto?: 'http' | 'https' };
-  /** The client as Hydra is to have it: owner and all fields, without id and secret. */
+  /** The client that Hydra must have: owner and all fields, without id and secret. */
   readonly wanted: ClientDocument & { readonly owner: string };
-  /** Whether Hydra makes a secret for it: public clients and those with keys have none. */
+  /** Whether Hydra generates a secret for it. Public clients and clients with keys have none. */
   readonly hasSecret: boolean;
   readonly position: Position;
 }
@@ -23,12 +23,12 @@ export interface ClientManifest {
 const ADMIN = { port: 4445, endpoint: '/clients' };
 
 /**
- * Reads the OAuth2Clients (`hydra.ory.sh/v1alpha1`) of one file: YAML or JSON, several documents, lists as kubectl
- * prints them.
+ * Reads the OAuth2Clients (`hydra.ory.sh/v1alpha1`) of one file: YAML or JSON, with several documents or
+ * lists as kubectl prints them.
  *
- * @param text the file's content
- * @param file its name, as findings print it
- * @returns what can be applied if no finding is an error
+ * @param text the content of the file
+ * @param file its name, for findings
+ * @returns the clients may be applied only if no finding is an error
  */
 export function readManifests(
   text: string,
@@ -40,7 +40,13 @@ export function readManifests(
     const { apiVersion, kind } = (document.value ?? {}) as Record<string, unknown>;
     if (kind !== 'OAuth2Client' && typeof kind === 'string' && !String(apiVersion).startsWith(`${GROUP}/`)) {
       findings.push(
-        finding(document, ['kind'], 'warning', 'ignored-document', `the kind ${kind} is ignored here`),
+        finding(
+          document,
+          ['kind'],
+          'warning',
+          'ignored-document',
+          `the document of kind ${kind} is ignored: only OAuth2Client is read`,
+        ),
       );
       continue;
     }
@@ -56,13 +62,13 @@ export function readManifests(
       col: 1,
       level: 'error',
       code: 'no-client',
-      message: 'the file holds no OAuth2Client',
+      message: 'the file has no OAuth2Client',
     });
   }
   return { clients, findings };
 }
 
-/** What no schema can say. */
+/** Errors that the schema cannot express. */
 function contradictions(document: SourceDocument): Finding[] {
   const { spec } = document.value as {
     spec: { hydraAdmin?: { url?: string; port?: number; endpoint?: string } };
@@ -82,7 +88,7 @@ function contradictions(document: SourceDocument): Finding[] {
       return [finding(document, ['spec', 'hydraAdmin', 'url'], 'error', 'invalid-value', message)];
     }
   } else if (admin?.port || admin?.endpoint) {
-    const message = 'spec.hydraAdmin must have the field "url" for its other fields to mean something';
+    const message = 'spec.hydraAdmin has port or endpoint but no url: add url';
     return [finding(document, ['spec', 'hydraAdmin'], 'error', 'missing-field', message)];
   }
   return [];
@@ -112,7 +118,7 @@ function toManifest(document: SourceDocument): ClientManifest {
     const value = second === undefined ? section : (section as Record<string, unknown> | undefined)?.[second];
     if (value !== undefined && value !== null && value !== '') wanted[hydra] = value;
   }
-  // Maester joins both; `scope` is what older manifests have.
+  // Maester joins both. Older manifests have `scope`.
   const scope = [...(spec.scopeArray ?? []), ...(spec.scope ?? '').split(/\s+/)]
     .filter((word) => word !== '')
     .join(' ');
@@ -138,7 +144,7 @@ function adminOf({ hydraAdmin: admin }: Spec): ClientManifest['hydraAdmin'] {
   return { url: url.href, ...(proto === 'http' || proto === 'https' ? { forwardedProto: proto } : {}) };
 }
 
-/** The elements of a list, of lists in it as well; any other document is its own only element. */
+/** The elements of a list, also of lists inside it. Any other document is returned as it is. */
 function items(document: SourceDocument): SourceDocument[] {
   const { kind, items: elements } = (document.value ?? {}) as { kind?: unknown; items?: unknown };
   if ((kind !== 'List' && kind !== 'OAuth2ClientList') || !Array.isArray(elements)) return [document];

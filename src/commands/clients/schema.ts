@@ -1,6 +1,6 @@
 import { lifespans } from './fields.js';
 
-/** The group of Hydra Maester's resources. */
+/** The API group of Hydra Maester's resources. */
 export const GROUP = 'hydra.ory.sh';
 
 const text = { type: 'string' } as const;
@@ -97,7 +97,10 @@ const spec = {
   },
 };
 
-/** JSON Schema (draft-07) of an OAuth2Client `hydra.ory.sh/v1alpha1`, with what Kubernetes prints around it. */
+/**
+ * JSON Schema (draft-07) of an OAuth2Client (`hydra.ory.sh/v1alpha1`), including the fields that kubectl
+ * adds.
+ */
 export const clientSchema = {
   type: 'object',
   additionalProperties: false,

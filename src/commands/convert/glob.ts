@@ -1,8 +1,9 @@
 /**
- * Turns one of Oathkeeper's globs (gobwas/glob with the separators `.` and `/`) into an expression: `*` and `?` stop
- * at a separator, `**` does not, `[abc]`, `[!abc]` and `{a,b}` are as in a shell.
+ * Converts an Oathkeeper glob (gobwas/glob with the separators `.` and `/`) to a regular expression. `*` and
+ * `?` stop at a separator, `**` does not; `[abc]`, `[!abc]` and `{a,b}` work as in a shell.
  *
- * @throws SyntaxError when it is none
+ * @returns the source of the regular expression, without anchors
+ * @throws SyntaxError if the text is not a valid glob
  */
 export function globPattern(glob: string): string {
   let source = '';
@@ -32,7 +33,7 @@ export function globPattern(glob: string): string {
       source += '|';
     } else if (char === '\\') {
       i++;
-      if (i === glob.length) throw new SyntaxError('it ends with \\');
+      if (i === glob.length) throw new SyntaxError('it must not end with \\');
       source += escapeText(glob[i] as string);
     } else {
       source += escapeText(char);
@@ -42,7 +43,7 @@ export function globPattern(glob: string): string {
   return source;
 }
 
-/** A text as an expression that matches it and nothing else. */
+/** Escapes a text, so that the regular expression matches exactly this text. */
 export function escapeText(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }

@@ -8,23 +8,23 @@ import { VERSION } from '../../rules/apirule/schema.js';
 import { type AccessRule, accessRuleSchema } from './schema.js';
 import { type MatchUrl, readMatchUrl, type Strategy, UnreadableUrl } from './url.js';
 
-/** How rules are converted. */
+/** Options of the conversion. */
 export interface ConvertOptions {
   readonly strategy: Strategy;
-  /** `metadata.namespace` of what comes out; undefined leaves it out. */
+  /** `metadata.namespace` of the APIRules. If undefined, they have none. */
   readonly namespace?: string;
 }
 
-/** An APIRule as plain data, ready to be printed. */
+/** An APIRule as plain data, ready to print. */
 export type ApiRule = Readonly<Record<string, unknown>>;
 
-/** What came of one document: APIRules, and everything that did not come along, each with its position. */
+/** The result for one document: the APIRules, and a finding for everything that was not converted. */
 export interface Conversion {
   readonly apiRules: readonly ApiRule[];
   readonly findings: readonly Finding[];
 }
 
-/** Values that only have to be there: what comes out is compiled once, to be sure that it loads. */
+/** Placeholder settings. Each APIRule is compiled once with them, to make sure that scopegate can load it. */
 const TRIAL: RuleDefaults = {
   services: { default: 'http://{name}:{port}' },
   timeout: 180_000,
@@ -35,10 +35,10 @@ const TRIAL: RuleDefaults = {
   },
 };
 
-/** What the gateway does in any case, or decides for all rules. */
+/** Error handlers of Oathkeeper that do what scopegate does anyway. */
 const SAME_ERRORS: ReadonlySet<string> = new Set(['json']);
 
-/** Turns Oathkeeper's access rules into APIRules, one for each rule and host. */
+/** Converts Oathkeeper's access rules to APIRules: one for each rule and host. */
 export class Converter {
   readonly #options: ConvertOptions;
   readonly #names = new Map<string, number>();
@@ -47,7 +47,10 @@ export class Converter {
     this.#options = options;
   }
 
-  /** Converts the rules of one document: a list, one rule, or the custom resource of Oathkeeper Maester. */
+  /**
+   * Converts the rules of one document: a list, one rule, or the custom resource of Oathkeeper Maester.
+   * Findings have positions in the document.
+   */
   document(document: SourceDocument): Conversion {
     const { value } = document;
     const parts = Array.isArray(value)
@@ -78,7 +81,7 @@ export class Converter {
     return { apiRules, findings: attempt.findings };
   }
 
-  /** A resource's name made of an id, no two alike. */
+  /** Makes a valid and unique resource name from a rule's id. */
   #name(id: string): string {
     const name =
       id
@@ -92,7 +95,7 @@ export class Converter {
   }
 }
 
-/** One rule on its way. */
+/** The conversion of one rule. */
 class Attempt {
   readonly findings: Finding[] = [];
   readonly #document: SourceDocument;
@@ -107,11 +110,16 @@ class Attempt {
     this.#options = options;
   }
 
-  /** None where a part is missing without which the rule would let in more, or send it elsewhere. */
+  /**
+   * Converts the rule.
+   *
+   * @returns no APIRule if a part cannot be converted without which the rule would allow more requests or
+   *   forward them elsewhere
+   */
   apiRules(nameOf: (id: string) => string): ApiRule[] {
     const { id = 'rule', description, authenticators, errors } = this.#rule;
     if (this.#rule.match.full_method !== undefined) {
-      this.#left(['match'], 'a gRPC method is not matched here');
+      this.#left(['match'], 'an APIRule cannot match gRPC methods (match.full_method)');
       return [];
     }
     const url = this.#url();
@@ -120,7 +128,10 @@ class Attempt {
     const authorized = this.#authorizer();
     (errors ?? []).forEach(({ handler }, index) => {
       if (SAME_ERRORS.has(handler)) return;
-      this.#lost(['errors', index], `the error handler ${handler}: refusals are JSON with a challenge`);
+      this.#lost(
+        ['errors', index],
+        `the error handler ${handler}: scopegate always responds with JSON and a challenge`,
+      );
     });
     if (url === undefined || methods === undefined || service === undefined || !authorized) return [];
     const mutators = this.#mutators(url);
@@ -159,12 +170,12 @@ class Attempt {
     this.findings.push({ ...this.#document.at(whole), level, code, message });
   }
 
-  /** A part that stays behind while the rule goes on. */
+  /** Reports a part that the APIRule omits. */
   #lost(path: Path, what: string): void {
     this.#report('warning', path, 'not-carried-over', `not carried over: ${what}`);
   }
 
-  /** A part without which the whole rule stays behind. */
+  /** Reports a part without which the rule is not converted. */
   #left(path: Path, why: string): undefined {
     this.#report('error', path, 'rule-left-out', `the rule is left out: ${why}`);
     return undefined;
@@ -183,25 +194,25 @@ class Attempt {
     }
   }
 
-  /** Oathkeeper compares them without regard to case. */
+  /** Oathkeeper ignores the case of methods; scopegate does not. */
   #methods(): string[] | undefined {
     const methods: string[] = [];
     (this.#rule.match.methods ?? []).forEach((method, index) => {
       const upper = method.toUpperCase();
       if (!METHODS.includes(upper))
-        this.#lost(['match', 'methods', index], `the method ${method} is not served`);
+        this.#lost(['match', 'methods', index], `scopegate does not serve the method ${method}`);
       else if (!methods.includes(upper)) methods.push(upper);
     });
-    return methods.length > 0 ? methods : this.#left(['match'], 'it has no method that is served');
+    return methods.length > 0 ? methods : this.#left(['match'], 'it has no method that scopegate serves');
   }
 
-  /** A rule without its authorizer would let in whom the authorizer keeps out. */
+  /** Without its authorizer, the rule would allow requests that the authorizer refuses. */
   #authorizer(): boolean {
     const { handler } = this.#rule.authorizer;
     if (handler === 'allow') return true;
     this.#left(
       ['authorizer'],
-      `the authorizer ${handler} has no counterpart, and without it more would be let in`,
+      `APIRules have no authorizer ${handler}, and without it the rule would allow more requests`,
     );
     return false;
   }
@@ -210,31 +221,42 @@ class Attempt {
     const { url, strip_path, preserve_host } = this.#rule.upstream ?? {};
     if (url === undefined || url === '')
       return this.#left(['upstream'], 'it has no upstream.url to forward to');
-    if (!URL.canParse(url)) return this.#left(['upstream', 'url'], `"${url}" is no URL`);
+    if (!URL.canParse(url)) return this.#left(['upstream', 'url'], `"${url}" is not a URL`);
     const { protocol, hostname, port, pathname, search, username } = new URL(url);
     if (protocol !== 'http:' && protocol !== 'https:')
-      return this.#left(['upstream', 'url'], 'it is not http');
+      return this.#left(['upstream', 'url'], 'it is not an http or https URL');
     if (pathname !== '/' || search !== '' || username !== '') {
       return this.#left(
         ['upstream', 'url'],
-        'only scheme, host and port of an upstream can be said, no path',
+        'an upstream has a scheme, a host and a port; it cannot have a path, a query or credentials',
       );
     }
     if (strip_path !== undefined && strip_path !== null && strip_path.replaceAll('/', '') !== '') {
-      return this.#left(['upstream', 'strip_path'], 'the path that was matched is the one that is forwarded');
+      return this.#left(
+        ['upstream', 'strip_path'],
+        'scopegate forwards the path unchanged and cannot strip a prefix',
+      );
     }
     if (preserve_host === true) {
-      this.#lost(['upstream', 'preserve_host'], 'it is a setting for all rules, forward.host: preserve');
+      this.#lost(
+        ['upstream', 'preserve_host'],
+        'set forward.host: preserve in the settings; it applies to all rules',
+      );
     }
     const settled = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
     if (protocol === 'https:') {
       const entry = `${hostname}: https://{name}:{port}`;
-      this.#lost(['upstream', 'url'], `the scheme, which the settings say: services: { ${entry} }`);
+      this.#lost(['upstream', 'url'], `the scheme https; put it into the settings: services: { ${entry} }`);
     }
     return { name: hostname, port: settled };
   }
 
-  /** The mutators, their capture groups counted from the path on; undefined where one stands before it. */
+  /**
+   * The mutators. Oathkeeper counts capture groups over the whole URL, an APIRule over the path only, so
+   * indices are shifted.
+   *
+   * @returns undefined if a mutator uses a group that stands before the path
+   */
   #mutators({ groupsBefore }: MatchUrl): HandlerEntry[] | undefined {
     let before = false;
     const shift = (text: string): string =>
@@ -250,11 +272,18 @@ class Attempt {
       return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, walk(each)]));
     };
     const mutators = (this.#rule.mutators ?? []).map((entry) => walk(entry) as HandlerEntry);
-    if (before) return this.#left(['mutators'], 'it uses a capture group of the host or scheme');
+    if (before)
+      return this.#left(
+        ['mutators'],
+        'it uses a capture group of the host or the scheme; an APIRule only has those of the path',
+      );
     return mutators.filter(({ handler }) => handler !== 'noop');
   }
 
-  /** Whether what came out is a rule; where not, the reasons stand at the part they came from. */
+  /**
+   * Whether scopegate can load the APIRule. If not, reports each reason at the part of the source that causes
+   * it.
+   */
   #loads(apiRule: ApiRule): boolean {
     const [document] = readDocuments(JSON.stringify(apiRule), '').documents;
     const errors = compileApiRule(document as SourceDocument, TRIAL).findings.filter(

@@ -34,7 +34,7 @@ export const accessRuleSchema = {
         preserve_host: { type: ['boolean', 'null'] },
       },
     },
-    // Of the custom resource that Oathkeeper Maester reads.
+    // Only in the custom resource that Oathkeeper Maester reads.
     configMapName: { type: 'string' },
   },
 } as const;

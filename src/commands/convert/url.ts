@@ -1,21 +1,21 @@
 import { escapeText, globPattern } from './glob.js';
 
-/** What a `match.url` says, in the parts that an APIRule has. */
+/** A `match.url`, divided into the parts that an APIRule has. */
 export interface MatchUrl {
-  /** Exact names, or `*.suffix`. */
+  /** Exact host names, or `*.suffix`. */
   readonly hosts: readonly string[];
-  /** The expression for the whole path. */
+  /** The regular expression for the whole path. */
   readonly path: string;
-  /** Capture groups before the path, which an APIRule's path does not have. */
+  /** The number of capture groups before the path; the path of an APIRule does not have them. */
   readonly groupsBefore: number;
-  /** What of it is not carried over. */
+  /** The parts that the APIRule omits, in words. */
   readonly lost: readonly string[];
 }
 
-/** How Oathkeeper is told to read `<…>`: its setting `access_rules.matching_strategy`. */
+/** How to read `<…>`: Oathkeeper's setting `access_rules.matching_strategy`. */
 export type Strategy = 'regexp' | 'glob';
 
-/** A `match.url` that no APIRule can say. */
+/** A `match.url` that an APIRule cannot express. */
 export class UnreadableUrl extends Error {
   constructor(message: string) {
     super(message);
@@ -25,35 +25,38 @@ export class UnreadableUrl extends Error {
 
 interface Piece {
   readonly text: string;
-  /** Whether it stood between `<` and `>`. */
+  /** Whether it stands between `<` and `>`. */
   readonly pattern: boolean;
 }
 
-/** Expressions for no other schemes than http and https. */
+/** Expressions that match only the schemes http and https. */
 const SCHEMES =
   /^\(?(?:\?:)?(?:https?|https\?|http\(s\)\?|http\(\?:s\)\?|http\|https|https\|http|https\{0,1\}|\{http,https\}|\{https,http\}|http\{,s\})\)?$/;
 
 /**
- * Reads a `match.url`: a URL in which `<…>` are expressions or globs. The scheme is not kept, and a port neither: the
- * gateway answers on the listener it has, and compares hosts without a port.
+ * Reads a `match.url`: a URL in which `<…>` are regular expressions or globs. Scheme and port are dropped,
+ * because scopegate serves all rules on its own listener and compares hosts without the port.
  *
- * @throws UnreadableUrl when no APIRule can say it
+ * @throws UnreadableUrl if an APIRule cannot express it
  */
 export function readMatchUrl(url: string, strategy: Strategy): MatchUrl {
   const pieces = split(url);
   const at = pieces.findIndex(({ text, pattern }) => !pattern && text.includes('://'));
   const head = pieces[at];
-  if (head === undefined) throw new UnreadableUrl('its scheme and host do not stand apart');
+  if (head === undefined)
+    throw new UnreadableUrl(
+      'it has no "://" outside of < and >, so its scheme and host cannot be told apart',
+    );
   const colon = head.text.indexOf('://');
   const scheme = [...pieces.slice(0, at), { text: head.text.slice(0, colon), pattern: false }].filter(isSome);
   if (scheme.length !== 1 || !SCHEMES.test(scheme[0]?.text ?? '')) {
-    throw new UnreadableUrl('its scheme is neither http, https nor either of them');
+    throw new UnreadableUrl('its scheme must be http, https, or an expression for both');
   }
   const rest = [{ text: head.text.slice(colon + 3), pattern: false }, ...pieces.slice(at + 1)].filter(isSome);
   const { host, path, lost } = divide(rest);
   const hosts = readHosts(host, strategy);
   const source = path.map((piece) => pathOf(piece, strategy)).join('');
-  if (source === '') throw new UnreadableUrl('it has no path, and every request has one');
+  if (source === '') throw new UnreadableUrl('it has no path; write / or <.*> after the host');
   return { hosts, path: source, groupsBefore: groups([...scheme, ...host], strategy), lost };
 }
 
@@ -61,7 +64,7 @@ function isSome({ text }: Piece): boolean {
   return text !== '';
 }
 
-/** Brackets may nest; the outermost ones count. */
+/** Splits at `<` and `>`. They may nest; the outermost ones count. */
 function split(url: string): Piece[] {
   const pieces: Piece[] = [];
   let depth = 0;
@@ -82,7 +85,7 @@ function split(url: string): Piece[] {
   return pieces.filter(isSome);
 }
 
-/** Divides what follows the scheme where the path begins. */
+/** Divides the part after the scheme into host and path. */
 function divide(pieces: readonly Piece[]): { host: Piece[]; path: Piece[]; lost: string[] } {
   const host: Piece[] = [];
   for (const [index, piece] of pieces.entries()) {
@@ -93,11 +96,14 @@ function divide(pieces: readonly Piece[]): { host: Piece[]; path: Piece[]; lost:
       return { host, path, lost: [] };
     }
     const after = pieces.slice(index + 1);
-    // An expression behind a whole host begins the path; a dot or another name behind it makes it part of the host.
+    // An expression after a complete host begins the path. If a dot or another name follows it, it belongs to
+    // the host.
     if (piece.pattern && host.length > 0 && !/[.-]$/.test(host.at(-1)?.text ?? '') && !continuesHost(after)) {
       const name = host.map(({ text }) => text).join('');
       const closed = /^\(*(?:\?:)?\/|^\(?:\\d/.test(piece.text);
-      const lost = closed ? [] : [`hosts and ports that only begin with ${name}`];
+      const lost = closed
+        ? []
+        : [`hosts and ports that only begin with ${name}; the APIRule has the exact host`];
       return { host, path: [piece, ...after], lost };
     }
     host.push(piece);
@@ -121,7 +127,7 @@ function readHosts(pieces: readonly Piece[], strategy: Strategy): string[] {
   for (const { text, pattern } of pieces) {
     const texts = pattern ? alternatives(text, strategy) : [text];
     if (texts === undefined) {
-      throw new UnreadableUrl(`its host holds <${text}>, and an APIRule has names and *.suffix only`);
+      throw new UnreadableUrl(`its host contains <${text}>; an APIRule only has exact names and *.suffix`);
     }
     hosts = hosts.flatMap((before) => texts.map((each) => before + each));
   }
@@ -132,7 +138,7 @@ function withoutPort(host: string): string {
   return host.replace(/:\d+$/, '');
 }
 
-/** The names that an expression lists, or undefined where it is more than a list. */
+/** The names that an expression lists; undefined if it is more than a list. */
 function alternatives(text: string, strategy: Strategy): string[] | undefined {
   if (/^\(?:\(?:?\\d[+*]\)?\)?\??$/.test(text)) return [''];
   const list = strategy === 'regexp' ? /^\(?(?:\?:)?([^()]*)\)?$/.exec(text) : /^\{([^{}]*)\}$/.exec(text);
@@ -144,7 +150,7 @@ function alternatives(text: string, strategy: Strategy): string[] | undefined {
     : undefined;
 }
 
-/** A dot of an expression is any character, which a name cannot be. */
+/** An unescaped dot matches any character, so the expression is not a list of names. */
 function unescapedDot(text: string, strategy: Strategy): boolean {
   return strategy === 'regexp' && /(^|[^\\])\./.test(text);
 }
@@ -155,11 +161,11 @@ function pathOf({ text, pattern }: Piece, strategy: Strategy): string {
   try {
     return `(?:${globPattern(text)})`;
   } catch (error) {
-    throw new UnreadableUrl(`<${text}> is no glob: ${(error as Error).message}`);
+    throw new UnreadableUrl(`<${text}> is not a glob: ${(error as Error).message}`);
   }
 }
 
-/** Oathkeeper compares decoded paths, scopegate canonical ones. */
+/** Oathkeeper matches decoded paths, scopegate canonical ones. */
 function decoded(text: string): string {
   try {
     return decodeURI(text);
@@ -168,7 +174,9 @@ function decoded(text: string): string {
   }
 }
 
-/** The capture groups of the pieces: one for each, and those inside of it; globs have none. */
+/**
+ * The number of capture groups in the pieces: one for each expression, plus those inside it. Globs have none.
+ */
 function groups(pieces: readonly Piece[], strategy: Strategy): number {
   if (strategy === 'glob') return 0;
   return pieces
