@@ -3,66 +3,73 @@ import type { ErrorName } from '../model/errors.js';
 import type { IntrospectionTrace } from '../model/introspection.js';
 import type { ShedCause } from './overload.js';
 
-/** The audit line's schema version, in every line; grows when a field changes its meaning or goes. */
+/**
+ * The version of the audit line's schema, written in every line. It grows when a field changes its meaning or
+ * is removed.
+ */
 export const AUDIT_VERSION = 1;
 
-/** Where a request came in: to be forwarded, or as a proxy's question about one (`/decisions`). */
+/**
+ * Where a request came in: at the proxy listener, or as a forward-auth question of a proxy (`/decisions`).
+ */
 export type Entrance = 'proxy' | 'decisions';
 
-/** What one request leaves behind in the log. No token, no query string, no header value. */
+/** The contents of one audit line. It holds no token, no query string and no header value. */
 export interface AuditEntry {
   readonly entrance: Entrance;
   readonly requestId: string;
-  /** Of the distributed trace it is part of; undefined where tracing is off. */
+  /** The distributed trace that the request belongs to. Undefined if tracing is off. */
   readonly traceId: string | undefined;
   readonly peer: string;
   readonly method: string;
   readonly host: string | undefined;
-  /** Canonical; absent where the target was refused. */
+  /** The canonical path. Undefined if the request target was refused. */
   readonly path: string | undefined;
   readonly rule: string | undefined;
   readonly decision: 'allow' | 'deny';
-  /** Why it was denied or failed, in the error table's words. */
+  /** The row of the error table, if the request was denied or failed. */
   readonly error: ErrorName | undefined;
   readonly reason: string | undefined;
   readonly subject: string | undefined;
   readonly clientId: string | undefined;
   readonly introspection: IntrospectionTrace['from'] | undefined;
-  /** Milliseconds. */
+  /** Milliseconds that the request waited for the answer about its token. */
   readonly introspectionMs: number | undefined;
   /** Milliseconds from the request's head to the decision. */
   readonly decisionMs: number;
-  /** What the client was told; 0 when it left first. */
+  /** The status that the client got; 0 if it closed the connection first. */
   readonly status: number;
   readonly upstreamStatus: number | undefined;
-  /** Milliseconds until the upstream's answer began. */
+  /** Milliseconds until the upstream's response began. */
   readonly upstreamMs: number | undefined;
-  /** A code of what broke, if something did. */
+  /** A code that says what failed, if something did. */
   readonly cause: string | undefined;
-  /** Milliseconds from the request's head to the answer's end. */
+  /** Milliseconds from the request's head to the end of the response. */
   readonly ms: number;
 }
 
-/** Told of every request once it is over. */
+/** Receives the entry of every finished request. */
 export type Audit = (entry: AuditEntry) => void;
 
-/** Which requests get a line. */
+/** Which requests get an audit line. */
 export interface AuditOptions {
-  /** The share of requests that were allowed and went well, 0 to 1; all others always get theirs. */
+  /**
+   * The share of allowed requests without errors that get a line, 0 to 1. All other requests always get one.
+   */
   readonly sampleAllowed: number;
-  /** At least 0, less than 1; for tests. */
+  /** Returns a number from 0 to below 1; tests pass their own. */
   readonly random?: () => number;
 }
 
 /**
- * Builds the audit log: one line a decision, of the form of the logger's own. It is put together by hand, because this is
- * the one line that every request pays for: the logger, which is made for any object, takes more than twice the time.
+ * Builds the audit log: one line per decision, in the format of the logger. The line is built by hand because
+ * every request pays for it: the logger accepts any object and takes more than twice the CPU time.
  *
- * @param write takes a line with its end; it decides about buffering
+ * @param write receives a whole line, with its line break; it may buffer
  */
 export function createAudit(write: (line: string) => void, options: AuditOptions): Audit {
   const { sampleAllowed: share, random = Math.random } = options;
-  // Counting lines must be able to scale up what was left out.
+  // Lines carry the share, so that a reader who counts them can scale the count up.
   const sampled = share < 1 ? share : undefined;
   return (entry) => {
     const routine =
@@ -71,7 +78,7 @@ export function createAudit(write: (line: string) => void, options: AuditOptions
       entry.cause === undefined &&
       entry.introspection !== 'stale';
     if (routine && sampled !== undefined && random() >= sampled) return;
-    // One expression: each statement that adds to a text would cost a piece that has to be joined to it.
+    // One expression, because each further `+=` would create an intermediate string.
     write(
       `{"level":30,"time":${Date.now()},"name":"scopegate","audit":${AUDIT_VERSION},"entrance":"${entry.entrance}"` +
         text(',"request_id":"', entry.requestId) +
@@ -100,16 +107,23 @@ export function createAudit(write: (line: string) => void, options: AuditOptions
   };
 }
 
-/** What cannot stand in a JSON text as it is, and lone surrogates, which are no text (RFC 8259 §7, §8.1). */
+/**
+ * Characters that a JSON string must escape, and lone surrogates, which are not valid text (RFC 8259 §7,
+ * §8.1).
+ */
 const TO_ESCAPE = /["\\\u0000-\u001f\u2028\u2029\ud800-\udfff]/;
 
-/** @param name what stands before the value, with its opening quote */
+/**
+ * Writes a string field.
+ *
+ * @param name the text before the value, up to its opening quote
+ */
 function text(name: string, value: string | undefined): string {
   if (value === undefined) return '';
   return `${name}${TO_ESCAPE.test(value) ? JSON.stringify(value).slice(1, -1) : value}"`;
 }
 
-/** A value that is one of our own words: there is nothing to escape in it. */
+/** Writes a field whose value is one of scopegate's own words, which need no escaping. */
 function word(name: string, value: AuditEntry['decision' | 'error' | 'introspection']): string {
   return value === undefined ? '' : `${name}${value}"`;
 }
@@ -118,7 +132,7 @@ function number(name: string, value: number | undefined): string {
   return value === undefined ? '' : name + value;
 }
 
-/** Microseconds are as fine as anybody reads; whole numbers are written faster than fractions. */
+/** Rounds to microseconds, which is fine enough. Writing whole numbers is faster than writing fractions. */
 function milliseconds(name: string, value: number | undefined): string {
   if (value === undefined) return '';
   const all = Math.round(value * 1000);
@@ -126,22 +140,22 @@ function milliseconds(name: string, value: number | undefined): string {
   return name + (all - micros) / 1000 + FRACTIONS[micros];
 }
 
-/** The digits after the point, by microseconds. */
+/** The digits after the decimal point, for each number of microseconds. */
 const FRACTIONS: readonly string[] = Array.from({ length: 1000 }, (_, micros) =>
   micros === 0 ? '' : `.${String(micros).padStart(3, '0')}`,
 );
 
-/** Requests of one entrance that were turned away unread within a second, and for want of what. */
+/** Requests of one entrance that overload protection refused within a second, for one cause. */
 export interface ShedEntry {
   readonly entrance: Entrance;
   readonly cause: ShedCause;
   readonly requests: number;
 }
 
-/** Told of requests that were turned away unread. */
+/** Receives the counts of requests that overload protection refused. */
 export type ShedAudit = (entry: ShedEntry) => void;
 
-/** Builds the audit of requests that were turned away unread, a line for many. */
+/** Builds the audit of requests that overload protection refused: one line for many requests. */
 export function createShedAudit(logger: Logger): ShedAudit {
   return ({ entrance, cause, requests }) =>
     logger.info(
@@ -150,77 +164,84 @@ export function createShedAudit(logger: Logger): ShedAudit {
     );
 }
 
-/** One field of the audit line, for the reference. */
+/** The description of one field of the audit line, for docs/audit.md. */
 export interface AuditField {
   readonly type: 'string' | 'integer' | 'number';
-  /** Whether every line has it. */
+  /** Whether every line has the field. */
   readonly always?: true;
-  /** The values it may have, where they are few. */
+  /** The possible values, if there are few. */
   readonly values?: readonly (string | number)[];
   readonly meaning: string;
 }
 
-/** The audit line's schema: every field it may have, in the order it has them. */
+/** The schema of the audit line: every possible field, in the order in which they are written. */
 export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   level: { type: 'integer', always: true, values: [30], meaning: 'The level of pino: 30 is `info`.' },
-  time: { type: 'integer', always: true, meaning: 'When the line was written, in milliseconds since 1970.' },
+  time: {
+    type: 'integer',
+    always: true,
+    meaning: 'When scopegate wrote the line, in milliseconds since 1970.',
+  },
   name: { type: 'string', always: true, values: ['scopegate'], meaning: 'The program.' },
   audit: { type: 'integer', always: true, values: [AUDIT_VERSION], meaning: 'The version of this schema.' },
   entrance: {
     type: 'string',
     always: true,
     values: ['proxy', 'decisions'],
-    meaning: 'Where the request came in: to be forwarded, or as a question of a proxy (forward-auth).',
+    meaning:
+      'Where the request came in: at the proxy listener (`proxy`), or as a question of a proxy that uses forward-auth (`decisions`).',
   },
   request_id: {
     type: 'string',
     always: true,
     meaning:
-      'The identifier of the request: the X-Request-Id of a trusted peer, or a new one; the upstream gets the same.',
+      'The identifier of the request: the X-Request-Id of a trusted peer, or a new one. The upstream gets the same identifier.',
   },
   trace_id: {
     type: 'string',
-    meaning: 'The trace the request is part of, 32 hexadecimal digits; absent where tracing is off.',
+    meaning: 'The trace that the request belongs to, 32 hexadecimal digits. Absent if tracing is off.',
   },
   peer: {
     type: 'string',
     always: true,
-    meaning: 'The address at the other end of the connection, whatever X-Forwarded-For says.',
+    meaning: 'The address at the other end of the connection. X-Forwarded-For does not change it.',
   },
   method: {
     type: 'string',
     always: true,
     meaning:
-      'The method; with forward-auth that of the original request. Empty where what came could not be parsed as a request.',
+      'The method. With forward-auth, the method of the original request. Empty if the request could not be parsed.',
   },
-  host: { type: 'string', meaning: 'The host, in lower case and without port; absent where it was refused.' },
+  host: { type: 'string', meaning: 'The host, in lower case and without port. Absent if it was refused.' },
   path: {
     type: 'string',
-    meaning: 'The canonical path, without the query; absent where it was refused.',
+    meaning: 'The canonical path, without the query. Absent if it was refused.',
   },
   rule: {
     type: 'string',
-    meaning: '`namespace/name#index` of the rule that decided; absent where none matched.',
+    meaning: '`namespace/name#index` of the rule that decided. Absent if no rule matched.',
   },
   decision: { type: 'string', always: true, values: ['allow', 'deny'], meaning: 'The decision.' },
   error: {
     type: 'string',
-    meaning: 'The error of the table that the client was answered with; absent where all went well.',
+    meaning: 'The name of the error that the client got. Absent if there was none.',
   },
-  reason: { type: 'string', meaning: 'Why the request was denied, as the client was told.' },
+  reason: { type: 'string', meaning: 'Why the request was denied. The client got the same text.' },
   subject: {
     type: 'string',
-    meaning:
-      'The `sub` of the token, as the authorization server says it; empty for a request without a token.',
+    meaning: 'The `sub` of the token, from the authorization server. Empty for a request without a token.',
   },
   client_id: { type: 'string', meaning: 'The `client_id` of the token.' },
   introspection: {
     type: 'string',
     values: ['hit', 'shared', 'miss', 'coalesced', 'stale', 'failed', 'limited'],
     meaning:
-      'Where the answer about the token came from: the cache (`hit`), the cache that gateways share (`shared`), a call (`miss`), a call that another request had begun (`coalesced`), or the cache after its time, because the authorization server gave no answer (`stale`). `failed`: from nowhere. `limited`: nobody was asked, for the client has sent too many tokens that are none.',
+      'Where the answer about the token came from: the cache (`hit`), the cache that gateways share (`shared`), an introspection call (`miss`), the call of another request (`coalesced`), or an expired cache entry, because the authorization server gave no answer (`stale`). `failed`: there was no answer. `limited`: scopegate made no call, because the client has sent too many unknown tokens that are not active.',
   },
-  introspection_ms: { type: 'number', meaning: 'Milliseconds waited for that answer.' },
+  introspection_ms: {
+    type: 'number',
+    meaning: 'How long the request waited for that answer, in milliseconds.',
+  },
   decision_ms: {
     type: 'number',
     always: true,
@@ -229,23 +250,24 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   status: {
     type: 'integer',
     always: true,
-    meaning: 'The status the client got; 101 for a WebSocket; 0 for a client that left before it was told.',
+    meaning:
+      'The status that the client got; 101 for a WebSocket; 0 if the client closed the connection first.',
   },
-  upstream_status: { type: 'integer', meaning: 'The status the upstream answered with.' },
-  upstream_ms: { type: 'number', meaning: 'Milliseconds until the answer of the upstream began.' },
+  upstream_status: { type: 'integer', meaning: 'The status that the upstream sent.' },
+  upstream_ms: { type: 'number', meaning: 'Milliseconds until the response of the upstream began.' },
   cause: {
     type: 'string',
     meaning:
-      'A code of what broke, such as `ECONNREFUSED`, `headers_timeout`, `client_closed`, or `answer_invalid:` with what of an answer it was.',
+      'A code that says what failed, such as `ECONNREFUSED`, `headers_timeout`, `client_closed`, or `answer_invalid:` followed by the invalid part of the response.',
   },
   ms: {
     type: 'number',
     always: true,
-    meaning: 'Milliseconds from the head of the request to the end of the answer.',
+    meaning: 'Milliseconds from the head of the request to the end of the response.',
   },
   sampled: {
     type: 'number',
-    meaning: 'The share of such requests that get a line, where `log.sampleAllowed` is below 1.',
+    meaning: 'The share of such requests that get a line, if `log.sampleAllowed` is below 1.',
   },
-  msg: { type: 'string', always: true, values: ['decision'], meaning: 'What kind of line this is.' },
+  msg: { type: 'string', always: true, values: ['decision'], meaning: 'The kind of line.' },
 };

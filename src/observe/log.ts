@@ -2,31 +2,37 @@ import { constants, fstatSync, openSync } from 'node:fs';
 import type { DestinationStream } from 'pino';
 import sonic, { type SonicBoom } from 'sonic-boom';
 
-/** Where log lines go: written in the background, and lost rather than waited for. */
+/**
+ * The destination of log lines. It writes in the background, and drops lines instead of making requests wait.
+ */
 export interface LogSink extends DestinationStream {
-  /** Lines lost so far: nobody read them, or the disk was full. */
+  /** The number of lines dropped so far, because the reader was too slow or gone, or the disk was full. */
   readonly dropped: number;
-  /** Writes what it can without waiting; for the end of the process. */
+  /**
+   * Writes the buffered lines. For the end of the process.
+   *
+   * @param done called when they are written, or after half a second
+   */
   flush(done: () => void): void;
 }
 
-/** Lines are written together, at this many characters or after so many milliseconds. */
+/** Lines are written in batches: at this many characters, or after this many milliseconds. */
 const BATCH = 32_768;
 const INTERVAL = 200;
-/** What is kept, in bytes, while nobody takes it. */
-const KEPT = 8 * 1024 * 1024;
-/** How long the end of the process waits for lines to be taken, in milliseconds. */
-const LAST_WORDS = 500;
+/** The most bytes that are buffered for a slow reader. */
+const MAX_BUFFERED = 8 * 1024 * 1024;
+/** How long the end of the process waits until lines are written, in milliseconds. */
+const FLUSH_TIMEOUT = 500;
 
 /**
- * Opens standard output, or another descriptor, for log lines. Serving never waits for whoever reads them: a reader
- * that is slow has some megabytes of time; then, and when it is gone or the disk is full, lines are dropped and
- * counted, and once there is room again, lines are written again.
+ * Opens standard output, or another descriptor, for log lines. Requests never wait for the reader of the log.
+ * Up to some megabytes are buffered for a slow reader. If the buffer is full, the reader is gone or the disk
+ * is full, lines are dropped and counted. When there is room again, lines are written again.
  *
  * @param fd the file descriptor
- * @param kept bytes that wait for the reader at most
+ * @param kept the most bytes that are buffered for the reader
  */
-export function openSink(fd = 1, kept = KEPT): LogSink {
+export function openSink(fd = 1, kept = MAX_BUFFERED): LogSink {
   const stream = new sonic.SonicBoom({
     fd: withoutBlocking(fd),
     sync: false,
@@ -36,10 +42,13 @@ export function openSink(fd = 1, kept = KEPT): LogSink {
   }) as unknown as Omit<SonicBoom, 'write'> & { write(bytes: Buffer): boolean };
   let dropped = 0;
   let closed = false;
-  // The library would copy all that waits with each line.
+  // Collect lines here: the library would copy everything that it buffers with each line.
   let waiting: string[] = [];
   let length = 0;
-  /** What the library holds, batch by batch: how many bytes are not written yet, and how many lines. */
+  /**
+   * The batches that the library holds: how many bytes of each are not written yet, and how many lines it
+   * has.
+   */
   const handed: { bytes: number; readonly lines: number }[] = [];
   function hand(): void {
     if (closed || length === 0) return;
@@ -51,7 +60,7 @@ export function openSink(fd = 1, kept = KEPT): LogSink {
   }
   setInterval(hand, INTERVAL).unref();
   stream.on('drop', (bytes: Buffer) => {
-    // It is told of before the write that brought it returns.
+    // The library emits `drop` before the write that caused it returns, so it is the last batch.
     dropped += handed.pop()?.lines ?? linesIn(bytes);
   });
   stream.on('write', (count: number) => {
@@ -65,7 +74,7 @@ export function openSink(fd = 1, kept = KEPT): LogSink {
       if (first.bytes === 0) handed.shift();
     }
   });
-  // Without a listener, the first error would end the process.
+  // Without a listener, the first error would crash the process.
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (closed || (error.code !== 'EPIPE' && error.code !== 'EBADF' && error.code !== 'ECONNRESET')) return;
     closed = true;
@@ -89,7 +98,7 @@ export function openSink(fd = 1, kept = KEPT): LogSink {
     flush(done) {
       if (closed) return done();
       hand();
-      const timer = setTimeout(done, LAST_WORDS);
+      const timer = setTimeout(done, FLUSH_TIMEOUT);
       stream.flush(() => {
         clearTimeout(timer);
         done();
@@ -107,16 +116,17 @@ function linesIn(bytes: Buffer): number {
 const LF = 0x0a;
 
 /**
- * The same pipe, opened anew so that a write to a full one fails instead of holding a thread that file system calls
- * and the end of the process would have to wait for. The flag must not be set on the descriptor itself: whoever else
- * holds it would get it, too. Anything but a pipe does not block for long.
+ * Opens the same pipe again with O_NONBLOCK, so that a write to a full pipe fails. A blocking write would
+ * hold a thread that file system calls and the end of the process need. The flag is not set on the descriptor
+ * itself, because it would apply to every other process that holds it. What is not a pipe does not block for
+ * long.
  */
 function withoutBlocking(fd: number): number {
   try {
     if (!fstatSync(fd).isFIFO()) return fd;
     return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
   } catch {
-    // No such folder, or the pipe belongs to another user: then it is as it was.
+    // There is no /proc, or the pipe belongs to another user: use the descriptor as it is.
     return fd;
   }
 }

@@ -1,29 +1,29 @@
 import type { Refreshes, ServerState } from '../model/introspection.js';
 import type { PoolState } from '../model/upstream.js';
 
-/** What is asked for at a scrape, and counted by those it belongs to. */
+/** Values that other parts of the gateway hold, and that metrics read at each scrape. */
 export interface MetricSources {
   readonly rules: () => { readonly version: number; readonly rules: readonly { readonly id: string }[] };
   readonly ready: () => boolean;
   readonly cache: () => CacheState;
-  /** The authorization servers that were asked so far. */
+  /** The authorization servers that were called so far. */
   readonly servers: () => readonly ServerState[];
   readonly refreshes: Readonly<Refreshes>;
-  /** Requests that were let in and are not over. */
+  /** Requests in flight. */
   readonly inFlight: () => number;
   /** The connections to each upstream. */
   readonly pools: () => readonly PoolState[];
-  /** What request bodies hold in memory that are read ahead, in bytes. */
+  /** The memory of request bodies that are read ahead, in bytes. */
   readonly bufferedBytes: () => number;
-  /** The share of requests that is let in, above 0 to 1. */
+  /** The share of requests that overload protection admits: above 0, at most 1. */
   readonly admittedShare: () => number;
-  /** When the certificates of the TLS listeners end, in seconds since 1970. */
+  /** When the certificates of the TLS listeners expire, in seconds since 1970. */
   readonly certificates: () => readonly { readonly listener: string; readonly expiresAt: number }[];
-  /** Log lines that were lost because nobody took them. */
+  /** Log lines that were dropped because the reader was too slow or gone. */
   readonly droppedLines: () => number;
 }
 
-/** A gateway that is being put together. */
+/** Placeholders while the gateway starts. */
 export const NO_SOURCES: MetricSources = {
   rules: () => ({ version: 0, rules: [] }),
   ready: () => false,
@@ -40,11 +40,11 @@ export const NO_SOURCES: MetricSources = {
 
 /** The state of the cache of introspection answers. */
 export interface CacheState {
-  /** Entries held. */
+  /** Cache entries. */
   readonly active: number;
   readonly inactive: number;
-  /** What the active ones take, about, in bytes. */
+  /** About how much memory the active entries take, in bytes. */
   readonly bytes: number;
-  /** Entries that were pushed out by others before they ended. */
+  /** Entries that were evicted before they expired. */
   readonly evictions: number;
 }

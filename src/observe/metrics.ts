@@ -7,50 +7,63 @@ import { definitions, Histogram, one, processMetrics, sum } from './prometheus.j
 import { keyOf, labelsOf, Tally } from './tally.js';
 import { version } from './version.js';
 
-/** What one rule was asked and how it went. */
+/** How many requests a rule allowed and denied. */
 export interface RuleCounts {
   readonly allowed: number;
   readonly denied: number;
 }
 
-/** Counts what happens, and tells it in Prometheus' text format. */
+/** Counts events, and writes them in the Prometheus text format. */
 export interface Metrics {
-  /** A request is over. */
+  /** Counts a finished request. */
   readonly record: Audit;
-  /** A request was turned away unread. */
+  /** Counts a request that overload protection refused. */
   shed(entrance: Entrance, method: string, cause: ShedCause): void;
-  /** An attempt to load a TLS listener's certificates again is over. */
+  /** Counts a reload of a TLS listener's certificates. */
   certificatesReloaded(listener: string, ok: boolean): void;
-  /** Spans were exported, or lost. */
+  /** Counts spans that the collector accepted, or that were lost. */
   spansExported(spans: number, ok: boolean): void;
-  /** An introspection call failed. */
+  /** Counts a failed introspection call. */
   introspectionFailed(): void;
-  /** An exception ended one exchange. */
+  /** Counts an exception that ended one exchange. */
   failed(): void;
-  /** The cache that gateways share was of no use. */
+  /** Counts a failed operation of the shared cache. */
   sharedCacheFailed(): void;
-  /** A DPoP proof was compared with those of this gateway alone, where it should have been with those of all. */
+  /**
+   * Counts a DPoP proof that was compared with the proofs of this gateway only, because the shared store
+   * failed.
+   */
   proofUnshared(): void;
-  /** An attempt to load the rules again is over. @param at seconds since 1970 */
+  /**
+   * Counts a reload of the rules.
+   *
+   * @param at seconds since 1970
+   */
   reloaded(ok: boolean, at: number): void;
-  /** Asks these sources from now on: what is counted begins before the parts exist that gauges look at. */
+  /** Reads these sources from now on. Counting begins before the parts exist that the gauges read. */
   watch(sources: MetricSources): void;
-  /** By rule, for the admin page; rules nobody asked for are absent. */
+  /** Counts by rule id, for the admin page. Rules without requests are absent. */
   counts(): ReadonlyMap<string, RuleCounts>;
-  /** Media type of {@link text}. */
+  /** The media type of {@link text}. */
   readonly contentType: string;
   text(): Promise<string>;
 }
 
-/** The label of requests that no rule matched; no rule's id is without `/` and `#`. */
+/**
+ * The label of requests that no rule matched. It cannot be a rule's id, because those contain `/` and `#`.
+ */
 const NO_RULE = 'none';
-/** The label of requests that ended after their rule was gone. */
+/** The label of requests that ended after a reload removed their rule. */
 const RETIRED = 'retired';
 
 const FAST = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const SLOW = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180];
 
-/** Builds the metrics of one gateway. */
+/**
+ * Builds the metrics of one gateway.
+ *
+ * @param first the sources until {@link Metrics.watch} is called
+ */
 export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
   let sources = first;
   const tallies = new Map<string, Tally>();
@@ -106,7 +119,7 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     return tally;
   }
 
-  /** Forgets rules that are gone: reloads must not pile up series. */
+  /** Removes the series of rules that a reload removed, so that reloads do not accumulate series. */
   function refresh(): void {
     const { version: current, rules } = sources.rules();
     if (current === knownVersion) return;
@@ -121,44 +134,51 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
   const ofProcess = processMetrics();
   const { define, counter, gauge, histogram } = definitions(registry);
 
-  counter('scopegate_requests_total', 'Requests that are over, by what became of them.', () => {
+  counter('scopegate_requests_total', 'Finished requests, by rule, method, decision and status.', () => {
     refresh();
     return [...tallies].flatMap(([rule, { requests }]) =>
       [...requests].map(([key, value]) => ({ value, labels: { rule, ...labelsOf(key) } })),
     );
   });
-  counter('scopegate_errors_total', 'Requests answered with an error of the gateway, by its name.', () =>
-    [...tallies].flatMap(([rule, { denials }]) =>
-      [...denials].map(([error, value]) => ({ value, labels: { rule, error } })),
-    ),
+  counter(
+    'scopegate_errors_total',
+    'Requests that scopegate answered with an error, by the name of the error.',
+    () =>
+      [...tallies].flatMap(([rule, { denials }]) =>
+        [...denials].map(([error, value]) => ({ value, labels: { rule, error } })),
+      ),
   );
   counter(
     'scopegate_internal_errors_total',
-    'Exceptions in scopegate, each of which ended one exchange; the log has the place.',
+    'Exceptions in scopegate. Each ended one exchange; the log says where.',
     () => one(internalErrors),
   );
-  // Buckets for every rule would be a series for each of them.
+  // A summary, because a histogram would need a series for each rule and bucket.
   const ofRules = 'scopegate_rule_duration_seconds';
-  define(ofRules, 'summary', 'Whole requests by rule: how many, and how long they took together.', () =>
-    [...tallies].flatMap(([rule, { count, seconds }]) => [
-      { metricName: `${ofRules}_sum`, value: seconds, labels: { rule } },
-      { metricName: `${ofRules}_count`, value: count, labels: { rule } },
-    ]),
+  define(
+    ofRules,
+    'summary',
+    'Duration of finished requests by rule: their number and their total time.',
+    () =>
+      [...tallies].flatMap(([rule, { count, seconds }]) => [
+        { metricName: `${ofRules}_sum`, value: seconds, labels: { rule } },
+        { metricName: `${ofRules}_count`, value: count, labels: { rule } },
+      ]),
   );
-  gauge('scopegate_requests_in_flight', 'Requests that have entered and are not over.', () =>
-    one(sources.inFlight()),
-  );
+  gauge('scopegate_requests_in_flight', 'Requests in flight.', () => one(sources.inFlight()));
   counter(
     'scopegate_requests_shed_total',
-    'Requests turned away unread, by what there was too much of.',
+    'Requests that overload protection refused unread, by cause.',
     () => Object.entries(shed).map(([cause, value]) => ({ value, labels: { cause } })),
   );
-  gauge('scopegate_admitted_share', 'The share of requests that is let in; below 1 under overload.', () =>
-    one(sources.admittedShare()),
+  gauge(
+    'scopegate_admitted_share',
+    'The share of requests that overload protection admits; below 1 under overload.',
+    () => one(sources.admittedShare()),
   );
   gauge(
     'scopegate_upstream_connections',
-    'Open connections to an upstream: idle, busy with an exchange that is soon over, or with one that lasts (long).',
+    'Open connections to an upstream: idle, busy with a short exchange, or with a long one.',
     () =>
       sources.pools().flatMap(({ origin: upstream, open, busy, long }) => [
         { value: open - busy - long, labels: { upstream, state: 'idle' } },
@@ -171,71 +191,69 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
   );
   counter(
     'scopegate_upstream_turned_away_total',
-    'Requests that got no connection to an upstream in time, and exchanges that lasted and found no room.',
+    'Requests that got no connection to an upstream in time, and long exchanges refused because there were too many.',
     () => sources.pools().map(({ origin: upstream, turnedAway: value }) => ({ value, labels: { upstream } })),
   );
-  gauge('scopegate_request_bodies_bytes', 'What request bodies hold in memory that are read ahead.', () =>
+  gauge('scopegate_request_bodies_bytes', 'Memory of request bodies that are read ahead.', () =>
     one(sources.bufferedBytes()),
   );
-  histogram('scopegate_request_duration_seconds', 'From the head of a request to the end of its answer.', [
-    [{}, requestTime],
-  ]);
+  histogram(
+    'scopegate_request_duration_seconds',
+    'Time from the head of a request to the end of its response.',
+    [[{}, requestTime]],
+  );
   histogram(
     'scopegate_decision_duration_seconds',
-    'From the head of a request to the decision, by where the answer about the token came from.',
+    'Time from the head of a request to the decision, by where the answer about the token came from.',
     Object.entries(decisionTime).map(([introspection, child]) => [{ introspection }, child]),
   );
   histogram(
     'scopegate_introspection_duration_seconds',
-    'How long requests waited for an answer about their token that the cache did not have.',
+    'Time that requests waited for an answer about their token that was not in the cache.',
     Object.entries(introspectionTime).map(([result, child]) => [{ result }, child]),
   );
   histogram(
     'scopegate_upstream_duration_seconds',
-    'From sending a request to the upstream until its answer began.',
+    'Time from sending a request to the upstream until its response began.',
     [[{}, upstreamTime]],
   );
   counter('scopegate_introspection_lookups_total', 'Answers about tokens, by where they came from.', () =>
     Object.entries(lookups).map(([result, value]) => ({ value, labels: { result } })),
   );
-  counter(
-    'scopegate_introspection_failures_total',
-    'Introspection calls that brought no usable answer.',
-    () => one(introspectionFailures),
+  counter('scopegate_introspection_failures_total', 'Introspection calls without a usable answer.', () =>
+    one(introspectionFailures),
   );
   counter(
     'scopegate_shared_cache_failures_total',
-    'Questions to the cache that gateways share, and connections to it, that failed.',
+    'Failed operations and failed connections of the shared cache.',
     () => one(sharedFailures),
   );
   counter(
     'scopegate_dpop_proofs_unshared_total',
-    'DPoP proofs of which the shared store could not say whether another gateway had taken them.',
+    'DPoP proofs for which the shared store could not say whether another gateway had accepted them before.',
     () => one(unsharedProofs),
   );
-  gauge('scopegate_introspection_cache_entries', 'Answers kept.', () => {
+  gauge('scopegate_introspection_cache_entries', 'Entries in the cache of introspection answers.', () => {
     const { active, inactive } = sources.cache();
     return [
       { value: active, labels: { kind: 'active' } },
       { value: inactive, labels: { kind: 'inactive' } },
     ];
   });
-  gauge('scopegate_introspection_cache_bytes', 'What active answers take, about.', () =>
+  gauge('scopegate_introspection_cache_bytes', 'About how much memory the active cache entries take.', () =>
     one(sources.cache().bytes),
   );
-  counter(
-    'scopegate_introspection_cache_evictions_total',
-    'Answers pushed out by others before they ended.',
-    () => one(sources.cache().evictions),
+  counter('scopegate_introspection_cache_evictions_total', 'Cache entries evicted before they expired.', () =>
+    one(sources.cache().evictions),
   );
   counter(
     'scopegate_introspection_refreshes_total',
-    'Answers in use that were due to be asked for again before their end, by what became of it.',
+    'Refreshes of cache entries in use before they expire, by result.',
     () => Object.entries(sources.refreshes).map(([result, value]) => ({ value, labels: { result } })),
   );
   gauge(
     'scopegate_introspection_calls',
-    'Introspection calls in flight, and requests that wait to make one.',
+    'Introspection calls in flight (running), and requests that wait to make one (waiting).',
     () => {
       const servers = sources.servers();
       return [
@@ -244,48 +262,59 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
       ];
     },
   );
-  gauge('scopegate_breakers', 'Circuit breakers, one an authorization server, by their state.', () => {
-    const states = sources.servers().map(({ breaker }) => breaker);
-    return (['closed', 'open', 'half-open'] as const).map((state) => ({
-      value: states.filter((each) => each === state).length,
-      labels: { state },
-    }));
-  });
-  gauge('scopegate_rules', 'Rules in force.', () => one(sources.rules().rules.length));
-  gauge('scopegate_rules_version', 'The version of the rule set in force; grows with every reload.', () =>
+  gauge(
+    'scopegate_breakers',
+    'Circuit breakers by state; there is one for each authorization server.',
+    () => {
+      const states = sources.servers().map(({ breaker }) => breaker);
+      return (['closed', 'open', 'half-open'] as const).map((state) => ({
+        value: states.filter((each) => each === state).length,
+        labels: { state },
+      }));
+    },
+  );
+  gauge('scopegate_rules', 'Rules in use.', () => one(sources.rules().rules.length));
+  gauge('scopegate_rules_version', 'The version of the rule set in use; grows with every reload.', () =>
     one(sources.rules().version),
   );
-  counter('scopegate_rule_reloads_total', 'Attempts to load the rules again.', () => [
+  counter('scopegate_rule_reloads_total', 'Reloads of the rules, by result.', () => [
     { value: reloads.ok, labels: { result: 'ok' } },
     { value: reloads.failed, labels: { result: 'failed' } },
   ]);
   gauge(
     'scopegate_rule_reload_successful',
-    'Whether the last attempt put a new set in force; 1 before the first.',
+    'Whether the last reload of the rules succeeded; 1 before the first.',
     () => one(reloads.lastOk ? 1 : 0),
   );
-  gauge('scopegate_rule_reload_timestamp_seconds', 'When that was; 0 before the first.', () =>
-    one(reloads.lastAt),
+  gauge(
+    'scopegate_rule_reload_timestamp_seconds',
+    'When the last reload of the rules was; 0 before the first.',
+    () => one(reloads.lastAt),
   );
-  counter('scopegate_tls_reloads_total', 'Attempts to load certificates again.', () => [
+  counter('scopegate_tls_reloads_total', 'Reloads of the certificates of listeners, by result.', () => [
     { value: certificates.ok, labels: { result: 'ok' } },
     { value: certificates.failed, labels: { result: 'failed' } },
   ]);
   gauge(
     'scopegate_tls_reload_successful',
-    'Whether the last attempt, for every listener, put new certificates in force; 1 before the first.',
+    'Whether the last reload of certificates succeeded for every listener; 1 before the first.',
     () => one([...certificates.lastOk.values()].includes(false) ? 0 : 1),
   );
-  gauge('scopegate_tls_expiry_timestamp_seconds', 'When the first certificate of a listener ends.', () =>
-    sources.certificates().map(({ listener, expiresAt }) => ({ value: expiresAt, labels: { listener } })),
+  gauge(
+    'scopegate_tls_expiry_timestamp_seconds',
+    'When the certificate of a listener that expires first does so.',
+    () =>
+      sources.certificates().map(({ listener, expiresAt }) => ({ value: expiresAt, labels: { listener } })),
   );
-  gauge('scopegate_ready', 'Whether requests are served: 1, or 0 while draining.', () =>
+  gauge('scopegate_ready', 'Whether scopegate is ready: 1 while it serves requests, 0 while it drains.', () =>
     one(sources.ready() ? 1 : 0),
   );
-  counter('scopegate_log_lines_dropped_total', 'Log lines that were lost because nobody took them.', () =>
-    one(sources.droppedLines()),
+  counter(
+    'scopegate_log_lines_dropped_total',
+    'Log lines dropped because the reader was too slow or gone.',
+    () => one(sources.droppedLines()),
   );
-  counter('scopegate_trace_spans_total', 'Spans of the tracing, by whether the collector took them.', () =>
+  counter('scopegate_trace_spans_total', 'Spans by result: exported to the collector, or lost.', () =>
     Object.entries(spans).map(([result, value]) => ({ value, labels: { result } })),
   );
   gauge('scopegate_build_info', 'Always 1; the version is in the label.', () => [
@@ -303,7 +332,8 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
       if (error !== undefined) tally.denials.set(error, (tally.denials.get(error) ?? 0) + 1);
       decisionTime[introspection ?? 'none'].observe(entry.decisionMs);
       if (introspection !== undefined) {
-        // Only a token that is not active is refused as invalid without a word on whose it is.
+        // An inactive answer has no subject (RFC 7662 §2.2). Every other token that is refused as invalid has
+        // one.
         const negative = introspection === 'hit' && error === 'invalid_token' && entry.subject === undefined;
         lookups[negative ? 'negative_hit' : introspection]++;
         const waited = introspection !== 'hit' && introspection !== 'limited';

@@ -1,45 +1,49 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** How much is let in; 0 turns a limit off. */
+/** The limits of overload protection; 0 turns a limit off. */
 export interface OverloadLimits {
   /** Requests in flight at once. */
   readonly maxInFlight: number;
-  /** How late the event loop may be, in milliseconds, on average over a {@link WINDOW}. */
+  /** The longest event loop delay, in milliseconds, on average over a {@link WINDOW}. */
   readonly maxEventLoopDelay: number;
 }
 
-/** Why a request is turned away unread. */
+/** Why overload protection refuses a request. */
 export type ShedCause = 'in_flight' | 'event_loop';
 
-/** How long the event loop is watched before a conclusion is drawn, in milliseconds. */
+/** The window over which the event loop delay is averaged, in milliseconds. */
 const WINDOW = 250;
-/** How often the event loop is looked at within it, in milliseconds. */
+/** The time between two samples of the event loop delay, in milliseconds. */
 const RESOLUTION = 10;
-/** A loop that is late for one window has had a pause: for so many, it has more to do than it can. */
-const PATIENCE = 2;
-/** What is left of the share that is let in after each further late window. */
-const LESS = 0.7;
-/** By how much it grows again with each window that is not late. */
-const MORE = 0.05;
 /**
- * Beside so few requests it is not they that make the loop late, but whoever else has the processor: to turn one away
- * would help nobody.
+ * Late windows in a row before requests are refused. One late window is a pause, such as a garbage
+ * collection; several mean overload.
  */
-const FEW = 16;
-/** Never less than this: without requests nobody would see that there is room again. */
-const LEAST = 0.05;
+const LATE_WINDOWS = 2;
+/** The admitted share is multiplied by this after each further late window. */
+const DECREASE = 0.7;
+/** The admitted share grows by this with each window that is not late. */
+const INCREASE = 0.05;
+/**
+ * With fewer requests in flight than this, no request is refused for a late event loop: another process uses
+ * the CPU then, and refusing requests would not help.
+ */
+const MIN_IN_FLIGHT = 16;
+/** The lowest admitted share. Without any request, scopegate could not notice that the overload is over. */
+const MIN_SHARE = 0.05;
 
 /**
- * Decides whether one more request is taken on. Requests in flight have a fixed limit. Where the event loop is late,
- * the share that is let in falls by a factor and recovers by small steps, as a congestion window does (RFC 5681 §3.1):
- * what is let in is then served in time, where all together would be late for everybody.
+ * Overload protection: decides whether one more request is admitted. Requests in flight have a fixed limit.
+ * While the event loop is late, the admitted share falls by a factor and recovers in small steps, like a
+ * congestion window (RFC 5681 §3.1). Admitted requests are then served in time; if all were admitted, all
+ * would be late.
  */
 export class OverloadProtection {
   readonly #most: number;
   readonly #latest: number;
   #inFlight = 0;
   #share = 1;
-  /** Parts of a request that are due; one whole is let in. */
+  /** The sum of admitted shares; each time it reaches one, one request is admitted. */
   #credit = 0;
   #late = 0;
 
@@ -48,20 +52,25 @@ export class OverloadProtection {
     this.#latest = maxEventLoopDelay > 0 ? maxEventLoopDelay : Number.POSITIVE_INFINITY;
   }
 
-  /** Requests that were let in and are not over. */
+  /** Requests in flight. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** The share of requests that is let in now, above 0 to 1. */
+  /** The share of requests that is admitted now: above 0, at most 1. */
   get share(): number {
     return this.#share;
   }
 
-  /** Takes one more request on, to be given back with {@link leave}, or says why not. */
+  /**
+   * Admits one more request, if possible.
+   *
+   * @returns undefined if the request is admitted; {@link leave} must then be called when it ends. Otherwise
+   *   why it is refused
+   */
   enter(): ShedCause | undefined {
     if (this.#inFlight >= this.#most) return 'in_flight';
-    if (this.#share < 1 && this.#inFlight >= FEW) {
+    if (this.#share < 1 && this.#inFlight >= MIN_IN_FLIGHT) {
       this.#credit += this.#share;
       if (this.#credit < 1) return 'event_loop';
       this.#credit -= 1;
@@ -70,42 +79,53 @@ export class OverloadProtection {
     return undefined;
   }
 
-  /** A request that was let in is over, or counts no more: its body is awaited, or it lasts. */
+  /**
+   * An admitted request ended, or no longer counts because its body is still arriving or its exchange is
+   * long.
+   */
   leave(): void {
     this.#inFlight--;
   }
 
-  /** A request that was let in counts again. @returns false where there is no room for it */
+  /**
+   * An admitted request counts again.
+   *
+   * @returns false if the limit of requests in flight is reached
+   */
   rejoin(): boolean {
     if (this.#inFlight >= this.#most) return false;
     this.#inFlight++;
     return true;
   }
 
-  /** Takes note of how late the event loop was during one window, in milliseconds. */
+  /**
+   * Records the event loop delay of one window.
+   *
+   * @param delay milliseconds, on average
+   */
   observe(delay: number): void {
     if (delay > this.#latest) {
-      if (++this.#late >= PATIENCE) this.#share = Math.max(LEAST, this.#share * LESS);
+      if (++this.#late >= LATE_WINDOWS) this.#share = Math.max(MIN_SHARE, this.#share * DECREASE);
       return;
     }
     this.#late = 0;
-    this.#share = Math.min(1, this.#share + MORE);
+    this.#share = Math.min(1, this.#share + INCREASE);
   }
 }
 
 /**
- * Watches the event loop for an admission.
+ * Measures the event loop delay for overload protection.
  *
- * @returns ends it
+ * @returns stops the measurement
  */
-export function watchLoop(admission: OverloadProtection): () => void {
+export function watchLoop(protection: OverloadProtection): () => void {
   const delays = monitorEventLoopDelay({ resolution: RESOLUTION });
   delays.enable();
   const timer = setInterval(() => {
-    // What is measured is the time from one look to the next. Without a look there is nothing to say.
+    // The histogram holds the time between two samples. Without a sample, its mean is NaN.
     const delay = delays.mean / 1e6 - RESOLUTION;
     delays.reset();
-    if (!Number.isNaN(delay)) admission.observe(delay);
+    if (!Number.isNaN(delay)) protection.observe(delay);
   }, WINDOW);
   timer.unref();
   return () => {

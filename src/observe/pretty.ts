@@ -9,8 +9,8 @@ const LEVELS: Readonly<Record<number, string>> = {
   60: 'FATAL',
 };
 
-/** Fields that the line's beginning tells already. */
-const TOLD = new Set([
+/** Fields that already stand at the beginning of the line. */
+const LEADING = new Set([
   'level',
   'time',
   'name',
@@ -25,10 +25,10 @@ const TOLD = new Set([
 ]);
 
 /**
- * Turns log lines into lines for people at a terminal. Values that come from requests are quoted where they hold
- * anything but printable ASCII: no client writes escape sequences onto a terminal.
+ * Formats log lines for people at a terminal. Values that come from requests are quoted if they contain
+ * anything but printable ASCII, so that a client cannot write escape sequences to the terminal.
  *
- * @param destination gets the lines
+ * @param destination receives the formatted lines
  */
 export function prettyLog(destination: DestinationStream): DestinationStream {
   return { write: (line) => destination.write(`${pretty(JSON.parse(line) as Record<string, unknown>)}\n`) };
@@ -39,7 +39,7 @@ function pretty(line: Record<string, unknown>): string {
   const rest = Object.entries(line)
     .filter(
       ([name]) =>
-        !TOLD.has(name) || (line.audit === undefined && !['level', 'time', 'name', 'msg'].includes(name)),
+        !LEADING.has(name) || (line.audit === undefined && !['level', 'time', 'name', 'msg'].includes(name)),
     )
     .map(([name, value]) => `${name}=${shown(value)}`);
   const lead =

@@ -1,25 +1,30 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 
-/** One line of the text format. */
+/** One sample line of the text format. */
 export interface Value {
   readonly metricName?: string;
   readonly value: number;
   readonly labels: Readonly<Record<string, string | number>>;
 }
 
-/** A histogram without labels: two additions an observation. */
+/** A histogram without labels. It is cheap: two additions per observation. */
 export class Histogram {
   readonly bounds: readonly number[];
-  /** Not cumulative; the last one is +Inf. */
+  /** Counts per bucket, not cumulative. The last bucket is +Inf. */
   readonly buckets: number[];
   sum = 0;
 
-  /** @param bounds upper bounds in seconds, ascending */
+  /** @param bounds the upper bounds of the buckets in seconds, ascending */
   constructor(bounds: readonly number[]) {
     this.bounds = bounds;
     this.buckets = new Array<number>(bounds.length + 1).fill(0);
   }
 
+  /**
+   * Counts one value.
+   *
+   * @param ms milliseconds
+   */
   observe(ms: number): void {
     const seconds = ms / 1000;
     const { bounds, buckets } = this;
@@ -30,12 +35,12 @@ export class Histogram {
   }
 }
 
-/** The value of a metric without labels. */
+/** The samples of a metric without labels. */
 export function one(value: number): Value[] {
   return [{ value, labels: {} }];
 }
 
-/** All values together. */
+/** Adds numbers up. */
 export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
@@ -58,9 +63,9 @@ function histogramValues(
   ];
 }
 
-/** What defines metrics of a registry. */
+/** Returns the functions that define metrics in a registry. */
 export function definitions(registry: Registry) {
-  /** A metric whose values are put together when they are asked for. */
+  /** Defines a metric whose values are read at each scrape. */
   function define(
     name: string,
     type: 'counter' | 'gauge' | 'histogram' | 'summary',
@@ -92,7 +97,10 @@ export function definitions(registry: Registry) {
 
 let processRegistry: Registry | undefined;
 
-/** What Node tells of the process, once however many gateways it holds. */
+/**
+ * The metrics of the process (CPU, memory, event loop). There is one registry per process, even with several
+ * gateways in it.
+ */
 export function processMetrics(): Registry {
   if (processRegistry === undefined) {
     processRegistry = new Registry();

@@ -1,22 +1,23 @@
-/** What the log says of a fault: where it happened, and of what kind. */
+/** What the log says about an exception: its kind, and where it happened. */
 export interface ErrorTrace {
-  /** The class's name. */
+  /** The name of its class. */
   readonly name: string;
-  /** Node's and the libraries' own code, where there is one. */
+  /** The error code of Node or of a library, if there is one. */
   readonly code?: string;
-  /** The places in the code, innermost first. */
+  /** The stack frames, innermost first. */
   readonly stack: string;
 }
 
 /**
- * Describes a fault without its message: messages quote what they choked on, and that may be a token or a secret.
+ * Describes an exception without its message: messages quote the input that caused the error, which may be a
+ * token or a secret.
  *
- * @param error whatever was thrown
+ * @param error any thrown value
  */
 export function traceOf(error: unknown): ErrorTrace {
   if (!(error instanceof Error)) return { name: typeof error, stack: '' };
   const { code } = error as { code?: unknown };
-  // The stack begins with the message, which may have lines of its own.
+  // The stack begins with the message, which may have several lines.
   const head = `${error.name}: ${error.message}`;
   const stack = error.stack ?? '';
   const at = stack.startsWith(head) ? head.length : 0;
@@ -32,13 +33,14 @@ export function traceOf(error: unknown): ErrorTrace {
 }
 
 /**
- * What broke, in a word: a library's code, or the class's name. Never the message, for the same reason.
+ * Names a failure in one word: the error code, or the name of the class. Never the message, for the same
+ * reason.
  *
- * @param error whatever was thrown
+ * @param error any thrown value
  */
 export function causeOf(error: unknown): string {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
   if (typeof code === 'string') return code;
-  // Many libraries' classes leave the name as they found it.
+  // Many libraries do not set the `name` of their error classes.
   return error instanceof Error && name === 'Error' ? error.constructor.name : String(name);
 }

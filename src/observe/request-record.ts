@@ -13,41 +13,51 @@ import type { Target } from '../parse/target.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
 import type { RequestTrace, Tracing } from './tracing/trace.js';
 
-/** What every entrance of the gateway needs to decide about requests and to account for them. */
+/** What both entrances need to decide about requests and to record them. */
 export interface EntranceOptions {
-  /** The rules in force; asked once a request, so that one request sees one set. */
+  /** Returns the rule table in use. It is called once per request, so that a request sees one table. */
   readonly rules: () => RuleTable;
   readonly services: Services;
   readonly peerOf: (socket: Socket) => Peer;
-  /** Asked for every request, before anything is read of it: what to answer where there is no room for it. */
+  /**
+   * Called for every request before it is read.
+   *
+   * @returns the refusal if overload protection refuses the request; undefined otherwise
+   */
   readonly admit: (entrance: Entrance, method: string) => Denial | undefined;
-  /** The count of requests that `admit` lets in. */
+  /** The count of admitted requests. */
   readonly inFlight: InFlight;
-  /** Told of every request that was let in, once it is over. */
+  /** Receives the entry of every admitted request when it ends. */
   readonly audit: Audit;
-  /** Undefined where tracing is off. */
+  /** Undefined if tracing is off. */
   readonly tracing?: Tracing | undefined;
-  /** Is told of exceptions: each ended one exchange, and no other. */
+  /** Receives exceptions. Each ended one exchange and no other. */
   readonly onFault: OnFault;
   readonly realm: string;
-  /** Longer request-targets are refused, in bytes. */
+  /** The longest request target that is accepted, in bytes. */
   readonly maxTargetBytes: number;
 }
 
 /** The count of requests in flight, which is limited. */
 export interface InFlight {
-  /** One counts no more. */
+  /** A request no longer counts. */
   leave(): void;
-  /** One counts again. @returns false where there is no room for it */
+  /**
+   * A request counts again.
+   *
+   * @returns false if the limit is reached
+   */
   rejoin(): boolean;
 }
 
-/** One request's account: who asked and when, and, once it is over, the one audit line about it. */
+/**
+ * The record of one request: its peer, identifier and times. When the request ends, it writes one audit line.
+ */
 export class RequestRecord {
   readonly entrance: Entrance;
   readonly peer: Peer;
   readonly requestId: string;
-  /** Undefined where tracing is off. */
+  /** Undefined if tracing is off. */
   readonly trace: RequestTrace | undefined;
   readonly #audit: Audit;
   readonly #inFlight: InFlight;
@@ -69,27 +79,34 @@ export class RequestRecord {
     this.trace = tracing?.begin(entrance, message, this.peer, this.#started);
   }
 
-  /** The decision has been made. */
+  /** Records the time of the decision. The first call counts. */
   decided(): void {
     this.#decided ??= performance.now();
   }
 
-  /** Its body is awaited, or it lasts: it takes no place among the requests in flight. */
+  /** The request no longer counts as in flight: its body is still arriving, or its exchange is long. */
   leaveInFlight(): void {
     if (this.#counts && !this.#written) this.#inFlight.leave();
     this.#counts = false;
   }
 
-  /** It takes a place among them again. @returns false where there is no room for it */
+  /**
+   * The request counts as in flight again.
+   *
+   * @returns false if the limit is reached
+   */
   rejoinInFlight(): boolean {
     this.#counts ||= this.#inFlight.rejoin();
     return this.#counts;
   }
 
   /**
-   * Writes the audit line; a fault after the end does not count one request twice.
+   * Writes the audit line and ends the trace. Only the first call counts, so that an exception after the end
+   * does not record a request twice.
    *
-   * @param method and `target` as they were asked for; no target where it was refused
+   * @param method the requested method
+   * @param target the requested target; undefined if it was refused
+   * @param result how the exchange ended
    */
   write(decision: Decision, method: string, target: Target | undefined, result: ExchangeResult): void {
     if (this.#written) return;
@@ -108,13 +125,13 @@ export class RequestRecord {
   }
 }
 
-/** Accounts for a request of which Node's parser could read no more than that it is none. */
+/** Records a request that Node's parser could not parse. */
 export function recordBrokenRequest(
   { admit, audit, inFlight, peerOf }: EntranceOptions,
   socket: Socket,
   { error, reason }: Denial,
 ): void {
-  // Where there is no room even for that, it is counted there.
+  // If overload protection refuses the request, it counts it itself.
   if (admit('proxy', '') !== undefined) return;
   const asked = {
     entrance: 'proxy',
@@ -127,7 +144,12 @@ export function recordBrokenRequest(
   audit(entryOf(asked, '', undefined, denied, { status: ERRORS[error].code }, 0, 0));
 }
 
-/** @param decisionMs and `ms`: what the decision and all took, in milliseconds */
+/**
+ * Builds the audit entry.
+ *
+ * @param decisionMs milliseconds until the decision
+ * @param ms milliseconds until the end of the response
+ */
 function entryOf(
   asked: Pick<RequestRecord, 'entrance' | 'requestId' | 'trace' | 'peer'>,
   method: string,
@@ -163,5 +185,9 @@ function entryOf(
   };
 }
 
-/** Is told of an exception that ended one exchange. @param place where it was caught, in a few words for the log */
+/**
+ * Receives an exception that ended one exchange.
+ *
+ * @param place where it was caught, in a few words for the log
+ */
 export type OnFault = (place: string, error: unknown) => void;

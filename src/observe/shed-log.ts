@@ -1,20 +1,20 @@
 import type { Entrance, ShedAudit } from './audit.js';
 import type { ShedCause } from './overload.js';
 
-/** How long requests that were turned away are counted before a line tells of them, in milliseconds. */
+/** How long refused requests are counted before a line is written, in milliseconds. */
 const INTERVAL = 1_000;
 
-/** Counts requests that were turned away unread: a line each would be one more load. */
+/** Counts requests that overload protection refused. A line for each would add to the load. */
 export interface ShedLog {
   add(entrance: Entrance, cause: ShedCause): void;
-  /** Writes what was counted. */
+  /** Writes the counts. */
   flush(): void;
 }
 
 /**
- * Builds the count.
+ * Builds the counter.
  *
- * @param write told at most once a second, for each entrance and cause
+ * @param write called at most once a second for each entrance and cause
  */
 export function createShedLog(write: ShedAudit): ShedLog {
   const counts = new Map<Entrance, Map<ShedCause, number>>();

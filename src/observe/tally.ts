@@ -2,25 +2,30 @@ import type { ErrorName } from '../model/errors.js';
 import { METHODS } from '../model/methods.js';
 import type { AuditEntry, Entrance } from './audit.js';
 
-/** What is counted for one rule. */
+/** The counts of one rule. */
 export class Tally {
-  /** By {@link keyOf}. */
+  /** Finished requests, by {@link keyOf}. */
   readonly requests = new Map<number, number>();
   readonly denials = new Map<ErrorName, number>();
   allowed = 0;
   denied = 0;
-  /** Of requests that were let in. */
+  /** The number of finished requests that were admitted. */
   count = 0;
-  /** All that those took. */
+  /** Their total duration. */
   seconds = 0;
 }
 
-/** Of all other methods together: a series for each would let anybody fill the memory of whoever scrapes. */
+/**
+ * The index of all other methods together. A series for each method would let any client fill the memory of
+ * the Prometheus server.
+ */
 const OTHER_METHOD = METHODS.length;
 
 const ENTRANCES: readonly Entrance[] = ['proxy', 'decisions'];
 
-/** One number for what a request's series is told apart by: no text is made or hashed on the way of a request. */
+/**
+ * Encodes the labels of a request's series in one number, so that no request has to build or hash a string.
+ */
 export function keyOf({
   entrance,
   method,
@@ -33,7 +38,7 @@ export function keyOf({
   return bits * 1024 + (status & 1023);
 }
 
-/** The labels that {@link keyOf} put into a number. */
+/** Decodes the labels that {@link keyOf} has encoded. */
 export function labelsOf(key: number): Record<string, string> {
   const bits = Math.floor(key / 1024);
   return {

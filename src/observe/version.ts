@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 
-/** The version of the package, from the package.json beside the built files, or further up in a checkout. */
+/**
+ * The version of the package. It is read from the package.json beside the built files, or from a folder above
+ * them in a checkout.
+ */
 export const version: string = readVersion();
 
 function readVersion(): string {

@@ -28,17 +28,18 @@ import { causeOf } from '../redaction.js';
 import { version } from '../version.js';
 import type { RequestTrace, TraceTimes, Tracing, TracingOptions } from './trace.js';
 
-/** W3C Trace Context §3.2: a later version may append fields, which are not ours to pass on. */
+/** `traceparent` (W3C Trace Context §3.2). A later version may append fields; they must not be passed on. */
 const TRACEPARENT =
   /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
-/** W3C Trace Context §3.3.1.1: more need not be passed on. */
+/** The most characters of `tracestate` that are passed on (W3C Trace Context §3.3.1.1 allows a limit). */
 const MAX_TRACESTATE = 8_192;
 
 /**
- * Builds tracing on OpenTelemetry's SDK. Nothing is registered globally: whoever else uses the SDK in this process has
- * a life of its own, and no context is carried by the runtime.
+ * Starts tracing with OpenTelemetry's SDK. Nothing is registered globally, so that other users of the SDK in
+ * this process are not affected; contexts are passed as values.
  *
- * The exporter itself reads OTEL_EXPORTER_OTLP_HEADERS and its kin, the resource OTEL_RESOURCE_ATTRIBUTES.
+ * The exporter itself reads OTEL_EXPORTER_OTLP_HEADERS and similar variables, the resource
+ * OTEL_RESOURCE_ATTRIBUTES.
  */
 export function startTracing(options: TracingOptions): Tracing {
   const resource = resourceFromAttributes({ 'service.name': 'scopegate', 'service.version': version })
@@ -63,7 +64,7 @@ export function startTracing(options: TracingOptions): Tracing {
   };
 }
 
-/** An exporter that tells how it went. */
+/** Wraps an exporter so that it reports each result. */
 function reporting(exporter: SpanExporter, onExport: TracingOptions['onExport']): SpanExporter {
   return {
     export(spans, done) {
@@ -78,18 +79,26 @@ function reporting(exporter: SpanExporter, onExport: TracingOptions['onExport'])
   };
 }
 
-/** The exporter's error has the status as its code, and the answer's text, which nobody knows, in its message. */
+/**
+ * The exporter's error has the status as its code. Its message is never logged: it contains the text of the
+ * response, which could hold anything.
+ */
 function exportCause(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === 'number' ? `the collector answered ${code}` : causeOf(error);
 }
 
-/** One request in a trace: a span for all of it, and within it one for each thing that takes time. */
+/**
+ * The trace of one request: one span for the whole request, and one inside it for each part that takes time.
+ */
 class Traced implements RequestTrace {
   readonly traceId: string;
   readonly #tracer: Tracer;
   readonly #started: number;
-  /** What makes a time since 1970 of one of `performance.now()`: one for all spans, so that each lies within the other. */
+  /**
+   * Added to `performance.now()`, it gives the time since 1970. All spans use the same value, so that inner
+   * spans lie within outer ones.
+   */
   readonly #epoch = Date.now() - performance.now();
   readonly #span: Span;
   readonly #context: Context;
@@ -140,7 +149,7 @@ class Traced implements RequestTrace {
 
   end(entry: AuditEntry, { decided, introspected, ended, route }: TraceTimes): void {
     if (!this.#span.isRecording()) return;
-    // No other method may stand in a span's name.
+    // A span's name may contain known methods only (OpenTelemetry's HTTP conventions).
     const method = METHODS.includes(entry.method) ? entry.method : '_OTHER';
     this.#decision(entry, decided ?? ended, introspected);
     if (this.#upstream !== undefined) {
@@ -216,7 +225,10 @@ function present(values: Readonly<Record<string, string | number | undefined>>):
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Attributes;
 }
 
-/** The trace a request says it belongs to; undefined where it says nothing, or not in one way (§3.2, §3.3). */
+/**
+ * Reads the trace context of a request (W3C Trace Context §3.2, §3.3). Undefined if the request has none, or
+ * an invalid or ambiguous one.
+ */
 function readContext({ rawHeaders }: IncomingMessage): SpanContext | undefined {
   const [given = '', ...more] = valuesOf(rawHeaders, 'traceparent');
   const [, edition = '', traceId = '', spanId = '', flags = ''] = TRACEPARENT.exec(given) ?? [];

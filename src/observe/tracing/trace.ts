@@ -2,53 +2,57 @@ import type { IncomingMessage } from 'node:http';
 import type { Peer } from '../../parse/peer.js';
 import type { AuditEntry, Entrance } from '../audit.js';
 
-/** One request's part of a distributed trace. */
+/** The trace of one request. */
 export interface RequestTrace {
   /** 32 hexadecimal digits (W3C Trace Context §3.2.2.3). */
   readonly traceId: string;
   /**
-   * The request is about to go upstream.
+   * Called before the request is sent upstream.
    *
-   * @param origin where it goes, `http://name:port`
-   * @returns the fields that take the place of the client's `traceparent` and `tracestate`: name, value, …
+   * @param origin the upstream, `http://name:port`
+   * @returns the fields that replace the client's `traceparent` and `tracestate`: name, value, …
    */
   sending(origin: string): readonly string[];
-  /** The request is over. */
+  /** Called when the request ends. */
   end(entry: AuditEntry, times: TraceTimes): void;
 }
 
-/** When what happened, in milliseconds as `performance.now()` has them. */
+/** The times of a request, in milliseconds of `performance.now()`. */
 export interface TraceTimes {
-  /** Undefined where the request was refused before a decision. */
+  /** Undefined if the request was refused before a decision. */
   readonly decided: number | undefined;
-  /** When the wait for an answer about the token began; undefined where nobody waited. */
+  /** When the wait for an answer about the token began. Undefined if the request did not wait. */
   readonly introspected: number | undefined;
   readonly ended: number;
-  /** The path of the rule as it is written; undefined where none matched. */
+  /** The path of the rule as written. Undefined if no rule matched. */
   readonly route: string | undefined;
 }
 
-/** Traces requests and exports what becomes of them. */
+/** Traces requests and exports their spans. */
 export interface Tracing {
   /**
-   * A request has arrived. A trusted peer's trace is continued; anybody else's is only linked to, because whoever
-   * begins a trace decides what is recorded.
+   * Begins the trace of a request. scopegate continues the trace of a trusted peer. To the trace of any other
+   * peer it only links, because whoever begins a trace decides what is recorded.
    *
-   * @param started `performance.now()`
+   * @param started `performance.now()` at the arrival
    */
   begin(entrance: Entrance, message: IncomingMessage, peer: Peer, started: number): RequestTrace;
-  /** Exports what is left, and ends. */
+  /** Exports the remaining spans and ends. */
   close(): Promise<void>;
 }
 
-/** How traces are made. */
+/** Options of tracing. */
 export interface TracingOptions {
-  /** The URL spans are posted to (OTLP/HTTP). */
+  /** The URL that spans are sent to (OTLP/HTTP). */
   readonly endpoint: string;
-  /** The share of traces that begin here and are recorded, 0 to 1. */
+  /** The share of the traces beginning here that are recorded, 0 to 1. */
   readonly sample: number;
-  /** `service.name`; undefined leaves it to OTEL_SERVICE_NAME. */
+  /** `service.name`. If undefined, OTEL_SERVICE_NAME decides. */
   readonly serviceName?: string;
-  /** Told of every export; the cause holds no header field and no address. */
+  /**
+   * Called after every export.
+   *
+   * @param cause why it failed, without header fields and addresses; undefined if it succeeded
+   */
   readonly onExport: (spans: number, cause?: string) => void;
 }
