@@ -22,31 +22,33 @@ const SHOWN = 40;
  */
 export async function summarize(
   output: AsyncIterable<string | Buffer>,
-  ended: number | NodeJS.Signals | null,
+  ended: number | NodeJS.Signals | null | Promise<number | NodeJS.Signals | null>,
 ): Promise<Summary> {
   const failures: Summary['failures'][number][] = [];
   const skipped = new Map<string, Set<string>>();
   let passed = 0;
 
-  /** Takes one level of subtests; the result says how many failures it and those below it had. */
-  function take(parser: Parser): { failed: number } {
-    const level = { failed: 0 };
-    let child = { failed: 0 };
+  /** Takes one level of subtests; the result says how much it and those below it had, once it is over. */
+  function take(parser: Parser): { count: number; failed: number } {
+    const level = { count: 0, failed: 0 };
+    let child = { count: 0, failed: 0 };
     parser.on('child', (subtest) => {
       child = take(subtest);
     });
     parser.on('assert', (result) => {
-      const below = result.closingTestPoint ? child.failed : 0;
-      child = { failed: 0 };
-      level.failed += below;
+      const below = result.closingTestPoint ? child : { count: 0, failed: 0 };
+      child = { count: 0, failed: 0 };
+      level.failed += below.failed;
+      level.count += below.count + 1;
       if (result.skip !== false) {
         const reason = typeof result.skip === 'string' ? result.skip : 'no reason is given';
         skipped.set(reason, (skipped.get(reason) ?? new Set()).add(fileOf(result)));
       } else if (result.todo !== false) {
         // What is known to be missing is neither.
       } else if (result.ok) {
-        if (!result.closingTestPoint) passed++;
-      } else if (below === 0) {
+        // A test is as many as are in it.
+        if (below.count === 0) passed++;
+      } else if (below.failed === 0) {
         // A test that failed because something in it did is told of once, by what is inside.
         level.failed++;
         failures.push({ name: result.fullname, details: detailsOf(result.diag) });
@@ -61,8 +63,9 @@ export async function summarize(
   for await (const chunk of output) parser.write(chunk);
   parser.end();
   await end;
-  if (ended !== 0 && failures.length === 0)
-    failures.push({ name: 'the run', details: [`tap ended with ${ended}`] });
+  const code = await ended;
+  if (code !== 0 && failures.length === 0)
+    failures.push({ name: 'the run', details: [`tap ended with ${code}`] });
   return { passed, failures, skipped };
 }
 

@@ -6,6 +6,7 @@ import { root } from '../root.js';
 import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 import { sendRaw } from '../wire.js';
+import { FLOORS, reaches } from './floors.js';
 import { FORWARD_RULES, request, startRawUpstream } from './raw.js';
 
 // One test for each advisory about the libraries on the request's path: what it describes does not happen here, and would
@@ -13,39 +14,17 @@ import { FORWARD_RULES, request, startRawUpstream } from './raw.js';
 
 const START: TestGatewayOptions = { rules: FORWARD_RULES };
 
-/** The first versions without the faults below. */
-const FLOORS: Readonly<Record<string, string>> = {
-  fastify: '5.8.5',
-  '@fastify/reply-from': '12.6.4',
-  undici: '7.29.0',
-};
-
-/** Whether version `a` is at or above `b`; pre-releases count as below. */
-function reaches(a: string, b: string): boolean {
-  const [left, right] = [a, b].map((version) => version.split('.').map(Number)) as [number[], number[]];
-  for (let i = 0; i < 3; i++) {
-    const [x, y] = [left[i] ?? Number.NaN, right[i] ?? 0];
-    if (x !== y) return x > y;
-  }
-  return true;
-}
-
 t.test(
-  'every copy that ships is at or above the version that mends what is known (CVE-2026-12151 among it)',
+  'libraries are at or above the versions that mend what is known (CVE-2026-12151 among it)',
   async (t) => {
-    const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-      packages: Record<string, { version?: string; dev?: boolean; dependencies?: Record<string, string> }>;
+    const { devDependencies, overrides } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      devDependencies: Record<string, string>;
+      overrides: Record<string, string>;
     };
     for (const [name, floor] of Object.entries(FLOORS)) {
-      const copies = Object.entries(lock.packages).filter(
-        ([path, { dev }]) => path.endsWith(`node_modules/${name}`) && dev !== true,
-      );
-      t.ok(copies.length > 0, `${name} is in the lockfile`);
-      for (const [path, { version = '' }] of copies)
-        t.ok(reaches(version, floor), `${path} ${version} >= ${floor}`);
       const installed = JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'));
       t.ok(reaches(installed.version, floor), `installed: ${installed.version}`);
-      const asked = lock.packages['']?.dependencies?.[name] ?? '';
+      const asked = overrides[name] ?? devDependencies[name] ?? '';
       t.ok(reaches(asked.replace('^', ''), floor), `asked for: ${asked}`);
     }
     t.notOk(reaches('7.28.9', '7.29.0'));
