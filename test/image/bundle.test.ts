@@ -243,9 +243,13 @@ t.test('a schema that differs in anything is another one', (t) => {
 
 t.test('no copy of a library that is inside has a hole that is known', (t) => {
   const { parts } = readSbom(place);
+  for (const name of ['fastify', 'undici'])
+    t.ok(
+      parts.some((part) => part.name === name),
+      name,
+    );
   for (const [name, floor] of Object.entries(FLOORS)) {
     const copies = parts.filter((part) => part.name === name);
-    t.ok(copies.length > 0, name);
     for (const { version } of copies) t.ok(reaches(version, floor), `${name} ${version} >= ${floor}`);
   }
   t.end();
