@@ -1,12 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { schemaText } from '../../src/commands/schema.js';
 import { root } from '../root.js';
 import { auditPage } from './audit.js';
 import { conformancePage } from './conformance.js';
 import { identityFieldsPage } from './identity-fields.js';
 import { settingsPage } from './settings.js';
 
-// `npm run docs`: writes the pages that are made from the code.
+// `npm run docs`: writes the pages that are made from the code, and the schema that ships.
+writeFileSync(join(root, 'config/settings.schema.json'), schemaText());
 writeFileSync(join(root, 'docs/settings.md'), settingsPage());
 writeFileSync(join(root, 'docs/audit.md'), auditPage());
 writeFileSync(join(root, 'docs/conformance.md'), conformancePage());

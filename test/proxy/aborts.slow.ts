@@ -37,7 +37,7 @@ t.test(
       const { answers } = await sendRaw(gate.port, last, { timeout: 60_000 });
       t.equal(answers[0]?.status, 404);
       await until(async () => {
-        const { text } = await ask({ url: gate.adminUrl }, '/metrics');
+        const { text } = await ask({ url: gate.adminUrl }, '/metrics', { host: '127.0.0.1' });
         return (
           /^scopegate_requests_in_flight 0$/m.test(text) &&
           upstream.sockets.size === 0 &&
@@ -60,7 +60,7 @@ t.test(
       `${ABORTS} aborts in ${seconds.toFixed(1)} s, ${reached} at the upstream; memory ${growth.toFixed(1)} MiB`,
     );
     t.equal(upstream.sockets.size, 0, 'no connection to the upstream is open');
-    const metrics = await ask({ url: gate.adminUrl }, '/metrics');
+    const metrics = await ask({ url: gate.adminUrl }, '/metrics', { host: '127.0.0.1' });
     t.match(metrics.text, /^scopegate_requests_in_flight 0$/m, 'no request is pending');
     t.ok(growth < 32, `memory is back where it was: ${growth.toFixed(1)} MiB`);
     t.notMatch(gate.output(), /request failed|uncaught/);
