@@ -44,7 +44,7 @@ export const forward = section('How requests are forwarded.', {
     '2s',
   ),
   longExchanges: integer(
-    'Most exchanges with one upstream that last, beside forward.connections: uploads larger than forward.requestBuffer, event streams, answers that go on, WebSockets.',
+    'Most exchanges with one upstream that last, beside forward.connections: uploads larger than forward.requestBuffer, event streams, answers that go on.',
     1024,
     1,
   ),
