@@ -8,15 +8,17 @@ import { type TokenSource, withoutParameter } from '../parse/token.js';
 import { mutate } from './mutators/chain.js';
 import { holdsSecond } from './strategies/second.js';
 
-/** One request to decide about, and what decides. */
+/** One request to decide about, with the rules and services that the decision needs. */
 export interface DecisionRequest extends RequestContext {
   readonly table: RuleTable;
   readonly services: Services;
 }
 
 /**
- * Decides about one request. The proxy, the decisions endpoint, `explain` and `test` all ask this function, so they
- * cannot disagree. Synchronous unless the authorization server must be asked.
+ * Decides about one request. The proxy listener, forward-auth, `explain` and `test` all call this function,
+ * so that they cannot disagree. Synchronous unless an access strategy or a mutator must wait.
+ *
+ * @returns the decision; if a strategy or mutator throws, this function throws or its promise rejects
  */
 export function decide(request: DecisionRequest): Decision | Promise<Decision> {
   const { table, method, target } = request;
@@ -34,10 +36,12 @@ export function decide(request: DecisionRequest): Decision | Promise<Decision> {
 }
 
 /**
- * Whatever a path's escapes may mean to the upstream, and whatever it makes of a path that is sent as it came, each meaning must lead to the rule that was matched; else the
- * rule that was matched is not the one that protects what the upstream serves.
+ * Checks every way in which the upstream may read the path: with its escapes decoded, or exactly as the
+ * client sent it. Each reading must lead to the rule that was matched. Otherwise another rule protects what
+ * the upstream would serve.
  *
- * @returns the path to send, or the refusal
+ * @param found the rule that the canonical path matches
+ * @returns the path to send upstream, or the refusal
  */
 function resolvePath(
   table: RuleTable,
@@ -72,7 +76,12 @@ function malformed(reason: string, rule: Rule | undefined): Denied {
   return { allowed: false, denial: denial('malformed_target', reason), rule };
 }
 
-/** Asks the rule's access strategies in order from the `from`-th on; the first responsible one is final. */
+/**
+ * Asks the rule's access strategies in order. The first one that finds its credential decides.
+ *
+ * @param from the index of the first strategy to ask
+ * @param passed the denial of the last strategy that passed
+ */
 function attempt(
   request: DecisionRequest,
   rule: Rule,
@@ -97,10 +106,10 @@ function attempt(
   return { allowed: false, rule, denial: referred(refused, rule, request) };
 }
 
-/** The refusal, with what the rule and the table add to its challenge. */
+/** Adds to a refusal what the challenge needs: how to use DPoP, and the URL of the resource's metadata. */
 function referred(refused: Denial, rule: Rule, { table: { resources }, target }: DecisionRequest): Denial {
   const dpop = rule.strategies.find(({ binding }) => binding?.dpop !== undefined)?.binding?.dpop;
-  // Tells the client where it learns how to get a token (RFC 9728 §5.1).
+  // The metadata tells the client how to get a token (RFC 9728 §5.1).
   const metadata = resources?.metadataOf(target.host, target.path);
   if (dpop === undefined && metadata === undefined) return refused;
   return {
@@ -111,9 +120,10 @@ function referred(refused: Denial, rule: Rule, { table: { resources }, target }:
 }
 
 /**
- * Concludes, unless an allowed request holds a second credential where another strategy of its rule would have read it.
+ * Refuses an allowed request that carries a second credential, in a place where another access strategy of
+ * its rule would have read it.
  *
- * @param decider the index of the strategy whose outcome it is
+ * @param decider the index of the strategy that decided
  */
 function alone(
   request: DecisionRequest,
@@ -134,7 +144,11 @@ function alone(
   return second instanceof Promise ? second.then(settle) : settle(second);
 }
 
-/** @param decider the index of the strategy whose outcome it is */
+/**
+ * Builds the decision from the result of an access strategy.
+ *
+ * @param decider the index of that strategy
+ */
 function conclude(
   request: DecisionRequest,
   outcome: Exclude<Outcome, { kind: 'pass' }>,
@@ -165,7 +179,10 @@ function conclude(
   return change(allowed, rule.mutators, request);
 }
 
-/** A token in the query does not go upstream; an answer to such a request is private (RFC 6750 §2.3). */
+/**
+ * Removes the token from the query, so that it does not go upstream. The response is then private (RFC 6750
+ * §2.3).
+ */
 function withoutToken(allowed: Allowed, sources: readonly TokenSource[], query: string): Allowed {
   let kept = query;
   for (const source of sources) {
@@ -174,7 +191,10 @@ function withoutToken(allowed: Allowed, sources: readonly TokenSource[], query: 
   return kept === query ? allowed : { ...allowed, query: kept };
 }
 
-/** Sends an allowed request through its rule's mutators; what they cannot do, the upstream must not miss. */
+/**
+ * Runs the rule's mutators for an allowed request. If one fails, the request is refused: the upstream relies
+ * on what it sets.
+ */
 function change(
   allowed: Allowed,
   mutators: MutatorChain,

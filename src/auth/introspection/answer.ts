@@ -4,37 +4,38 @@ import { InvalidAnswer } from './errors.js';
 const INACTIVE: InactiveAnswer = { active: false };
 
 /**
- * Reads an introspection response's body. Liberal in shapes (`scope` or `scp`, text or list; `aud` text or list),
- * strict in meaning: `active` must be exactly `true` or `false`, times must be numbers.
+ * Reads the body of an introspection response. It accepts several shapes (`scope` or `scp`, text or list;
+ * `aud` text or list) and is strict about meaning: `active` must be exactly `true` or `false`, times must be
+ * numbers.
  *
- * A member that is null is absent, whichever it is. Of duplicate JSON members the last one counts, as in every `JSON.parse`; a leading byte order mark is refused
- * (RFC 8259 §8.1).
+ * A member that is null counts as absent. If a JSON member occurs twice, the last one counts, as in every
+ * `JSON.parse`. A leading byte order mark is refused (RFC 8259 §8.1).
  *
- * @param body the body's text
- * @throws InvalidAnswer when it is not a JSON object with those meanings; the message holds nothing of the body
+ * @param body the text of the body
+ * @throws InvalidAnswer if it is not a JSON object with these members; the message holds nothing of the body
  */
 export function readAnswer(body: string): Answer {
   let claims: unknown;
   try {
     claims = JSON.parse(body);
   } catch {
-    // The parser's message quotes the body.
+    // Do not pass the parser's message on: it quotes the body.
     throw new InvalidAnswer('the introspection answer is not JSON');
   }
   return readClaims(claims);
 }
 
 /**
- * The same, of what was parsed already.
+ * Like {@link readAnswer}, for a value that is already parsed.
  *
- * @throws InvalidAnswer when it is not a JSON object with those meanings
+ * @throws InvalidAnswer if it is not a JSON object with these members
  */
 export function readClaims(given: unknown): Answer {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new InvalidAnswer('the introspection answer is not a JSON object');
   }
   const claims = withoutNulls(given);
-  // Own members only: `{"__proto__":{"active":true}}` says nothing of `active`.
+  // Own members only: `{"__proto__":{"active":true}}` must not count as `active`.
   const own = (name: string): unknown =>
     Object.hasOwn(claims, name) ? (claims as Record<string, unknown>)[name] : undefined;
   const active = own('active');
@@ -47,7 +48,7 @@ export function readClaims(given: unknown): Answer {
   const subject = text(own('sub'), 'sub');
   const clientId = text(own('client_id'), 'client_id');
   const scope = own('scope') ?? own('scp');
-  // One shape for all: an object that grows field by field takes more.
+  // All fields at once: an object that gets its fields one by one takes more memory.
   return {
     active: true,
     claims: claims as Record<string, unknown>,
@@ -61,17 +62,23 @@ export function readClaims(given: unknown): Answer {
   };
 }
 
-/** Servers that write all members that they know write null for what a token does not have: it is absent. */
+/**
+ * Removes members that are null. Some servers always write all members, with null for those that a token does
+ * not have.
+ */
 function withoutNulls(claims: object): object {
   if (!Object.values(claims).includes(null)) return claims;
   return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null));
 }
 
-/** The lists of scopes seen lately: many tokens have the same ones, and cached answers share them. */
+/**
+ * Recent lists of scopes, by their text. Many tokens have the same scopes; their cached answers share one
+ * list.
+ */
 const scopeLists = new Map<string, readonly string[]>();
-/** A map that is full begins anew. */
+/** The map is cleared when it has this many entries. */
 const MAX_LISTS = 1_000;
-/** Longer ones are not kept, so that the map stays small. */
+/** Longer texts are not kept, so that the map stays small. */
 const MAX_SCOPE = 1_000;
 
 function scopesOf(scope: string): readonly string[] {
@@ -84,7 +91,7 @@ function scopesOf(scope: string): readonly string[] {
   return scopes;
 }
 
-/** A NumericDate (RFC 7519 §2): a finite number, not a text that looks like one. */
+/** Reads a NumericDate (RFC 7519 §2): a finite number. A text with digits is refused. */
 function time(value: unknown, name: string): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'number' || !Number.isFinite(value)) {
@@ -101,12 +108,13 @@ function text(value: unknown, name: string): string | undefined {
 
 const NONE: readonly string[] = [];
 
-/** Text or a list of texts. Empty items are none (RFC 7662 §2.2). */
+/** Reads a text or a list of texts. Empty items are dropped (RFC 7662 §2.2). */
 function list(value: unknown, name: string): readonly string[] {
   if (value === undefined || value === null) return NONE;
   const items = typeof value === 'string' ? [value] : value;
   if (Array.isArray(items) && items.every((item) => typeof item === 'string')) {
-    // As it is, mostly: a filter's result has room for more, for as long as it is cached.
+    // Return the list itself if possible: the result of `filter` reserves extra memory, for as long as it is
+    // cached.
     return items.includes('') ? items.filter((item) => item !== '') : items;
   }
   throw new InvalidAnswer(`the introspection answer's "${name}" is neither text nor a list of texts`);

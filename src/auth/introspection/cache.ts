@@ -9,32 +9,32 @@ export interface CacheLimits {
   readonly negativeTtl: number;
   readonly maxEntries: number;
   readonly negativeMaxEntries: number;
-  /** What active answers may take together, in bytes; absent or 0: no limit. */
+  /** The most memory that active answers may take together, in bytes. If absent or 0, there is no limit. */
   readonly maxBytes?: number;
-  /** How long before its life ends an active answer that is in use is worth asking for again; absent or 0: never. */
+  /** How long before it expires an active answer in use is refreshed. If absent or 0, never. */
   readonly refreshBefore?: number;
 }
 
-/** An answer that is kept. All times in monotonic milliseconds. */
+/** A cache entry. All times are monotonic milliseconds. */
 export interface Entry {
   readonly answer: Answer;
   readonly until: number;
-  /** The token's `exp`, where it has one. */
+  /** When the token expires, if its answer has an `exp`. */
   readonly expires: number | undefined;
-  /** The next use from then on is one to call {@link AnswerCache.isDue} for. Infinity: none is. */
+  /** From this time on, a use of the entry calls {@link AnswerCache.isDue}. Infinity: never. */
   refreshAt: number;
 }
 
-/** `refreshAt` of an entry that nobody has used: its first use says that it is worth something. */
+/** `refreshAt` of an entry that was not used yet. Only entries that are used again are worth a refresh. */
 const UNUSED = Number.NEGATIVE_INFINITY;
 
 /**
- * The authorization server's raw answers, never a decision: what a rule requires is checked against the entry on
- * every request (CVE-2021-32701).
+ * The cache of the authorization server's raw answers. It never holds decisions: each request checks the
+ * entry against the rule's requirements (CVE-2021-32701).
  *
- * An entry lives min(ttl, exp − now) and a hit does not extend it. Inactive answers live in a partition of their
- * own, so that a flood of random tokens cannot push good ones out. Lifetimes run on the monotonic clock: a wall
- * clock that steps back revives nothing.
+ * An entry expires after min(ttl, exp − now); a hit does not extend it. Inactive answers have a partition of
+ * their own, so that many random tokens cannot evict active ones. Lifetimes use the monotonic clock, so that
+ * a wall clock that is set back does not revive an expired entry.
  */
 export class AnswerCache {
   readonly #active: LRUCache<string, Entry>;
@@ -47,7 +47,7 @@ export class AnswerCache {
     const dispose = (_entry: Entry, _key: string, reason: LRUCache.DisposeReason): void => {
       if (reason === 'evict') this.#evictions++;
     };
-    // Limits of size, not of number: for a number of entries it would take their places at the start, all at once.
+    // Use `maxSize`, not `max`: for `max`, the library allocates room for all entries at the start.
     this.#active = new LRUCache({ maxSize: limits.maxBytes || Number.MAX_SAFE_INTEGER, dispose });
     this.#inactive = new LRUCache({ maxSize: limits.negativeMaxEntries, dispose });
     this.#limits = limits;
@@ -55,40 +55,42 @@ export class AnswerCache {
   }
 
   /**
-   * An active answer whose life has ended, and that of its token has not.
+   * Gets an active answer that has expired in the cache, although its token has not.
    *
-   * @param within milliseconds since it ended
+   * @param within milliseconds for which it may be used after it expired
+   * @returns undefined if there is no such answer
    */
   stale(key: string, within: number): ActiveAnswer | undefined {
     const entry = this.#active.peek(key);
     if (entry === undefined || !entry.answer.active) return undefined;
     const { answer, until, expires } = entry;
-    // By both clocks: the wall clock may have been set back since.
+    // Check both clocks, because the wall clock may have been set back since.
     if (expires === undefined || (answer.expiresAt as number) <= this.#clock.wall()) return undefined;
     return this.#clock.monotonic() < Math.min(until + within, expires) ? answer : undefined;
   }
 
   /**
-   * The answer under a key, if one is there and has not ended, with its times, for who may {@link isDue | refresh} it.
+   * Finds the entry under a key, if it has not expired. The caller may {@link isDue | refresh} it.
    *
    * @param now monotonic milliseconds
    */
   find(key: string, now: number): Entry | undefined {
-    // What has ended stays: it may have to serve while the server is down, and its place is its successor's.
+    // Expired entries stay in the cache: they may be needed while the server is down (see {@link stale}), and
+    // a new answer takes their place.
     const active = this.#active.get(key);
     if (active !== undefined && now < active.until) return active;
     const inactive = this.#inactive.get(key);
     return inactive !== undefined && now < inactive.until ? inactive : undefined;
   }
 
-  /** How long before its end an entry is worth asking for again, in milliseconds; 0: never. */
+  /** How long before it expires an entry is refreshed, in milliseconds; 0: never. */
   get refreshBefore(): number {
     return this.#limits.refreshBefore ?? 0;
   }
 
   /**
-   * Whether a used entry, `refreshAt` of which has come, is to be asked for again: a second use, shortly before the
-   * end. The caller puts `refreshAt` off, whatever it does.
+   * Whether an entry whose `refreshAt` has come must be refreshed: at its second use, shortly before it
+   * expires. In any case, the caller sets `refreshAt` to a later time.
    */
   isDue(entry: Entry): boolean {
     if (entry.refreshAt !== UNUSED) return true;
@@ -97,10 +99,10 @@ export class AnswerCache {
   }
 
   /**
-   * Keeps an answer as long as it may live; one that has no life left is not kept.
+   * Caches an answer until it expires. An answer that has already expired is not cached.
    *
-   * @param longest milliseconds it may live at most, where it is no new one
-   * @returns the milliseconds it lives
+   * @param longest the longest lifetime in milliseconds, for an answer that another gateway got earlier
+   * @returns the lifetime in milliseconds
    */
   set(key: string, answer: Answer, longest = Number.POSITIVE_INFINITY): number {
     const now = this.#clock.monotonic();
@@ -113,7 +115,7 @@ export class AnswerCache {
       expires = now + left;
       if (left <= life) {
         life = left;
-        // The token itself ends there: the server has nothing to add.
+        // The token itself expires at that time, so a refresh would bring nothing.
         refreshAt = Number.POSITIVE_INFINITY;
       }
     }
@@ -130,13 +132,21 @@ export class AnswerCache {
     return Math.max(0, life);
   }
 
-  /** Forgets the answer under one key. @returns whether there was one */
+  /**
+   * Removes the entry under one key.
+   *
+   * @returns whether there was one
+   */
   delete(key: string): boolean {
     const active = this.#active.delete(key);
     return this.#inactive.delete(key) || active;
   }
 
-  /** Forgets every active answer that has a value under a claim. @returns how many */
+  /**
+   * Removes every active entry whose claim has this value.
+   *
+   * @returns the number of removed entries
+   */
   deleteWhere(claim: string, value: string): number {
     const found: string[] = [];
     for (const [key, { answer }] of this.#active) {
@@ -146,23 +156,23 @@ export class AnswerCache {
     return found.length;
   }
 
-  /** Entries that others pushed out before they ended, since the start. */
+  /** Entries that were evicted before they expired, since the start. */
   get evictions(): number {
     return this.#evictions;
   }
 
-  /** What active answers take together, about, in bytes. */
+  /** About how much memory the active answers take, in bytes. */
   get bytes(): number {
     return this.#active.calculatedSize;
   }
 
-  /** Forgets everything. */
+  /** Removes all entries. */
   clear(): void {
     this.#active.clear();
     this.#inactive.clear();
   }
 
-  /** Entries held, ended ones that nobody asked for again included. */
+  /** The number of entries, including expired ones that were not replaced yet. */
   get size(): { readonly active: number; readonly inactive: number } {
     return { active: this.#active.size, inactive: this.#inactive.size };
   }

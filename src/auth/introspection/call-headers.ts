@@ -1,4 +1,7 @@
-/** What frames or describes the introspection call; a second opinion would break it. In lower case. */
+/**
+ * Header fields that scopegate sets itself on introspection calls, in lower case. Rules and settings must not
+ * set them, because they frame or describe the request.
+ */
 export const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   'accept-encoding',
   'connection',
@@ -14,7 +17,10 @@ export const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** Lays fixed header fields over others: names in lower case, so that one field in two spellings is not sent twice. */
+/**
+ * Merges header fields; later ones replace earlier ones. Names become lower case, so that one field in two
+ * spellings is not sent twice.
+ */
 export function withHeaders(
   ...layers: readonly Readonly<Record<string, string>>[]
 ): Readonly<Record<string, string>> {

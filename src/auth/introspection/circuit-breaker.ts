@@ -1,31 +1,32 @@
 import type { Clock } from '../../model/clock.js';
 
-/** When a breaker opens and for how long. */
+/** When a circuit breaker opens, and for how long. */
 export interface CircuitBreakerLimits {
   /** Consecutive failures that open it; 0 turns it off. */
   readonly failures: number;
-  /** Milliseconds it stays open before one call may probe. */
+  /** Milliseconds that it stays open before it lets one call through as a probe. */
   readonly openFor: number;
 }
 
-/** One call that a breaker let through; exactly one of these must be called when it is over. */
+/** The permit for one call. Exactly one of its methods must be called when the call ends. */
 export interface Permit {
-  /** The server is there: it answered. */
+  /** The server answered. */
   succeeded(): void;
   /**
-   * It is in trouble.
+   * The call failed.
    *
-   * @param retryAfter milliseconds the server itself asked for (`Retry-After`); opens the breaker at once
+   * @param retryAfter milliseconds that the server asked to wait (`Retry-After`); more than 0 opens the
+   *   breaker at once
    */
   failed(retryAfter?: number): void;
-  /** The call was never made, and says nothing of the server. */
+  /** The call was not sent, so it says nothing about the server. */
   released(): void;
 }
 
 /**
- * A circuit breaker: after a row of failures, calls are refused at once for a while, then one probe at a time is let
- * through; its success closes the breaker, its failure opens it again. What a call from before the last change of
- * state brings home counts no more.
+ * A circuit breaker. After several failures in a row it refuses calls for a while. Then it lets one probe at
+ * a time through: if the probe succeeds, the breaker closes; if it fails, the breaker opens again. Results of
+ * calls that began before the last change of state are ignored.
  */
 export class CircuitBreaker {
   readonly #limits: CircuitBreakerLimits;
@@ -48,7 +49,7 @@ export class CircuitBreaker {
     return this.#clock.monotonic() < this.#openUntil ? 'open' : 'half-open';
   }
 
-  /** Milliseconds until it is worth asking for a call; 0: now. */
+  /** Milliseconds until {@link admit} may give a permit again; 0: now. */
   get wait(): number {
     if (this.#openUntil === undefined) return 0;
     const left = this.#openUntil - this.#clock.monotonic();
@@ -57,9 +58,9 @@ export class CircuitBreaker {
   }
 
   /**
-   * Asks for one call.
+   * Asks for a permit.
    *
-   * @returns the admission, or the milliseconds until it is worth asking again
+   * @returns the permit, or the milliseconds until it is worth asking again
    */
   admit(): Permit | number {
     const { wait } = this;

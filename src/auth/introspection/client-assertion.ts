@@ -2,19 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import type { AssertionSource } from '../../model/authorization-server.js';
 
-/** Seconds an assertion is good for: it is used at once, and the servers' clocks differ. */
+/** Seconds until an assertion expires. It is used at once; the time allows for clocks that differ. */
 const LIFETIME = 60;
 
-/** The assertion's type as a form parameter (RFC 7523 §2.2). */
+/** The value of the form parameter `client_assertion_type` (RFC 7523 §2.2). */
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 /**
- * Signs one client assertion (RFC 7523 §3, OpenID Connect Core §9): `iss` and `sub` are the client, `aud` is one
- * text, the authorization server's own identifier (a list of audiences, or an endpoint's URL, lets one server use at
- * another what it was given), `jti` is new each time.
+ * Signs one client assertion (RFC 7523 §3, OpenID Connect Core §9). `iss` and `sub` are the client id. `aud`
+ * is a single text, the issuer identifier of the authorization server: with a list of audiences, or the URL
+ * of an endpoint, one server could use the assertion at another. `jti` is new for each assertion.
  *
  * @param now seconds since 1970
- * @throws Error of the library when the key cannot sign
+ * @returns the assertion, a signed JWT
+ * @throws Error of the library if the key cannot sign
  */
 export async function signAssertion(source: AssertionSource, now: number): Promise<string> {
   const { clientId, audience } = source;

@@ -6,26 +6,32 @@ import { type Grants, grantIdentity } from './grant.js';
 
 /** What client authentication adds to one introspection call. */
 export interface ClientCredentials {
+  /** The value of the Authorization field. Absent if the method does not use it. */
   readonly authorization?: string;
-  /** Form parameters, already encoded, starting with `&`; empty for none. */
+  /** Form parameters, encoded, beginning with `&`; empty if there are none. */
   readonly form: string;
-  /** Told that the server refused it (401): another one may be taken, once. Absent where it would be the same. */
+  /**
+   * Called when the server refuses the credentials (401); the caller may then build new ones, once. Absent if
+   * they would be the same.
+   */
   readonly refused?: () => void;
 }
 
-/** What a proof is made with. */
+/** What building client credentials needs. */
 export interface ClientCredentialsContext {
   readonly grants: Grants;
-  /** Seconds since 1970. */
+  /** Returns seconds since 1970. */
   readonly now: () => number;
-  /** The call's deadline. */
+  /** Aborts at the deadline of the call. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Builds what identifies the gateway in one call. Secrets are read at each call, so that a rotated file counts.
+ * Builds the client credentials for one call. Secrets are read for each call, so that a rotated file takes
+ * effect.
  *
- * @throws PrerequisiteUnavailable when there is no token to be had; Error of the library when a key cannot sign
+ * @throws PrerequisiteUnavailable if the token endpoint gives no token; Error of the library if a key cannot
+ *   sign
  */
 export async function clientCredentials(
   auth: ClientAuth,
@@ -56,7 +62,10 @@ export async function clientCredentials(
   }
 }
 
-/** Names the credentials without holding them, for the cache key: who asks decides what is answered. */
+/**
+ * Identifies the credentials without containing a secret. It is part of the cache key, because a server may
+ * answer different clients differently.
+ */
 export function authIdentity(auth: ClientAuth): string {
   switch (auth.method) {
     case 'none':

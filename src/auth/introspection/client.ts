@@ -19,38 +19,41 @@ import { readSigned, SIGNED_TYPE } from './signed-answer.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
 export interface CallLimits {
-  /** For everything: waiting, connecting, retries and the whole body. */
+  /** For the whole call: waiting, connecting, retries and reading the body. */
   readonly timeout: number;
   readonly connectTimeout: number;
   readonly maxResponseBytes: number;
-  /** Further tries after connection errors. */
+  /** Retries after connection errors. */
   readonly retries: number;
-  /** Connections to one authorization server. */
+  /** The most connections to one authorization server. */
   readonly concurrency: number;
-  /** Refuse answers that are not declared as JSON. */
+  /** Whether to refuse answers that are not declared as JSON. */
   readonly requireContentType: boolean;
 }
 
-/** How one authorization server is reached. */
+/** How scopegate connects to one authorization server. */
 export interface ServerAccess {
-  /** What the gateway trusts and shows at its introspection endpoint. */
+  /** The trusted certificates and the client certificate for its introspection endpoint. */
   readonly tls: () => ServerTls;
-  /** Asks it for the gateway's own token, and for metadata; trusts the same, and shows nothing. */
+  /**
+   * Requests scopegate's own token and the server's metadata. It trusts the same certificates and sends no
+   * client certificate.
+   */
   readonly send: SendCall;
-  /** Verifies its signed answers. */
+  /** Verifies the server's signed answers. */
   readonly verify: Outbound['verify'];
 }
 
 /** What the calls need besides their limits. */
 export interface CallContext {
   readonly clock: Clock;
-  /** The servers of the settings, by their URL there. */
+  /** The servers in the settings, by their URL there. */
   readonly servers: ReadonlyMap<string, ServerAccess>;
-  /** The servers that only rules name. */
+  /** Used for all servers that only rules name. */
   readonly others: ServerAccess;
 }
 
-/** What the gateway holds of one authorization server. */
+/** The connections and cached data of one authorization server. */
 interface Line {
   readonly agent: Agent;
   readonly grants: Grants;
@@ -58,16 +61,18 @@ interface Line {
   readonly verify: Outbound['verify'];
 }
 
-/** A call that brought no usable answer; the message is for the log and holds neither token nor body. */
+/**
+ * An introspection call without a usable answer. The message is for the log and holds neither token nor body.
+ */
 export class CallFailed extends Error {
-  /** Milliseconds the server asked to wait, 0 when it asked for none. */
+  /** Milliseconds that the server asked to wait (`Retry-After`); 0 if it did not. */
   readonly retryAfter: number;
   /**
-   * Whether the server is well and only this answer is not: whoever sends a token that it chokes on must not open
-   * the circuit breaker for everybody else's.
+   * Whether the server works and only this answer is unusable. Such a failure must not open the circuit
+   * breaker: otherwise one client could block all others with a token that the server cannot handle.
    */
   readonly alive: boolean;
-  /** Whether the server was never asked, because this process has nothing left to ask with. */
+  /** Whether the call was never sent, because this process is out of descriptors, ports or memory. */
   readonly unasked: boolean;
   constructor(message: string, { retryAfter = 0, alive = false, unasked = false } = {}) {
     super(message);
@@ -78,7 +83,7 @@ export class CallFailed extends Error {
   }
 }
 
-/** Makes introspection calls (RFC 7662 §2.1): POST, the token in the form and never in the URL. */
+/** Makes introspection calls (RFC 7662 §2.1) with POST. The token is in the form, never in the URL. */
 export class IntrospectionClient {
   readonly #limits: CallLimits;
   readonly #clock: Clock;
@@ -108,8 +113,8 @@ export class IntrospectionClient {
   /**
    * Asks one endpoint about one token.
    *
-   * @param signal the deadline
-   * @throws CallFailed for anything but a usable answer
+   * @param signal aborts the call at its deadline
+   * @throws CallFailed if there is no usable answer
    */
   async call(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
     for (let attempt = 0; ; attempt++) {
@@ -131,7 +136,7 @@ export class IntrospectionClient {
     }
   }
 
-  /** Closes idle connections and ends running calls. */
+  /** Closes idle connections and aborts calls in flight. */
   async close(): Promise<void> {
     await Promise.all([...this.#lines.values(), this.#otherLine].map(({ agent }) => agent.destroy()));
   }
@@ -145,7 +150,8 @@ export class IntrospectionClient {
     if (response.statusCode !== 401 || identity.refused === undefined) {
       return await this.#read(line, endpoint, response);
     }
-    // The server ended a token before its time; with the next one its answer is final.
+    // The server has revoked scopegate's own token before it expired. Try once with a new token; that result
+    // is final.
     response.body.on('error', () => {}).destroy();
     identity.refused();
     const next = await this.#identify(line, endpoint, signal);
@@ -158,7 +164,7 @@ export class IntrospectionClient {
     } catch (error) {
       if (error instanceof PrerequisiteUnavailable) throw new CallFailed(error.message, error);
       if (signal.aborted) throw error;
-      // A library's message may tell of the key.
+      // A library's message could contain parts of the key.
       throw new CallFailed("the gateway's own credentials cannot be made", { alive: true });
     }
   }
@@ -228,7 +234,7 @@ export class IntrospectionClient {
   }
 }
 
-/** Where the server says that its endpoint is. */
+/** The address of the introspection endpoint, from the server's metadata. */
 async function discover(line: Line, { url: issuer, auth }: Endpoint): Promise<string> {
   return auth.method === 'tls'
     ? await address(line, issuer, 'introspectionUrlWithCertificate', 'introspectionUrl')
@@ -248,7 +254,7 @@ async function address(
   }
 }
 
-/** Jitter keeps many gateways from knocking at the same moment. */
+/** Jitter keeps many gateways from retrying at the same moment. */
 async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
   await wait(20 * 2 ** attempt * (0.5 + Math.random()), undefined, { signal, ref: true }).catch(() => {
     throw new CallFailed('the introspection call took too long');
@@ -257,7 +263,7 @@ async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
 
 const FIELDS = {
   accept: 'application/json',
-  // A compressed answer would need a bound on what it expands to; there is no need for one.
+  // A compressed answer would need a limit on its decompressed size. Compression is not needed here.
   'accept-encoding': 'identity',
   'content-type': 'application/x-www-form-urlencoded',
   'user-agent': 'scopegate',
@@ -272,7 +278,9 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
-/** The connection broke, perhaps an idle one that the server had closed: introspection is safe to repeat. */
+/**
+ * Errors of the connection; perhaps the server closed an idle one. An introspection call is safe to retry.
+ */
 const CONNECTION_ERRORS = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -285,7 +293,7 @@ const CONNECTION_ERRORS = new Set([
   'UND_ERR_SOCKET',
 ]);
 
-/** Whether a Content-Type is of a media type, parameters aside. */
+/** Whether a Content-Type has a media type; parameters are ignored. */
 function isOf(media: string, type: string | string[] | undefined): boolean {
   return typeof type === 'string' && (type.split(';', 1)[0] as string).trim().toLowerCase() === media;
 }
@@ -300,7 +308,11 @@ function decodeStrictly(bytes: Uint8Array): string {
   }
 }
 
-/** In milliseconds, for the two statuses that mean "later"; 0 where the server asked for nothing. */
+/**
+ * Reads `Retry-After` of the two statuses that ask the client to wait (429, 503).
+ *
+ * @returns milliseconds; 0 if the server did not ask
+ */
 function retryAfter(value: string | string[] | undefined, status: number): number {
   return status === 429 || status === 503 ? (retryAfterSeconds(value) ?? 0) * 1000 : 0;
 }

@@ -1,4 +1,7 @@
-/** What an entry takes besides its claims: its key, its place in the cache, its times, lists of scopes and audiences. */
+/**
+ * Memory of an entry besides its claims, in bytes: its key, its place in the cache, its times, and lists of
+ * scopes and audiences.
+ */
 const ENTRY = 304;
 const OBJECT = 32;
 const PLACE = 8;
@@ -6,14 +9,15 @@ const NUMBER = 16;
 const TEXT = 20;
 
 /**
- * About how much memory a cached answer takes, in bytes: what V8 needs for such values on 64 bits, so that a limit in
- * bytes holds for answers of any size. `npm run bench -- --only cache` prints it beside what was measured.
+ * Estimates how much memory a cached answer takes, in bytes: what V8 needs for such values on 64-bit
+ * machines. So a limit in bytes holds for answers of any size. `npm run bench -- --only cache` prints the
+ * estimate beside a measurement.
  *
- * @param claims as `JSON.parse` made them
+ * @param claims as `JSON.parse` returned them
  */
 export function entrySize(claims: Readonly<Record<string, unknown>>): number {
   let bytes = ENTRY;
-  // Nobody says how deep an answer nests.
+  // A loop instead of recursion, because an answer may nest deeply.
   const left: unknown[] = [claims];
   while (left.length > 0) {
     const value = left.pop();
@@ -28,5 +32,5 @@ export function entrySize(claims: Readonly<Record<string, unknown>>): number {
   return bytes;
 }
 
-/** A text with a character beyond Latin-1 has two bytes for each. */
+/** V8 stores a text with any character beyond Latin-1 in two bytes per character. */
 const WIDE = /[^\0-\xff]/;

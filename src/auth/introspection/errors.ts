@@ -1,13 +1,19 @@
 import type { Unavailable } from '../../model/outbound.js';
 
-/** What the gateway needs before it can introspect is not to be had; the message is for the log and holds no credential. */
+/**
+ * Something that scopegate needs before an introspection call is not available: its own token, or the
+ * server's metadata. The message is for the log and holds no credential.
+ */
 export class PrerequisiteUnavailable extends Error {
-  /** Milliseconds the server asked to wait, 0 when it asked for none. */
+  /** Milliseconds that the server asked to wait (`Retry-After`); 0 if it did not. */
   readonly retryAfter: number;
-  /** Whether it was never asked, because this process has nothing left to ask with. */
+  /** Whether the call was never sent, because this process is out of descriptors, ports or memory. */
   readonly unasked: boolean;
 
-  /** @param reply what came in its place, if anything */
+  /**
+   * @param message what is not available
+   * @param reply the failed call, if there was one
+   */
   constructor(message: string, reply?: Unavailable) {
     super(reply === undefined ? message : `${message}: ${reply.cause}`);
     this.name = 'PrerequisiteUnavailable';
@@ -16,7 +22,9 @@ export class PrerequisiteUnavailable extends Error {
   }
 }
 
-/** An answer that is no answer: whoever asked must treat it as the authorization server's failure. */
+/**
+ * An invalid introspection answer. It counts as a failure of the authorization server, never of the client.
+ */
 export class InvalidAnswer extends Error {
   constructor(problem: string) {
     super(problem);

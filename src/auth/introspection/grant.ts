@@ -6,13 +6,13 @@ import { within } from '../../model/within.js';
 import { basicCredentials } from './client-secret.js';
 import { PrerequisiteUnavailable } from './errors.js';
 
-/** Names a grant without holding its secret; another secret is another grant. */
+/** Identifies a grant without containing its secret. A new secret makes a new grant. */
 export function grantIdentity({ tokenUrl, clientId, clientSecret, scope, audience = '' }: Grant): string {
   const secret = hash('sha256', clientSecret(), 'base64');
   return JSON.stringify([tokenUrl, clientId, secret, scope, audience]);
 }
 
-/** Sends the request for a token. */
+/** Sends one request to an authorization server. */
 export type SendCall = (call: Call) => Reply | Promise<Reply>;
 
 interface Held {
@@ -22,14 +22,20 @@ interface Held {
   readonly until: number;
 }
 
-/** Seconds a token is taken to last where the server does not say (RFC 6749 §5.1 only recommends that it does). */
+/** Seconds until a token expires if the server does not say (RFC 6749 §5.1 only recommends `expires_in`). */
 const UNSAID = 300;
-/** Milliseconds before its end at which a token is renewed; of a short-lived one the last fifth. */
+/**
+ * Milliseconds before it expires at which a token is renewed. A short-lived token is renewed in the last
+ * fifth of its life.
+ */
 const AHEAD = 30_000;
-/** Milliseconds after a failed renewal before the next one, while the old token is still good. */
+/** Milliseconds from a failed renewal to the next one, while the old token is still valid. */
 const PAUSE = 5_000;
 
-/** Tokens that the gateway holds for itself, one a grant: fetched once for all who wait, and renewed before they end. */
+/**
+ * scopegate's own tokens, one per grant. A token is fetched once for all calls that wait for it, and renewed
+ * before it expires.
+ */
 export class Grants {
   readonly #send: SendCall;
   readonly #clock: Clock;
@@ -43,10 +49,10 @@ export class Grants {
   }
 
   /**
-   * The grant's token.
+   * Returns the token of a grant.
    *
-   * @param signal ends the wait, not the fetch that others wait for as well
-   * @throws PrerequisiteUnavailable when the token endpoint gives none; the signal's reason when it aborts
+   * @param signal aborts the wait; the fetch itself continues, because other calls wait for it too
+   * @throws PrerequisiteUnavailable if the token endpoint gives no token; the signal's reason if it aborts
    */
   async token(grant: Grant, signal: AbortSignal): Promise<string> {
     const id = grantIdentity(grant);
@@ -59,7 +65,7 @@ export class Grants {
     return held.token;
   }
 
-  /** A server did not take this token: the next one who asks gets another. */
+  /** Called when a server refused this token. The next call gets a new one. */
   refused(grant: Grant, token: string): void {
     const id = grantIdentity(grant);
     if (this.#held.get(id)?.token === token) this.#held.delete(id);
@@ -94,7 +100,8 @@ export class Grants {
     if (reply.status !== 200)
       throw new PrerequisiteUnavailable(`the token endpoint answered ${reply.status}`);
     const { token, lifetime } = readGrant(reply.body);
-    // Another secret has made this one's successor; what it left would pile up.
+    // A rotated secret makes a new grant. Remove the expired tokens of old grants, so that they do not
+    // accumulate.
     for (const [other, { until }] of this.#held) if (until <= asked) this.#held.delete(other);
     this.#held.set(id, {
       token,
@@ -106,7 +113,12 @@ export class Grants {
   }
 }
 
-/** Reads a token response (RFC 6749 §5.1). Lifetime in milliseconds. */
+/**
+ * Reads a token response (RFC 6749 §5.1).
+ *
+ * @returns the token and its lifetime in milliseconds
+ * @throws PrerequisiteUnavailable if it has no usable token
+ */
 function readGrant(body: string): { readonly token: string; readonly lifetime: number } {
   let answer: Readonly<Record<string, unknown>> | null;
   try {
@@ -115,12 +127,12 @@ function readGrant(body: string): { readonly token: string; readonly lifetime: n
     throw new PrerequisiteUnavailable('the token response is not JSON');
   }
   const { access_token: token, token_type: type = 'bearer', expires_in: lifetime } = answer ?? {};
-  // RFC 6750 §2.1: what a header field can carry.
+  // The syntax of a bearer token (RFC 6750 §2.1), so that it fits into a header field.
   if (typeof token !== 'string' || !/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
     throw new PrerequisiteUnavailable('the token response has no usable "access_token"');
   }
   if (typeof type !== 'string' || type.toLowerCase() !== 'bearer') {
-    throw new PrerequisiteUnavailable('the token response is of no bearer token');
+    throw new PrerequisiteUnavailable('the "token_type" of the token response is not bearer');
   }
   const seconds = typeof lifetime === 'number' && lifetime >= 0 ? lifetime : UNSAID;
   return { token, lifetime: seconds * 1000 };

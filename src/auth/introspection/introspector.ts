@@ -19,7 +19,7 @@ import type { UnknownTokenLimiter } from './rate-limit.js';
 import { Semaphore } from './semaphore.js';
 import type { SharedCache } from './shared-cache.js';
 
-/** Limits towards each authorization server; times in milliseconds. */
+/** Limits for each authorization server; times in milliseconds. */
 export interface IntrospectorLimits {
   readonly timeout: number;
   readonly concurrency: number;
@@ -27,53 +27,53 @@ export interface IntrospectorLimits {
   readonly breaker: CircuitBreakerLimits;
 }
 
-/** Makes one call; {@link IntrospectionClient} is the one that speaks HTTP. */
+/** Makes one introspection call; {@link IntrospectionClient} does so over HTTP. */
 export interface Caller {
   /**
-   * @param signal the deadline
-   * @throws CallFailed for anything but a usable answer
+   * @param signal aborts the call at its deadline
+   * @throws CallFailed if there is no usable answer
    */
   call(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer>;
 }
 
-/** A limit on what one client may ask; absent, there is none. */
+/** The rate limit of unknown tokens: the limiter, and how it identifies the client of a request. */
 export interface UnknownTokenLimit {
   readonly limiter: UnknownTokenLimiter;
   readonly addressOf: ClientAddressReader;
 }
 
-/** An introspector that can be looked at, and told to forget. */
+/** An introspector that shows its state and can invalidate answers. */
 export interface LocalIntrospector extends Required<Introspector> {
-  /** The authorization servers that were asked so far. */
+  /** The state of each authorization server that was called so far. */
   servers(): ServerState[];
-  /** Since the start. */
+  /** Refreshes since the start, by result. */
   readonly refreshes: Readonly<Refreshes>;
   /**
-   * Forgets what is known of one token, whichever of the endpoints was asked about it, of all tokens with a claim, or
-   * of all. Calls in flight were asked before that: what they bring is told to those who wait for it, and not kept.
+   * Invalidates the cached answers about one token at all endpoints, about all tokens with a claim, or about
+   * all tokens. Requests that wait for a call in flight still get its answer, but it is not cached.
    *
-   * @returns how many answers were forgotten
+   * @returns the number of removed answers
    */
   forget(which: Invalidation): number;
-  /**
-   * What may be known of a token is under these keys, whichever of the endpoints was asked about it. Empty where it is no
-   * single token that is to be forgotten.
-   */
+  /** The cache keys of a token at all endpoints. Empty if the invalidation is not about one token. */
   keysOf(which: Invalidation): string[];
 }
 
-/** A cache behind this process's own. It never rejects, and never takes long. */
+/**
+ * The shared cache behind the cache of this process. Its methods never reject, and they return within a short
+ * timeout.
+ */
 export type SecondTier = Pick<SharedCache, 'get' | 'set'>;
 
-/** What one flight brings home to everybody who waits for it. */
-type FlightResult = { readonly answer: Answer; readonly shared?: true } | Failure;
+/** The result of one call, for all requests that wait for it. */
+type CallResult = { readonly answer: Answer; readonly shared?: true } | Failure;
 
 /** Why there is no answer. */
 interface Failure {
   readonly cause: string;
-  /** Milliseconds. */
+  /** Milliseconds that the client should wait before it tries again. */
   readonly retryAfter: number;
-  /** The server is well: it choked on this token. */
+  /** Set if the server works and only this token's answer is unusable. */
   readonly alive?: true;
 }
 
@@ -82,18 +82,18 @@ interface Server {
   readonly semaphore: Semaphore;
 }
 
-/** What an introspector is made of. */
+/** The parts of an introspector. */
 export interface IntrospectorOptions {
   readonly client: Caller;
-  /** Undefined turns caching off. */
+  /** If undefined, answers are not cached. */
   readonly cache: AnswerCache | undefined;
   readonly limits: IntrospectorLimits;
   readonly clock: Clock;
-  /** Told of every failed call, for log and metrics; the cause holds no token. */
+  /** Called for every failed call; the cause holds no token. */
   readonly onFailure?: (endpoint: Endpoint, cause: string) => void;
-  /** Absent: there is no limit to what a client may ask. */
+  /** If absent, there is no rate limit of unknown tokens. */
   readonly unknownTokens?: UnknownTokenLimit | undefined;
-  /** Absent: this process's cache is the only one. */
+  /** If absent, there is no shared cache. */
   readonly shared?: SecondTier | undefined;
 }
 
@@ -107,18 +107,21 @@ export function createIntrospector({
   unknownTokens,
   shared,
 }: IntrospectorOptions): LocalIntrospector {
-  const flights = new Map<string, Promise<FlightResult>>();
+  const calls = new Map<string, Promise<CallResult>>();
   const servers = new Map<string, Server>();
   const prefixes = new WeakMap<Endpoint, string>();
-  /** Every prefix a key was made with; as many as rule sets name endpoints. */
+  /** Every prefix of a key. Their number is bounded by the endpoints in rules and settings. */
   const allPrefixes = new Set<string>();
   const refreshes: Refreshes = { active: 0, inactive: 0, failed: 0, shared: 0, skipped: 0 };
 
-  /** SHA-256 over endpoint, credentials' identity and token (CVE-2026-33496): the token itself is kept nowhere. */
+  /**
+   * SHA-256 over endpoint, identity of the client credentials and token (CVE-2026-33496). The token is not
+   * stored.
+   */
   function keyOf(endpoint: Endpoint, token: string): string {
     let prefix = prefixes.get(endpoint);
     if (prefix === undefined) {
-      // JSON delimits the parts: no URL or field value can pretend to be another's end.
+      // JSON delimits the parts, so that no URL or field value can imitate the end of another part.
       const { url, auth, headers, signed } = endpoint;
       prefix = JSON.stringify([url, authIdentity(auth), Object.entries(headers), signed?.issuer]);
       prefixes.set(endpoint, prefix);
@@ -146,50 +149,52 @@ export function createIntrospector({
   }
 
   /**
-   * @param least milliseconds that an answer of the second tier must have left to be of use
-   * @param isKnown whether this is still the flight for its key: what it brings is kept only then
+   * Gets the answer from the shared cache or the authorization server.
+   *
+   * @param least milliseconds that an answer from the shared cache must still live
+   * @param isCurrent whether this is still the call for its key; only then is its answer cached
    */
-  async function fly(
+  async function fetchAnswer(
     endpoint: Endpoint,
     token: string,
     key: string,
     least: number,
-    isKnown: () => boolean,
-  ): Promise<FlightResult> {
+    isCurrent: () => boolean,
+  ): Promise<CallResult> {
     const { breaker, semaphore } = serverOf(endpoint);
     if (cache !== undefined && shared !== undefined) {
       const found = await shared.get(key, token);
-      // What was found may be what has been revoked meanwhile.
-      if (found !== undefined && found.life > least && isKnown()) {
+      // The answer may have been invalidated while scopegate read the shared cache.
+      if (found !== undefined && found.life > least && isCurrent()) {
         cache.set(key, found.answer, found.life);
         return { answer: found.answer, shared: true };
       }
     }
-    if (semaphore.full) return CROWDED;
-    const admission = breaker.admit();
-    if (typeof admission === 'number') return broken(admission);
+    if (semaphore.full) return QUEUE_FULL;
+    const permit = breaker.admit();
+    if (typeof permit === 'number') return breakerOpen(permit);
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), limits.timeout);
     try {
       await semaphore.acquire(deadline.signal);
     } catch {
-      admission.released();
+      permit.released();
       return { cause: 'waiting for introspection took too long', retryAfter: 1000 };
     }
     const asked = clock.wall() * 1000;
     try {
       const answer = await client.call(endpoint, token, deadline.signal);
-      admission.succeeded();
-      if (cache !== undefined && isKnown()) {
+      permit.succeeded();
+      if (cache !== undefined && isCurrent()) {
         const life = cache.set(key, answer);
         if (answer.active) shared?.set(key, token, answer, life, asked);
       }
       return { answer };
     } catch (error) {
       const failed = error instanceof CallFailed ? error : new CallFailed('the introspection call failed');
-      if (failed.alive) admission.succeeded();
-      else if (failed.unasked) admission.released();
-      else admission.failed(failed.retryAfter);
+      if (failed.alive) permit.succeeded();
+      else if (failed.unasked) permit.released();
+      else permit.failed(failed.retryAfter);
       onFailure(endpoint, failed.message);
       const { message: cause, retryAfter } = failed;
       return failed.alive ? { cause, retryAfter, alive: true } : { cause, retryAfter };
@@ -199,37 +204,40 @@ export function createIntrospector({
     }
   }
 
-  /** Sets off, or says that the client must wait. */
-  function launch(
+  /**
+   * Starts a call, or refuses: the server must not be called now, or the client has reached its rate limit.
+   */
+  function startCall(
     endpoint: Endpoint,
     token: string,
     key: string,
     asker: Asker | undefined,
     least: number,
-  ): Promise<FlightResult> | Introspected {
+  ): Promise<CallResult> | Introspected {
     if (shared === undefined) {
-      // Nobody would answer: a flood of such requests is turned away at the least cost.
-      const barred = barrier(serverOf(endpoint));
-      if (barred !== undefined) return unanswered(barred, 0, clock.monotonic());
+      // The server must not be called now. Refuse early, so that many such requests cost little.
+      const blocked = blockedBy(serverOf(endpoint));
+      if (blocked !== undefined) return withoutAnswer(blocked, 0, clock.monotonic());
     }
     const guarded = unknownTokens !== undefined && asker !== undefined;
-    const refused = guarded ? limited(unknownTokens, asker) : undefined;
+    const refused = guarded ? takeUnit(unknownTokens, asker) : undefined;
     if (refused !== undefined) return refused;
-    // Another one may have set off since: what this one was asked is forgotten.
-    const isKnown = () => flights.get(key) === flight;
-    const flight: Promise<FlightResult> = fly(endpoint, token, key, least, isKnown);
-    if (guarded) void settle(unknownTokens, asker, flight);
-    flights.set(key, flight);
-    const land = () => {
-      if (isKnown()) flights.delete(key);
+    // After an invalidation, another call may replace this one, whose answer then must not be cached.
+    const isCurrent = () => calls.get(key) === call;
+    const call: Promise<CallResult> = fetchAnswer(endpoint, token, key, least, isCurrent);
+    if (guarded) void giveBackUnit(unknownTokens, asker, call);
+    calls.set(key, call);
+    const finish = () => {
+      if (isCurrent()) calls.delete(key);
     };
-    flight.then(land, land);
-    return flight;
+    call.then(finish, finish);
+    return call;
   }
 
   /**
-   * Asks again for an answer that is in use and about to end; nobody waits for it. It gives way: where the server is in
-   * trouble, all calls that it may get are in flight, or the client may not ask, a later hit may try again.
+   * Refreshes an answer in use before it expires; no request waits for it. It gives way to requests: if the
+   * breaker is not closed, all permitted calls are in flight, or the client has reached its rate limit, a
+   * later hit tries again.
    */
   function refresh(
     endpoint: Endpoint,
@@ -240,22 +248,22 @@ export function createIntrospector({
     now: number,
   ): void {
     const { breaker, semaphore } = serverOf(endpoint);
-    const flight =
+    const call =
       breaker.state === 'closed' && semaphore.free
-        ? // What another gateway has is of use where it is not about to end as well.
-          launch(endpoint, token, key, asker, cache?.refreshBefore ?? 0)
+        ? // An answer of another gateway helps only if it does not expire soon too.
+          startCall(endpoint, token, key, asker, cache?.refreshBefore ?? 0)
         : undefined;
-    if (!(flight instanceof Promise)) {
+    if (!(call instanceof Promise)) {
       refreshes.skipped++;
-      entry.refreshAt = now + PAUSE;
+      entry.refreshAt = now + SKIPPED_PAUSE;
       return;
     }
-    // Once: what fails lets the entry end as ever.
+    // Only once: if the refresh fails, the entry expires as usual.
     entry.refreshAt = Number.POSITIVE_INFINITY;
-    void flight.then((landing) => {
-      if (!('answer' in landing)) refreshes.failed++;
-      else if (landing.shared === true) refreshes.shared++;
-      else refreshes[landing.answer.active ? 'active' : 'inactive']++;
+    void call.then((result) => {
+      if (!('answer' in result)) refreshes.failed++;
+      else if (result.shared === true) refreshes.shared++;
+      else refreshes[result.answer.active ? 'active' : 'inactive']++;
     });
   }
 
@@ -270,23 +278,23 @@ export function createIntrospector({
         }
         return { ok: true, answer: entry.answer, trace: HIT };
       }
-      const running = flights.get(key);
-      const flight = running ?? launch(endpoint, token, key, asker, 0);
-      if (!(flight instanceof Promise)) return flight;
-      return flight.then((landing): Introspected => {
+      const running = calls.get(key);
+      const call = running ?? startCall(endpoint, token, key, asker, 0);
+      if (!(call instanceof Promise)) return call;
+      return call.then((result): Introspected => {
         const ms = clock.monotonic() - started;
-        if ('answer' in landing) {
+        if ('answer' in result) {
           return {
             ok: true,
-            answer: landing.answer,
+            answer: result.answer,
             trace: {
-              from: running !== undefined ? 'coalesced' : landing.shared === true ? 'shared' : 'miss',
+              from: running !== undefined ? 'coalesced' : result.shared === true ? 'shared' : 'miss',
               ms,
               since: started,
             },
           };
         }
-        return unanswered(landing, ms, started);
+        return withoutAnswer(result, ms, started);
       });
     },
 
@@ -307,18 +315,18 @@ export function createIntrospector({
       if (which === 'all') {
         const held = cache?.size ?? { active: 0, inactive: 0 };
         cache?.clear();
-        flights.clear();
+        calls.clear();
         return held.active + held.inactive;
       }
       if ('claim' in which) {
-        // Whose tokens the calls in flight are about is not known: those who come now ask again.
-        flights.clear();
+        // The claims of the tokens of calls in flight are not known yet: new requests start a new call.
+        calls.clear();
         return cache?.deleteWhere(which.claim, which.value) ?? 0;
       }
       let forgotten = 0;
       for (const key of keysOf(which)) {
         if (cache?.delete(key) === true) forgotten++;
-        flights.delete(key);
+        calls.delete(key);
       }
       return forgotten;
     },
@@ -331,26 +339,28 @@ function digest(prefix: string, token: string): string {
 
 const HIT = { from: 'hit', ms: 0 } as const;
 
-/** Why a server is not asked at the moment; undefined where it may be. */
-function barrier({ semaphore, breaker }: Server): Failure | undefined {
-  if (semaphore.full) return CROWDED;
+/** Why a server must not be called now; undefined if it may be called. */
+function blockedBy({ semaphore, breaker }: Server): Failure | undefined {
+  if (semaphore.full) return QUEUE_FULL;
   const { wait } = breaker;
-  return wait > 0 ? broken(wait) : undefined;
+  return wait > 0 ? breakerOpen(wait) : undefined;
 }
 
-/** Our own queue says nothing of the server's health. */
-const CROWDED: Failure = { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
+/** The queue is scopegate's own, so a full one must not count as a failure of the server. */
+const QUEUE_FULL: Failure = { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
 
-/** @param wait milliseconds */
-function broken(wait: number): Failure {
+/** @param wait milliseconds until the breaker lets a call through */
+function breakerOpen(wait: number): Failure {
   return { cause: 'the circuit breaker is open', retryAfter: wait };
 }
 
 /**
- * @param ms waited for it
+ * Builds the result without an answer.
+ *
+ * @param ms milliseconds that the request waited
  * @param since when the wait began, in monotonic milliseconds
  */
-function unanswered({ cause, retryAfter }: Failure, ms: number, since: number): Introspected {
+function withoutAnswer({ cause, retryAfter }: Failure, ms: number, since: number): Introspected {
   return {
     ok: false,
     cause,
@@ -359,11 +369,11 @@ function unanswered({ cause, retryAfter }: Failure, ms: number, since: number): 
   };
 }
 
-/** Milliseconds after a refresh for which there was no room before the next attempt. */
-const PAUSE = 1_000;
+/** Milliseconds after a skipped refresh until the next attempt. */
+const SKIPPED_PAUSE = 1_000;
 
-/** Takes a place for the client, or says why there is none. */
-function limited(
+/** Takes one unit of the client's rate limit, or returns the refusal. */
+function takeUnit(
   { limiter, addressOf }: UnknownTokenLimit,
   { peer, fields }: Asker,
 ): Introspected | undefined {
@@ -374,13 +384,13 @@ function limited(
   return { ok: false, cause, retryAfter, limited: true, trace: { from: 'limited', ms: 0 } };
 }
 
-/** The place is the client's again, unless its token was none. */
-async function settle(
+/** Gives the unit back, unless the token turned out not to be active. */
+async function giveBackUnit(
   { limiter, addressOf }: UnknownTokenLimit,
   { peer, fields }: Asker,
-  flight: Promise<FlightResult>,
+  call: Promise<CallResult>,
 ): Promise<void> {
-  const landing = await flight;
-  const bad = 'answer' in landing ? !landing.answer.active : landing.alive === true;
+  const result = await call;
+  const bad = 'answer' in result ? !result.answer.active : result.alive === true;
   if (!bad) limiter.giveBack(addressOf(peer, fields));
 }

@@ -2,53 +2,56 @@ import type { ActiveAnswer } from '../../model/introspection.js';
 import type { Fields } from '../../parse/fields.js';
 import { MAX_FORM_BYTES } from '../../parse/form.js';
 
-/** Whose answers are to be forgotten. */
+/** Which answers to invalidate. */
 export type Invalidation =
   | 'all'
   | { readonly token: string }
-  /** All tokens of a subject, a client or a session. */
+  /** The answers about all tokens of a subject, a client or a session. */
   | { readonly claim: 'sub' | 'client_id' | 'sid'; readonly value: string };
 
-/** What was purged, and when: milliseconds since 1970. */
+/** An invalidation with its time, in milliseconds since 1970. */
 export interface Purge {
   readonly which: Invalidation;
   readonly at: number;
 }
 
-/** How far the clocks of gateways may be apart, in milliseconds. */
+/** How much the clocks of gateways may differ, in milliseconds. */
 export const SKEW = 2_000;
-/** Purges remembered. Older ones count for every answer. */
+/** The most purges that are remembered one by one. If an older one is dropped, it counts for every answer. */
 const MOST = 100_000;
-/** The claims by which can be purged. */
+/** The claims that a purge can name. */
 const CLAIMS = ['sub', 'client_id', 'sid'] as const;
 
 /**
- * Remembers what was purged lately, so that an answer of before that is not taken from where another gateway has put it
- * meanwhile, or a replica of the store has kept it.
+ * Remembers recent purges, so that scopegate does not use an older answer that another gateway has stored
+ * meanwhile, or that a replica of the store still has.
  */
 export class PurgeLog {
   readonly #life: number;
   readonly #most: number;
-  /** When by what: the oldest first. */
+  /** The time of each purge by what it purges, the oldest first. */
   readonly #marks = new Map<string, number>();
-  /** Up to then everything is purged. */
+  /** Answers up to this time are all purged. */
   #all = Number.NEGATIVE_INFINITY;
 
-  /** @param life milliseconds after which no answer of before is left */
+  /**
+   * @param life milliseconds after which no older answer can exist
+   * @param most the most purges that are remembered one by one
+   */
   constructor(life: number, most = MOST) {
     this.#life = life + SKEW;
     this.#most = most;
   }
 
-  /** Purges remembered one by one. */
+  /** The number of purges that are remembered one by one. */
   get size(): number {
     return this.#marks.size;
   }
 
   /**
-   * Remembers one.
+   * Remembers a purge.
    *
-   * @param keys of the token, where it is one
+   * @param keys the cache keys of the token, if it is about one token
    * @param now milliseconds since 1970
    */
   add({ which, at }: Purge, keys: readonly string[], now: number): void {
@@ -63,16 +66,20 @@ export class PurgeLog {
     }
   }
 
-  /** Everything of before that time is purged. */
+  /**
+   * Purges every answer up to this time.
+   *
+   * @param at milliseconds since 1970
+   */
   before(at: number): void {
     this.#all = Math.max(this.#all, at);
   }
 
   /**
-   * Whether an answer is no longer good.
+   * Whether a purge covers an answer, so that it must not be used.
    *
-   * @param key of its endpoint and token
-   * @param asked when the authorization server was asked for it, in milliseconds since 1970
+   * @param key the cache key of its endpoint and token
+   * @param asked when the authorization server was asked, in milliseconds since 1970
    */
   covers(key: string, claims: ActiveAnswer['claims'], asked: number): boolean {
     const from = asked - SKEW;
@@ -98,7 +105,7 @@ export class PurgeLog {
 const FORM = /^application\/x-www-form-urlencoded[ \t]*(?:;|$)/i;
 const BASIC = /^Basic +([A-Za-z0-9+/]+=*) *$/i;
 
-/** What a form says of the token to revoke (RFC 7009 §2.1), and who sent it. */
+/** A revocation request (RFC 7009 §2.1): the token, and the client that revokes it. */
 interface Form {
   readonly token: string;
   readonly hint: string | undefined;
@@ -106,8 +113,9 @@ interface Form {
 }
 
 /**
- * Reads a token revocation (RFC 7009) along as it passes to the authorization server, whose success means that what is
- * cached about the token no longer holds. Reading it along changes nothing about it.
+ * Reads a copy of a token revocation (RFC 7009) while scopegate forwards it to the authorization server. If
+ * the revocation succeeds, cached answers about the token are no longer valid. The forwarded request is not
+ * changed.
  */
 export class Revocation {
   readonly #fields: Fields;
@@ -118,18 +126,18 @@ export class Revocation {
     this.#fields = fields;
   }
 
-  /** Told of each piece of the body. */
+  /** Receives each piece of the body. */
   readonly watch = (piece: Buffer): void => {
     this.#bytes += piece.length;
     if (this.#bytes <= MAX_FORM_BYTES) this.#pieces.push(piece);
   };
 
   /**
-   * Forgets what the revocation has ended, once it has succeeded: the answers about the token; about all tokens of the
-   * client where none is known of this one, because it may be the refresh token with which they go (RFC 7009 §2.1); or
-   * all, where it cannot be said which.
+   * Invalidates answers after the revocation has succeeded: those about the token. If none is cached, the
+   * token may be a refresh token, whose access tokens end with it (RFC 7009 §2.1): then those about all
+   * tokens of the client. If the token or the client is not known: all answers.
    *
-   * @param forget returns how many answers it has forgotten
+   * @param forget invalidates answers and returns their number
    */
   apply(forget: (which: Invalidation) => number): void {
     const form = this.#read();
@@ -157,7 +165,7 @@ export class Revocation {
   }
 }
 
-/** The client's identifier in Basic credentials, which are form-encoded (RFC 6749 §2.3.1). */
+/** The client id in Basic credentials. It is form-encoded (RFC 6749 §2.3.1). */
 function basicUser(authorization: string | undefined): string | undefined {
   const encoded = BASIC.exec(authorization ?? '')?.[1];
   if (encoded === undefined) return undefined;

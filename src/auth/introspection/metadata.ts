@@ -2,17 +2,17 @@ import type { Clock } from '../../model/clock.js';
 import { PrerequisiteUnavailable } from './errors.js';
 import type { SendCall } from './grant.js';
 
-/** What an authorization server publishes about itself (RFC 8414 §2), as far as the gateway needs it. */
+/** The parts of an authorization server's metadata (RFC 8414 §2) that scopegate uses. */
 export interface ServerMetadata {
   readonly introspectionUrl?: string;
-  /** The same, for clients that show a certificate (RFC 8705 §5). */
+  /** The introspection endpoint for clients that authenticate with a certificate (RFC 8705 §5). */
   readonly introspectionUrlWithCertificate?: string;
   readonly jwksUrl?: string;
 }
 
-/** Milliseconds for which metadata is used without another look. */
+/** Milliseconds for which metadata is used before it is read again. */
 const FRESH = 300_000;
-/** Milliseconds after a failed look before the next one, while there is something to go on with. */
+/** Milliseconds from a failed read to the next one, while old metadata is still in use. */
 const PAUSE = 10_000;
 
 interface Entry {
@@ -24,9 +24,9 @@ interface Entry {
 }
 
 /**
- * Authorization servers' metadata by issuer (RFC 8414, OpenID Connect Discovery): read when it is first needed, and
- * again in the background as it ages. What was read once goes on while the server cannot be reached: an address does
- * not become wrong by that.
+ * The metadata of authorization servers by issuer (RFC 8414, OpenID Connect Discovery). It is read at the
+ * first use, and read again in the background as it ages. If the server cannot be reached, the old metadata
+ * stays in use: an outage does not make an address wrong.
  */
 export class MetadataStore {
   readonly #send: SendCall;
@@ -39,15 +39,16 @@ export class MetadataStore {
   }
 
   /**
-   * An address of the metadata in force.
+   * Returns an address from the metadata of an issuer.
    *
-   * @throws PrerequisiteUnavailable when there is none and none can be read
+   * @param names the fields to look at; the first one that is present counts
+   * @throws PrerequisiteUnavailable if the metadata cannot be read or has none of the fields
    */
   async address(issuer: string, ...names: readonly (keyof ServerMetadata)[]): Promise<string> {
     const metadata = await this.#current(issuer);
     const name = names.find((each) => metadata[each] !== undefined);
     if (name !== undefined) return metadata[name] as string;
-    // What is missing may be there soon.
+    // The server may publish the field later, so read the metadata again after a pause.
     const entry = this.#entries.get(issuer) as Entry;
     if (this.#clock.monotonic() < entry.readAt + PAUSE)
       throw new PrerequisiteUnavailable(`the metadata has no ${names.at(-1)}`);
@@ -89,7 +90,8 @@ export class MetadataStore {
     for (const url of documents(issuer)) {
       const headers = { accept: 'application/json' };
       const reply = await this.#send({ purpose: 'metadata', url, method: 'GET', headers });
-      if (!reply.ok) throw new PrerequisiteUnavailable('the metadata of the authorization server', reply);
+      if (!reply.ok)
+        throw new PrerequisiteUnavailable('the metadata of the authorization server cannot be read', reply);
       if (reply.status === 200) return readMetadata(reply.body, issuer);
       status = reply.status;
     }
@@ -97,7 +99,7 @@ export class MetadataStore {
   }
 }
 
-/** Where the metadata may stand: RFC 8414 §3.1, then OpenID Connect Discovery §4. */
+/** The possible URLs of the metadata: RFC 8414 §3.1, then OpenID Connect Discovery §4. */
 function documents(issuer: string): string[] {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, '');
@@ -118,9 +120,9 @@ function readMetadata(body: string, issuer: string): ServerMetadata {
     throw new PrerequisiteUnavailable('the metadata of the authorization server is not a JSON object');
   }
   const fields = document as Readonly<Record<string, unknown>>;
-  // RFC 8414 §3.3: whoever may answer for another issuer could say where tokens are sent.
+  // RFC 8414 §3.3. Otherwise a server could answer for another issuer and redirect tokens to itself.
   if (fields.issuer !== issuer)
-    throw new PrerequisiteUnavailable('the metadata is of another issuer than that of the settings');
+    throw new PrerequisiteUnavailable('the metadata names another issuer than the settings');
   const aliases = (fields.mtls_endpoint_aliases ?? {}) as Readonly<Record<string, unknown>>;
   const introspectionUrl = urlOf(fields.introspection_endpoint, issuer);
   const introspectionUrlWithCertificate = urlOf(aliases.introspection_endpoint, issuer);
@@ -132,7 +134,7 @@ function readMetadata(body: string, issuer: string): ServerMetadata {
   };
 }
 
-/** An address the server names: never a less protected one than its own. */
+/** Checks an address in the metadata. It must not use http if the issuer uses https. */
 function urlOf(value: unknown, issuer: string): string | undefined {
   if (value === undefined) return undefined;
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;

@@ -2,28 +2,33 @@ import { isIPv6 } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../model/clock.js';
 
-/** How many tokens that turn out to be none one client may try. */
+/** How many unknown tokens that are not active one client may present. */
 export interface UnknownTokenLimits {
-  /** Such tokens within {@link per}; 0 turns the limit off. */
+  /** The most such tokens within {@link per}; 0 turns the limit off. */
   readonly badTokens: number;
-  /** Milliseconds. */
+  /** The time that {@link badTokens} is counted in, in milliseconds. */
   readonly per: number;
-  /** Clients that are remembered; more than that push out the ones that tried longest ago. */
+  /**
+   * The most clients that are remembered. Beyond that, the client is dropped whose last attempt is the
+   * oldest.
+   */
   readonly maxClients: number;
 }
 
 /**
- * Bounds what one client can make the authorization server answer with "not active". Each call for a token that is
- * not in the cache takes a place beforehand, and gives it back where the token turns out to be good: clients with good
- * tokens are never limited, however many they have, unless somebody with bad ones shares their address.
+ * The rate limit of unknown tokens: bounds how many introspection calls with the result "not active" one
+ * client can cause. Each call for a token that is not in the cache takes one unit, and gives it back if the
+ * token is active. So clients with valid tokens are never limited, however many they have, unless they share
+ * their address with a client that presents invalid ones.
  *
- * A generic cell rate algorithm (ITU-T I.371): one number a client, so that memory is bounded by their count.
+ * A generic cell rate algorithm (ITU-T I.371): one number per client, so that memory is bounded by their
+ * count.
  */
 export class UnknownTokenLimiter {
   readonly #interval: number;
   readonly #per: number;
   readonly #clock: Clock;
-  /** By address: the monotonic time in milliseconds at which all its places are free again. */
+  /** By client: when all its units are available again, in monotonic milliseconds. */
   readonly #freeAt: LRUCache<string, number>;
 
   constructor({ badTokens, per, maxClients }: UnknownTokenLimits, clock: Clock) {
@@ -34,43 +39,50 @@ export class UnknownTokenLimiter {
   }
 
   /**
-   * Takes a place.
+   * Takes one unit.
    *
    * @param address the client's IP address
-   * @returns 0, or the milliseconds until there is one
+   * @returns 0, or the milliseconds until a unit is available
    */
   take(address: string): number {
     const client = clientOf(address);
     const now = this.#clock.monotonic();
     const next = Math.max(now, this.#freeAt.get(client) ?? 0) + this.#interval;
-    // Sums of intervals are not exact.
+    // Tolerance, because sums of intervals are not exact.
     const wait = next - now - this.#per;
     if (wait > 1e-6) return wait;
     this.#freeAt.set(client, next);
     return 0;
   }
 
-  /** Gives a place back that {@link take} gave. */
+  /**
+   * Gives back a unit that {@link take} took.
+   *
+   * @param address the client's IP address
+   */
   giveBack(address: string): void {
     const client = clientOf(address);
     const freeAt = this.#freeAt.get(client);
     if (freeAt !== undefined) this.#freeAt.set(client, freeAt - this.#interval);
   }
 
-  /** Clients remembered. */
+  /** The number of clients that are remembered. */
   get size(): number {
     return this.#freeAt.size;
   }
 }
 
-/** Of an IPv6 address its network of 64 bits: that is the least a client is given, with all addresses in it. */
+/**
+ * The key of a client. For an IPv6 address it is the /64 network: a client gets at least that, and may use
+ * every address in it.
+ */
 function clientOf(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = '', tail] = address.replace(/%.*/, '').split('::');
   const groups = head === '' ? [] : head.split(':');
   if (tail !== undefined) {
     const after = tail === '' ? [] : tail.split(':');
-    // An IPv4 address at the end stands for two groups.
+    // An IPv4 address at the end takes the place of two groups.
     const missing = 8 - groups.length - after.length - (tail.includes('.') ? 1 : 0);
     groups.push(...Array<string>(Math.max(0, missing)).fill('0'), ...after);
   }

@@ -2,22 +2,22 @@ import type { ActiveAnswer } from '../../model/introspection.js';
 
 /** What a rule requires of an active answer besides scopes. */
 export interface Requirements {
-  /** Every one must be among the token's audiences. */
+  /** The token must have all of these audiences. */
   readonly audience: readonly string[];
-  /** One must be the token's issuer; empty: any. */
+  /** The token's issuer must be one of these. If empty, any issuer is accepted. */
   readonly issuers: readonly string[];
-  /** What `token_use` may say, where it says anything. */
+  /** The accepted values of `token_use`, if the answer has one. */
   readonly uses: readonly string[];
   /** Tolerated clock skew, in seconds. */
   readonly leeway: number;
 }
 
 /**
- * Checks an active answer against a rule's requirements. Called on every request, so that an entry that outlived
- * `exp` in the cache is refused (RFC 7662 §4).
+ * Checks an active answer against a rule's requirements. It runs for every request, so that a cached answer
+ * is refused once its `exp` has passed (RFC 7662 §4).
  *
  * @param now seconds since 1970
- * @returns what is not met, in words for the client; undefined when everything is
+ * @returns the requirement that is not met, in words for the client; undefined if all are met
  */
 export function unmetRequirement(
   answer: ActiveAnswer,
@@ -25,13 +25,15 @@ export function unmetRequirement(
   now: number,
 ): string | undefined {
   const { claims } = answer;
-  // Hydra answers active:true for refresh tokens; old versions name them in token_type.
+  // Hydra answers active:true for refresh tokens too. New versions say so in token_use, old ones in
+  // token_type.
   const use = claims.token_use;
   if (use !== undefined && !requirements.uses.includes(use as string)) {
     return 'the token is not an access token';
   }
   const type = claims.token_type;
-  // A token of the type DPoP is one whose key is verified (RFC 9449 §6.2); without one it is of no type we know.
+  // A DPoP token must be bound to a key (RFC 9449 §6.2), which is verified later. Without `cnf`, the type is
+  // not accepted.
   if (type !== undefined && !isBearer(type) && !(isDpop(type) && claims.cnf !== undefined)) {
     return 'the token is not a bearer token';
   }
@@ -53,7 +55,7 @@ function isDpop(type: unknown): boolean {
   return typeof type === 'string' && type.toLowerCase() === 'dpop';
 }
 
-/** RFC 6749 §5.1: case-insensitive. `access_token` is what Hydra v1 put there. */
+/** The type is case-insensitive (RFC 6749 §5.1). Hydra v1 writes `access_token`. */
 function isBearer(type: unknown): boolean {
   return typeof type === 'string' && (type.toLowerCase() === 'bearer' || type === 'access_token');
 }

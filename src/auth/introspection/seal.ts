@@ -1,30 +1,33 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 
-/** Reads a key for AES-256; see {@link Seal}. */
+/** Reads a key for AES-256 (32 bytes); see {@link Seal}. */
 export type ReadKey = () => Buffer;
 
 const CIPHER = 'aes-256-gcm';
 const KEY = 32;
-/** Bytes of the nonce (NIST SP 800-38D §8.2.2) and of the tag. */
+/** The bytes of the nonce (NIST SP 800-38D §8.2.2) and of the tag. */
 const NONCE = 12;
 const TAG = 16;
 
 /**
- * Encrypts what leaves the process, and takes back only what somebody with the same key has encrypted for the same
- * place. Of two keys the first one encrypts and both decrypt, so that keys can be replaced one gateway at a time.
+ * Encrypts data that leaves the process. It decrypts only what a gateway with the same key has encrypted for
+ * the same place. The first key encrypts, all keys decrypt, so that a key can be replaced at one gateway
+ * after the other.
  */
 export class Seal {
   readonly #keys: readonly [ReadKey, ...ReadKey[]];
 
-  /** @param keys 32 bytes each; read at each use */
+  /** @param keys functions that read a key of 32 bytes; they are called at each use */
   constructor(keys: readonly [ReadKey, ...ReadKey[]]) {
     this.#keys = keys;
   }
 
   /**
-   * @param place what the text belongs to: it opens for no other
-   * @param secret who does not know it cannot open it, even with the key
-   * @returns base64: nonce, ciphertext, tag
+   * Encrypts a text.
+   *
+   * @param place the name that the text belongs to; it cannot be decrypted for another one
+   * @param secret also needed to decrypt, in addition to the key
+   * @returns base64 of nonce, ciphertext and tag
    */
   close(text: string, place: string, secret?: string): string {
     const nonce = randomBytes(NONCE);
@@ -36,7 +39,14 @@ export class Seal {
     );
   }
 
-  /** @returns undefined where no key opens it */
+  /**
+   * Decrypts a text.
+   *
+   * @param sealed what {@link close} returned
+   * @param place as given to {@link close}
+   * @param secret as given to {@link close}
+   * @returns undefined if no key decrypts it
+   */
   open(sealed: string, place: string, secret?: string): string | undefined {
     const bytes = Buffer.from(sealed, 'base64');
     if (bytes.length < NONCE + TAG) return undefined;
@@ -51,14 +61,14 @@ export class Seal {
           'utf8',
         );
       } catch {
-        // Another key's, or nobody's.
+        // Encrypted with another key, or forged. Try the next key.
       }
     }
     return undefined;
   }
 }
 
-/** The key itself, or one that takes both it and the secret to derive (HKDF-SHA-256, RFC 5869). */
+/** The key itself, or one that is derived from the key and the secret (HKDF-SHA-256, RFC 5869). */
 function keyFor(key: Buffer, place: string, secret: string | undefined): Buffer {
   return secret === undefined ? key : Buffer.from(hkdfSync('sha256', secret, key, place, KEY));
 }

@@ -1,4 +1,4 @@
-/** Lets a bounded number of calls run at once and a bounded number wait, first come first served. */
+/** A semaphore: a bounded number of calls run at once, and a bounded number wait in a queue. */
 export class Semaphore {
   readonly #concurrency: number;
   readonly #queue: number;
@@ -6,33 +6,34 @@ export class Semaphore {
   #running = 0;
 
   /**
-   * @param concurrency calls that may run at once
-   * @param queue calls that may wait
+   * @param concurrency the most calls that run at once
+   * @param queue the most calls that wait
    */
   constructor(concurrency: number, queue: number) {
     this.#concurrency = concurrency;
     this.#queue = queue;
   }
 
-  /** Whether nobody may even wait. Asked first, because a flood must be cheap to turn away. */
+  /** Whether no further call may even wait. Callers check this first, so that a refusal is cheap. */
   get full(): boolean {
     return this.#running >= this.#concurrency && this.#waiting.length >= this.#queue;
   }
 
-  /** Whether one more may run at once. */
+  /** Whether one more call may run now. */
   get free(): boolean {
     return this.#running < this.#concurrency;
   }
 
-  /** Calls that run and calls that wait, for metrics. */
+  /** The number of running and of waiting calls, for metrics. */
   get load(): { readonly running: number; readonly waiting: number } {
     return { running: this.#running, waiting: this.#waiting.length };
   }
 
   /**
-   * Waits for a place, also where the semaphore is {@link full}. Every place must be given back with {@link release}.
+   * Waits until the call may run, even if the semaphore is {@link full}. {@link release} must be called when
+   * it ends.
    *
-   * @throws the signal's reason when it aborts the wait
+   * @throws the signal's reason if it aborts the wait
    */
   async acquire(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
@@ -54,7 +55,7 @@ export class Semaphore {
     });
   }
 
-  /** Gives a place back; the first who waits gets it. */
+  /** Called when a call ends. The first waiting call may then run. */
   release(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running--;

@@ -9,62 +9,76 @@ import { CircuitBreaker, type Permit } from './circuit-breaker.js';
 import { type Invalidation, type Purge, PurgeLog, SKEW } from './invalidation.js';
 import type { Seal } from './seal.js';
 
-/** Limits of the second tier; times in milliseconds. */
+/** Limits of the shared cache; times in milliseconds. */
 export interface SharedLimits {
-  /** The longest that one request waits for the store. */
+  /** The longest time that a request waits for the store. */
   readonly timeout: number;
-  /** What names in the store begin with. */
+  /** The prefix of all names in the store. */
   readonly prefix: string;
-  /** The longest that an answer is used after the authorization server was asked for it. */
+  /** The longest time that an answer is used after the authorization server gave it. */
   readonly ttl: number;
 }
 
-/** Where revocations are told. */
+/**
+ * The channel on which gateways publish invalidations.
+ *
+ * @param prefix the prefix of all names in the store
+ */
 export function channelOf(prefix: string): string {
   return `${prefix}:revoked`;
 }
 
-/** What was found in the second tier. */
+/** An answer from the shared cache. */
 export interface Found {
   readonly answer: ActiveAnswer;
-  /** Milliseconds it has left. */
+  /** Milliseconds until it expires. */
   readonly life: number;
 }
 
-/** Failures in a row after which the store is left alone, and for how long, in milliseconds. */
+/**
+ * The circuit breaker of each store server: failures in a row that open it, and milliseconds that it stays
+ * open.
+ */
 const BREAKER = { failures: 3, openFor: 5_000 };
-/** The least time that purges are kept in the store, for gateways that begin later, and the most of them. */
+/**
+ * The list of purges in the store, which gateways read when they start: the shortest time that an entry
+ * stays, in milliseconds, and the most entries.
+ */
 const LOG = { life: 3_600_000, most: 10_000 };
-/** Milliseconds until the list of purges is asked for again, where it could not be read. */
-const AGAIN = 200;
-/** A revocation is waited for longer than an answer: nobody's request depends on it. */
-const REVOKE = 5_000;
+/** Milliseconds until scopegate reads the list of purges again after a failure. */
+const RETRY_AFTER = 200;
+/**
+ * The timeout of purges, in milliseconds. It is longer than that of answers, because no request waits for it.
+ */
+const PURGE_TIMEOUT = 5_000;
 
 /**
- * The second tier of the cache: active answers that other gateways have had. It can only save an introspection: when
- * the store is slow, down, or holds nonsense, the authorization server is asked as if it were not there.
+ * The cache that gateways share: active answers that other gateways got. It can only save introspection
+ * calls: if the store is slow, down or returns invalid data, scopegate asks the authorization server.
  *
- * A name is the first tier's key, a SHA-256; a value is encrypted for its name under a key derived from the gateways' own
- * and the token, so that who can write to the store can neither read nor make nor move one, and who has the key as well
- * can still not read one without its token. The end of its life is inside, whatever the store says of expiry.
+ * A name contains the key of the local cache, a SHA-256. A value is encrypted for its name, with a key that
+ * is derived from the gateways' key and the token. So whoever can write to the store can neither read a
+ * value, nor forge one, nor move it to another name; and whoever also has the gateways' key cannot read a
+ * value without its token. The expiry is part of the encrypted value, so scopegate does not rely on the
+ * store's expiry.
  */
 export class SharedCache {
   readonly #store: Store;
   readonly #seal: Seal;
   readonly #limits: SharedLimits;
   readonly #clock: Clock;
-  /** One for each server of the store. */
+  /** One circuit breaker for each server of the store. */
   readonly #breakers = new Map<string, CircuitBreaker>();
   readonly #onFailure: (cause: string) => void;
   readonly #purged: PurgeLog;
   #listening = false;
-  /** Whether all is known that was purged: without, nothing is taken from the store. */
-  #informed = false;
-  #learning = false;
-  /** Grows whenever something may have been missed. */
-  #turn = 0;
+  /** Whether this gateway knows all purges. Until then it takes nothing from the store. */
+  #synced = false;
+  #reading = false;
+  /** Grows whenever messages of the channel may have been missed. */
+  #generation = 0;
 
-  /** @param onFailure told of every failure; the cause holds nothing of the store */
+  /** @param onFailure called for every failure; the cause holds no data from the store */
   constructor(
     store: Store,
     seal: Seal,
@@ -81,29 +95,31 @@ export class SharedCache {
   }
 
   /**
-   * What another gateway was answered; undefined where there is nothing, the store is in trouble, or it is not known what
-   * has been purged.
+   * Gets an answer that another gateway stored.
+   *
+   * @param key the key of the local cache
+   * @returns undefined if there is none, if the store fails, or if this gateway does not know all purges
    */
   async get(key: string, token: string): Promise<Found | undefined> {
-    if (!this.#informed) {
-      if (this.#listening) void this.#learn();
+    if (!this.#synced) {
+      if (this.#listening) void this.#readPurges();
       return undefined;
     }
     const name = this.#name(key);
-    const value = await this.#askAt(name, 'get', (signal) => this.#store.get(name, signal));
+    const value = await this.#runAt(name, 'get', (signal) => this.#store.get(name, signal));
     if (value === undefined || value === null) return undefined;
     try {
       return this.#read(value, name, key, token);
     } catch {
-      this.#onFailure('a value is of another version');
+      this.#onFailure('a stored value has another format');
       return undefined;
     }
   }
 
   /**
-   * Tells the others; nobody waits for it.
+   * Stores an answer for the other gateways. It works in the background.
    *
-   * @param life milliseconds
+   * @param life milliseconds until the answer expires
    * @param asked when the authorization server was asked, in milliseconds since 1970
    */
   set(key: string, token: string, { claims }: ActiveAnswer, life: number, asked: number): void {
@@ -111,81 +127,89 @@ export class SharedCache {
     const name = this.#name(key);
     const text = JSON.stringify({ asked, until: this.#now() + life, claims });
     const value = this.#seal.close(text, name, token);
-    void this.#askAt(name, 'set', (signal) => this.#store.set(name, value, Math.floor(life), signal));
+    void this.#runAt(name, 'set', (signal) => this.#store.set(name, value, Math.floor(life), signal));
   }
 
   /**
-   * Purges are heard from now on; those of before are read.
+   * Called when this gateway is subscribed to the channel. Reads the purges that happened before.
    *
-   * @returns true once that is done, false where nobody listens any more
+   * @returns true when they are read; false if the subscription ended meanwhile
    */
   async listening(): Promise<boolean> {
     this.#listening = true;
-    const turn = this.#turn;
+    const generation = this.#generation;
     for (;;) {
-      await this.#learn();
-      if (turn !== this.#turn) return false;
-      if (this.#informed) return true;
-      await pause(AGAIN, undefined, { ref: false });
+      await this.#readPurges();
+      if (generation !== this.#generation) return false;
+      if (this.#synced) return true;
+      await pause(RETRY_AFTER, undefined, { ref: false });
     }
   }
 
-  /** Purges are not heard any more: until they are again, nothing is taken from the store. */
+  /**
+   * Called when the subscription ends. Until the next one, nothing is taken from the store, because purges
+   * could be missed.
+   */
   deaf(): void {
-    this.#turn++;
+    this.#generation++;
     this.#listening = false;
-    this.#informed = false;
+    this.#synced = false;
   }
 
   /**
-   * Marks something as used for all gateways, so that only one of them is the first.
+   * Marks something as used, for all gateways: exactly one of them gets true.
    *
-   * @param digest what stands for it
-   * @param life milliseconds it stays marked
-   * @returns whether it was not yet; undefined where the store cannot say
+   * @param digest identifies it
+   * @param life milliseconds for which the mark stays
+   * @returns true if it was not marked before, false if it was; undefined if the store fails
    */
   claim(digest: string, life: number): Promise<boolean | undefined> {
     const name = `${this.#limits.prefix}:proof:${digest}`;
-    return this.#askAt(name, 'claim', (signal) => this.#store.add(name, life, signal));
+    return this.#runAt(name, 'claim', (signal) => this.#store.add(name, life, signal));
   }
 
   /**
-   * Another gateway was told to forget this.
+   * Applies an invalidation that another gateway published.
    *
-   * @param keys of the token, where it is one
+   * @param which what to invalidate
+   * @param keys the cache keys of the token, if it is about one token
    */
   forget(which: Invalidation, keys: readonly string[]): void {
-    // By this clock: what was asked for before the message came may be of before the purge.
+    // Use this gateway's clock: an answer that was asked for before the message arrived may be older than the
+    // purge.
     this.#purged.add({ which, at: this.#now() }, keys, this.#now());
     if (keys.length === 0) return;
     const names = keys.map((key) => this.#name(key));
-    void this.#ask('delete', () => this.#store.delete(names), REVOKE);
+    void this.#run('delete', () => this.#store.delete(names), PURGE_TIMEOUT);
   }
 
   /**
-   * Takes answers about one token, about all with a claim, or about any out of use, and tells every gateway.
+   * Invalidates answers about one token, about all tokens with a claim, or about all tokens, at every
+   * gateway.
    *
-   * Whose an answer is stands inside it, so the store cannot find those of a subject or a client. What is purged by a
-   * claim is written down instead, with the time: gateways take no answer of before.
+   * The store cannot find the answers about a subject or a client, because the values are encrypted. So a
+   * purge by claim is recorded in the store with its time, and every gateway ignores older answers.
    *
-   * @param keys of the token, where it is one
-   * @returns whether the store has taken it
+   * @param which what to invalidate
+   * @param keys the cache keys of the token, if it is about one token
+   * @returns whether the store accepted it
    */
   async revoke(which: Invalidation, keys: readonly string[]): Promise<boolean> {
     const purge: Purge = { which, at: this.#now() };
     this.#purged.add(purge, keys, purge.at);
     const kept = await this.#keep(purge, keys);
-    // Also where the store keeps what it should not: the gateways have answers of their own.
+    // Publish even if the deletion failed, because the gateways also have answers in their local caches.
     const channel = channelOf(this.#limits.prefix);
     const message = this.#seal.close(JSON.stringify(purge), channel);
-    const told = await this.#done('publish', () => this.#store.publish(channel, message));
+    const told = await this.#succeeds('publish', () => this.#store.publish(channel, message));
     return kept && told;
   }
 
   /**
-   * Reads a message of the channel. The token is in it, encrypted: a gateway's keys depend on more than the token.
+   * Reads a message of the channel. It contains the token, encrypted: gateways build different cache keys
+   * from it, because a key also depends on the endpoint and the client credentials.
    *
-   * @returns undefined where it is none of ours
+   * @returns undefined if no gateway with our keys sent it
    */
   readRevocation(message: string): Invalidation | undefined {
     return this.#readPurge(message, channelOf(this.#limits.prefix))?.which;
@@ -212,63 +236,66 @@ export class SharedCache {
     const { which, at } = purge;
     if (which !== 'all' && 'token' in which) {
       const names = keys.map((key) => this.#name(key));
-      return names.length === 0 || this.#done('delete', () => this.#store.delete(names));
+      return names.length === 0 || this.#succeeds('delete', () => this.#store.delete(names));
     }
     const entry = this.#seal.close(JSON.stringify(purge), this.#log);
     const life = Math.max(this.#limits.ttl, LOG.life);
-    const logged = await this.#done('log', () => this.#store.append(this.#log, entry, at, life, LOG.most));
+    const logged = await this.#succeeds('log', () =>
+      this.#store.append(this.#log, entry, at, life, LOG.most),
+    );
     if (logged && which !== 'all') return true;
-    return this.#done('delete', () => this.#store.deleteAll(`${this.#limits.prefix}:answer:`));
+    return this.#succeeds('delete', () => this.#store.deleteAll(`${this.#limits.prefix}:answer:`));
   }
 
-  /** Reads what was purged while nobody listened here. */
-  async #learn(): Promise<void> {
-    if (this.#learning) return;
-    this.#learning = true;
-    const turn = this.#turn;
-    const entries = await this.#askAt(
+  /** Reads the purges that this gateway may have missed. */
+  async #readPurges(): Promise<void> {
+    if (this.#reading) return;
+    this.#reading = true;
+    const generation = this.#generation;
+    const entries = await this.#runAt(
       this.#log,
       'purges',
       (signal) => this.#store.entries(this.#log, signal),
-      REVOKE,
+      PURGE_TIMEOUT,
     );
-    this.#learning = false;
-    if (turn !== this.#turn && this.#listening) return this.#learn();
+    this.#reading = false;
+    if (generation !== this.#generation && this.#listening) return this.#readPurges();
     if (entries === undefined || !this.#listening) return;
     const now = this.#now();
     entries.forEach((entry, i) => {
-      // What others wrote, or with a key that is not known here, may be a purge of anything.
+      // An entry that cannot be decrypted (forged, or with an unknown key) could be any purge, so treat it as
+      // a purge of everything.
       const purge = this.#readPurge(entry, this.#log) ?? { which: 'all', at: now };
       this.#purged.add(purge, [], now);
-      // Older ones may have been taken out.
+      // The list is full, so older purges may have been removed from it.
       if (i === 0 && entries.length >= LOG.most) this.#purged.before(purge.at);
     });
-    this.#informed = true;
+    this.#synced = true;
   }
 
   #readPurge(sealed: string, place: string): Purge | undefined {
     const text = this.#seal.open(sealed, place);
-    // Who has the key speaks our language.
+    // Only a gateway with the key can have written this, so its format needs no check.
     return text === undefined ? undefined : (JSON.parse(text) as Purge);
   }
 
   #read(value: string, name: string, key: string, token: string): Found | undefined {
     const text = this.#seal.open(value, name, token);
     if (text === undefined) {
-      this.#onFailure('a value does not open with our keys');
+      this.#onFailure('a stored value cannot be decrypted with the configured keys');
       return undefined;
     }
     const { asked, until, claims } = JSON.parse(text) as { asked: number; until: number; claims: unknown };
     const answer = readClaims(claims);
     const now = this.#now();
     const life = Math.min(until, asked + this.#limits.ttl) - now;
-    // Of a clock that is ahead it cannot be said what was purged since.
+    // If the other gateway's clock is ahead, scopegate cannot compare its time with those of purges.
     if (!answer.active || life <= 0 || asked > now + SKEW) return undefined;
     return this.#purged.covers(key, answer.claims, asked) ? undefined : { answer, life };
   }
 
-  /** Asks about one name, unless the server that has it is in trouble. */
-  async #askAt<T>(
+  /** Runs a command about one name, unless the circuit breaker of the server that keeps it is open. */
+  async #runAt<T>(
     name: string,
     what: string,
     work: (signal: AbortSignal) => Promise<T>,
@@ -280,31 +307,32 @@ export class SharedCache {
       breaker = new CircuitBreaker(BREAKER, this.#clock);
       this.#breakers.set(place, breaker);
     }
-    const admission = breaker.admit();
-    if (typeof admission === 'number') return undefined;
-    return this.#ask(what, work, timeout, admission);
+    const permit = breaker.admit();
+    if (typeof permit === 'number') return undefined;
+    return this.#run(what, work, timeout, permit);
   }
 
-  async #done(what: string, work: () => Promise<unknown>): Promise<boolean> {
-    const done = await this.#ask(what, () => work().then(() => true), REVOKE);
+  async #succeeds(what: string, work: () => Promise<unknown>): Promise<boolean> {
+    const done = await this.#run(what, () => work().then(() => true), PURGE_TIMEOUT);
     return done === true;
   }
 
-  async #ask<T>(
+  async #run<T>(
     what: string,
     work: (signal: AbortSignal) => Promise<T>,
     timeout: number,
-    admission?: Permit,
+    permit?: Permit,
   ): Promise<T | undefined> {
-    // What is late must not be done later either: an answer that was revoked meanwhile would be back.
+    // A command that timed out must not be sent later: it could write back an answer that has been
+    // invalidated meanwhile.
     const deadline = new AbortController();
     try {
       const result = await within(timeout, work(deadline.signal));
-      admission?.succeeded();
+      permit?.succeeded();
       return result;
     } catch (error) {
       deadline.abort();
-      admission?.failed();
+      permit?.failed();
       this.#onFailure(`${what}: ${storeCauseOf(error)}`);
       return undefined;
     }

@@ -4,23 +4,23 @@ import type { Outbound, Verified } from '../../model/outbound.js';
 import { readClaims } from './answer.js';
 import { InvalidAnswer } from './errors.js';
 
-/** The media type of a signed answer (RFC 9701 §10.2), asked for and required. */
+/** The media type of a signed answer (RFC 9701 §10.2). scopegate requests it and requires it. */
 export const SIGNED_TYPE = 'application/token-introspection+jwt';
 
-/** `typ` of a signed answer (RFC 9701 §5); media types may be shortened (RFC 7515 §4.1.9) or not. */
+/** `typ` of a signed answer (RFC 9701 §5). The prefix `application/` may be omitted (RFC 7515 §4.1.9). */
 const TYPES: ReadonlySet<unknown> = new Set(['token-introspection+jwt', SIGNED_TYPE]);
 
-/** Seconds an answer may be old when it comes: an older one was made for another call. */
+/** The greatest age of an answer, in seconds. An older one was made for another call. */
 const MAX_AGE = 60;
 /** Seconds by which the server's clock may be ahead or behind. */
 const SKEW = 60;
 
 /**
- * Verifies and reads a signed answer: signature, `typ`, `iss`, `aud`, `iat`, and `token_introspection`, which is the
- * answer itself (RFC 9701 §5).
+ * Verifies and reads a signed answer: its signature, `typ`, `iss`, `aud` and `iat`. The claim
+ * `token_introspection` is the answer itself (RFC 9701 §5).
  *
  * @param now seconds since 1970
- * @throws InvalidAnswer for anything else; the message holds nothing of the answer
+ * @throws InvalidAnswer if anything is not valid; the message holds nothing of the answer
  */
 export async function readSigned(
   jwt: string,
@@ -46,7 +46,7 @@ export async function readSigned(
     throw new InvalidAnswer('the signed introspection answer is not for this gateway');
   }
   if (typeof iat !== 'number' || Math.abs(now - iat) > MAX_AGE + SKEW) {
-    throw new InvalidAnswer('the signed introspection answer is not of now');
+    throw new InvalidAnswer('the "iat" of the signed introspection answer is too far from now');
   }
   return readClaims(answer);
 }

@@ -11,7 +11,11 @@ import type {
 } from '../../model/mutator.js';
 import { cookieKey } from '../../parse/cookies.js';
 
-/** Chains mutators; undefined for none, so that rules without them pay nothing. */
+/**
+ * Builds the chain of a rule's mutators.
+ *
+ * @returns undefined if there are none, so that rules without mutators cost nothing
+ */
 export function chain(mutators: readonly Mutator[]): MutatorChain | undefined {
   if (mutators.length === 0) return undefined;
   return {
@@ -23,19 +27,24 @@ export function chain(mutators: readonly Mutator[]): MutatorChain | undefined {
   };
 }
 
-/** A header field's name as the most liberal server reads it: CGI makes one of hyphens and underscores. */
+/** A header field's name as CGI servers read it, which treat hyphens and underscores alike. */
 function headerKey(name: string): string {
   return name.toLowerCase().replaceAll('_', '-');
 }
 
 /**
- * Fields that say something of the message or are a credential of the client, and are no statement of the gateway
- * about the client: only the rule that sets one replaces it.
+ * Fields that describe the message or carry a credential of the client. They say nothing that an upstream
+ * trusts scopegate for, so only a rule that sets such a field replaces the client's value.
  */
 const NO_STATEMENT =
   /^(accept(-.*)?|authorization|cache-control|content-.*|date|from|if-.*|origin|pragma|prefer|priority|range|referer|user-agent)$/;
 
-/** What the mutators of a whole rule set write: a client's copies of it pass on no rule. */
+/**
+ * The header fields and cookies that mutators of any rule write. scopegate removes the client's copies on
+ * every rule.
+ *
+ * @returns undefined if there are none
+ */
 export function reservedHeaders(chains: Iterable<MutatorChain | undefined>): HeaderRemoval | undefined {
   const headers = new Set<string>();
   const cookies = new Set<string>();
@@ -47,10 +56,11 @@ export function reservedHeaders(chains: Iterable<MutatorChain | undefined>): Hea
 }
 
 /**
- * Sends a session through a chain. Synchronous unless a mutator must wait.
+ * Runs the mutators of a chain. Synchronous unless a mutator must wait.
  *
- * @param subject whom the access strategy found
- * @param extra what it learned
+ * @param subject the subject that the access strategy found
+ * @param extra the claims that it found
+ * @returns what the mutators set, or a refusal
  */
 export function mutate(
   chained: MutatorChain,
@@ -79,7 +89,7 @@ function step(
   return { replaced: chained.writes, headers: [...session.headers.values()], cookies: [...session.cookies] };
 }
 
-/** The JWK Set (RFC 7517 §5) of all keys that the mutators of a rule set sign with. */
+/** The JWK Set (RFC 7517 §5) with the public keys of all mutators that sign. */
 export function signingKeys(chains: Iterable<MutatorChain | undefined>): { keys: PublicKey[] } {
   const keys = new Map<string, PublicKey>();
   for (const each of chains) {

@@ -1,15 +1,17 @@
 import type { Session } from '../../model/mutator.js';
 import { type Expression, parseTemplate, printed, TemplateError, toJson } from './template.js';
 
-/** A template of a JSON object, each value in its place. */
+/**
+ * A parsed template of a JSON object: texts, and expressions with whether they stand inside quotation marks.
+ */
 export type ClaimsTemplate = readonly (string | { readonly value: Expression; readonly quoted: boolean })[];
 
 /**
- * Parses a template whose outcome is a JSON object, and finds out where each value stands: inside a text it is
- * escaped, elsewhere it is written as JSON. So no value, whatever quotation marks it holds, can add a claim; a plain
- * text template would let it.
+ * Parses a template that produces a JSON object. A value inside a JSON string is escaped; elsewhere it is
+ * written as JSON. So no value can add a claim, whatever quotation marks it contains. A plain text template
+ * would allow that.
  *
- * @throws TemplateError when it is not served, or no JSON object comes out of it
+ * @throws TemplateError if the template uses an unsupported construct or does not produce a JSON object
  */
 export function parseClaims(text: string): ClaimsTemplate {
   let inText = false;
@@ -22,11 +24,12 @@ export function parseClaims(text: string): ClaimsTemplate {
     return part;
   });
   const sample = template.map((part) => (typeof part === 'string' ? part : part.quoted ? '' : '0')).join('');
-  if (parseObject(sample) === undefined) throw new TemplateError('no JSON object comes out of the template');
+  if (parseObject(sample) === undefined)
+    throw new TemplateError('the template does not produce a JSON object');
   return template;
 }
 
-/** The claims for one session. */
+/** Renders the claims for one session. */
 export function renderClaims(template: ClaimsTemplate, session: Session): Record<string, unknown> {
   const text = template
     .map((part) => {

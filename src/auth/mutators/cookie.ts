@@ -3,7 +3,7 @@ import { cookieKey } from '../../parse/cookies.js';
 import { fieldValue, templates, unsendable } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
 
-/** Oathkeeper's `cookie` mutator: sets cookies from templates, beside the client's own. */
+/** Oathkeeper's `cookie` mutator: sets cookies from templates and keeps the client's other cookies. */
 export const cookie: MutatorKind = {
   name: 'cookie',
   schema: {
@@ -22,7 +22,10 @@ export const cookie: MutatorKind = {
     const seen = new Set<string>();
     for (const [name] of entries) {
       if (seen.has(cookieKey(name))) {
-        throw new ConfigError(['cookies', name], `${name} is taken for another cookie by some servers`);
+        throw new ConfigError(
+          ['cookies', name],
+          `some servers take ${name} for another cookie of this list: rename one of them`,
+        );
       }
       seen.add(cookieKey(name));
     }
@@ -33,7 +36,7 @@ export const cookie: MutatorKind = {
       mutate(session) {
         for (const [name, template] of entries) {
           const value = fieldValue(template, session);
-          // RFC 6265 §4.1.1: what is no cookie-octet would end the cookie and begin another one.
+          // RFC 6265 §4.1.1. Any other character could end this cookie and begin another one.
           if (value === undefined || !/^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*$/.test(value)) {
             return unsendable(`cookie ${name}`);
           }

@@ -11,11 +11,13 @@ export type NamedTemplate = readonly [name: string, template: Template];
  * Parses the templates of a mapping.
  *
  * @param at the mapping's name in the `config`
- * @throws ConfigError for a template that is not served
+ * @param values name → template
+ * @throws ConfigError for an invalid name or an unsupported template
  */
 export function templates(at: string, values: Readonly<Record<string, string>>): NamedTemplate[] {
   return Object.entries(values).map(([name, text]) => {
-    if (!TOKEN.test(name)) throw new ConfigError([at, name], `"${name}" is no name (RFC 9110 section 5.6.2)`);
+    if (!TOKEN.test(name))
+      throw new ConfigError([at, name], `"${name}" is not a valid name (RFC 9110 section 5.6.2)`);
     try {
       return [name, parseTemplate(text)] as const;
     } catch (error) {
@@ -26,14 +28,21 @@ export function templates(at: string, values: Readonly<Record<string, string>>):
 }
 
 /**
- * Writes a value out, or undefined where it could not stand in a header field (RFC 9110 §5.5).
+ * Renders a template.
+ *
+ * @returns undefined if the result is not valid in a header field (RFC 9110 §5.5)
  */
 export function fieldValue(template: Template, session: Session): string | undefined {
   const value = renderText(template, session);
   return FIELD_VALUE.test(value) ? value : undefined;
 }
 
-/** The refusal of a request whose value cannot be sent: without it the upstream would take somebody for nobody. */
+/**
+ * Builds the refusal of a request for which a mutator made an invalid value. The request must not go on
+ * without the value: the upstream would take an authenticated user for an anonymous one.
+ *
+ * @param what the field or cookie
+ */
 export function unsendable(what: string): Denial {
   return denial('internal', `the ${what} holds a character that cannot be sent`);
 }

@@ -2,7 +2,7 @@ import { ConfigError } from '../../document/finding.js';
 import { fieldValue, templates, unsendable } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
 
-/** Fields that frame the message, belong to its connection, or are the gateway's own statement about the request. */
+/** Fields that frame the message, belong to its connection, or that scopegate sets itself. */
 const REFUSED =
   /^(connection|content-length|cookie|expect|forwarded|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|via|x-forwarded-.*|x-request-id)$/;
 
@@ -26,8 +26,11 @@ export const header: MutatorKind = {
     for (const [name] of entries) {
       const lower = name.toLowerCase();
       if (REFUSED.test(lower)) {
-        const more = lower === 'cookie' ? '; the mutator cookie sets cookies' : '';
-        throw new ConfigError(['headers', name], `the gateway itself sets ${name}${more}`);
+        const more = lower === 'cookie' ? '; use the mutator cookie for cookies' : '';
+        throw new ConfigError(
+          ['headers', name],
+          `a rule cannot set ${name}: scopegate sets it itself${more}`,
+        );
       }
       if (seen.has(lower)) throw new ConfigError(['headers', name], `${name} is given twice`);
       seen.add(lower);

@@ -8,7 +8,7 @@ import type { Reply } from '../../model/outbound.js';
 import type { MutatorKind } from './mutator.js';
 import { captureGroups } from './session.js';
 
-/** Answers kept at once. */
+/** The most responses that are cached. */
 const ENTRIES = 1_000;
 
 interface Config {
@@ -23,8 +23,8 @@ interface Config {
 const text = { type: 'string' } as const;
 
 /**
- * Oathkeeper's `hydrator` mutator: sends the session to a service, whose answer replaces `extra` for the mutators
- * after it. The subject it must leave as it is.
+ * Oathkeeper's `hydrator` mutator: sends the session to a service. The `extra` of its response replaces that
+ * of the session for later mutators. The service must not change the subject.
  */
 export const hydrator: MutatorKind = {
   name: 'hydrator',
@@ -67,13 +67,13 @@ export const hydrator: MutatorKind = {
   },
   compile(config) {
     const { api, cache = {} } = config as unknown as Config;
-    if (!URL.canParse(api.url)) throw new ConfigError(['api', 'url'], `"${api.url}" is no URL`);
+    if (!URL.canParse(api.url)) throw new ConfigError(['api', 'url'], `"${api.url}" is not a URL`);
     if (api.retry !== undefined) {
-      throw new ConfigError(['api', 'retry'], 'retry is not implemented in this version');
+      throw new ConfigError(['api', 'retry'], 'retry is not implemented: remove it');
     }
     const basic = api.auth?.basic;
     if (basic?.username.includes(':')) {
-      throw new ConfigError(['api', 'auth', 'basic', 'username'], 'must have no colon (RFC 7617)');
+      throw new ConfigError(['api', 'auth', 'basic', 'username'], 'must not contain a colon (RFC 7617)');
     }
     const authorization =
       basic && `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString('base64')}`;
@@ -102,7 +102,7 @@ class Hydrator implements Mutator {
 
   mutate(session: Session, services: MutatorServices): Denial | undefined | Promise<Denial | undefined> {
     const body = payload(session);
-    // The session may hold a credential; its digest is enough to know it again.
+    // The session may contain a credential, so the cache key is its digest.
     const key = this.#ttl > 0 ? hash('sha256', body, 'base64') : '';
     const known = this.#ttl > 0 ? this.#answers.get(key) : undefined;
     if (known !== undefined && services.now() < known.until) {
@@ -135,7 +135,7 @@ class Hydrator implements Mutator {
   }
 }
 
-/** The session in the words of Oathkeeper's API. */
+/** The session in the format of Oathkeeper's API. */
 function payload({ subject, extra, headers, match }: Session): string {
   return JSON.stringify({
     subject,
@@ -162,8 +162,10 @@ function allHeaders({ rawHeaders }: MatchContext): Record<string, string[]> {
 }
 
 /**
- * The `extra` of an answer that is one: a JSON object with the same subject. Header fields that it would set on its
- * own no rule has announced, so a client could set them elsewhere: an answer that has any is refused.
+ * Reads a response: a JSON object with the same subject.
+ *
+ * @returns its `extra`; undefined if the response is invalid, or if it sets a header field that no earlier
+ *   mutator has set: such a field is not reserved, so a client could send it itself on other rules
  */
 function hydrated(body: string, session: Session): Session['extra'] | undefined {
   let answer: unknown;

@@ -9,9 +9,12 @@ import type { MutatorKind } from './mutator.js';
 import { KeyError, readSigningKey, type SigningKey } from './signing.js';
 import { TemplateError } from './template.js';
 
-/** Tokens kept at once. */
+/** The most tokens that are cached. */
 const ENTRIES = 10_000;
-/** A token is used again for so much of its life: who gets it late must still have time. */
+/**
+ * The share of its lifetime for which a token is reused. After that, too little time would be left for the
+ * upstream to use it.
+ */
 const REUSE = 0.5;
 
 interface Config {
@@ -22,8 +25,9 @@ interface Config {
 }
 
 /**
- * Oathkeeper's `id_token` mutator: replaces the client's Authorization by a JWT about the subject, signed with a key
- * of the gateway's own, which the upstream verifies by the public keys on the admin port.
+ * Oathkeeper's `id_token` mutator: replaces the client's Authorization field with a JWT about the subject. It
+ * is signed with scopegate's own key; the upstream verifies it with the public keys that the admin listener
+ * publishes.
  */
 export const idToken: MutatorKind = {
   name: 'id_token',
@@ -35,7 +39,7 @@ export const idToken: MutatorKind = {
       issuer_url: { type: 'string', minLength: 1 },
       jwks_url: {
         type: 'string',
-        title: 'a file URL with an absolute path: a private key does not travel',
+        title: 'a file URL with an absolute path (a private key must not come over the network)',
         pattern: '^file:///[^?#]+$',
       },
       ttl: oathkeeperDurationSchema,
@@ -45,7 +49,7 @@ export const idToken: MutatorKind = {
   compile(config) {
     const { issuer_url, jwks_url, ttl = '15m', claims = '{}' } = config as unknown as Config;
     const seconds = Math.floor(oathkeeperDurationSeconds(ttl));
-    if (seconds < 1) throw new ConfigError(['ttl'], 'must be one second or more');
+    if (seconds < 1) throw new ConfigError(['ttl'], 'must be at least one second');
     return new IdToken(
       issuer_url,
       attempt(['jwks_url'], () => readSigningKey(jwks_url)),
@@ -76,7 +80,7 @@ class IdToken implements Mutator {
     max: ENTRIES,
   });
 
-  /** @param ttl seconds */
+  /** @param ttl seconds until a token expires */
   constructor(issuer: string, key: SigningKey, ttl: number, claims: ClaimsTemplate) {
     this.#issuer = issuer;
     this.#key = key;
@@ -110,7 +114,7 @@ class IdToken implements Mutator {
     return typeof entry.token === 'string' ? set(entry.token) : entry.token.then(set);
   }
 
-  /** What the template says of the registered claims does not count. */
+  /** The registered claims come last, so that the template cannot change them. */
   #sign(claims: Record<string, unknown>, subject: string, now: number): Promise<string> {
     const { key, kid, algorithm } = this.#key;
     return new SignJWT({

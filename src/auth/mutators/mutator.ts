@@ -6,9 +6,11 @@ export interface MutatorKind {
   /** JSON Schema (draft-07) of its `config`. */
   readonly schema: Readonly<Record<string, unknown>>;
   /**
+   * Compiles the mutator of one rule.
+   *
    * @param config already valid against `schema`
-   * @returns undefined for one that changes nothing
-   * @throws ConfigError when a value fits the schema and cannot work
+   * @returns undefined if the mutator changes nothing
+   * @throws ConfigError if a value fits the schema but cannot work
    */
   compile(config: Readonly<Record<string, unknown>>): Mutator | undefined;
 }

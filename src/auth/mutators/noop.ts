@@ -1,6 +1,6 @@
 import type { MutatorKind } from './mutator.js';
 
-/** Oathkeeper's `noop` mutator: nothing is changed. */
+/** Oathkeeper's `noop` mutator: changes nothing. */
 export const noop: MutatorKind = {
   name: 'noop',
   schema: { type: 'object', additionalProperties: false, properties: {} },

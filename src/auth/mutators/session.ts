@@ -1,13 +1,16 @@
 import type { MatchContext, Session } from '../../model/mutator.js';
 
-/** What the path's groups captured, from the first one on; a group that took no part is empty. */
+/**
+ * The captured groups of the path, from the first one on. A group that did not take part in the match is
+ * empty.
+ */
 export function captureGroups({ pattern, path }: MatchContext): string[] {
   return (pattern.exec(path) ?? []).slice(1).map((group: string | undefined) => group ?? '');
 }
 
 /**
- * A value of `.Extra` by its name. What an introspection answer holds in `ext`, Oathkeeper lifts up; a member of the
- * answer itself comes first.
+ * A value of `.Extra` by its name. Like Oathkeeper, it also finds members of `ext` of the introspection
+ * answer; a member of the answer itself takes precedence.
  */
 export function extraOf({ extra }: Session, name: string): unknown {
   if (Object.hasOwn(extra, name)) return extra[name];
@@ -16,7 +19,7 @@ export function extraOf({ extra }: Session, name: string): unknown {
   return lifted ? (ext as Readonly<Record<string, unknown>>)[name] : undefined;
 }
 
-/** The values of a header field, in the order they came. */
+/** The values of a header field, in the order in which the client sent them. */
 export function headerValues({ rawHeaders }: MatchContext, name: string): string[] {
   const lower = name.toLowerCase();
   const values: string[] = [];

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { PublicKey } from '../../model/mutator.js';
 import { readTextFile } from '../../model/text-file.js';
 
-/** The private key that signs, and all public keys by which its tokens may be verified. */
+/** The private key that signs tokens, and all public keys that verify them. */
 export interface SigningKey {
   readonly key: KeyObject;
   readonly kid: string;
@@ -12,7 +12,7 @@ export interface SigningKey {
   readonly published: readonly PublicKey[];
 }
 
-/** A key file that cannot be used; the message holds nothing of its content. */
+/** A key file that cannot be used. The message holds nothing of its content. */
 export class KeyError extends Error {
   constructor(message: string) {
     super(message);
@@ -26,16 +26,16 @@ const CURVES: Readonly<Record<string, string>> = {
   'P-521': 'ES512',
   Ed25519: 'EdDSA',
 };
-/** The fewest bits of an RSA key that may sign (RFC 7518 §3.3). */
+/** The shortest RSA key that may sign, in bits (RFC 7518 §3.3). */
 const RSA_BITS = 2048;
 const ALGORITHMS: Readonly<Record<string, RegExp>> = { RSA: /^[RP]S(256|384|512)$/, EC: /^ES/, OKP: /^Ed/ };
 
 /**
- * Reads a JWK Set with private keys: the first one signs, all of them are published, so that a key can be replaced
- * while tokens of the old one are about.
+ * Reads a JWK Set with private keys. The first one signs, all are published, so that a key can be replaced
+ * while tokens that the old one signed are still in use.
  *
  * @param url a file URL
- * @throws KeyError when it holds no private key that can sign
+ * @throws KeyError if the file has no private key that can sign
  */
 export function readSigningKey(url: string): SigningKey {
   let set: unknown;
@@ -52,7 +52,7 @@ export function readSigningKey(url: string): SigningKey {
     throw new KeyError('the key file must be a JWK Set: an object with the list "keys"');
   const keys = list.filter(isSigner).map(readKey);
   const [first] = keys;
-  if (first === undefined) throw new KeyError('the key file holds no private RSA, EC or OKP key');
+  if (first === undefined) throw new KeyError('the key file has no private RSA, EC or OKP key');
   return { ...first, published: keys.map(({ published }) => published) };
 }
 
@@ -67,14 +67,14 @@ function readKey(jwk: JsonWebKey & { kid?: string; alg?: string }) {
   try {
     key = createPrivateKey({ key: jwk, format: 'jwk' });
   } catch {
-    throw new KeyError('a key of the key file is malformed');
+    throw new KeyError('a key in the key file is malformed');
   }
   const algorithm = jwk.alg ?? (jwk.kty === 'RSA' ? 'RS256' : CURVES[String(jwk.crv)]);
   if (algorithm === undefined || ALGORITHMS[String(jwk.kty)]?.test(algorithm) !== true) {
-    throw new KeyError('a key of the key file names an algorithm that does not fit it');
+    throw new KeyError('a key in the key file has an "alg" that does not fit its type');
   }
   if ((key.asymmetricKeyDetails?.modulusLength ?? RSA_BITS) < RSA_BITS) {
-    throw new KeyError(`an RSA key must have ${RSA_BITS} bits or more`);
+    throw new KeyError(`an RSA key in the key file is too short: it must have at least ${RSA_BITS} bits`);
   }
   const open = createPublicKey(key).export({ format: 'jwk' });
   const kid = jwk.kid ?? jwkThumbprint(open);
@@ -82,8 +82,11 @@ function readKey(jwk: JsonWebKey & { kid?: string; alg?: string }) {
 }
 
 /**
- * The JWK thumbprint with SHA-256 (RFC 7638 §3): the required members in the order of their names. The one of jose is
- * asynchronous, and rules are compiled without waiting; a test keeps the two equal.
+ * The JWK thumbprint with SHA-256 (RFC 7638 §3): over the required members in the order of their names. It is
+ * not jose's function, because that is asynchronous and rules are compiled synchronously; a test checks that
+ * both agree.
+ *
+ * @returns base64url
  */
 export function jwkThumbprint({ crv, e, kty, n, x, y }: JsonWebKey): string {
   return hash('sha256', JSON.stringify({ crv, e, kty, n, x, y }), 'base64url');

@@ -5,7 +5,7 @@ import { idToken } from './id-token.js';
 import type { MutatorKind } from './mutator.js';
 import { noop } from './noop.js';
 
-/** Every mutator a rule can name. A new one is a file in this folder and a line here. */
+/** Every mutator that a rule can name. To add one, add a file in this folder and a line here. */
 export const mutators: ReadonlyMap<string, MutatorKind> = new Map(
   [noop, header, cookie, idToken, hydrator].map((kind) => [kind.name, kind]),
 );

@@ -1,20 +1,20 @@
 import type { Session } from '../../model/mutator.js';
 import { captureGroups, extraOf, headerValues } from './session.js';
 
-/** A template that is understood. */
+/** A parsed template. */
 export interface Template {
   readonly parts: readonly (string | Expression)[];
 }
 
-/** What stands in `{{ … }}`. */
+/** The content of `{{ … }}`. */
 export interface Expression {
-  /** The value, undefined where it is absent. */
+  /** Returns the value for a session; undefined if it is absent. */
   evaluate(session: Session): unknown;
-  /** Whether it is to be written as JSON (`toJson`). */
+  /** Whether the value is written as JSON (`toJson`). */
   readonly json: boolean;
 }
 
-/** A template that is not served; the message names the construct. */
+/** A template that scopegate does not support. The message names the construct. */
 export class TemplateError extends Error {
   constructor(message: string) {
     super(message);
@@ -23,13 +23,14 @@ export class TemplateError extends Error {
 }
 
 const FORMS =
-  'served are {{ .Subject }}, {{ .Extra.x }}, {{ .MatchContext.x }}, with print, printIndex, index or toJson before them';
+  'use {{ .Subject }}, {{ .Extra.x }} or {{ .MatchContext.x }}, optionally with print, printIndex, index or toJson before them';
 
 /**
  * Parses the part of Go's text/template that Oathkeeper's documentation uses: fields of the session, and the
  * functions `print`, `printIndex`, `index` and `toJson`.
  *
- * @throws TemplateError for anything else: a template half understood would write half a truth
+ * @throws TemplateError for anything else, because a template that is only partly supported would produce
+ *   wrong values
  */
 export function parseTemplate(text: string): Template {
   const parts: (string | Expression)[] = [];
@@ -58,7 +59,7 @@ export function parseTemplate(text: string): Template {
   }
 }
 
-/** Writes a template out as plain text. */
+/** Renders a template as plain text. */
 export function renderText({ parts }: Template, session: Session): string {
   return parts
     .map((part) => {
@@ -69,12 +70,12 @@ export function renderText({ parts }: Template, session: Session): string {
     .join('');
 }
 
-/** `null` where the value is absent. */
+/** Writes a value as JSON; `null` if it is absent. */
 export function toJson(value: unknown): string {
   return JSON.stringify(value ?? null);
 }
 
-/** As Go's `%v` prints what came out of JSON, but numbers without an exponent; empty where there is nothing. */
+/** Writes a JSON value as Go's `%v` does, but numbers without an exponent. Empty if the value is absent. */
 export function printed(value: unknown): string {
   if (value === undefined || value === null) return '';
   if (Array.isArray(value)) return `[${value.map(inner).join(' ')}]`;
@@ -93,7 +94,7 @@ const FIELD = /^\.[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 
 function parseAction(action: string): Expression {
   if (action === '') throw new TemplateError('{{ }} is empty');
-  if (action.startsWith('/*')) throw new TemplateError(`a comment is not served: ${FORMS}`);
+  if (action.startsWith('/*')) throw new TemplateError(`a comment is not supported in templates: ${FORMS}`);
   const piped = /^([^|"]+)\|\s*(toJson|print)$/.exec(action);
   if (piped !== null) return parseAction(`${piped[2]} ${(piped[1] as string).trim()}`);
   const words = action.match(/"(?:[^"\\]|\\.)*"|[^\s"]+/g) ?? [];
@@ -124,7 +125,7 @@ function parseAction(action: string): Expression {
 function unserved(action: string): string {
   const [word = ''] = action.split(/\s/, 1);
   const what = /^[A-Za-z]\w*$/.test(word) ? `the function or keyword "${word}"` : `"{{ ${action} }}"`;
-  return `${what} is not served in templates: ${FORMS}`;
+  return `${what} is not supported in templates: ${FORMS}`;
 }
 
 function plain(evaluate: (session: Session) => unknown): Expression {
@@ -138,13 +139,13 @@ function operand(word: string, action: string): (session: Session) => unknown {
   return field(word);
 }
 
-/** What a string literal says, or undefined where it is none. */
+/** The value of a string literal; undefined if the word is not one. */
 function text(word: string | undefined): string | undefined {
   if (word === undefined || !word.startsWith('"')) return undefined;
   try {
     return JSON.parse(word) as string;
   } catch {
-    throw new TemplateError(`${word} is no string that is served`);
+    throw new TemplateError(`the string ${word} is not supported in templates: use escapes of JSON only`);
   }
 }
 
@@ -154,7 +155,7 @@ function member(value: unknown, key: string): unknown {
   return (value as Readonly<Record<string, unknown>>)[key];
 }
 
-/** A field of the session, by its path. */
+/** Returns the function that reads a field of the session, by its path. */
 function field(word: string): (session: Session) => unknown {
   if (!FIELD.test(word)) throw new TemplateError(unserved(word));
   const [root, ...path] = word.slice(1).split('.') as [string, ...string[]];
@@ -172,7 +173,7 @@ function field(word: string): (session: Session) => unknown {
       if (found !== undefined) return ({ match }) => found(match);
     }
   }
-  throw new TemplateError(`the field "${word}" is not served in templates: ${FORMS}`);
+  throw new TemplateError(`the field "${word}" is not supported in templates: ${FORMS}`);
 }
 
 const MATCH: Readonly<Record<string, (match: Session['match']) => unknown>> = {

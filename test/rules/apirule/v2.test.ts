@@ -230,7 +230,7 @@ t.test('what cannot be honoured is an error in the words of v2', (t) => {
     ],
     [
       { ...good, noAuth: true, request: { headers: { Host: 'x' } } },
-      /^invalid-value spec\.rules\.0\.request\.headers\.Host: the gateway itself sets Host/,
+      /^invalid-value spec\.rules\.0\.request\.headers\.Host: a rule cannot set Host: /,
     ],
     [
       { ...good, noAuth: true, request: { headers: { 'x-a': '%REQ(x)%' } } },
