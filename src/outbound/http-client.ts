@@ -5,20 +5,23 @@ import { type ServerTls, serverConnector } from '../tls/connector.js';
 
 /** Limits of one call; times in milliseconds, sizes in bytes. */
 export interface ClientLimits {
-  /** For everything: connecting, waiting and the whole body. */
+  /** For the whole call: connecting, waiting and reading the body. */
   readonly timeout: number;
   readonly connectTimeout: number;
   readonly maxResponseBytes: number;
-  /** Read before each connection. */
+  /** Returns the TLS settings; it is called for each new connection. */
   readonly tls: () => ServerTls;
 }
 
-/** Connections to one server; further calls wait within their deadline. */
+/** The most connections to one server. Further calls wait until their timeout. */
 const CONNECTIONS = 64;
-/** Seconds to wait where the server asks for nothing else. */
+/** Seconds that the client should wait if the server sends no `Retry-After`. */
 const RETRY_AFTER = 1;
 
-/** Speaks HTTP to the services that rules name. Certificates are always verified; nothing is retried or followed. */
+/**
+ * The HTTP client for services that rules name. It always verifies certificates. It does not retry and does
+ * not follow redirects.
+ */
 export class HttpClient {
   readonly #limits: ClientLimits;
   readonly #agent: Agent;
@@ -35,7 +38,11 @@ export class HttpClient {
     });
   }
 
-  /** Sends one request. Server errors, 429 and redirects are no answers: they come back as unavailable. */
+  /**
+   * Sends one request. Server errors, 408, 429 and redirects count as unavailable.
+   *
+   * @returns the reply; a failure is a value, so the promise never rejects
+   */
   async call({ url, method, headers, body }: Omit<Call, 'purpose'>): Promise<Reply> {
     const { origin, pathname, search } = new URL(url);
     try {
@@ -64,7 +71,7 @@ export class HttpClient {
     }
   }
 
-  /** Ends idle connections and running calls. */
+  /** Closes idle connections and aborts calls in flight. */
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
@@ -76,13 +83,13 @@ function unavailable(cause: string, retryAfter: number): Unavailable {
   return { ok: false, cause, retryAfter };
 }
 
-/** How long a server's wish to be left alone is believed, in seconds. */
+/** The longest `Retry-After` that is respected, in seconds. */
 const LONGEST = 300;
 
 /**
  * Reads `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
  *
- * @returns seconds from now, from 0 to 300; undefined where the field is absent or says nothing
+ * @returns seconds from now, from 0 to 300; undefined if the field is absent or invalid
  */
 export function retryAfterSeconds(value: string | string[] | undefined): number | undefined {
   if (typeof value !== 'string') return undefined;
@@ -90,10 +97,16 @@ export function retryAfterSeconds(value: string | string[] | undefined): number 
   return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), LONGEST) : undefined;
 }
 
-/** What a process gets that has no descriptor, no port or no memory left for a connection (connect(2), socket(2)). */
+/**
+ * Error codes of a process that is out of descriptors, ports or memory for a connection (connect(2),
+ * socket(2)).
+ */
 const SHORTAGES: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
-/** Whether a call failed for want of something in this process: whom it was meant for has not been asked. */
+/**
+ * Whether a call failed because this process is out of resources. The server was then never called, so its
+ * circuit breaker must not count the failure.
+ */
 export function isResourceExhaustion(error: unknown): boolean {
   return SHORTAGES.has((error as { code?: unknown } | null | undefined)?.code);
 }

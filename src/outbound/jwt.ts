@@ -2,7 +2,10 @@ import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } 
 import type { Unavailable, Verification, Verified } from '../model/outbound.js';
 import type { KeySetCache, Keys } from './key-sets.js';
 
-/** Types (`typ`) of a JWT that may serve as an access token: RFC 9068 §2.1, and none or the generic one of old servers. */
+/**
+ * Types (`typ`) of a JWT that may be an access token: those of RFC 9068 §2.1, and no type or `JWT`, as old
+ * servers write.
+ */
 const TYPES: ReadonlySet<unknown> = new Set([undefined, 'jwt', 'at+jwt', 'application/at+jwt']);
 
 type Attempt =
@@ -12,11 +15,12 @@ type Attempt =
   | { readonly kind: 'unavailable'; readonly answer: Unavailable };
 
 /**
- * Verifies a JWT by the keys of its issuer (RFC 7515 §5.2, RFC 7519 §7.2, RFC 9068 §4): type, algorithm, signature,
- * `exp` (which it must have) and `nbf`. A key nobody knows makes the key set be read again, once; where a key set
- * cannot be read, the token may be good, and nobody can say that it is not.
+ * Verifies a JWT with the keys of its issuer (RFC 7515 §5.2, RFC 7519 §7.2, RFC 9068 §4): type, algorithm,
+ * signature, `exp` (required) and `nbf`. If no key matches, the key set is read again, once. If a key set
+ * cannot be read, the token may still be valid, so the result is unavailable, not invalid.
  *
- * @param now seconds since 1970
+ * @param now returns seconds since 1970
+ * @returns the claims, why the token is invalid, or that a key set is unavailable
  */
 export async function verifyJwt(
   token: string,
@@ -45,7 +49,7 @@ export async function verifyJwt(
   return { ok: false, reason: refused ?? 'the token is signed with a key that is not published' };
 }
 
-/** The key sets that may hold the token's key, or why none may. */
+/** The URLs of the key sets that may have the token's key, or the reason to refuse the token. */
 function keySets(token: string, { sources, algorithms, types = TYPES }: Verification): string[] | string {
   let header: ReturnType<typeof decodeProtectedHeader>;
   let issuer: unknown;
@@ -68,14 +72,18 @@ function keySets(token: string, { sources, algorithms, types = TYPES }: Verifica
 }
 
 /**
- * Whether a JWS says that its payload is not encoded, which no JWT may (RFC 7797 §7). Libraries pass over that where
- * `crit` does not name it: they would verify another text than one that heeds it.
+ * Whether a JWS declares an unencoded payload (`b64`), which a JWT must not do (RFC 7797 §7). Libraries
+ * ignore `b64` if `crit` does not list it; they would then verify another text than a library that respects
+ * it.
  */
 export function hasRawPayload({ b64 }: { readonly b64?: unknown }): boolean {
   return b64 !== undefined && b64 !== true;
 }
 
-/** Times of a JWT (RFC 7519 §4.1); JSON can write numbers that are beyond all others, and would never end. */
+/**
+ * The times of a JWT (RFC 7519 §4.1). A JSON number such as 1e999 becomes Infinity, so the token would never
+ * expire.
+ */
 const TIMES = ['exp', 'nbf', 'iat'] as const;
 
 function verified(claims: JWTPayload): Attempt {
@@ -101,7 +109,7 @@ async function attempt(
     return verified((await jwtVerify(token, keys.find, options)).payload);
   } catch (error) {
     if (error instanceof errors.JWKSMultipleMatchingKeys) {
-      // A token without a key id, and several keys that could be meant: the one that verifies is.
+      // The token has no key id and several keys may match: try each of them.
       for await (const key of error) {
         try {
           return verified((await jwtVerify(token, key, options)).payload);
@@ -111,7 +119,7 @@ async function attempt(
       }
       return { kind: 'unknown-key' };
     }
-    // A token without a key id may mean a key that took the place of the one that is known.
+    // The key of a token without a key id may have replaced the known one.
     const unnamed = error instanceof errors.JWSSignatureVerificationFailed && !namesKey(token);
     return unnamed ? { kind: 'unknown-key' } : judged(error);
   }

@@ -2,22 +2,28 @@ import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jos
 import type { Clock } from '../model/clock.js';
 import type { Unavailable } from '../model/outbound.js';
 
-/** The keys of one JWKS document, as jose looks them up. */
+/** The keys of one JWKS document, as a lookup function for jose. */
 export interface Keys {
   readonly ok: true;
   readonly find: JWTVerifyGetKey;
 }
 
-/** Reads the text of a JWKS document. */
+/** Reads the text of a JWKS document. A failure is a value. */
 export type ReadKeys = (url: string) => Promise<{ readonly ok: true; readonly body: string } | Unavailable>;
 
-/** Milliseconds for which a key set is used without another look. */
+/** Milliseconds for which a key set is used before it is read again. */
 const FRESH = 300_000;
-/** Milliseconds for which it is still used while nobody can be reached: an outage is survived, a revoked key is not. */
+/**
+ * Milliseconds for which a key set is still used if it cannot be read again. So an outage is survived, but a
+ * revoked key is not used for ever.
+ */
 const STALE = 3_600_000;
-/** Milliseconds between two looks for a key that is not in the set: tokens with invented key ids cannot make more. */
+/**
+ * Milliseconds between two reads because of an unknown key. So tokens with invented key ids cannot cause more
+ * reads.
+ */
 const COOLDOWN = 10_000;
-/** Milliseconds after a failure before the next attempt. */
+/** Milliseconds from a failure to the next attempt. */
 const PAUSE = 2_000;
 
 interface Entry {
@@ -29,8 +35,8 @@ interface Entry {
 }
 
 /**
- * Key sets by URL, read once and kept: refreshed in the background when they age, and at once, but rarely, when a
- * token names a key that is not among them, which is how authorization servers rotate keys.
+ * A cache of key sets by URL. A key set is refreshed in the background when it ages. If a token names an
+ * unknown key, it is read again at once, but rarely: that is how authorization servers rotate keys.
  */
 export class KeySetCache {
   readonly #read: ReadKeys;
@@ -38,14 +44,14 @@ export class KeySetCache {
   readonly #onFailure: (url: string, cause: string) => void;
   readonly #entries = new Map<string, Entry>();
 
-  /** @param onFailure told of every failed attempt, for the log */
+  /** @param onFailure called for every failed read, for the log */
   constructor(read: ReadKeys, clock: Clock, onFailure: (url: string, cause: string) => void = () => {}) {
     this.#read = read;
     this.#clock = clock;
     this.#onFailure = onFailure;
   }
 
-  /** The keys in force. */
+  /** Returns the current keys, or reads them. */
   current(url: string): Keys | Promise<Keys | Unavailable> | Unavailable {
     const entry = this.#entry(url);
     if (entry.keys === undefined) return this.#attempt(url, entry);
@@ -56,9 +62,9 @@ export class KeySetCache {
   }
 
   /**
-   * The keys after another look, for a token whose key is not among those in force.
+   * Reads the keys again, for a token whose key is not among the current ones.
    *
-   * @returns undefined where the last look is so recent that another one would tell nothing new
+   * @returns undefined if the last read is so recent that another one would bring nothing new
    */
   async again(url: string): Promise<Keys | Unavailable | undefined> {
     const entry = this.#entry(url);
@@ -98,7 +104,10 @@ export class KeySetCache {
   }
 }
 
-/** Reads a JWK Set (RFC 7517 §5). Symmetric keys are left out: what is published verifies nothing. */
+/**
+ * Reads a JWK Set (RFC 7517 §5). Symmetric keys are ignored: a published key of that kind could be used to
+ * forge tokens.
+ */
 function parseKeys(body: string): Keys | Unavailable {
   let set: unknown;
   try {

@@ -7,15 +7,16 @@ import { type ClientLimits, HttpClient } from './http-client.js';
 import { verifyJwt } from './jwt.js';
 import { KeySetCache } from './key-sets.js';
 
-/** A {@link Outbound} with connections to end. */
+/** An {@link Outbound} whose connections can be closed. */
 export interface OutboundClient extends Outbound {
   close(): Promise<void>;
 }
 
 /**
- * Builds what handlers and mutators call over the network.
+ * Builds the network calls of handlers and mutators.
  *
- * @param onFailure told of every failed call, for the log; the cause holds no credential
+ * @param onFailure called for every failed call, for the log; the URL has no query, and the cause holds no
+ *   credential
  */
 export function createOutbound(
   limits: ClientLimits,
@@ -54,7 +55,9 @@ async function readKeys(
   return { ok: false, cause: `it answered ${reply.status}`, retryAfter: 1 };
 }
 
-/** A session check may carry the client's query along, and that may hold anything. */
+/**
+ * Removes the query for the log. A session check may forward the client's query, which may contain secrets.
+ */
 function withoutQuery(url: string): string {
   const { origin, pathname } = new URL(url);
   return origin + pathname;

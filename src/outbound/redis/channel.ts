@@ -2,23 +2,23 @@ import type { createClient } from '@redis/client';
 import { pauseBefore, storeCauseOf } from './connection.js';
 import type { StoreEvents } from './store.js';
 
-/** A client that is not connected yet and does not connect again. */
+/** A client that is not connected yet and does not reconnect by itself. */
 export type OneConnection = Pick<
   ReturnType<typeof createClient>,
   'connect' | 'subscribe' | 'destroy' | 'on' | 'isReady'
 >;
 
-/** Something that listens until it is closed. */
+/** A subscription that lasts until it is closed. */
 export interface Listening {
-  /** Listens at another server, because this one is no longer the right one. */
+  /** Subscribes at another server, because the current one is no longer the master. */
   move(): void;
   close(): void;
 }
 
 /**
- * Listens to a channel at one server, and whenever that connection ends, at the next one.
+ * Subscribes to a channel at one server. Whenever that connection ends, it subscribes at the next one.
  *
- * @param next makes the client for another attempt; undefined where no server is known yet
+ * @param next makes the client for the next attempt; undefined if no server is known yet
  */
 export function listen(
   next: () => OneConnection | undefined,

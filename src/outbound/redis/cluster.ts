@@ -6,15 +6,20 @@ import { connectionOptions, hostOf, isTls, NoMaster, persist, storeCauseOf } fro
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
 const PORT = 6_379;
-/** Names looked at in one step of a search: each is deleted by a command of its own, and not too many may wait. */
+/**
+ * Names per step of a scan. Each name needs a command of its own to delete it, and only a limited number of
+ * commands may wait.
+ */
 const SCAN = 200;
-/** Milliseconds that a node is out of reach before the others are asked who has its slots. */
+/** Milliseconds that a node is unreachable before the other nodes are asked which node has its slots. */
 const REFRESH = 1_000;
 
 /**
- * A cluster. What concerns many names is asked of each node, and the others do their part when one cannot. A message is
- * given to every node, and each passes it on to all the others (PUBLISH, not SPUBLISH: a channel that one shard keeps
- * would fall silent with it), so that it is enough to listen at any one.
+ * Opens a cluster. Commands about many names go to each node; if one node fails, the others still do their
+ * part. A message is published at every node, and each node passes it on to all others, so it is enough to
+ * subscribe at any one. (PUBLISH, not SPUBLISH: a sharded channel would be lost with its shard.)
+ *
+ * @param channel the channel to subscribe to
  */
 export function openCluster(
   { createClient, createCluster }: typeof Redis,
@@ -29,7 +34,7 @@ export function openCluster(
     const made = createCluster({
       rootNodes: nodes.map((url) => ({ url })),
       defaults: connectionOptions(options, tls),
-      // Else a gateway could not begin while one node is down.
+      // Otherwise a gateway could not start while one node is down.
       minimizeConnections: true,
       topologyRefreshOnReconnectionAttemptStrategy: REFRESH,
     });
@@ -43,7 +48,10 @@ export function openCluster(
   let cluster = open();
   let looking = false;
 
-  /** The library asks who has a node's slots now only where that node has answered before. */
+  /**
+   * Checks whether a failed node is still a master, and connects anew if it is not. The library only does so
+   * for nodes that it has reached before.
+   */
   async function look(address: string): Promise<void> {
     looking = true;
     try {
@@ -82,7 +90,7 @@ export function openCluster(
   let giveUp = persist(() => cluster.connect(), told);
   const until = (abortSignal: AbortSignal) => cluster.withCommandOptions({ abortSignal });
 
-  /** Does something at every master; one that is out of reach keeps none of the others from it. */
+  /** Runs a command at every master. A master that is unreachable does not stop the others. */
   async function everywhere(
     work: (node: Redis.RedisClientType) => Promise<unknown>,
   ): Promise<PromiseSettledResult<unknown>[]> {
@@ -96,7 +104,7 @@ export function openCluster(
   return {
     placeOf: (name) => cluster.slots[slotOf(name)]?.master.address ?? '',
     ...namedCommands(until, () => cluster),
-    // One by one: names of one command must be of one slot.
+    // One command per name, because all names of one command must be in one slot.
     delete: async (names) => all(await Promise.allSettled(names.map((name) => cluster.unlink(name)))),
     deleteAll: async (prefix) =>
       all(
@@ -120,16 +128,20 @@ export function openCluster(
   };
 }
 
-/** @throws the first failure, where there is one */
+/**
+ * Checks results.
+ *
+ * @throws the first failure, if there is one
+ */
 function all(results: readonly PromiseSettledResult<unknown>[]): void {
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-/** Slots of a cluster. */
+/** The number of slots of a cluster. */
 const SLOTS = 16_384;
 
 /**
- * The slot of a name in a cluster: CRC-16/XMODEM of the name, or of what stands in its first braces
+ * The slot of a name in a cluster: CRC-16/XMODEM of the name, or of the text in its first braces
  * (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
  */
 export function slotOf(name: string): number {

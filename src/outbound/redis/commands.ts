@@ -1,19 +1,19 @@
 import type { Store } from './store.js';
 
-/** Options of SET: milliseconds that it lasts, and whether the name must not be there yet. */
+/** Options of SET: milliseconds until the name expires, and whether it must not exist yet. */
 interface Setting {
   readonly expiration: { readonly type: 'PX'; readonly value: number };
   readonly condition?: 'NX';
 }
 
-/** The library's commands that concern one name, wherever it is kept. */
+/** The library's commands that read or set one name. */
 interface OfOneName {
   get(name: string): Promise<string | null>;
   set(name: string, value: string, setting: Setting): Promise<string | null>;
   zRange(name: string, from: number, to: number): Promise<string[]>;
 }
 
-/** The library's commands of a list that is kept in the order of time. */
+/** The library's commands for a list that is sorted by time. */
 interface OfLists {
   zAdd(name: string, entry: { score: number; value: string }): Promise<unknown>;
   zRemRangeByScore(name: string, from: number, to: number): Promise<unknown>;
@@ -22,10 +22,10 @@ interface OfLists {
 }
 
 /**
- * What every kind of store does alike.
+ * Builds the commands that are the same for every kind of store.
  *
- * @param until the commands, which are not sent any more once the signal aborts
- * @param always the commands without one
+ * @param until the commands for a signal; a command is not sent any more once its signal aborts
+ * @param always the commands without a signal
  */
 export function namedCommands(
   until: (signal: AbortSignal) => OfOneName,
@@ -42,7 +42,7 @@ export function namedCommands(
       until(signal).set(name, value, { expiration: { type: 'PX', value: life } }),
     async append(name, entry, at, life, most) {
       const lists = always();
-      // They are sent as one and carried out in this order.
+      // The library sends them together, and the server runs them in this order.
       await Promise.all([
         lists.zAdd(name, { score: at, value: entry }),
         lists.zRemRangeByScore(name, 0, at - life),

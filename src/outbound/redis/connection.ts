@@ -1,24 +1,32 @@
 import { causeOf } from '../../observe/redaction.js';
 import type { StoreOptions } from './store.js';
 
-/** Commands that may wait for a connection that answers no more. */
+/** The most commands that wait on a connection that does not respond. */
 const QUEUE = 1_000;
-/** Longest time between two attempts to connect, in milliseconds. */
+/** The longest time between two attempts to connect, in milliseconds. */
 const PAUSE = 2_000;
-/** Milliseconds between two signs of life, and without one after which a connection counts as ended. */
+/**
+ * Milliseconds between two PINGs, and milliseconds without a response after which a connection counts as
+ * closed.
+ */
 const PING = 5_000;
 const SILENCE = 12_000;
 
-/** Milliseconds to wait before another attempt; gateways that lost one server do not come back as one. */
+/**
+ * Milliseconds to wait before another attempt. The time is random, so that gateways that lost the same server
+ * do not all reconnect at once.
+ *
+ * @param attempt the number of failed attempts before, from 0
+ */
 export function pauseBefore(attempt: number): number {
   return Math.min(50 * 2 ** attempt, PAUSE) * (0.5 + Math.random() / 2);
 }
 
 /**
- * Makes the first connection, and tries again until there is one; the library makes those after it.
+ * Repeats the first attempt to connect until it succeeds. Afterwards the library reconnects by itself.
  *
- * @param failed told of every attempt that failed
- * @returns ends the attempts
+ * @param failed called for every failed attempt
+ * @returns stops the attempts
  */
 export function persist(connect: () => Promise<unknown>, failed: (error: unknown) => void): () => void {
   let ended = false;
@@ -38,9 +46,10 @@ export function persist(connect: () => Promise<unknown>, failed: (error: unknown
 }
 
 /**
- * How every connection is made: what cannot be sent now is refused, not kept for later.
+ * The options of every connection. Without a connection, commands are refused instead of queued.
  *
- * @param again whether a connection that ends is made again
+ * @param tls whether to use TLS
+ * @param again whether the library reconnects after the connection ends
  */
 export function connectionOptions(
   { username, password, ca, connectTimeout }: Omit<StoreOptions, 'place'>,
@@ -73,30 +82,39 @@ export function connectionOptions(
   };
 }
 
-/** Whether an address asks for TLS. */
+/** Whether an address requires TLS (`rediss:`). */
 export function isTls(url: string): boolean {
   return url.startsWith('rediss:');
 }
 
-/** Host and port of an address. */
+/** The host and port of an address. */
 export function hostOf(url: string, defaultPort: number): { readonly host: string; readonly port: number } {
   const { hostname, port } = new URL(url);
   return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? defaultPort : Number(port) };
 }
 
-/** The kind of an error reply, its first word (https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors). */
+/**
+ * The kind of an error reply is its first word
+ * (https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors).
+ */
 const REPLY_KIND = /^[A-Z]{2,32}(?= |$)/;
 
-/** What the log says of a store's failure: the kind of an error reply, such as `WRONGPASS`, or as {@link causeOf}. */
+/**
+ * The cause of a store's failure, for the log: the kind of an error reply, such as `WRONGPASS`, or else that
+ * of {@link causeOf}.
+ */
 export function storeCauseOf(error: unknown): string {
   const isReply = error instanceof Error && REPLIES.has(error.constructor.name);
   return (isReply ? REPLY_KIND.exec(error.message)?.[0] : undefined) ?? causeOf(error);
 }
 
-/** The library's classes of error replies: it is loaded only where a store is used, so they are known by name. */
+/**
+ * The names of the library's classes of error replies. The library is loaded only if a store is configured,
+ * so `instanceof` is not possible here.
+ */
 const REPLIES: ReadonlySet<string> = new Set(['ErrorReply', 'SimpleError', 'BlobError']);
 
-/** No server can be asked now. */
+/** No master is known at the moment, so no command can be sent. */
 export class NoMaster extends Error {
   readonly code = 'no_master';
   constructor() {

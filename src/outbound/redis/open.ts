@@ -8,10 +8,13 @@ import type { Store, StoreEvents, StoreOptions } from './store.js';
 const redisPackage = lazyRequire<typeof Redis>('@redis/client');
 
 /**
- * Connects to Redis or Valkey in the background, and again whenever a connection ends; while there is none, every call
- * is refused at once. The library is loaded only here: a gateway without a shared store does not pay for it.
+ * Connects to Redis or Valkey in the background, and reconnects whenever a connection ends. Without a
+ * connection, every command is refused at once. The library is loaded only here, so a gateway without a
+ * shared store does not load it.
  *
- * @param channel whose messages are told
+ * @param channel the channel to subscribe to
+ * @param events receives its messages, and failures
+ * @throws MissingPackageError if the library is not installed
  */
 export async function openStore(options: StoreOptions, channel: string, events: StoreEvents): Promise<Store> {
   const redis = redisPackage();

@@ -6,10 +6,15 @@ import { SCAN } from './single.js';
 import type { Store, StoreEvents, StoreOptions, StorePlace } from './store.js';
 
 const PORT = 26_379;
-/** Milliseconds between two looks at what the sentinels say, should their word of a change get lost. */
+/** Milliseconds between two checks at the sentinels, in case their message about a new master is lost. */
 const LOOK = 5_000;
 
-/** The master that sentinels name, whichever that is. While they name none that answers, everything is refused at once. */
+/**
+ * Opens the master that the sentinels name. While they name none that responds, every command is refused at
+ * once.
+ *
+ * @param channel the channel to subscribe to
+ */
 export function openSentinel(
   { createClient, createSentinel }: typeof Redis,
   place: StorePlace & { readonly kind: 'sentinel' },
@@ -34,17 +39,17 @@ export function openSentinel(
   const sentinel = createSentinel({
     name,
     sentinelRootNodes: nodes.map((url) => hostOf(url, PORT)),
-    // Sentinels are asked while they are still there to be asked; nothing is sent to them later.
+    // Queue commands to sentinels while the connection is being made; nothing is sent to them later.
     sentinelClientOptions: { ...toSentinels, disableOfflineQueue: false },
     nodeClientOptions: { ...toStore, database },
     passthroughClientErrorEvents: true,
     scanInterval: LOOK,
-    // A command is not tried again: who asks goes to the authorization server instead.
+    // A command is not retried: the caller asks the authorization server instead.
     maxCommandRediscovers: 0,
   });
   sentinel.on('error', told);
   sentinel.on('topology-change', ({ type }: { type: string }) => {
-    // One that has been replaced may go on, and hear nothing of what is said to the new one.
+    // A replaced master may keep running, but it does not get the messages that are published at the new one.
     if (type === 'MASTER_CHANGE') ear.move();
   });
   const ear = listen(
@@ -58,7 +63,7 @@ export function openSentinel(
     events,
   );
   const giveUp = persist(() => sentinel.connect(), told);
-  // The library would wait for a master, and ask the sentinels all the while.
+  // Without this check, the library would wait until a sentinel names a master.
   const ready = () => {
     if (sentinel.getMasterNode() === undefined) throw new NoMaster();
     return sentinel;

@@ -4,10 +4,14 @@ import { namedCommands } from './commands.js';
 import { connectionOptions, isTls, storeCauseOf } from './connection.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
-/** Names that are looked at in one step of a search. */
+/** Names per step of a scan. */
 export const SCAN = 1_000;
 
-/** One server: Redis or Valkey. */
+/**
+ * Opens one server: Redis or Valkey.
+ *
+ * @param channel the channel to subscribe to
+ */
 export function openSingle(
   { createClient }: typeof Redis,
   url: string,

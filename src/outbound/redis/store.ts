@@ -1,50 +1,60 @@
 /**
- * A key-value store that several gateways share. Everything may reject, and may take for ever. What has not been sent
- * when its signal aborts never is; what deletes or tells may be late.
+ * A key-value store that several gateways share. Every method may reject, and may never settle. A command
+ * with a signal is not sent any more once the signal aborts; deleting and publishing have no signal, because
+ * they may be late.
  */
 export interface Store {
-  /** The server that keeps a name: trouble there says nothing of another. Empty where there is one only. */
+  /**
+   * Identifies the server that keeps a name, because servers fail independently. Empty if there is only one.
+   */
   placeOf(name: string): string;
   get(name: string, signal: AbortSignal): Promise<string | null>;
   /**
-   * Sets a name that is not there yet.
+   * Sets a name if it does not exist yet.
    *
-   * @param life milliseconds
-   * @returns whether it was not
+   * @param life milliseconds until it expires
+   * @returns whether it was set
    */
   add(name: string, life: number, signal: AbortSignal): Promise<boolean>;
-  /** @param life milliseconds */
+  /**
+   * Sets a name.
+   *
+   * @param life milliseconds until it expires
+   */
   set(name: string, value: string, life: number, signal: AbortSignal): Promise<unknown>;
   delete(names: readonly string[]): Promise<unknown>;
   /**
-   * Adds an entry to a list that is kept in the order of their times.
+   * Adds an entry to a list that is sorted by time.
    *
    * @param at milliseconds since 1970
-   * @param life milliseconds that an entry stays
-   * @param most entries that are kept; the oldest go
+   * @param life milliseconds until an entry is removed
+   * @param most the most entries; beyond that, the oldest are removed
    */
   append(name: string, entry: string, at: number, life: number, most: number): Promise<unknown>;
-  /** The entries of such a list, the oldest first. */
+  /** Returns the entries of such a list, the oldest first. */
   entries(name: string, signal: AbortSignal): Promise<string[]>;
-  /** Deletes all names that begin so. */
+  /** Deletes all names with this prefix. */
   deleteAll(prefix: string): Promise<unknown>;
   publish(channel: string, message: string): Promise<unknown>;
   close(): Promise<void>;
 }
 
-/** What a store has to tell. */
+/** The events of a store. */
 export interface StoreEvents {
-  /** A message of the channel. */
+  /** A message of the channel arrived. */
   readonly message: (text: string) => void;
-  /** The channel is listened to from now on; what was said before that may have been missed. */
+  /** The subscription began. Earlier messages may have been missed. */
   readonly listening: () => void;
-  /** It is not listened to any more. */
+  /** The subscription ended. */
   readonly deaf: () => void;
-  /** A connection failed or ended; the cause holds no address. */
+  /** A connection failed or ended. The cause holds no address. */
   readonly failed: (cause: string) => void;
 }
 
-/** Where the store is: one server, a cluster, or a master that sentinels name. Addresses are `redis://` or `rediss://`. */
+/**
+ * The addresses of the store: one server, a cluster, or the sentinels and the name of their master. Addresses
+ * are `redis://` or `rediss://`.
+ */
 export type StorePlace =
   | { readonly kind: 'single'; readonly url: string }
   | { readonly kind: 'cluster'; readonly nodes: readonly string[] }
@@ -57,13 +67,13 @@ export type StorePlace =
       readonly password?: () => string;
     };
 
-/** Where the store is, and who the gateway is there. */
+/** The addresses of the store, and scopegate's credentials there. */
 export interface StoreOptions {
   readonly place: StorePlace;
   readonly username?: string;
   readonly password?: () => string;
-  /** PEM certificates to trust instead of Node's own, for `rediss`. */
+  /** PEM certificates to trust instead of Node's, for `rediss`. */
   readonly ca?: string;
-  /** Milliseconds. */
+  /** Milliseconds for one attempt to connect. */
   readonly connectTimeout: number;
 }
