@@ -5,26 +5,29 @@ import { TOKEN } from '../parse/grammar.js';
 import { readHost } from '../parse/host.js';
 import { describedTarget, type Target } from '../parse/target.js';
 
-/** How a question describes the request it is about. */
+/** How a forward-auth question describes the request that it is about. */
 export type Form =
-  /** X-Forwarded-Method, -Host and -Uri: Traefik, Caddy, Oathkeeper's callers. */
+  /** X-Forwarded-Method, -Host and -Uri, as Traefik, Caddy and the callers of Oathkeeper send them. */
   | 'forwarded'
-  /** X-Original-Method with X-Original-URL, or with X-Original-URI and a host: nginx. */
+  /** X-Original-Method with X-Original-URL, or with X-Original-URI and a host, as nginx sends them. */
   | 'original'
-  /** By its own method and Host, and the path behind the prefix: Envoy's and Istio's ext_authz over HTTP. */
+  /**
+   * The question's own method and Host, and the path after the prefix, as ext_authz of Envoy and Istio sends
+   * them over HTTP.
+   */
   | 'request';
 
-/** The request a question is about. */
+/** The request that a question is about. */
 export interface DescribedRequest {
   readonly method: string;
-  /** The fields of the question, with the host of the request it is about. */
+  /** The header fields of the question, with the host of the described request. */
   readonly fields: Fields;
   readonly target: Target;
-  /** `http` or `https`; what the proxy does not say is taken for `http`. */
+  /** `http` or `https`. If the proxy does not say, `http`. */
   readonly scheme: string;
 }
 
-/** Why a question cannot be understood in one way only. */
+/** Why a question is invalid or ambiguous. */
 export interface DescriptionRefusal {
   readonly error: ErrorName;
   readonly refused: string;
@@ -33,7 +36,10 @@ export interface DescriptionRefusal {
 /** A proxy's question as it arrived. */
 export interface Question {
   readonly method: string;
-  /** What follows the prefix in the raw request-target. Without a path it says nothing: Caddy leaves the query there. */
+  /**
+   * What follows the prefix in the raw request target. It describes a request only if it begins with a path:
+   * Caddy leaves the query there.
+   */
   readonly rest: string;
   readonly fields: Fields;
 }
@@ -45,18 +51,19 @@ interface Parts {
   readonly scheme?: string;
 }
 
-/** The longest method that is read, in characters. */
+/** The longest method that is accepted, in characters. */
 const MAX_METHOD = 32;
 const ABSOLUTE = /^(https?):\/\/([^/?#]+)(.*)$/i;
 const FORWARDED = ['x-forwarded-method', 'x-forwarded-uri'] as const;
 const ORIGINAL = ['x-original-method', 'x-original-url', 'x-original-uri', 'x-original-host'] as const;
 
 /**
- * Reads which request a question is about. Every field that describes it stands once and is well-formed, and there
- * is one description: a proxy that sets one form passes on what its client says in another one.
+ * Reads the request that a question is about. Every field that describes it must occur once and be
+ * well-formed. There must be only one description: a proxy that sets one form forwards what its client sends
+ * in another.
  *
- * @param form the one form that is read; `any` takes whichever is there and refuses more than one
- * @param maxTargetBytes longer targets are refused (RFC 9112 §3)
+ * @param form the form to read; `any` accepts each form and refuses more than one
+ * @param maxTargetBytes the longest request target, in bytes; a longer one is refused (RFC 9112 §3)
  */
 export function readDescribedRequest(
   question: Question,
@@ -70,14 +77,14 @@ export function readDescribedRequest(
 
   const { method, authority, uri } = parts;
   if (method.length > MAX_METHOD || !TOKEN.test(method))
-    return malformed('the method described is malformed');
+    return malformed('the described method is malformed');
   if (method === 'TRACE' || method === 'CONNECT') {
-    return { error: 'method_refused', refused: `${method} is not served` };
+    return { error: 'method_refused', refused: `this gateway does not serve ${method}` };
   }
   if (uri.length > maxTargetBytes) {
     return { error: 'target_too_long', refused: 'the request target is too long' };
   }
-  if (!uri.startsWith('/')) return malformed('the target described is not a path');
+  if (!uri.startsWith('/')) return malformed('the described target is not a path');
   const scheme = forwardedScheme(question.fields);
   if (scheme === null) return malformed(SEVERAL_SCHEMES);
   const target = describedTarget(uri, authority);
@@ -90,31 +97,31 @@ export function readDescribedRequest(
   };
 }
 
-/** The one form a question has. */
+/** The one form that a question uses. */
 function formOf({ rest, fields }: Question): Form | DescriptionRefusal {
   const forms: Form[] = [];
   if (FORWARDED.some((name) => fields.names.includes(name))) forms.push('forwarded');
   if (ORIGINAL.some((name) => fields.names.includes(name))) forms.push('original');
   if (rest.startsWith('/')) forms.push('request');
   const [form] = forms;
-  if (form === undefined) return malformed('no request is described');
-  return forms.length === 1 ? form : malformed('a request is described in more than one way');
+  if (form === undefined) return malformed('the question describes no request');
+  return forms.length === 1 ? form : malformed('the question describes a request in more than one way');
 }
 
 type Reader = (question: Question, alone: boolean) => Parts | DescriptionRefusal;
 
 const READERS: Readonly<Record<Form, Reader>> = {
   forwarded({ rest, fields }) {
-    if (rest.startsWith('/')) return malformed('a request is described in more than one way');
+    if (rest.startsWith('/')) return malformed('the question describes a request in more than one way');
     const method = single(fields, 'X-Forwarded-Method');
     const authority = single(fields, 'X-Forwarded-Host');
     const uri = single(fields, 'X-Forwarded-Uri');
-    // None has a default: the method of the question is not that of the request it is about.
+    // No field has a default. In particular, the question's own method is not that of the described request.
     return problem(method, authority, uri) ?? parts(method, authority, uri);
   },
 
   original({ rest, fields }) {
-    if (rest.startsWith('/')) return malformed('a request is described in more than one way');
+    if (rest.startsWith('/')) return malformed('the question describes a request in more than one way');
     const method = single(fields, 'X-Original-Method');
     const url = optional(fields, 'X-Original-URL');
     const uri = optional(fields, 'X-Original-URI');
@@ -122,7 +129,7 @@ const READERS: Readonly<Record<Form, Reader>> = {
     const wrong = problem(method, url, uri, host);
     if (wrong !== undefined) return wrong;
     if (url === undefined) {
-      if (uri === undefined) return malformed('neither X-Original-URL nor X-Original-URI is there');
+      if (uri === undefined) return malformed('X-Original-URL and X-Original-URI are both missing');
       return parts(method, host ?? fields.host ?? '', uri);
     }
     const absolute = ABSOLUTE.exec(url as string);
@@ -163,10 +170,10 @@ function single(fields: Fields, name: string): string | DescriptionRefusal {
 
 function optional(fields: Fields, name: string): string | undefined | DescriptionRefusal {
   const value = singleField(fields, name.toLowerCase());
-  return value === null ? malformed(`${name} stands more than once`) : value;
+  return value === null ? malformed(`${name} is given more than once`) : value;
 }
 
-/** Two authorities that lead to the same rules: ports do not count. */
+/** Whether two authorities select the same rules. Ports are ignored. */
 function sameHost(one: string, other: string): boolean {
   const host = readHost(one);
   return host !== undefined && host === readHost(other);

@@ -15,25 +15,25 @@ import {
 } from './described-request.js';
 import { type IdentityHeaders, identityHeaders } from './identity-headers.js';
 
-/** What the endpoint needs of the running gateway. */
+/** What the forward-auth endpoint needs from the running gateway. */
 export interface DecisionsOptions extends EntranceOptions {
-  /** The path questions come to, such as `/decisions`: begins with `/`, does not end with it. */
+  /** The path of the endpoint, such as `/decisions`. It begins with `/` and does not end with it. */
   readonly prefix: string;
   readonly describedBy: Form | 'any';
   readonly identity: IdentityHeaders;
 }
 
-/** Answers proxies that ask whether to let a request through (forward-auth). */
+/** The forward-auth endpoint: proxies ask it whether to let a request through. */
 export interface Decisions {
-  /** Whether a raw request-target is a question. */
+  /** Whether a raw request target belongs to the endpoint. */
   owns(rawTarget: string): boolean;
-  /** Answers one: 200 with the identity, or what the proxy's client is to be told. */
+  /** Answers a question: 200 with the identity headers, or the refusal for the proxy's client. */
   answer(message: IncomingMessage, response: ServerResponse, rawTarget: string): void;
 }
 
 /**
- * Builds the endpoint. It decides by the very function that the proxy decides by, about the request that a trusted
- * peer describes; the credentials are those the question itself carries.
+ * Builds the endpoint. It uses the same function as the proxy listener to decide about the request that a
+ * trusted peer describes. The credentials are those in the question itself.
  */
 export function createDecisionEndpoint(options: DecisionsOptions): Decisions {
   const { prefix } = options;
@@ -42,12 +42,12 @@ export function createDecisionEndpoint(options: DecisionsOptions): Decisions {
       rawTarget.startsWith(prefix) &&
       (rawTarget.length === prefix.length || '/?'.includes(rawTarget.charAt(prefix.length))),
     answer: (message, response, rawTarget) =>
-      new Answering(options, message, response).decide(rawTarget.slice(prefix.length)),
+      new QuestionHandler(options, message, response).decide(rawTarget.slice(prefix.length)),
   };
 }
 
-/** One question on its way. */
-class Answering {
+/** The processing of one question. */
+class QuestionHandler {
   readonly #options: DecisionsOptions;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
@@ -83,19 +83,19 @@ class Answering {
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(settled),
-          (error: unknown) => this.#crash(error),
+          (error: unknown) => this.#fail(error),
         );
       } else {
         this.#settle(decision);
       }
     } catch (error) {
-      this.#crash(error);
+      this.#fail(error);
     }
   }
 
   #read(rest: string): DescribedRequest | DescriptionRefusal {
     if (!this.#record.peer.trusted) {
-      return { error: 'untrusted_peer', refused: 'the peer is none of trustedProxies' };
+      return { error: 'untrusted_peer', refused: 'the peer is not listed in trustedProxies' };
     }
     const { describedBy, maxTargetBytes } = this.#options;
     const fields = readFields(this.#message.rawHeaders, this.#message.httpVersion);
@@ -110,22 +110,25 @@ class Answering {
   #settle(decision: Decision): void {
     this.#record.decided();
     try {
-      if (this.#message.socket.destroyed) this.#report(decision, 0, 'client_closed');
-      else if (decision.allowed && decision.rule.document !== undefined) this.#keep(decision);
-      else if (decision.allowed) this.#letThrough(decision);
+      if (this.#message.socket.destroyed) this.#writeRecord(decision, 0, 'client_closed');
+      else if (decision.allowed && decision.rule.document !== undefined) this.#refuseDocument(decision);
+      else if (decision.allowed) this.#allow(decision);
       else this.#refuse(decision);
     } catch (error) {
-      this.#crash(error);
+      this.#fail(error);
     }
   }
 
-  /** What the gateway itself publishes is open; the upstream's answer at the same place would be as well. */
-  #keep({ rule }: Allowed): void {
-    const reason = 'the gateway publishes this document itself, at its proxy port';
+  /**
+   * Refuses a request for a document that scopegate itself publishes. Such a document is public; if the
+   * request were allowed, the proxy would serve the upstream's resource at the same path without a token.
+   */
+  #refuseDocument({ rule }: Allowed): void {
+    const reason = 'the gateway serves this document itself, on its proxy listener';
     this.#refuse({ allowed: false, rule, denial: denial('no_rule', reason) });
   }
 
-  #letThrough(decision: Allowed): void {
+  #allow(decision: Allowed): void {
     this.#response.writeHead(200, [
       'content-length',
       '0',
@@ -136,12 +139,13 @@ class Answering {
     ]);
     this.#response.end();
     drain(this.#message);
-    this.#report(decision, 200);
+    this.#writeRecord(decision, 200);
   }
 
   /**
-   * Whom the request acts for; what the rule's mutators say of it stands in place of the same field of ours. What only
-   * mutators of other rules say is there as well, empty, so that a proxy that copies it overwrites its client's.
+   * The header fields that tell the proxy the identity. A field that the rule's mutators set replaces
+   * scopegate's own field of the same name. Fields that only mutators of other rules set are included, empty,
+   * so that a proxy that copies them overwrites what its client sent.
    */
   #identity({ subject, mutations }: Allowed): string[] {
     const stated = (mutations?.headers ?? []).flat();
@@ -157,7 +161,7 @@ class Answering {
     ];
   }
 
-  /** The whole Cookie field that the upstream is to get, where the rule's mutators set cookies. */
+  /** The whole Cookie field for the upstream, if the rule's mutators set cookies. */
   #cookies(mutations: HeaderMutations | undefined): string[] {
     if (mutations === undefined || mutations.replaced.cookies.size === 0) return [];
     return [
@@ -167,23 +171,23 @@ class Answering {
   }
 
   #refuse(decision: Denied): void {
-    this.#report(decision, refuse(this.#message, this.#response, decision.denial, this.#options.realm));
+    this.#writeRecord(decision, refuse(this.#message, this.#response, decision.denial, this.#options.realm));
   }
 
-  /** A fault of our own: never an answer that could be taken for "allowed". */
-  #crash(error: unknown): void {
+  /** Handles an exception in scopegate. The response is never one that a proxy could take for "allowed". */
+  #fail(error: unknown): void {
     const { onFault, realm } = this.#options;
     onFault('decision', error);
     const decision: Denied = { allowed: false, denial: denial('internal', 'the gateway failed') };
     const status = refuseOrBreakOff(this.#message, this.#response, decision.denial, realm);
     try {
-      this.#report(decision, status);
+      this.#writeRecord(decision, status);
     } catch (fault) {
       onFault('account of a decision', fault);
     }
   }
 
-  #report(decision: Decision, status: number, cause?: string): void {
+  #writeRecord(decision: Decision, status: number, cause?: string): void {
     const { method = this.#message.method ?? '', target } = this.#described ?? {};
     this.#record.write(decision, method, target, { status, cause });
   }

@@ -1,20 +1,20 @@
 import type { Subject } from '../model/strategy.js';
 
-/** Field name → what it tells: `sub`, `scope`, `client_id`, or the name of another claim of the token. */
+/** Field name → the claim in it: `sub`, `scope`, `client_id`, or the name of another claim of the token. */
 export type IdentityHeaders = Readonly<Record<string, string>>;
 
 /**
- * The header fields that tell a proxy who an allowed request acts for, for it to copy to the upstream. All of them
- * are always there, empty where there is nothing to tell: a proxy that copies them then overwrites whatever its
- * client has sent under these names.
+ * Builds the header fields that tell a proxy the subject of an allowed request, so that it can copy them to
+ * the upstream. All fields are always present, and empty if there is no value: a proxy that copies them then
+ * overwrites what its client sent under these names.
  *
  * @returns name, value, name, value …
  */
 export function identityHeaders(subject: Subject, fields: IdentityHeaders): string[] {
-  return Object.entries(fields).flatMap(([name, claim]) => [name, fieldValue(told(subject, claim))]);
+  return Object.entries(fields).flatMap(([name, claim]) => [name, fieldValue(claimOf(subject, claim))]);
 }
 
-function told(subject: Subject, claim: string): unknown {
+function claimOf(subject: Subject, claim: string): unknown {
   switch (claim) {
     case 'sub':
       return subject.subject;
@@ -30,9 +30,9 @@ function told(subject: Subject, claim: string): unknown {
 }
 
 /**
- * Plain values as text; lists of texts joined by spaces, as scopes are. What is no printable ASCII is percent-encoded
- * as UTF-8, and so is `%`: claims are the authorization server's users' input, and no value of theirs can end a
- * header field or pretend to be another one.
+ * Writes a claim as a field value: plain values as text, lists of texts joined by spaces, as scopes are.
+ * Characters other than printable ASCII are percent-encoded as UTF-8, and so is `%`. Claims may contain user
+ * input; the encoding ensures that no value can end the header field or imitate another one.
  */
 function fieldValue(value: unknown): string {
   if (Array.isArray(value)) {
