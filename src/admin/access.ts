@@ -1,48 +1,61 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
 
-/** Who may see and do what. */
+/** What the access control of the admin listener depends on. */
 export interface AccessOptions {
-  /** Host names under which the port is reached, besides IP addresses and localhost. */
+  /** Host names that the admin listener accepts, besides IP addresses and localhost. */
   readonly hosts: readonly string[];
-  /** The credential for what changes something; read at each use, for it may be rotated. */
+  /**
+   * The credential for requests that change something. It is read for each request, because it may be
+   * rotated.
+   */
   readonly token?: { reveal(): string };
   /** Whether a connection comes from this machine. */
   readonly isLocal: (socket: Socket) => boolean;
 }
 
-/** What keeps a request from being served: a status and what the client is told. */
+/** A refusal: the status, and the message for the client. */
 export interface AccessRefusal {
   readonly code: 401 | 403;
   readonly message: string;
 }
 
-/** What a browser says of who has sent it (Fetch Standard §3.2, Fetch Metadata §2.3). */
+/**
+ * The fields in which a browser says which page sent the request (Fetch Standard §3.2, Fetch Metadata §2.3).
+ */
 export interface CrossSiteFields {
   readonly host?: string | undefined;
   readonly origin?: string | undefined;
   readonly 'sec-fetch-site'?: string | string[] | undefined;
 }
 
-/** The admin port's questions about a request. */
+/** The access control of the admin listener. Each method returns undefined if it accepts the request. */
 export interface Access {
   /**
-   * Whether a browser could have been lured here. A page of another site can make its own name point at this address
-   * and then read what it likes (DNS rebinding); such a name is in the Host field, and none that we know.
+   * Checks the host name against DNS rebinding: a page of another site can point its own name at this
+   * address, and would then be allowed to read the responses. Such a name is in the Host field, and it is not
+   * one of the known names.
    */
   read(host: string | undefined): AccessRefusal | undefined;
   /**
-   * The same for what machines read, under whatever name their cluster or compose file has for this port: a browser
-   * sends a name always, and nobody can register one of a single word, or one that ends in `.svc` or `.internal`.
+   * The same check for endpoints that machines read. They may use any name that a cluster or a compose file
+   * gives to this port. A browser always sends a name, and an attacker cannot register a name of a single
+   * word, or one that ends in `.svc` or `.internal`.
    */
   scrape(host: string | undefined): AccessRefusal | undefined;
-  /** Whether a browser was sent here by another site, which wants something to be done in its visitor's name. */
+  /**
+   * Checks against cross-site requests: a page of another site must not act in the name of the person at the
+   * browser.
+   */
   cross(fields: CrossSiteFields): AccessRefusal | undefined;
-  /** Whether a request may change something: it has the credential; where there is none, it comes from this machine. */
+  /**
+   * Checks whether a request may change something. It needs the credential; if none is configured, it must
+   * come from this machine.
+   */
   write(socket: Socket, authorization: string | undefined): AccessRefusal | undefined;
 }
 
-/** Builds the access control of the admin port. */
+/** Builds the access control of the admin listener. */
 export function createAccess({ hosts, token, isLocal }: AccessOptions): Access {
   const known = new Set(hosts.map((host) => host.toLowerCase()));
   const isOwn = (name: string): boolean =>
@@ -50,7 +63,7 @@ export function createAccess({ hosts, token, isLocal }: AccessOptions): Access {
     name === 'localhost' ||
     name.endsWith('.localhost') ||
     known.has(name);
-  const stranger: AccessRefusal = { code: 403, message: 'The host name is none of admin.hosts' };
+  const stranger: AccessRefusal = { code: 403, message: 'The host name is not listed in admin.hosts' };
   return {
     read: (host) => (isOwn(nameOf(host)) ? undefined : stranger),
     scrape(host) {
@@ -61,24 +74,24 @@ export function createAccess({ hosts, token, isLocal }: AccessOptions): Access {
       const foreign =
         (site !== 'none' && site !== 'same-origin') ||
         (origin !== undefined && !isSame(origin, host) && !known.has(hostnameOf(origin)));
-      return foreign ? { code: 403, message: 'A page of another site may not do this' } : undefined;
+      return foreign ? { code: 403, message: 'A page of another site must not do this' } : undefined;
     },
     write(socket, authorization = '') {
       if (token === undefined) {
         if (isLocal(socket)) return undefined;
         return {
           code: 403,
-          message: 'Without admin.tokenFile, only peers of the loopback interface may do this',
+          message: 'Only connections from this machine may do this; to allow others, set admin.tokenFile',
         };
       }
       const [, given = ''] = /^bearer +(\S+)$/i.exec(authorization) ?? [];
       if (given !== '' && same(given, token.reveal())) return undefined;
-      return { code: 401, message: 'The bearer token of admin.tokenFile is needed' };
+      return { code: 401, message: 'This needs the bearer token of admin.tokenFile' };
     },
   };
 }
 
-/** No name, one of a single word, and ends of names that no registry gives away. */
+/** No name, a single word, or a suffix under which no registry sells names. */
 const UNREGISTRABLE = /^(?:[^.]*|.*\.(?:svc|cluster\.local|internal))$/;
 
 /** The name in a Host field, without its port. */
@@ -86,7 +99,10 @@ function nameOf(host = ''): string {
   return host.replace(/:[0-9]*$/, '').toLowerCase();
 }
 
-/** Whether an origin is the one that a request goes to, as far as its host says: what ends TLS in front is not known. */
+/**
+ * Whether an origin is the one that the request goes to. Only hosts are compared: a proxy in front may
+ * terminate TLS, so the scheme is not known.
+ */
 function isSame(origin: string, host = ''): boolean {
   if (!URL.canParse(origin)) return false;
   const { protocol, host: given } = new URL(origin);
@@ -98,7 +114,7 @@ function hostnameOf(origin: string): string {
   return URL.canParse(origin) ? new URL(origin).hostname : '';
 }
 
-/** Compares without telling by its time where two texts differ. */
+/** Compares two texts in constant time, so that the time does not tell where they differ. */
 function same(given: string, expected: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));

@@ -8,9 +8,10 @@ import type { RecentDecision } from './recent.js';
 import type { LastReload } from './server.js';
 
 /**
- * The rules in force as the admin port shows them.
+ * The rules in use, as `/rules` returns them.
  *
  * @param overlap the setting `matching.overlap`
+ * @param lastReload the last reload; undefined if there was none
  */
 export function rulesJson(table: RuleTable, overlap: string, lastReload: LastReload | undefined): object {
   const { overlaps } = table;
@@ -19,9 +20,9 @@ export function rulesJson(table: RuleTable, overlap: string, lastReload: LastRel
     lastReload,
     proof: {
       overlap,
-      /** Rules that lie inside others and win there. */
+      /** Rules that match a part of another rule's requests and decide those instead of it. */
       specific: overlaps?.specific ?? [],
-      /** Pairs that may overlap and were accepted unproved; a request that both match is answered by neither. */
+      /** Pairs of rules that the analysis could not prove apart. A request that both match is refused. */
       unproved: overlaps?.unproved ?? [],
     },
     rules: table.rules.map((rule) => ({
@@ -38,9 +39,9 @@ export function rulesJson(table: RuleTable, overlap: string, lastReload: LastRel
   };
 }
 
-/** What changes all the time. */
+/** The state that `/status` returns. */
 export interface StatusParts {
-  /** ISO 8601; another value means another process. */
+  /** When the process started, in ISO 8601. Another value means another process. */
   readonly started: string;
   readonly ready: string;
   readonly table: RuleTable;
@@ -54,7 +55,7 @@ export interface StatusParts {
   readonly recent: readonly RecentDecision[];
 }
 
-/** The state of the gateway and its last decisions, as the admin page polls for them. No token is in it. */
+/** The state of the gateway and its last decisions, as `/status` returns them. It contains no token. */
 export function statusJson(parts: StatusParts): object {
   const { started, ready, table, inFlight, counts, cache, servers, pools, recent } = parts;
   return {
@@ -65,7 +66,7 @@ export function statusJson(parts: StatusParts): object {
     inFlight,
     counts: Object.fromEntries([...counts].map(([id, { allowed, denied }]) => [id, { allowed, denied }])),
     cache,
-    // A query may hold a key.
+    // Removes the query, which may contain a key.
     servers: servers.map(({ url, ...rest }) => ({ url: url.replace(/\?.*/s, ''), ...rest })),
     pools,
     recent: recent.map(({ seq, at, entry }) => ({

@@ -1,22 +1,25 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-/** The admin page, ready to be sent. */
+/** The admin page, ready to send. */
 export interface Page {
   readonly html: string;
-  /** Its Content-Security-Policy: it runs its own script, has its own style, and asks this port, and that is all. */
+  /**
+   * Its Content-Security-Policy. It allows the page's own script and style and requests to this port, and
+   * nothing else.
+   */
   readonly policy: string;
 }
 
 /**
- * Puts the page together from its three files, once.
+ * Builds the page from its three files. It is called once.
  *
- * @throws Error of the system when a file is missing from the installation
+ * @throws Error if a file is missing from the installation
  */
 export function readPage(): Page {
   const style = read('page.css');
   const script = read('page.js');
-  // Functions, because `$` in a replacement text would mean something.
+  // Functions as replacements, because `$` has a meaning in a replacement text.
   const html = read('page.html')
     .replace('/* style */', () => style)
     .replace('/* script */', () => script);
@@ -39,7 +42,7 @@ function digest(text: string): string {
   return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }
 
-/** From beside this file, or, in a checkout's test build, from the sources. */
+/** Reads a file of the page: beside this file, or in the sources for the test build of a checkout. */
 function read(name: string): string {
   for (const folder of ['./page/', '../../../src/admin/page/', '../../src/admin/page/']) {
     try {

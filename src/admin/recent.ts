@@ -1,6 +1,6 @@
 import type { AuditEntry } from '../observe/audit.js';
 
-/** A decision that was made a short while ago. */
+/** A recent decision. */
 export interface RecentDecision {
   /** Counts up from 1. */
   readonly seq: number;
@@ -12,15 +12,20 @@ export interface RecentDecision {
 /** The last decisions, for the admin page. */
 export interface Recent {
   add(entry: AuditEntry): void;
-  /** Those after a number, oldest first. */
+  /**
+   * The decisions after a number, the oldest first.
+   *
+   * @param seq the last number that the caller has
+   */
   after(seq: number): RecentDecision[];
 }
 
 /**
- * Builds a memory of the last decisions: so many allowed ones and so many denied ones, each in a ring of its own, so
- * that the many that are allowed do not push out the few that are not.
+ * Builds a buffer of the last decisions. Allowed and denied ones have a ring buffer each, so that many
+ * allowed ones do not displace the few denied ones.
  *
- * @param now milliseconds since 1970
+ * @param size the most decisions in each ring buffer
+ * @param now returns milliseconds since 1970
  */
 export function createRecent(size: number, now: () => number): Recent {
   const rings = { allow: [] as RecentDecision[], deny: [] as RecentDecision[] };

@@ -11,38 +11,53 @@ import type { Credentials } from '../tls/credentials.js';
 import { type AccessOptions, type AccessRefusal, createAccess } from './access.js';
 import { readPage } from './page.js';
 
-/** What the admin port tells and does. */
+/** What the admin listener serves. */
 export interface AdminOptions {
-  /** Whether requests are served: a valid rule set is in force and no shutdown has begun. */
+  /** Whether scopegate is ready: it has valid rules and does not drain. */
   readonly ready: () => Readiness;
-  /** Forward-auth; it is asked with the request-target as it came. */
+  /** Forward-auth. It gets the request target exactly as the client sent it. */
   readonly decisions: {
     owns(rawTarget: string): boolean;
     answer(message: IncomingMessage, response: ServerResponse, rawTarget: string): void;
   };
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
-  /** The public keys by which upstreams verify what mutators sign: a JWK Set (RFC 7517 §5). */
+  /** The public keys with which upstreams verify what mutators sign: a JWK Set (RFC 7517 §5). */
   readonly keys: () => object;
-  /** The rules in force, as JSON has them. */
+  /** The rules in use, for `/rules`. */
   readonly rules: () => object;
-  /** What changes all the time. @param seq decisions after this number */
+  /**
+   * The current state, for `/status`.
+   *
+   * @param seq only decisions after this number are included
+   */
   readonly status: (seq: number) => object;
-  /** What would become of a request. @throws RangeError where the question makes no sense */
+  /**
+   * Explains the decision about a request, for `/explain`.
+   *
+   * @throws RangeError if method or URL is invalid
+   */
   readonly explain: (question: ExplainQuestion) => object;
-  /** Forgets the answers about one token, or all. @returns how many, for the answer */
+  /**
+   * Invalidates cached answers.
+   *
+   * @returns the JSON of the response, with their number
+   */
   readonly purge: (which: Invalidation) => object | Promise<object>;
   readonly access: AccessOptions;
-  /** Plain HTTP without. */
+  /** The certificates. If undefined, the listener uses plain HTTP. */
   readonly tls?: Credentials | undefined;
-  /** Questions of proxies carry their clients' header fields; in bytes. */
+  /**
+   * The largest header section, in bytes. Forward-auth questions carry the header fields of the proxies'
+   * clients.
+   */
   readonly maxHeaderBytes: number;
 }
 
-/** A request to explain, as `POST /explain` has it. */
+/** The body of `POST /explain`: a request to explain. */
 export interface ExplainQuestion {
   readonly method: string;
   readonly url: string;
-  /** What its token holds; a request without a token where all are absent. */
+  /** The assumed token. If all of these are absent, the request has no token. */
   readonly scopes?: readonly string[];
   readonly audience?: readonly string[];
   readonly issuer?: string;
@@ -50,31 +65,33 @@ export interface ExplainQuestion {
   readonly clientId?: string;
 }
 
-/** The answer of `/health/ready`. */
+/** The body of `/health/ready`. */
 export interface Readiness {
   readonly ready: boolean;
-  /** `ok`, or what is missing. */
+  /** `ok`, or why scopegate is not ready. */
   readonly status: string;
-  /** The rule set in force, and how the last attempt to replace it went. */
+  /** The version of the rules in use, and the last reload. */
   readonly rules: { readonly version: number; readonly lastReload?: LastReload };
 }
 
-/** An attempt to load the rules again. */
+/** The result of the last reload of the rules. */
 export interface LastReload {
   readonly ok: boolean;
-  /** ISO 8601. */
+  /** When it was, in ISO 8601. */
   readonly at: string;
-  /** Errors that kept the old set in force. */
+  /** The number of errors because of which the old rules stay in use. */
   readonly errors: number;
 }
 
-/** Largest body of a request, in bytes. */
+/** The largest request body, in bytes. */
 const BODY_LIMIT = 65_536;
-/** Longest time for a request to arrive, in milliseconds. */
+/** The longest time for a request to arrive, in milliseconds. */
 const REQUEST_TIMEOUT = 30_000;
 
 /**
- * Builds the admin listener. It is a server of its own: nothing of it can be reached on the proxy port.
+ * Builds the admin listener. It is a separate server, so that nothing of it is reachable on the proxy port.
+ *
+ * @returns a server that does not listen yet
  */
 export function createAdmin(options: AdminOptions): FastifyInstance {
   const { decisions, metrics } = options;
@@ -89,10 +106,11 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     ...(options.tls === undefined
       ? { http: { maxHeaderSize: options.maxHeaderBytes } }
       : { https: { maxHeaderSize: options.maxHeaderBytes, ...options.tls.serverOptions() } }),
-    // The router sees nothing of a question: its path is another server's.
+    // Hide forward-auth questions from Fastify's router: their paths belong to another server.
     rewriteUrl: (message: IncomingMessage) => (decisions.owns(message.url ?? '') ? '/' : (message.url ?? '')),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
-  // What Node would drop unseen beyond its limit, the request handler counts and refuses.
+  // Disable Node's limit, which silently drops further header fields. Forward-auth counts the fields and
+  // refuses the request.
   app.server.maxHeadersCount = 0;
   options.tls?.serve(app.server as unknown as TlsServer);
   if (options.tls !== undefined) answerPlainHttp(app.server as unknown as HttpsServer);
@@ -124,12 +142,12 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   app.get('/health/ready', async (request, reply) => {
     const { ready, status, rules } = options.ready();
     reply.code(ready ? 200 : 503);
-    // Whoever checks must get the status under any name; the rest is told where no stranger listens.
+    // Health checks get the status under any host name. The rest is for accepted host names only.
     return access.scrape(request.headers.host) === undefined ? { status, rules } : { status };
   });
   const scrapable = { onRequest: guarding(({ headers }) => access.scrape(headers.host)) };
   app.get('/version', scrapable, async () => ({ version }));
-  // Public keys are public: upstreams read them under whatever name they have for this port.
+  // Public keys are readable under any host name, because upstreams may use any name for this port.
   app.get('/.well-known/jwks.json', async (_request, reply) => {
     reply.type('application/jwk-set+json');
     return JSON.stringify(options.keys());
@@ -175,12 +193,15 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   );
 
   app.setNotFoundHandler((_request, reply) => {
-    turnAway(reply, { code: 404, message: 'The admin port has no such page' });
+    turnAway(reply, { code: 404, message: 'The admin listener has no such page' });
   });
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const code = error.statusCode ?? 500;
     const known = code >= 400 && code < 500;
-    turnAway(reply, { code: known ? code : 500, message: known ? error.message : 'The admin port failed' });
+    turnAway(reply, {
+      code: known ? code : 500,
+      message: known ? error.message : 'The admin listener failed to handle the request',
+    });
   });
   return app;
 }
@@ -220,7 +241,7 @@ function sequence(request: FastifyRequest): number {
   return Number(after);
 }
 
-/** What to forget. A body is needed: no other site's form can send JSON. */
+/** Reads what to purge. The body must be JSON, because a form on another site cannot send JSON. */
 function toPurge(body: unknown): Invalidation {
   const [member, ...more] = Object.entries(object(body));
   if (member !== undefined && more.length === 0) {
@@ -232,7 +253,7 @@ function toPurge(body: unknown): Invalidation {
     }
   }
   throw invalid(
-    'The body must be {"all":true}, or one text under token, sub, client_id or sid: {"token":"…"}',
+    'The body must be {"all":true}, or have exactly one of token, sub, client_id and sid with a text: {"token":"…"}',
   );
 }
 
@@ -243,10 +264,13 @@ function readQuestion(body: unknown): ExplainQuestion {
   const given = object(body);
   const known = new Set<string>(['method', 'url', ...LISTS, ...TEXTS]);
   for (const name of Object.keys(given))
-    if (!known.has(name)) throw invalid(`${name} is no field of a question`);
+    if (!known.has(name))
+      throw invalid(
+        `${name} is not a known field; use method, url, scopes, audience, issuer, subject or clientId`,
+      );
   const { method, url } = given;
   if (typeof method !== 'string' || typeof url !== 'string') throw invalid('method and url are needed');
-  if (!TOKEN.test(method)) throw invalid('method must be a token');
+  if (!TOKEN.test(method)) throw invalid('method must be an HTTP method');
   for (const name of LISTS) {
     const value = given[name];
     const fits = Array.isArray(value) && value.every((item) => typeof item === 'string');
