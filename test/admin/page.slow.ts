@@ -83,7 +83,10 @@ for (const scheme of ['light', 'dark'] as const) {
       /gate\.example\s+POST\s+\/post\s+oauth2_introspection\s+write\s+http:.*\s0\s+0/,
     );
     t.match(await seen(page.locator('#proof')), /proved.*4 rules on 1 host .*overlap: specific/);
-    t.match(await seen(page.locator('#proof')), /lie inside others and win there: .*default\/gate#2/);
+    t.match(
+      await seen(page.locator('#proof')),
+      /match a part of another rule's requests and decide those: .*default\/gate#2/,
+    );
 
     await ask(gate, '/headers', { token: 'good-read' });
     const denied = page.locator('#decisions tr', {
@@ -107,7 +110,7 @@ for (const scheme of ['light', 'dark'] as const) {
     await page.locator('#decisions tr', { hasText: '/nowhere' }).waitFor();
 
     await page.getByLabel('URL').fill('https://gate.example/admin/x');
-    await page.getByLabel('Scopes of its token').fill('read');
+    await page.getByLabel('Scopes of the token').fill('read');
     await page.getByRole('button', { name: 'Explain' }).click();
     await page.getByText('403 insufficient_scope').waitFor();
     t.match(
@@ -115,17 +118,17 @@ for (const scheme of ['light', 'dark'] as const) {
       /denied.*by default\/gate#2[\s\S]*a more specific rule decides/,
     );
     await screenshot(page, `page-${scheme}`);
-    await page.getByLabel('Scopes of its token').fill('admin');
-    await page.getByLabel('Scopes of its token').press('Enter');
+    await page.getByLabel('Scopes of the token').fill('admin');
+    await page.getByLabel('Scopes of the token').press('Enter');
     await page.getByText('forwarded to').waitFor();
-    await page.getByLabel('It carries a token').uncheck();
+    await page.getByLabel('The request carries a token').uncheck();
     await page.getByRole('button', { name: 'Explain' }).click();
     await page.getByText('401 no_token').waitFor();
     await page.getByLabel('URL').fill('nonsense');
     await page.getByRole('button', { name: 'Explain' }).click();
     await page.getByText('is not an absolute http or https URL').waitFor();
 
-    await page.getByLabel('Only denied and failed ones').check();
+    await page.getByLabel('Only denied and failed requests').check();
     t.equal(await page.locator('#decisions tr', { hasText: 'allowed' }).count(), 0);
     t.notMatch(await page.content(), /good-(read|write|admin)|secret=1/, 'no token and no query');
     t.same(elsewhere, [], 'it asks no other host');

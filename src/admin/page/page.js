@@ -1,12 +1,12 @@
-// The admin page. Everything shown comes from requests, tokens and rule files of others: it is put into the page as text
-// and never as markup.
+// The admin page. What it shows comes from requests, tokens and rule files, so it is inserted as text, never as
+// markup.
 
 const POLL = 500;
 const KEPT = 200;
 
 const at = (id) => document.getElementById(id);
 
-/** An element with text or other elements inside. */
+/** Makes an element that contains text or other elements. */
 function make(name, content = [], className = '') {
   const element = document.createElement(name);
   if (className !== '') element.className = className;
@@ -14,7 +14,7 @@ function make(name, content = [], className = '') {
   return element;
 }
 
-/** Controls and characters that turn the direction of text are shown as what they are. */
+/** Escapes control characters and characters that change the direction of text, so that they are visible. */
 function visible(value) {
   return String(value ?? '').replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
@@ -71,22 +71,22 @@ function proofOf(list, { overlap, specific, unproved }, lastReload) {
   const hosts = new Set(list.flatMap((rule) => rule.hosts)).size;
   const said = [
     unproved.length === 0 ? badge('proved', 'good') : badge('not all proved', 'bad'),
-    ` No request is decided by two of these ${list.length} rules on ${hosts} ${hosts === 1 ? 'host' : 'hosts'} (matching.overlap: ${overlap}).`,
+    ` At most one of these ${list.length} rules on ${hosts} ${hosts === 1 ? 'host' : 'hosts'} decides a request (matching.overlap: ${overlap}).`,
   ];
   if (specific.length > 0) {
     said.push(
-      ' These lie inside others and win there: ',
+      " These rules match a part of another rule's requests and decide those: ",
       ...specific.flatMap((id, i) => (i === 0 ? [code(id)] : [', ', code(id)])),
       '.',
     );
   }
   for (const pair of unproved)
-    said.push(' Not proved apart, so that neither answers where both match: ', code(pair.join(' and ')), '.');
+    said.push(' Not proved apart, so a request that both match is refused: ', code(pair.join(' and ')), '.');
   if (lastReload?.ok === false) {
     said.push(
       ' ',
       badge('reload failed', 'bad'),
-      ` The files have ${lastReload.errors} errors since ${lastReload.at}; this set stays in force.`,
+      ` The reload at ${lastReload.at} found ${lastReload.errors} errors; the old rules stay in use.`,
     );
   }
   return said;
@@ -102,7 +102,7 @@ function showGlance({ inFlight, counts, cache, servers }) {
     'Cached, active': cache === undefined ? 'off' : cache.active,
     'Cached, inactive': cache === undefined ? 'off' : cache.inactive,
     Evicted: cache === undefined ? 'off' : cache.evictions,
-    'Breakers open': open,
+    'Open breakers': open,
     Rules: rules.length,
   };
   at('glance').replaceChildren(
@@ -154,11 +154,11 @@ function showDecisions() {
         cell(
           badge(each.decision === 'allow' ? 'allowed' : 'denied', each.decision === 'allow' ? 'good' : 'bad'),
         ),
-        cell(each.status === 0 ? 'left' : each.status, 'short'),
+        cell(each.status === 0 ? 'closed' : each.status, 'short'),
         cell(
           [
             code(`${each.method} ${each.host ?? ''}${each.path ?? ''}`),
-            each.entrance === 'decisions' ? ' (asked by a proxy)' : '',
+            each.entrance === 'decisions' ? ' (forward-auth)' : '',
           ],
           'request',
         ),
@@ -181,7 +181,7 @@ function setState(text, kind) {
 async function refresh() {
   let status = await get(`/status?after=${last}`);
   if (status.started !== started) {
-    // Another process: what is known of the old one is gone.
+    // Another process: drop the data of the old one.
     decisions = [];
     version = -1;
     if (started !== '' && last > 0) status = await get('/status');
@@ -238,7 +238,7 @@ function showAnswer({ decision, status, rule, upstream, error, reason, candidate
     method: 'other method',
     path: 'other path',
     overridden: 'a more specific rule decides',
-    contested: 'another rule matches too, and none is proved more specific',
+    contested: 'another rule matches too, and neither is proved more specific: refused',
     decision: 'decides: denied',
     none: 'decides: allowed',
   };
@@ -281,7 +281,7 @@ at('explain').addEventListener('submit', async (event) => {
     });
     const answer = await response.json();
     if (response.ok) showAnswer(answer);
-    else at('answer').replaceChildren(make('p', [badge('no answer', 'bad'), ` ${answer.error.message}`]));
+    else at('answer').replaceChildren(make('p', [badge('error', 'bad'), ` ${answer.error.message}`]));
   } catch {
     at('answer').replaceChildren(make('p', [badge('no connection', 'bad')]));
   }
@@ -290,7 +290,7 @@ at('token').addEventListener('change', () => {
   at('scopes').disabled = !at('token').checked;
 });
 at('denied').addEventListener('change', showDecisions);
-// What scrolls can be reached with the keyboard, and has a name.
+// Scrolling areas are reachable with the keyboard and have a name.
 for (const scroller of document.querySelectorAll('.scroll')) {
   scroller.tabIndex = 0;
   scroller.setAttribute('role', 'region');
