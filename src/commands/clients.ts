@@ -55,7 +55,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   if (findings.some(({ level }) => level === 'error')) return 1;
   let status = 0;
   const progress = showProgress(io, 'clients');
-  const told = {
+  const output = {
     out(text: string): void {
       progress.clear();
       io.out(text);
@@ -67,7 +67,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   };
   for (const [index, client] of clients.entries()) {
     progress.step(`${client.namespace}/${client.name}`, index + 1, clients.length);
-    if (!(await applyOne(client, options, told))) status = 1;
+    if (!(await applyOne(client, options, output))) status = 1;
   }
   progress.end();
   return status;

@@ -181,7 +181,7 @@ t.test('RFC 9728', async (t) => {
         },
       });
       t.equal(asked.status, 404, 'a proxy that asks is not told to open its upstream');
-      t.match(asked.reason, /at its proxy port/);
+      t.match(asked.reason, /on its proxy listener/);
     },
   });
 });

@@ -323,12 +323,12 @@ export function createIntrospector({
         calls.clear();
         return cache?.deleteWhere(which.claim, which.value) ?? 0;
       }
-      let forgotten = 0;
+      let removed = 0;
       for (const key of keysOf(which)) {
-        if (cache?.delete(key) === true) forgotten++;
+        if (cache?.delete(key) === true) removed++;
         calls.delete(key);
       }
-      return forgotten;
+      return removed;
     },
   };
 }

@@ -201,8 +201,8 @@ export class SharedCache {
     // Publish even if the deletion failed, because the gateways also have answers in their local caches.
     const channel = channelOf(this.#limits.prefix);
     const message = this.#seal.close(JSON.stringify(purge), channel);
-    const told = await this.#succeeds('publish', () => this.#store.publish(channel, message));
-    return kept && told;
+    const published = await this.#succeeds('publish', () => this.#store.publish(channel, message));
+    return kept && published;
   }
 
   /**

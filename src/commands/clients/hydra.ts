@@ -154,8 +154,8 @@ function collectionOf(text: string): URL {
 
 /** Hydra's own reason for the refusal, without the secret that was sent. */
 function refusal(what: string, { status, body }: Answer, sent: unknown): HydraError {
-  const told = (body ?? {}) as { error?: unknown; error_description?: unknown; error_hint?: unknown };
-  let words = [told.error, told.error_description, told.error_hint]
+  const refused = (body ?? {}) as { error?: unknown; error_description?: unknown; error_hint?: unknown };
+  let words = [refused.error, refused.error_description, refused.error_hint]
     .filter((part): part is string => typeof part === 'string' && part !== '')
     .join(': ')
     .slice(0, 500);

@@ -29,7 +29,7 @@ export function openCluster(
   events: StoreEvents,
 ): Store {
   const tls = nodes.some(isTls);
-  const told = (error: unknown): void => events.failed(storeCauseOf(error));
+  const report = (error: unknown): void => events.failed(storeCauseOf(error));
   function open() {
     const made = createCluster({
       rootNodes: nodes.map((url) => ({ url })),
@@ -38,10 +38,10 @@ export function openCluster(
       minimizeConnections: true,
       topologyRefreshOnReconnectionAttemptStrategy: REFRESH,
     });
-    made.on('error', told);
+    made.on('error', report);
     made.on('node-error', (error: unknown, { host, port }: { host: string; port: number }) => {
-      told(error);
-      if (!looking) void look(`${host}:${port}`).catch(told);
+      report(error);
+      if (!looking) void look(`${host}:${port}`).catch(report);
     });
     return made;
   }
@@ -66,17 +66,17 @@ export function openCluster(
       );
       const isMaster = slots.some(({ master: { host, port } }) => `${host}:${port}` === address);
       if (closed || isMaster || !cluster.masters.some((master) => master.address === address)) return;
-      giveUp();
+      stopConnecting();
       cluster.destroy();
       cluster = open();
-      giveUp = persist(() => cluster.connect(), told);
+      stopConnecting = persist(() => cluster.connect(), report);
     } finally {
       looking = false;
     }
   }
 
   let turn = Math.floor(Math.random() * nodes.length);
-  const ear = listen(
+  const subscription = listen(
     () => {
       const known = [...cluster.masters, ...nodes.map((url) => hostOf(url, PORT))];
       const { host, port } = known[turn++ % known.length] as { host: string; port: number };
@@ -87,7 +87,7 @@ export function openCluster(
     events,
   );
   let closed = false;
-  let giveUp = persist(() => cluster.connect(), told);
+  let stopConnecting = persist(() => cluster.connect(), report);
   const until = (abortSignal: AbortSignal) => cluster.withCommandOptions({ abortSignal });
 
   /** Runs a command at every master. A master that is unreachable does not stop the others. */
@@ -121,8 +121,8 @@ export function openCluster(
     },
     async close() {
       closed = true;
-      giveUp();
-      ear.close();
+      stopConnecting();
+      subscription.close();
       cluster.destroy();
     },
   };

@@ -35,7 +35,7 @@ export function openSentinel(
     tls,
   );
   const toStore = connectionOptions(options, tls);
-  const told = (error: unknown): void => events.failed(storeCauseOf(error));
+  const report = (error: unknown): void => events.failed(storeCauseOf(error));
   const sentinel = createSentinel({
     name,
     sentinelRootNodes: nodes.map((url) => hostOf(url, PORT)),
@@ -47,12 +47,12 @@ export function openSentinel(
     // A command is not retried: the caller asks the authorization server instead.
     maxCommandRediscovers: 0,
   });
-  sentinel.on('error', told);
+  sentinel.on('error', report);
   sentinel.on('topology-change', ({ type }: { type: string }) => {
     // A replaced master may keep running, but it does not get the messages that are published at the new one.
-    if (type === 'MASTER_CHANGE') ear.move();
+    if (type === 'MASTER_CHANGE') subscription.move();
   });
-  const ear = listen(
+  const subscription = listen(
     () => {
       const master = sentinel.getMasterNode();
       if (master === undefined) return undefined;
@@ -62,7 +62,7 @@ export function openSentinel(
     channel,
     events,
   );
-  const giveUp = persist(() => sentinel.connect(), told);
+  const stopConnecting = persist(() => sentinel.connect(), report);
   // Without this check, the library would wait until a sentinel names a master.
   const ready = () => {
     if (sentinel.getMasterNode() === undefined) throw new NoMaster();
@@ -79,8 +79,8 @@ export function openSentinel(
     },
     publish: async (to, message) => ready().publish(to, message),
     async close() {
-      giveUp();
-      ear.close();
+      stopConnecting();
+      subscription.close();
       await sentinel.destroy();
     },
   };

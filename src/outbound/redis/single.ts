@@ -19,11 +19,11 @@ export function openSingle(
   channel: string,
   events: StoreEvents,
 ): Store {
-  const told = (error: unknown): void => events.failed(storeCauseOf(error));
+  const report = (error: unknown): void => events.failed(storeCauseOf(error));
   const client = createClient({ url, ...connectionOptions(options, isTls(url)) });
-  client.on('error', told);
-  client.connect().catch(told);
-  const ear = listen(
+  client.on('error', report);
+  client.connect().catch(report);
+  const subscription = listen(
     () => createClient({ url, ...connectionOptions(options, isTls(url), false) }),
     channel,
     events,
@@ -40,7 +40,7 @@ export function openSingle(
     },
     publish: (to, message) => client.publish(to, message),
     async close() {
-      ear.close();
+      subscription.close();
       client.destroy();
     },
   };
