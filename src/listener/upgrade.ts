@@ -5,8 +5,9 @@ import type { OnFault } from '../observe/request-record.js';
 import type { UpgradingConnection } from '../proxy/websocket/websockets.js';
 import { endAfterResponses, pendingResponse } from './last-response.js';
 
-/** How long a client may take to end its connection once it is answered, in milliseconds, and what it may send meanwhile. */
+/** How long a client may take to end its connection once it is answered, in milliseconds. */
 const LINGER = 5_000;
+/** What it may send meanwhile. */
 const LINGER_BYTES = 1_048_576;
 
 /** Takes a request that asks for another protocol, and answers it as any other, unless it takes the connection. */
@@ -26,15 +27,16 @@ export type ServeUpgrade = (
  *
  * @param serve called for every other one; its answer is the connection's last
  * @param onFault is told of an exception, which ended one connection
+ * @param linger milliseconds that a client may take to end its connection once it is answered
  */
-export function serveUpgrades(server: Server, serve: ServeUpgrade, onFault: OnFault): void {
+export function serveUpgrades(server: Server, serve: ServeUpgrade, onFault: OnFault, linger = LINGER): void {
   server.on('upgrade', (message: IncomingMessage, duplex: Duplex, early: Buffer) => {
     const socket = duplex as Socket;
     socket.on('error', forget);
     try {
       if (pendingResponse(socket) === undefined) {
         const response = new ServerResponse(message);
-        serve(message, response, connect(socket, response, early));
+        serve(message, response, connect(socket, response, early, linger));
         return;
       }
       // Node has taken this off too: without it an answer that waits for its reader would wait for ever.
@@ -48,13 +50,18 @@ export function serveUpgrades(server: Server, serve: ServeUpgrade, onFault: OnFa
 }
 
 /** Does for a response what Node's server does where it has not handed the connection over. */
-function connect(socket: Socket, response: ServerResponse, early: Buffer): UpgradingConnection {
+function connect(
+  socket: Socket,
+  response: ServerResponse,
+  early: Buffer,
+  linger: number,
+): UpgradingConnection {
   const onDrain = (): boolean => response.emit('drain');
   // A client that has sent its last has left, as with other requests.
   const onEnd = (): void => {
     if (!response.writableEnded) socket.destroy();
   };
-  const onFinish = (): void => endSoon(socket);
+  const onFinish = (): void => endSoon(socket, linger);
   response.shouldKeepAlive = false;
   response.assignSocket(socket);
   response.once('finish', onFinish);
@@ -74,9 +81,9 @@ function connect(socket: Socket, response: ServerResponse, early: Buffer): Upgra
 }
 
 /** Ends a connection when its last answer is out. Closed over unread bytes it would be reset, and the answer lost. */
-function endSoon(socket: Socket): void {
+function endSoon(socket: Socket, linger: number): void {
   let left = LINGER_BYTES;
-  const timer = setTimeout(() => socket.destroy(), LINGER).unref();
+  const timer = setTimeout(() => socket.destroy(), linger).unref();
   socket.once('close', () => clearTimeout(timer));
   socket.on('data', (bytes: Buffer) => {
     left -= bytes.length;

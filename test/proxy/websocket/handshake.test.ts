@@ -277,19 +277,24 @@ t.test('a handshake may come on a connection that was used, which then carries n
 
 t.test('a handshake on a connection that the upstream just left is sent once more', async (t) => {
   let left = false;
-  const { gate, upstream } = await before(t, (socket, head) => {
-    if (!/^upgrade/im.test(head)) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
-    else if (left) socket.write(switching());
-    else {
-      left = true;
-      socket.resetAndDestroy();
-    }
-  });
+  const { gate, upstream } = await before(
+    t,
+    (socket, head) => {
+      if (!/^upgrade/im.test(head)) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      else if (left) socket.write(switching());
+      else {
+        left = true;
+        socket.resetAndDestroy();
+      }
+    },
+    { settings: { forward: { longExchanges: 1 } } },
+  );
   await sendRaw(gate.port, request('GET /guarded/a', [TOKEN]));
   const { got } = await shake(t, gate.port, handshake());
   await until(() => got().length > 0);
   t.match(got().toString('latin1'), /^HTTP\/1\.1 101 /);
   t.equal(upstream.heads.length, 3);
+  t.equal((await sendRaw(gate.port, handshake())).answers[0]?.status, 503, 'and counts as one that lasts');
 });
 
 t.test('a 101 that does not switch to WebSocket, or not for this handshake, is 502', async (t) => {

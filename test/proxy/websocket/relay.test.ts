@@ -293,6 +293,43 @@ t.test('a reset is the end of both', async (t) => {
   await until(over);
 });
 
+t.test('a connection on which nothing is said stays open', async (t) => {
+  const { client, upstream } = await relayed(t, { close: 10, linger: 10 });
+  client.socket.write(masked('one'));
+  upstream.socket.write(frame('one'));
+  await until(() => upstream.got().length > 0 && client.got().length > 0);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  client.socket.write(masked('two'));
+  await until(() => readFrames(upstream.got()).frames.length === 2);
+  t.notOk(client.ended());
+});
+
+t.test('the end of a side is heard that was held up for the other one', async (t) => {
+  for (const closing of [true, false]) {
+    const { client, upstream, relay, inner, over } = await relayed(t, { close: 60_000, linger: 60_000 });
+    client.socket.pause();
+    // One whole frame after the other, until the client takes no more.
+    for (let sent = 0; !inner.upstream.isPaused(); ) {
+      const piece = frame(Buffer.alloc(8_000));
+      upstream.socket.write(piece);
+      sent += piece.length;
+      await until(() => inner.client.bytesWritten === sent);
+    }
+    if (closing) {
+      relay.close(1001, 'going away');
+      upstream.socket.write(frame('\x03\xe9', { opcode: CLOSE }));
+      await until(upstream.ended);
+      t.match(last(upstream.got()), { opcode: CLOSE, code: 1001 });
+    } else {
+      client.socket.destroy();
+      await until(upstream.ended);
+      upstream.socket.end();
+      await until(over);
+    }
+    relay.destroy();
+  }
+});
+
 t.test('an exception ends this connection, and is told of', async (t) => {
   const { client, upstream, inner, faults, over } = await relayed(t);
   inner.upstream.write = () => {
