@@ -26,8 +26,8 @@ export const forward = section('How requests are forwarded.', {
     ['upstream', 'preserve'],
     'upstream',
   ),
-  webSockets: flag('Forward WebSocket upgrades.', true),
-  webSocketMaxAge: limit('Longest life of a WebSocket connection.', '1h'),
+  webSockets: flag('Forward WebSocket handshakes; without it, an Upgrade is ignored.', true),
+  webSocketMaxAge: limit('Longest life of a WebSocket: then both sides get a Close with 1008.', '1h'),
   via: text(
     'The name of the gateway in Via (RFC 9110 section 7.6.3), by which it knows a loop.',
     'scopegate',
@@ -44,7 +44,7 @@ export const forward = section('How requests are forwarded.', {
     '2s',
   ),
   longExchanges: integer(
-    'Most exchanges with one upstream that last, beside forward.connections: uploads larger than forward.requestBuffer, event streams, answers that go on.',
+    'Most exchanges with one upstream that last, beside forward.connections: uploads larger than forward.requestBuffer, event streams, answers that go on, WebSockets.',
     1024,
     1,
   ),
