@@ -237,12 +237,13 @@ t.test('an upstream that is not there, or gives no answer, is 502 or 504 as with
 t.test(
   'WebSockets count among the exchanges that last, and have a place there as long as they are open',
   async (t) => {
-    const { gate } = await before(t, switching(), { settings: { forward: { longExchanges: 1 } } });
+    const { gate, upstream } = await before(t, switching(), { settings: { forward: { longExchanges: 1 } } });
     const first = await shake(t, gate.port, handshake());
     await until(() => first.got().includes(' 101 '));
     const { answers } = await sendRaw(gate.port, handshake());
     t.equal(answers[0]?.status, 503);
     t.same(answers[0]?.headers.get('retry-after'), ['1']);
+    t.equal(upstream.heads.length, 1, 'the upstream is not asked');
     await until(() => audits(gate).length === 2);
     t.match(audits(gate)[1], { status: 503, error: 'overloaded', cause: 'long_exchanges_full' });
     first.socket.destroy();

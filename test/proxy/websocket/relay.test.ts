@@ -321,6 +321,7 @@ t.test('the end of a side is heard that was held up for the other one', async (t
       await until(upstream.ended);
       t.match(last(upstream.got()), { opcode: CLOSE, code: 1001 });
     } else {
+      upstream.socket.write(frame(Buffer.alloc(500_000)));
       client.socket.destroy();
       await until(upstream.ended);
       upstream.socket.end();
