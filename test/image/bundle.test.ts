@@ -43,7 +43,7 @@ function imported(): string[] {
   const names = new Set<string>();
   for (const path of filesOf(join(root, 'build/src')).filter((name) => name.endsWith('.js'))) {
     for (const [, from = ''] of readFileSync(path, 'utf8').matchAll(
-      /(?:from|import|import\(|require\(|lazyRequire\()\s*'([^'.][^']*)'/g,
+      /(?:from|import|import\(|require\(|lazyRequire\()\s*"([^".][^"]*)"/g,
     )) {
       const name = /^(?:@[a-z0-9-]+\/)?[a-z0-9-]+/.exec(from)?.[0];
       if (name !== undefined && !isBuiltin(from)) names.add(name);
