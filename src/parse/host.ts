@@ -25,7 +25,8 @@ function isIpv6(address: string): boolean {
   const halves = address.split('::');
   if (halves.length > 2) return false;
   const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
-  const last = groups.at(-1) ?? '';
+  // Only at the very end: `192.0.2.1::` is none.
+  const last = halves.at(-1)?.split(':').at(-1) ?? '';
   const dotted =
     /^(?:\d{1,3}\.){3}\d{1,3}$/.test(last) && last.split('.').every((part) => Number(part) < 256);
   const hex = dotted ? groups.slice(0, -1) : groups;
