@@ -268,6 +268,44 @@ function stub(path: string): { pattern: RegExp } {
   return { id: path, pattern: new RegExp(`^(?:${path})$`), allows, strategies } as never;
 }
 
+t.test(
+  'an escape has two hexadecimal digits, and a byte beyond ASCII the others of its character',
+  async (t) => {
+    const ascii = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code));
+    const isHex = (char: string): boolean => /[0-9A-Fa-f]/.test(char);
+    for (const high of ascii) {
+      const accepted = ascii.filter(
+        (low) => !(isHex(high) && isHex(low)) && !('refused' in canonicalPath(`/%${high}${low}`)),
+      );
+      t.same(accepted, [], JSON.stringify(`%${high}`));
+    }
+    for (const path of [
+      '/%',
+      '/a%4',
+      '/%e',
+      '/%80',
+      '/%BF',
+      '/%FF',
+      '/%C3',
+      '/%C3a',
+      '/%C3%',
+      '/%E2%82',
+      '/%F0%9F%92',
+    ]) {
+      t.ok('refused' in canonicalPath(path), path);
+    }
+    for (const path of ['/%C2%A1', '/%E0%A4%85', '/%E2%82%AC', '/%F0%9F%92%A1'])
+      t.same(canonicalPath(path.toLowerCase()), { path, marks: 0, escaped: true }, path);
+  },
+);
+
+t.test('a target that is no path names its scheme at the beginning', async (t) => {
+  for (const raw of ['http://gate.example/x', 'HTTPS://gate.example/x'])
+    t.match(canonicalTarget(raw, 'gate.example'), { host: 'gate.example', path: '/x' }, raw);
+  for (const raw of ['xhttp://gate.example/x', ' http://gate.example/x', 'x/http://gate.example/', '*', 'x'])
+    t.ok('refused' in canonicalTarget(raw, 'gate.example'), raw);
+});
+
 t.test('marks name what the path carries', async (t) => {
   t.equal((canonicalPath('/a%2fb') as { marks: number }).marks, MARK.encodedSlash);
   t.equal((canonicalPath('/a%25b') as { marks: number }).marks, MARK.encodedPercent);
