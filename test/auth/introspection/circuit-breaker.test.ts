@@ -16,6 +16,10 @@ t.test('opens after so many consecutive failures, and says how long it will be',
   t.equal(breaker.admit(), 5_000);
   clock.advance(2_000);
   t.equal(breaker.admit(), 3_000);
+  clock.advance(2_999);
+  t.equal(breaker.admit(), 1, 'to the last millisecond');
+  clock.advance(1);
+  t.not(typeof breaker.admit(), 'number');
 });
 
 t.test('a success between failures starts the count anew', async (t) => {
@@ -72,6 +76,30 @@ t.test('a call from before it opened neither frees the place of the probe nor cl
     probe.succeeded();
     t.equal(breaker.state, 'closed');
   }
+});
+
+t.test('a probe that gave its place back says nothing of the next one', async (t) => {
+  for (const end of ['failed', 'succeeded', 'released'] as const) {
+    const clock = fakeClock();
+    const breaker = opened(clock);
+    clock.advance(5_000);
+    const first = admitted(breaker);
+    first.released();
+    const second = admitted(breaker);
+    first[end]();
+    t.equal(breaker.state, 'half-open', end);
+    t.equal(typeof breaker.admit(), 'number', `${end}: the second is the probe`);
+    second.succeeded();
+    t.equal(breaker.state, 'closed');
+  }
+});
+
+t.test('of calls that run at once each failure counts, whatever came home before', async (t) => {
+  const breaker = new CircuitBreaker(limits, fakeClock());
+  const calls = Array.from({ length: 4 }, () => admitted(breaker));
+  calls[0]?.succeeded();
+  for (const call of calls.slice(1)) call.failed();
+  t.equal(breaker.state, 'open');
 });
 
 t.test('Retry-After opens it at once for as long as the server asked', async (t) => {

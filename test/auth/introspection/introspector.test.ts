@@ -451,6 +451,80 @@ t.test('of what other gateways have only an answer that is not about to end save
   t.same(introspector.refreshes, { active: 1, inactive: 0, failed: 0, shared: 1, skipped: 0 });
 });
 
+t.test('what other gateways have is of use to the last, also while the server is not asked', async (t) => {
+  const found = { answer: { ...active, scopes: ['of another gateway'] }, life: 1 };
+  let known = false;
+  const shared: SecondTier = { get: async () => (known ? found : undefined), set: () => {} };
+  const { calls, introspector } = setUp({}, true, { shared });
+  await failTimes(introspector, calls, 3);
+  t.match(introspector.servers(), [{ breaker: 'open' }]);
+  t.match(await ask(introspector, 'unknown'), { ok: false, cause: 'the circuit breaker is open' });
+  known = true;
+  t.match(await ask(introspector, 't'), { ok: true, answer: found.answer, trace: { from: 'shared' } });
+  t.equal(calls.length, 3);
+});
+
+t.test('without a cache nothing is kept, here or elsewhere, and there is nothing to forget', async (t) => {
+  const shared: SecondTier = {
+    get: async () => t.fail('nobody is to be asked') as never,
+    set: () => t.fail('nobody is to be told'),
+  };
+  const { calls, introspector } = setUp({}, false, { shared });
+  for (let i = 0; i < 2; i++) {
+    const asked = ask(introspector, 't');
+    await settled();
+    last(calls).answer(active);
+    t.match(await asked, { ok: true, trace: { from: 'miss' } });
+  }
+  t.equal(calls.length, 2);
+  t.equal(introspector.forget('all'), 0);
+});
+
+t.test('who forgets is told how many answers there were', async (t) => {
+  const { calls, introspector } = setUp();
+  const know = async (token: string, answer: Answer): Promise<void> => {
+    const asked = ask(introspector, token);
+    await settled();
+    last(calls).answer(answer);
+    await asked;
+  };
+  await know('a', active);
+  await know('b', { ...active, claims: { sub: 'alice' } });
+  await know('c', { active: false });
+  t.equal(introspector.forget({ token: 'a' }), 1);
+  t.equal(introspector.forget({ token: 'a' }), 0);
+  await know('a', active);
+  t.equal(introspector.forget({ claim: 'sub', value: 'alice' }), 1);
+  t.equal(introspector.forget('all'), 2);
+  t.equal(introspector.forget('all'), 0);
+});
+
+t.test('a client with too many unknown tokens is told when it may come again, in seconds', async (t) => {
+  const asker: Asker = { fields: {} as Asker['fields'] };
+  const { clock, calls, introspector } = setUp({}, true, {
+    flood: (clock) => ({
+      limiter: new UnknownTokenLimiter({ badTokens: 2, per: 60_000, maxClients: 10 }, clock),
+      addressOf: () => '192.0.2.1',
+    }),
+  });
+  for (const token of ['a', 'b']) {
+    void introspector.introspect(endpoint, token, asker);
+    await settled();
+    last(calls).answer({ active: false });
+    await settled();
+  }
+  const limited = () => introspector.introspect(endpoint, 'c', asker);
+  t.match(await limited(), { ok: false, limited: true, retryAfter: 30 });
+  clock.advance(28_500);
+  t.match(await limited(), { limited: true, retryAfter: 2 }, 'rounded up');
+  clock.advance(1_499);
+  t.match(await limited(), { limited: true, retryAfter: 1 });
+  clock.advance(1);
+  t.ok(limited() instanceof Promise);
+  await settled();
+  t.equal(calls.length, 3);
+});
+
 t.test('one call in flight per key; everybody gets its answer', async (t) => {
   const { calls, introspector } = setUp();
   const asked = Array.from({ length: 1000 }, () => ask(introspector, 't'));

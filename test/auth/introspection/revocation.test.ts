@@ -1,5 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t from 'tap';
+import { Revocation } from '../../../src/auth/introspection/invalidation.js';
+import { MAX_FORM_BYTES } from '../../../src/parse/form.js';
 import { ask } from '../../ask.js';
+import { arrival } from '../../decision.js';
 import { apiRule, rule, startTestGateway } from '../../gateway.js';
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
@@ -95,4 +100,39 @@ t.test('a revocation that is refused, or passes elsewhere, ends nothing', async 
   await elsewhere.revoke('token=a1&client_id=app', {}, '/other/revoke');
   await ask(elsewhere.gate, '/oauth2/revoke?token=a1', { method: 'GET' });
   t.equal(await elsewhere.askedAgain(), '');
+});
+
+t.test('of a form that is too long nothing more is kept', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const revocation = new Revocation(
+    arrival('/oauth2/revoke', { 'Content-Type': FORM['content-type'] }).fields,
+  );
+  const pieces = Array.from({ length: 8 }, () => {
+    const piece = Buffer.allocUnsafeSlow(65_536).fill('a');
+    revocation.watch(piece);
+    return new WeakRef(piece);
+  });
+  // A reference that was just looked at lives until the end of its turn of the event loop.
+  await new Promise((resolve) => setImmediate(resolve));
+  collect();
+  t.equal(pieces.filter((piece) => piece.deref() !== undefined).length, 0);
+  const forgotten: unknown[] = [];
+  revocation.apply((which) => forgotten.push(which));
+  t.same(forgotten, ['all']);
+});
+
+t.test('a form of the greatest length is read, one byte more is not', async (t) => {
+  const { fields } = arrival('/oauth2/revoke', { 'Content-Type': FORM['content-type'] });
+  for (const [length, expected] of [
+    [MAX_FORM_BYTES, [{ token: 'a1' }]],
+    [MAX_FORM_BYTES + 1, ['all']],
+  ] as const) {
+    const revocation = new Revocation(fields);
+    const body = Buffer.from('token=a1&client_assertion='.padEnd(length, 'x'));
+    for (let at = 0; at < length; at += 5_000) revocation.watch(body.subarray(at, at + 5_000));
+    const forgotten: unknown[] = [];
+    revocation.apply((which) => forgotten.push(which));
+    t.same(forgotten, expected, `${length} bytes`);
+  }
 });

@@ -170,6 +170,8 @@ t.test('of purges that are too many to remember, the oldest count for all', asyn
   t.notOk(covered('u5', 52_001));
   t.notOk(covered('other', 25_000));
   t.ok(covered('other', 20_000), 'the second was the last that is not remembered');
+  t.ok(covered('other', 22_000));
+  t.notOk(covered('other', 22_001));
   purged.add({ which: { token: 't' }, at: 60_000 }, ['k'], 60_000);
   t.ok(covered('other', 60_000), 'by its key');
   purged.add({ which: claim('u9'), at: 200_000 }, [], 200_000);

@@ -61,6 +61,10 @@ t.test('what the token endpoint refuses', async (t) => {
   t.match(lacking.headers['www-authenticate'], 'scope="read list"');
   store.respond = json({ access_token: 'x', scope: 'read' });
   t.equal((await get()).status, 403, 'granted less than asked for');
+  store.respond = json({ error: 'unauthorized_client' }, 403);
+  t.equal((await get()).status, 401);
+  store.respond = json({ access_token: 'x', scope: 'more list read' });
+  t.equal((await get()).status, 200, 'granted more');
 });
 
 t.test('requests without client credentials, or with broken ones', async (t) => {
@@ -71,7 +75,11 @@ t.test('requests without client credentials, or with broken ones', async (t) => 
   t.equal((await get(':secret')).status, 400);
   t.equal((await get('a:%zz')).status, 400);
   t.equal((await ask(gate, '/x', { headers: { authorization: 'Basic !!' } })).status, 400);
+  // 3,072 bytes make 4,096 characters of Base64.
+  t.equal((await get(`client:${'x'.repeat(3_066)}`)).status, 400, 'longer than anybody’s');
   t.equal(store.calls.length, 0);
+  store.respond = json({ access_token: 'x' });
+  t.equal((await get(`client:${'x'.repeat(3_065)}`)).status, 200);
 });
 
 t.test('a token endpoint in trouble is answered 503, never 401', async (t) => {

@@ -87,11 +87,25 @@ t.test('a token is let through when its signature, time, issuer, audience and sc
   const none = await get();
   t.equal(none.status, 401);
   t.notMatch(none.headers['www-authenticate'], 'error=');
+  t.match(none.headers['www-authenticate'], 'scope="read list"', 'it says what a token needs');
   const opaque = await get('opaque');
   t.equal(opaque.status, 401);
   t.match(opaque.headers['www-authenticate'], 'error="invalid_token"');
   t.equal((await get('a.b.c')).status, 401);
   t.equal((await get(undefined, { headers: { authorization: 'Bearer a b' } })).status, 400);
+});
+
+t.test('the client is the one that the token names, in either claim', async (t) => {
+  const { issuer, key, gate, get } = await start(t, ({ url }) => ({ jwks_urls: [url], ...EC }));
+  for (const [claims, client] of [
+    [{ client_id: 'a', azp: 'b' }, 'a'],
+    [{ azp: 'b' }, 'b'],
+    [{ client_id: 1, azp: 'b' }, undefined],
+    [{ ext: null }, undefined],
+  ] as const) {
+    t.equal((await get(await issuer.sign(key, 'k1', claims))).status, 200, JSON.stringify(claims));
+    t.equal(gate.log.at(-1)?.client_id, client);
+  }
 });
 
 t.test('what is not signed by a published key is refused', async (t) => {

@@ -3,7 +3,9 @@ import { oauth2Introspection } from '../../../src/auth/strategies/oauth2-introsp
 import type { HandlerDefaults } from '../../../src/auth/strategies/strategy.js';
 import { ConfigError } from '../../../src/document/finding.js';
 import type { Endpoint } from '../../../src/model/authorization-server.js';
+import type { Services } from '../../../src/model/strategy.js';
 import { ask } from '../../ask.js';
+import { arrival, noServices } from '../../decision.js';
 import { apiRule, startTestGateway, type TestGateway } from '../../gateway.js';
 import { startIntrospection } from '../../introspection.js';
 
@@ -288,8 +290,55 @@ t.test('token_from cookie: once', async (t) => {
   t.equal(await get('session='), 400);
 });
 
+const GRANT = {
+  enabled: true,
+  client_id: 'gateway',
+  client_secret: 'secret',
+  token_url: 'http://as.example/token',
+};
+
+t.test(
+  'a rule’s own Authorization field goes with the call, but not beside a token of the gateway',
+  async (t) => {
+    const gate = await start(t, [{ introspection_request_headers: { Authorization: 'Basic cnVsZQ==' } }], {
+      t: {},
+    });
+    t.same(await statuses(gate, '/0', ['t']), [200]);
+    t.equal(gate.endpoint.requests.at(-1)?.message.headers.authorization, 'Basic cnVsZQ==');
+    for (const name of ['Authorization', 'authorization']) {
+      t.throws(
+        () =>
+          oauth2Introspection.compile(
+            { introspection_request_headers: { [name]: 'Basic x' }, pre_authorization: GRANT },
+            defaults,
+          ),
+        { path: ['introspection_request_headers', name], message: /at odds with pre_authorization/ },
+      );
+    }
+  },
+);
+
+t.test('where a rule does not go on during outages, nobody looks for what was known', async (t) => {
+  const failing: Services = {
+    ...noServices,
+    introspect: () => ({ ok: false, cause: 'down', retryAfter: 1, trace: { from: 'failed', ms: 0 } }),
+    stale: () => {
+      throw new Error('nobody was to be asked');
+    },
+  };
+  for (const staleIfError of [undefined, 0]) {
+    const more = staleIfError === undefined ? {} : { staleIfError };
+    const strategy = oauth2Introspection.compile({}, { ...defaults, ...more });
+    const { target, fields } = arrival('/x', { Authorization: 'Bearer t' });
+    const outcome = await strategy.authenticate({ method: 'GET', target, fields }, failing);
+    t.match(outcome, { kind: 'deny', denial: { error: 'authorization_server_unavailable' } });
+  }
+});
+
 t.test('what cannot work is refused at load, with the field', async (t) => {
   for (const [config, path] of [
+    [{ pre_authorization: { ...GRANT, token_url: 'none' } }, 'pre_authorization'],
+    [{ pre_authorization: { enabled: true } }, 'pre_authorization'],
     [{ introspection_url: 'http://[' }, 'introspection_url'],
     [{ introspection_request_headers: { 'Content-Length': '1' } }, 'introspection_request_headers'],
     [{ introspection_request_headers: { 'transfer-encoding': 'chunked' } }, 'introspection_request_headers'],
