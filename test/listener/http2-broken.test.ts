@@ -220,6 +220,8 @@ t.test('too many fields, and too large ones, are refused without a word upstream
   for (const list of [
     [...GET, ...Array.from({ length: 505 }, (_, i) => [`x-${i}`, '1'] as const)],
     [...GET, ...Array.from({ length: 10 }, (_, i) => [`x-${i}`, 'v'.repeat(1000)] as const)],
+    // Each counts 32 bytes more than it has.
+    [...GET, ...Array.from({ length: 300 }, (_, i) => [`x-${i}`, '1'] as const)],
   ]) {
     const connection = await openFrames(gateway.port, gateway.ca);
     connection.send(FRAME.headers, END_HEADERS | END_STREAM, 1, block(list));
@@ -237,6 +239,24 @@ t.test('too many fields, and too large ones, are refused without a word upstream
   }
   t.ok(endless.closed, `a header section without end closes the connection after ${sent} frames`);
   t.equal(gateway.upstream.received.length, 0);
+});
+
+t.test('the fields of a request may have as many bytes as is set, and not one more', async (t) => {
+  const limit = 8_192;
+  const gateway = await startTlsGateway(t, { settings: { forward: { maxHeaderBytes: limit } } });
+  const session = await gateway.session();
+  const sized = (size: number) => {
+    const few = { ...fields({ ':scheme': 'https' }), 'x-fill': '' };
+    // RFC 9113 §6.5.2: 32 bytes besides name and value.
+    const used = Object.entries(few).reduce(
+      (sum, [name, value]) => sum + name.length + `${value}`.length + 32,
+      0,
+    );
+    return { ...few, 'x-fill': 'x'.repeat(size - used) };
+  };
+  t.equal((await ask(session, sized(limit))).status, 200);
+  t.not((await ask(session, sized(limit + 1))).status, 200);
+  t.equal(gateway.upstream.received.length, 1);
 });
 
 t.test('slow clients keep no connection: a head that never ends, pings without a request', async (t) => {
