@@ -1,8 +1,8 @@
 import type { ServerState } from '../model/introspection.js';
 import type { RuleTable } from '../model/rule.js';
 import type { PoolState } from '../model/upstream.js';
+import type { RuleCounts } from '../observe/metric-events.js';
 import type { CacheState } from '../observe/metric-sources.js';
-import type { RuleCounts } from '../observe/metrics.js';
 import { version } from '../observe/version.js';
 import type { RecentDecision } from './recent.js';
 import type { LastReload } from './server.js';

@@ -5,7 +5,7 @@ import { createAdmin } from '../admin/server.js';
 import { signingKeys } from '../auth/mutators/chain.js';
 import type { Settings } from '../config/settings.js';
 import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
-import type { Metrics } from '../observe/metrics.js';
+import type { Metrics } from '../observe/metric-events.js';
 import type { EntranceOptions } from '../observe/request-record.js';
 import { peerReader } from '../parse/peer.js';
 import type { Forwarder } from '../proxy/forwarder.js';

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.js';
 import type { Clock } from '../model/clock.js';
-import type { Metrics } from '../observe/metrics.js';
+import type { Metrics } from '../observe/metric-events.js';
 import { causeOf } from '../observe/redaction.js';
 import { Credentials } from '../tls/credentials.js';
 import { UnusableIdentity } from '../tls/identity.js';

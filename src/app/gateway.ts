@@ -8,7 +8,8 @@ import { type Clock, systemClock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
 import type { Services } from '../model/strategy.js';
 import { TimedOut, within } from '../model/within.js';
-import { createMetrics, type Metrics } from '../observe/metrics.js';
+import type { Metrics } from '../observe/metric-events.js';
+import { createMetrics } from '../observe/metrics.js';
 import type { EntranceOptions } from '../observe/request-record.js';
 import type { Tracing } from '../observe/tracing/trace.js';
 import type { ReloadOptions } from '../rules/reload.js';
@@ -101,6 +102,7 @@ export async function startGateway(
     settings,
     entrance,
     (which) => introspection.purge(which).count,
+    metrics.shareRefused,
     certificates.proxy,
     log,
   );

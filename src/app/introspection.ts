@@ -12,7 +12,7 @@ import type { SharedCache } from '../auth/introspection/shared-cache.js';
 import { currentClientTls } from '../config/client-tls.js';
 import type { AuthorizationServer, Settings } from '../config/settings.js';
 import type { Clock } from '../model/clock.js';
-import type { Metrics } from '../observe/metrics.js';
+import type { Metrics } from '../observe/metric-events.js';
 import { createOutbound, type OutboundClient } from '../outbound/outbound.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { openSharedCache } from './shared-cache.js';

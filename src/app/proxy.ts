@@ -4,7 +4,9 @@ import type { Invalidation } from '../auth/introspection/invalidation.js';
 import type { Settings } from '../config/settings.js';
 import { unverified, upstreamTls } from '../config/upstream-tls.js';
 import { createProxyListener, type ProxyListener } from '../listener/listener.js';
+import { type ClientShareKind, type ClientShareLimits, ClientShares } from '../observe/client-shares.js';
 import type { EntranceOptions } from '../observe/request-record.js';
+import { clientAddressReader } from '../parse/client-address.js';
 import { peerReader } from '../parse/peer.js';
 import { createForwarder, type Forwarder } from '../proxy/forwarder.js';
 import { createIdentityFilter } from '../proxy/identity-headers.js';
@@ -21,6 +23,7 @@ export interface Proxy {
  *
  * @param entrance what every entrance needs, but for who its peers are
  * @param forget forgets introspection answers, here and at other gateways; returns how many were forgotten here
+ * @param onShareRefused is told what a client had its share of already
  * @param credentials for TLS; undefined for plain HTTP
  * @param log is told of upstreams that are not verified
  */
@@ -28,6 +31,7 @@ export async function createProxy(
   settings: Settings,
   entrance: Omit<EntranceOptions, 'peerOf'>,
   forget: (which: Invalidation) => number,
+  onShareRefused: (kind: ClientShareKind) => void,
   credentials: Credentials | undefined,
   log: Logger,
 ): Promise<Proxy> {
@@ -64,6 +68,8 @@ export async function createProxy(
   const listener = await createProxyListener({
     ...entrance,
     ...server,
+    shares: clientShares(server.clientShare, onShareRefused),
+    clientAddress: clientAddressReader(settings.trustedProxies),
     forwarder,
     forget,
     peerOf: peerReader(settings.trustedProxies),
@@ -72,4 +78,13 @@ export async function createProxy(
     webSockets: forward.webSockets,
   });
   return { listener, forwarder };
+}
+
+/** Nothing is counted where there is no limit. */
+function clientShares(
+  limits: ClientShareLimits,
+  onRefused: (kind: ClientShareKind) => void,
+): ClientShares | undefined {
+  const isOff = Object.values(limits).every((limit) => limit === 0);
+  return isOff ? undefined : new ClientShares({ ...limits, onRefused });
 }

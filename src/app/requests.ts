@@ -3,7 +3,7 @@ import type { Recent } from '../admin/recent.js';
 import type { Settings } from '../config/settings.js';
 import { denial } from '../model/errors.js';
 import { createAudit, createShedAudit } from '../observe/audit.js';
-import type { Metrics } from '../observe/metrics.js';
+import type { Metrics } from '../observe/metric-events.js';
 import { OverloadProtection, watchLoop } from '../observe/overload.js';
 import { traceOf } from '../observe/redaction.js';
 import type { EntranceOptions } from '../observe/request-record.js';

@@ -4,7 +4,7 @@ import type { Settings } from '../config/settings.js';
 import { formatFinding } from '../document/finding.js';
 import type { Clock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
-import type { Metrics } from '../observe/metrics.js';
+import type { Metrics } from '../observe/metric-events.js';
 import { createReloader, type Reloader, type ReloadOptions, type ReloadState } from '../rules/reload.js';
 
 /** The rule set in force. A reload replaces it in one step; requests in flight finish on the set they started with. */

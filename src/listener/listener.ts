@@ -81,6 +81,14 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   });
   const { server } = app;
   server.maxConnections = options.maxConnections > 0 ? options.maxConnections : Number.POSITIVE_INFINITY;
+  const { shares } = options;
+  if (shares !== undefined) {
+    server.on('connection', (socket: Socket) => {
+      const leave = shares.connect(options.peerOf(socket));
+      if (leave === undefined) socket.destroy();
+      else socket.once('close', leave);
+    });
+  }
   server.headersTimeout = options.headersTimeout;
   // Node would drop the fields beyond its limit unseen, a second Host among them; the request handler counts them instead.
   server.maxHeadersCount = 0;

@@ -6,8 +6,10 @@ import type { Allowed, Decision, Denied } from '../model/decision.js';
 import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
 import type { Document, RuleTable } from '../model/rule.js';
 import type { ExchangeResult } from '../model/upstream.js';
+import type { ClientShares } from '../observe/client-shares.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
-import { hasBody } from '../parse/fields.js';
+import type { ClientAddressReader } from '../parse/client-address.js';
+import { type Fields, hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
 import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
 import {
@@ -23,11 +25,20 @@ import type { Handshake, UpgradingConnection } from '../proxy/websocket/websocke
 import { corsFields, type FieldList } from './cors.js';
 import { type Preflight, preflight } from './preflight.js';
 
+/** The answer to a client that has as many requests in flight as one client may have. */
+const SHARE_TAKEN = denial('too_many_requests', 'too many requests of this client at once', {
+  retryAfter: 1,
+});
+
 /** What the request handler needs of the running gateway. */
 export interface RequestHandlerOptions extends EntranceOptions {
   readonly forwarder: Forwarder;
   /** Larger header sections are refused, in bytes. */
   readonly maxHeaderBytes: number;
+  /** Undefined if clients have no shares. */
+  readonly shares?: ClientShares | undefined;
+  /** Tells the client that a request comes from, however many trusted proxies it came through. */
+  readonly clientAddress: ClientAddressReader;
   /** Forgets introspection answers. @returns how many */
   readonly forget: (which: Invalidation) => number;
 }
@@ -124,6 +135,7 @@ class ProxyRequestHandler implements BodyReader {
         this.#refuse(deny('malformed_request', 'an upgrade request with a body is not served'));
         return;
       }
+      if (!this.#takeShare(fields)) return;
       const table = rules();
       this.#table = table;
       const asked = preflight(table, message.method, target, fields);
@@ -151,6 +163,16 @@ class ProxyRequestHandler implements BodyReader {
     } catch (error) {
       this.#crash(error);
     }
+  }
+
+  /** @returns false where the client has its share already, and was told */
+  #takeShare(fields: Fields): boolean {
+    const { shares, clientAddress } = this.#options;
+    if (shares === undefined) return true;
+    const { peer } = this.#record;
+    if (this.#record.takeShare(shares.of(clientAddress(peer, fields)))) return true;
+    this.#refuse({ allowed: false, denial: SHARE_TAKEN });
+    return false;
   }
 
   /** There is no room for it: it is answered unread, and has no audit line of its own. */
@@ -253,7 +275,8 @@ class ProxyRequestHandler implements BodyReader {
   #handshake({ subject: { expiresAt } }: Allowed): Handshake | undefined {
     const client = this.#connection;
     const key = client === undefined ? undefined : webSocketKey(this.#message);
-    return client === undefined || key === undefined ? undefined : { client, key, expiresAt };
+    if (client === undefined || key === undefined) return undefined;
+    return { client, key, expiresAt, onClose: () => this.#record.leaveLong() };
   }
 
   /** A fault of our own: never an answer that could be taken for "allowed". */

@@ -150,6 +150,11 @@ export const ERRORS = {
     status: 'Too Many Requests',
     message: 'This client has sent too many invalid tokens',
   },
+  too_many_requests: {
+    code: 429,
+    status: 'Too Many Requests',
+    message: 'This client has as many requests at once as one client may have',
+  },
   authorization_server_unavailable: {
     code: 503,
     status: 'Service Unavailable',

@@ -1,53 +1,12 @@
 import { Registry } from 'prom-client';
 import { ERRORS } from '../model/errors.js';
-import type { Audit, Entrance } from './audit.js';
+import type { ClientShareKind } from './client-shares.js';
+import type { Metrics } from './metric-events.js';
 import { type MetricSources, NO_SOURCES } from './metric-sources.js';
 import type { ShedCause } from './overload.js';
 import { definitions, Histogram, one, processMetrics, sum } from './prometheus.js';
 import { keyOf, labelsOf, Tally } from './tally.js';
 import { version } from './version.js';
-
-/** How many requests a rule allowed and denied. */
-export interface RuleCounts {
-  readonly allowed: number;
-  readonly denied: number;
-}
-
-/** Counts events, and writes them in the Prometheus text format. */
-export interface Metrics {
-  /** Counts a finished request. */
-  readonly record: Audit;
-  /** Counts a request that overload protection refused. */
-  shed(entrance: Entrance, method: string, cause: ShedCause): void;
-  /** Counts a reload of a TLS listener's certificates. */
-  certificatesReloaded(listener: string, ok: boolean): void;
-  /** Counts spans that the collector accepted, or that were lost. */
-  spansExported(spans: number, ok: boolean): void;
-  /** Counts a failed introspection call. */
-  introspectionFailed(): void;
-  /** Counts an exception that ended one exchange. */
-  failed(): void;
-  /** Counts a failed operation of the shared cache. */
-  sharedCacheFailed(): void;
-  /**
-   * Counts a DPoP proof that was compared with the proofs of this gateway only, because the shared store
-   * failed.
-   */
-  proofUnshared(): void;
-  /**
-   * Counts a reload of the rules.
-   *
-   * @param at seconds since 1970
-   */
-  reloaded(ok: boolean, at: number): void;
-  /** Reads these sources from now on. Counting begins before the parts exist that the gauges read. */
-  watch(sources: MetricSources): void;
-  /** Counts by rule id, for the admin page. Rules without requests are absent. */
-  counts(): ReadonlyMap<string, RuleCounts>;
-  /** The media type of {@link text}. */
-  readonly contentType: string;
-  text(): Promise<string>;
-}
 
 /**
  * The label of requests that no rule matched. It cannot be a rule's id, because those contain `/` and `#`.
@@ -74,6 +33,7 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
   let sharedFailures = 0;
   let unsharedProofs = 0;
   const shed: Record<ShedCause, number> = { in_flight: 0, event_loop: 0 };
+  const sharesRefused: Record<ClientShareKind, number> = { connections: 0, inFlight: 0, longExchanges: 0 };
   const certificates = { ok: 0, failed: 0, lastOk: new Map<string, boolean>() };
   const spans = { exported: 0, lost: 0 };
   const reloads = { ok: 0, failed: 0, lastOk: true, lastAt: 0 };
@@ -170,6 +130,11 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     'scopegate_requests_shed_total',
     'Requests that overload protection refused unread, by cause.',
     () => Object.entries(shed).map(([cause, value]) => ({ value, labels: { cause } })),
+  );
+  counter(
+    'scopegate_client_share_refused_total',
+    'Connections, requests and long exchanges of clients that had their share already, by what they had.',
+    () => Object.entries(sharesRefused).map(([share, value]) => ({ value, labels: { share } })),
   );
   gauge(
     'scopegate_admitted_share',
@@ -351,6 +316,9 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
       tally.requests.set(key, (tally.requests.get(key) ?? 0) + 1);
       tally.denials.set('overloaded', (tally.denials.get('overloaded') ?? 0) + 1);
       tally.denied++;
+    },
+    shareRefused: (kind) => {
+      sharesRefused[kind]++;
     },
     certificatesReloaded: (listener, ok) => {
       certificates[ok ? 'ok' : 'failed']++;

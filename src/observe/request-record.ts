@@ -11,7 +11,11 @@ import type { Peer } from '../parse/peer.js';
 import { requestIdOf } from '../parse/request-id.js';
 import type { Target } from '../parse/target.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
+import type { RequestShare } from './client-shares.js';
 import type { RequestTrace, Tracing } from './tracing/trace.js';
+
+/** RFC 9110 §15.2.2: 101, the connection carries another protocol from here on. */
+const SWITCHING_PROTOCOLS = 101;
 
 /** What both entrances need to decide about requests and to record them. */
 export interface EntranceOptions {
@@ -62,6 +66,8 @@ export class RequestRecord {
   readonly #audit: Audit;
   readonly #inFlight: InFlight;
   #counts = true;
+  /** Undefined if clients have no shares, or the request is not parsed yet. */
+  #share: RequestShare | undefined;
   readonly #started = performance.now();
   #decided: number | undefined;
   #written = false;
@@ -84,20 +90,42 @@ export class RequestRecord {
     this.#decided ??= performance.now();
   }
 
+  /**
+   * Counts the request in its client's share.
+   *
+   * @returns false if the client has its share of requests in flight already
+   */
+  takeShare(share: RequestShare): boolean {
+    this.#share = share;
+    return share.joinInFlight();
+  }
+
   /** The request no longer counts as in flight: its body is still arriving, or its exchange is long. */
   leaveInFlight(): void {
     if (this.#counts && !this.#written) this.#inFlight.leave();
     this.#counts = false;
+    this.#share?.leaveInFlight();
   }
 
   /**
    * The request counts as in flight again.
    *
-   * @returns false if the limit is reached
+   * @returns which limit is reached; undefined if none is
    */
-  rejoinInFlight(): boolean {
+  rejoinInFlight(): 'in_flight' | 'client_share' | undefined {
     this.#counts ||= this.#inFlight.rejoin();
-    return this.#counts;
+    if (!this.#counts) return 'in_flight';
+    return this.#share?.joinInFlight() === false ? 'client_share' : undefined;
+  }
+
+  /** The exchange is long. @returns false if the client has its share of long exchanges already */
+  joinLong(): boolean {
+    return this.#share?.joinLong() ?? true;
+  }
+
+  /** The exchange is not long any more. */
+  leaveLong(): void {
+    this.#share?.leaveLong();
   }
 
   /**
@@ -111,6 +139,8 @@ export class RequestRecord {
   write(decision: Decision, method: string, target: Target | undefined, result: ExchangeResult): void {
     if (this.#written) return;
     this.leaveInFlight();
+    // A WebSocket goes on when its handshake is over.
+    if (result.status !== SWITCHING_PROTOCOLS) this.leaveLong();
     this.#written = true;
     const now = performance.now();
     const decisionMs = (this.#decided ?? now) - this.#started;

@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { Fields } from './fields.js';
 import { type Peer, readNetwork } from './peer.js';
 
@@ -35,4 +35,26 @@ export function clientAddressReader(cidrs: readonly string[]): ClientAddressRead
     }
     return client;
   };
+}
+
+/**
+ * The key by which limits tell clients apart. For an IPv6 address it is the /64 network: a client gets at least that,
+ * and may use every address in it.
+ *
+ * @param address an IP address
+ */
+export function clientKey(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [head = '', tail] = address.replace(/%.*/, '').split('::');
+  const groups = head === '' ? [] : head.split(':');
+  if (tail !== undefined) {
+    const after = tail === '' ? [] : tail.split(':');
+    // An IPv4 address at the end takes the place of two groups.
+    const missing = 8 - groups.length - after.length - (tail.includes('.') ? 1 : 0);
+    groups.push(...Array<string>(Math.max(0, missing)).fill('0'), ...after);
+  }
+  return groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':');
 }

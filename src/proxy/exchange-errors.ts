@@ -1,5 +1,11 @@
 import { RequestBodyError, type RequestBodyFault } from './request-body.js';
-import { BODY_TIMEOUT, HEAD_TIMEOUT, LONG_FULL, QUEUE_TIMEOUT } from './upstream/interrupted.js';
+import {
+  BODY_TIMEOUT,
+  CLIENT_SHARE,
+  HEAD_TIMEOUT,
+  LONG_FULL,
+  QUEUE_TIMEOUT,
+} from './upstream/interrupted.js';
 import { UnsendableRequest } from './upstream/request-head.js';
 
 /** The cause of an exchange that ended because scopegate failed at it. */
@@ -17,6 +23,7 @@ export const REASONS: Readonly<Record<ErrorFor, string>> = {
   upstream_invalid: 'the upstream broke off or broke the protocol',
   upstream_timeout: 'the upstream took too long',
   overloaded: 'too many requests to this upstream at once',
+  too_many_requests: 'too many requests of this client at once',
   body_too_large: 'the request body is too large',
   request_timeout: 'the request body stalled',
   malformed_request: 'the request body is broken',
@@ -29,6 +36,7 @@ export type ErrorFor =
   | 'upstream_invalid'
   | 'upstream_timeout'
   | 'overloaded'
+  | 'too_many_requests'
   | 'body_too_large'
   | 'request_timeout'
   | 'malformed_request'
@@ -42,6 +50,7 @@ export type ErrorFor =
 export function errorFor(error: Error, cause: string): ErrorFor {
   if (error instanceof RequestBodyError) return BODY_ERRORS[error.code];
   if (OVERLOADED.has(cause)) return 'overloaded';
+  if (cause === CLIENT_SHARE) return 'too_many_requests';
   if (error instanceof UnsendableRequest) return 'internal';
   if (TIMEOUTS.has(cause)) return 'upstream_timeout';
   return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';

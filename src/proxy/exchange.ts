@@ -28,8 +28,10 @@ const LAST_STATUS = 599;
 export interface InFlightRecord {
   /** The request lasts: it takes no place among those in flight. */
   leaveInFlight(): void;
-  /** It takes a place among them again. @returns false where there is no room */
-  rejoinInFlight(): boolean;
+  /** It takes a place among them again. @returns which limit is reached; undefined if none is */
+  rejoinInFlight(): 'in_flight' | 'client_share' | undefined;
+  /** It takes a place among its client's long exchanges. @returns false where there is no room */
+  joinLong(): boolean;
 }
 
 /** What one exchange is made of. */
@@ -111,6 +113,10 @@ export class Exchange implements ResponseReader {
     this.#connection = undefined;
     this.#waiting = waiting;
     this.#allow(timeout);
+  }
+
+  mayLast(): boolean {
+    return this.#record.joinLong();
   }
 
   onLong(): void {
@@ -251,7 +257,11 @@ export class Exchange implements ResponseReader {
       this.#settle(response.headersSent ? response.statusCode : 0, CLIENT_CLOSED);
     } else if (!response.headersSent) {
       const name = errorFor(error, cause);
-      const refused = denial(name, REASONS[name], name === 'overloaded' ? RETRY : undefined);
+      const refused = denial(
+        name,
+        REASONS[name],
+        name === 'overloaded' || name === 'too_many_requests' ? RETRY : undefined,
+      );
       const status = refuse(this.#message, response, refused, this.#realm, this.#overlay.cors);
       this.#settle(status, cause, name);
     } else if (response.writableEnded) {

@@ -13,7 +13,7 @@ import type { IdentityFilter } from './identity-headers.js';
 import { drain, refuse } from './refusal.js';
 import { type BodyLimits, RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
-import { Interrupted, QUEUE_TIMEOUT } from './upstream/interrupted.js';
+import { CLIENT_SHARE, Interrupted, QUEUE_TIMEOUT } from './upstream/interrupted.js';
 import { Pool, READING } from './upstream/pool.js';
 import { type Handshake, WebSockets } from './websocket/websockets.js';
 
@@ -179,9 +179,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         if (exchange.settled) return;
         try {
           const long = body === undefined ? handshake !== undefined : !body.complete;
-          if (body !== undefined && !long && !request.record.rejoinInFlight()) {
-            throw new Interrupted(QUEUE_TIMEOUT);
-          }
+          const full = body === undefined || long ? undefined : request.record.rejoinInFlight();
+          if (full !== undefined) throw new Interrupted(full === 'in_flight' ? QUEUE_TIMEOUT : CLIENT_SHARE);
+          if (long && !request.record.joinLong()) throw new Interrupted(CLIENT_SHARE);
           poolOf(upstream).dispatch(
             {
               method: message.method as string,

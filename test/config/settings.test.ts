@@ -106,6 +106,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       maxStreams: 100,
       maxInFlight: 4_096,
       maxEventLoopDelay: 200,
+      clientShare: { connections: 0, inFlight: 0, longExchanges: 0 },
       drainTimeout: 30_000,
     },
     tracing: { sample: 1 },

@@ -1,6 +1,6 @@
-import { isIPv6 } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../model/clock.js';
+import { clientKey } from '../../parse/client-address.js';
 
 /** How many unknown tokens that are not active one client may present. */
 export interface UnknownTokenLimits {
@@ -45,7 +45,7 @@ export class UnknownTokenLimiter {
    * @returns 0, or the milliseconds until a unit is available
    */
   take(address: string): number {
-    const client = clientOf(address);
+    const client = clientKey(address);
     const now = this.#clock.monotonic();
     const next = Math.max(now, this.#freeAt.get(client) ?? 0) + this.#interval;
     // Tolerance, because sums of intervals are not exact.
@@ -61,7 +61,7 @@ export class UnknownTokenLimiter {
    * @param address the client's IP address
    */
   giveBack(address: string): void {
-    const client = clientOf(address);
+    const client = clientKey(address);
     const freeAt = this.#freeAt.get(client);
     if (freeAt !== undefined) this.#freeAt.set(client, freeAt - this.#interval);
   }
@@ -70,24 +70,4 @@ export class UnknownTokenLimiter {
   get size(): number {
     return this.#freeAt.size;
   }
-}
-
-/**
- * The key of a client. For an IPv6 address it is the /64 network: a client gets at least that, and may use
- * every address in it.
- */
-function clientOf(address: string): string {
-  if (!isIPv6(address)) return address;
-  const [head = '', tail] = address.replace(/%.*/, '').split('::');
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const after = tail === '' ? [] : tail.split(':');
-    // An IPv4 address at the end takes the place of two groups.
-    const missing = 8 - groups.length - after.length - (tail.includes('.') ? 1 : 0);
-    groups.push(...Array<string>(Math.max(0, missing)).fill('0'), ...after);
-  }
-  return groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
 }

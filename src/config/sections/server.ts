@@ -31,5 +31,19 @@ export const server = section('Limits on clients.', {
     0,
     10_000,
   ),
+  clientShare: section(
+    'How much one client may have at once; one more is refused. Off by default: behind a load balancer that trustedProxies does not name, all clients have one address. Clients are told apart by address, of IPv6 by network of 64 bits.',
+    {
+      connections: integer('Most connections of one client; 0 for no limit. Trusted proxies have none.', 0),
+      inFlight: integer(
+        'Most requests of one client in flight; one more is answered 429. 0 for no limit.',
+        0,
+      ),
+      longExchanges: integer(
+        'Most exchanges of one client that last (forward.longExchanges); one more is answered 429. 0 for no limit.',
+        0,
+      ),
+    },
+  ),
   drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
 });

@@ -41,6 +41,8 @@ export interface ResponseReader {
   onEarlyHints(head: ResponseHead): void;
   /** The head of the final answer. */
   onHead(head: ResponseHead): void;
+  /** The exchange is about to last. @returns false where its client has as many of these as it may have */
+  mayLast(): boolean;
   /** The exchange lasts, and is no more counted among those that are soon over. */
   onLong(): void;
   /**

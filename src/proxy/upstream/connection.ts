@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ResponseReader, UpstreamConnection } from './client.js';
 import { Deadline } from './deadline.js';
-import { BODY_TIMEOUT, CLOSED, HEAD_TIMEOUT, Interrupted, LONG_FULL } from './interrupted.js';
+import { BODY_TIMEOUT, CLIENT_SHARE, CLOSED, HEAD_TIMEOUT, Interrupted, LONG_FULL } from './interrupted.js';
 import { keepsFraming, mayRepeat, type Upgrade, type UpstreamRequest, writePiece } from './request-head.js';
 import { type Body, bodyOf } from './response-body.js';
 import { checkPartialHead, InvalidResponse, type ResponseHead, readHead } from './response-head.js';
@@ -200,20 +200,22 @@ export class Connection implements UpstreamConnection {
 
   /** The answer is not over with what has come of it: an event stream, a large one, or one that its client does not read. */
   #last(): void {
-    if (this.#owner.lasts(this)) {
+    const mayLast = this.#reader?.mayLast() === true;
+    if (mayLast && this.#owner.lasts(this)) {
       this.#long = true;
       clearTimeout(this.#grace);
       this.#reader?.onLong();
     } else if (this.#head?.endless === true) {
-      this.#turnAway();
+      this.#turnAway(mayLast);
     } else {
-      this.#grace ??= setTimeout(() => this.#turnAway(), GRACE).unref();
+      this.#grace ??= setTimeout(() => this.#turnAway(mayLast), GRACE).unref();
     }
   }
 
-  #turnAway(): void {
-    this.#owner.turnedAway();
-    this.#fail(new Interrupted(LONG_FULL));
+  /** @param mayLast whether its client may have one more exchange that lasts, so that the upstream's own room is lacking */
+  #turnAway(mayLast: boolean): void {
+    if (mayLast) this.#owner.turnedAway();
+    this.#fail(new Interrupted(mayLast ? LONG_FULL : CLIENT_SHARE));
   }
 
   readonly #piece = (bytes: Buffer): void => {
@@ -258,7 +260,7 @@ export class Connection implements UpstreamConnection {
   /** Gives the socket away: the upstream speaks another protocol on it, for as long as it is open. */
   #switch(upgrade: Upgrade, head: ResponseHead, early: Buffer): void {
     if (!this.#long && !this.#owner.lasts(this)) {
-      this.#turnAway();
+      this.#turnAway(true);
       return;
     }
     this.#switched = upgrade.accept(head, this.#socket, Buffer.from(early));

@@ -21,5 +21,8 @@ export const QUEUE_TIMEOUT = 'queue_timeout';
 /** The exchange lasts, and there are as many of these as there may be. */
 export const LONG_FULL = 'long_exchanges_full';
 
+/** The client has as many requests in flight, or exchanges that last, as one client may have. */
+export const CLIENT_SHARE = 'client_share';
+
 /** The upstream ended the connection before its answer was whole. */
 export const CLOSED = 'upstream_closed';

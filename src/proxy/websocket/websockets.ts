@@ -28,6 +28,8 @@ export interface Handshake {
   readonly key: string;
   /** When the credential expires, in seconds since 1970. */
   readonly expiresAt: number | undefined;
+  /** Called when the WebSocket is over; never where the upstream did not accept it. */
+  readonly onClose: () => void;
 }
 
 /** RFC 6455 §7.4.1: 1001, an endpoint goes away; here: the gateway. */
@@ -93,7 +95,7 @@ export class WebSockets {
     for (const relay of this.#relays) relay.destroy();
   }
 
-  #relay({ client, expiresAt }: Handshake, socket: Socket, upstream: Socket, early: Buffer): Relay {
+  #relay({ client, expiresAt, onClose }: Handshake, socket: Socket, upstream: Socket, early: Buffer): Relay {
     let endLife = (): void => {};
     const relay = new Relay(
       socket,
@@ -102,6 +104,7 @@ export class WebSockets {
       () => {
         this.#relays.delete(relay);
         endLife();
+        onClose();
       },
     );
     this.#relays.add(relay);

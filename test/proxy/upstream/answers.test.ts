@@ -54,6 +54,9 @@ class Told implements ResponseReader {
     this.head = head;
   }
   onEarlyHints(): void {}
+  mayLast(): boolean {
+    return true;
+  }
   onLong(): void {
     this.lasts = true;
   }

@@ -256,6 +256,32 @@ t.test(
   },
 );
 
+t.test('a WebSocket is in its client’s share as long as it is open', async (t) => {
+  const { gate, upstream } = await before(t, switching(), {
+    settings: { server: { clientShare: { longExchanges: 1 } } },
+  });
+  const first = await shake(t, gate.port, handshake());
+  await until(() => first.got().includes(' 101 '));
+  t.equal((await sendRaw(gate.port, handshake())).answers[0]?.status, 429);
+  t.equal(upstream.heads.length, 1, 'the upstream is not asked');
+  await until(() => audits(gate).length === 2);
+  t.match(audits(gate)[1], { status: 429, error: 'too_many_requests', cause: 'client_share' });
+  first.socket.destroy();
+  await until(async () => {
+    const again = await shake(t, gate.port, handshake());
+    await until(() => again.got().length > 0);
+    return again.got().includes(' 101 ');
+  });
+  t.pass('and gives it back');
+});
+
+t.test('a handshake that the upstream refuses gives its client’s share back', async (t) => {
+  const { gate } = await before(t, 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n', {
+    settings: { server: { clientShare: { longExchanges: 1 } } },
+  });
+  for (let i = 0; i < 3; i++) t.equal((await sendRaw(gate.port, handshake())).answers[0]?.status, 403);
+});
+
 t.test('a handshake may come on a connection that was used, which then carries nothing else', async (t) => {
   let refuse = false;
   const { gate, upstream } = await before(t, (socket, head) => {

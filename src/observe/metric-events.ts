@@ -1,0 +1,48 @@
+import type { Audit, Entrance } from './audit.js';
+import type { ClientShareKind } from './client-shares.js';
+import type { MetricSources } from './metric-sources.js';
+import type { ShedCause } from './overload.js';
+
+/** How many requests a rule allowed and denied. */
+export interface RuleCounts {
+  readonly allowed: number;
+  readonly denied: number;
+}
+
+/** Counts events, and writes them in the Prometheus text format. */
+export interface Metrics {
+  /** Counts a finished request. */
+  readonly record: Audit;
+  /** Counts a request that overload protection refused. */
+  shed(entrance: Entrance, method: string, cause: ShedCause): void;
+  /** Counts what is refused to a client that has its share of it already. */
+  shareRefused(kind: ClientShareKind): void;
+  /** Counts a reload of a TLS listener's certificates. */
+  certificatesReloaded(listener: string, ok: boolean): void;
+  /** Counts spans that the collector accepted, or that were lost. */
+  spansExported(spans: number, ok: boolean): void;
+  /** Counts a failed introspection call. */
+  introspectionFailed(): void;
+  /** Counts an exception that ended one exchange. */
+  failed(): void;
+  /** Counts a failed operation of the shared cache. */
+  sharedCacheFailed(): void;
+  /**
+   * Counts a DPoP proof that was compared with the proofs of this gateway only, because the shared store
+   * failed.
+   */
+  proofUnshared(): void;
+  /**
+   * Counts a reload of the rules.
+   *
+   * @param at seconds since 1970
+   */
+  reloaded(ok: boolean, at: number): void;
+  /** Reads these sources from now on. Counting begins before the parts exist that the gauges read. */
+  watch(sources: MetricSources): void;
+  /** Counts by rule id, for the admin page. Rules without requests are absent. */
+  counts(): ReadonlyMap<string, RuleCounts>;
+  /** The media type of {@link text}. */
+  readonly contentType: string;
+  text(): Promise<string>;
+}
