@@ -7,6 +7,9 @@ import { root } from './root.js';
 /** The test suite of Autobahn, where .ci/autobahn has put it. */
 export const AUTOBAHN = join(root, 'build/autobahn/bin/wstest');
 
+/** The TLS scanner, where .ci/sslyze has put it. */
+export const SSLYZE = join(root, 'build/sslyze/bin/sslyze');
+
 /**
  * What a machine may lack, and how to see whether it is there. The names are those of `TEST_REQUIRE`.
  */
@@ -24,6 +27,7 @@ const PROBES = {
   prlimit: () => onPath('prlimit'),
   promtool: () => onPath('promtool'),
   redis: () => onPath('redis-server'),
+  sslyze: () => isExecutable(SSLYZE),
 } as const satisfies Record<string, () => boolean>;
 
 /** Why a test is skipped that needs something. */

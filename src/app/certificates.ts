@@ -4,7 +4,7 @@ import type { Clock } from '../model/clock.js';
 import type { Metrics } from '../observe/metric-events.js';
 import { causeOf } from '../observe/redaction.js';
 import { Credentials } from '../tls/credentials.js';
-import { UnusableIdentity } from '../tls/identity.js';
+import { insecureSuites, UnusableIdentity } from '../tls/identity.js';
 
 /** The certificates of the listeners, renewed while they serve. */
 export class Certificates {
@@ -20,6 +20,11 @@ export class Certificates {
     this.#clock = clock;
     this.#metrics = metrics;
     this.#log = log;
+    for (const [name, { tls }] of Object.entries(listen)) {
+      const insecure = tls && insecureSuites(tls, `listen.${name}.tls`);
+      if (insecure === undefined) continue;
+      log.warn(insecure, 'insecure: suites without forward secrecy or authenticated encryption are accepted');
+    }
   }
 
   /** The listeners that have one, by their names. */

@@ -2,6 +2,7 @@ import type { RequestListener } from 'node:http';
 import { constants, createServer, type Http2Session } from 'node:http2';
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
+import { allowsHttp2 } from '../tls/suites.js';
 
 /** Limits on clients that speak HTTP/2; times in milliseconds, sizes in bytes. */
 export interface Http2Limits {
@@ -62,6 +63,11 @@ export function serveHttp2(server: Server, limits: Http2Limits, serve: RequestLi
   // A connection that broke concerns nobody but its streams, which close.
   multiplexer.on('sessionError', () => {});
   multiplexer.on('session', (session) => {
+    if (!allowsHttp2((session.socket as TLSSocket).getCipher())) {
+      // Its client may come back with HTTP/1.1, or with better suites (RFC 9113 §9.2.2).
+      cutOff(session, constants.NGHTTP2_INADEQUATE_SECURITY);
+      return;
+    }
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
     supervise(session, limits);

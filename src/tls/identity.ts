@@ -1,6 +1,13 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import {
+  createSecureContext,
+  DEFAULT_CIPHERS,
+  DEFAULT_ECDH_CURVE,
+  type SecureContext,
+  type SecureContextOptions,
+} from 'node:tls';
 import { readPemFile } from '../model/text-file.js';
+import { CURVES, SUITES, weakElements } from './suites.js';
 
 /** Files of one certificate. */
 export interface CertificateFiles {
@@ -19,8 +26,10 @@ export interface TlsFiles extends CertificateFiles {
   /** PEM of the authorities that client certificates are verified by. */
   readonly clientCa?: string;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  /** In OpenSSL's notation; undefined for Node's own. */
+  /** In OpenSSL's notation; undefined for those of {@link SUITES}. */
   readonly ciphers?: string;
+  /** Accepts Node's own suites and curves instead. */
+  readonly insecureOlderClients?: boolean;
 }
 
 /** A certificate for some of the hosts. */
@@ -66,7 +75,9 @@ export class UnusableIdentity extends Error {
 export function readIdentity(files: TlsFiles): Identity {
   const common: SecureContextOptions = {
     minVersion: files.minVersion,
-    ...(files.ciphers === undefined ? {} : { ciphers: files.ciphers }),
+    ...(files.insecureOlderClients === true
+      ? { ciphers: DEFAULT_CIPHERS, ecdhCurve: DEFAULT_ECDH_CURVE }
+      : { ciphers: files.ciphers ?? SUITES, ecdhCurve: CURVES }),
     ...(files.clientCa === undefined ? {} : { ca: authorities(files.clientCa) }),
   };
   const first = shown(files, [], common);
@@ -77,6 +88,22 @@ export function readIdentity(files: TlsFiles): Identity {
     shown: all.map(({ certificate, serverNames, context }) => ({ certificate, serverNames, context })),
     expiresAt: Math.min(...all.map(({ certificate }) => Date.parse(certificate.validTo) / 1000)),
   };
+}
+
+/**
+ * Finds the setting of a listener that accepts suites without forward secrecy or authenticated encryption, so that the
+ * log can warn of it.
+ *
+ * @param section of the listener, such as `listen.proxy.tls`
+ * @returns its name, and which elements of `ciphers` it is; undefined if there is none
+ */
+export function insecureSuites(
+  { ciphers, insecureOlderClients }: TlsFiles,
+  section: string,
+): { readonly setting: string; readonly suites?: readonly string[] } | undefined {
+  if (insecureOlderClients === true) return { setting: `${section}.insecureOlderClients` };
+  const suites = ciphers === undefined ? [] : weakElements(ciphers);
+  return suites.length === 0 ? undefined : { setting: `${section}.ciphers`, suites };
 }
 
 /** The certificate for a name: one that has it as it is goes before a wildcard, the first before others. */

@@ -37,6 +37,7 @@ const LISTENER: Readonly<Record<string, Trial>> = {
   clientCa: ['certCopy', { ...IDENTITY, clientCertificates: 'required', clientCa: 'cert' }],
   minVersion: ['TLSv1.3', IDENTITY],
   ciphers: ['HIGH', IDENTITY],
+  insecureOlderClients: [true, IDENTITY],
 };
 const CLIENT: Readonly<Record<string, Trial>> = {
   cert: ['certCopy', IDENTITY],

@@ -21,6 +21,12 @@ export interface Certificate {
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const RSA = {
+  name: 'RSASSA-PKCS1-v1_5',
+  hash: 'SHA-256',
+  modulusLength: 2048,
+  publicExponent: new Uint8Array([1, 0, 1]),
+};
 const DAY = 24 * 60 * 60 * 1000;
 
 /**
@@ -29,9 +35,14 @@ const DAY = 24 * 60 * 60 * 1000;
  *
  * @param names DNS names and IP addresses the certificate is for
  * @param now milliseconds since 1970; the certificate is valid from a day before to thirty days after
+ * @param kind of the server's key
  */
-export async function makeCertificate(names: readonly string[], now = Date.now()): Promise<Certificate> {
-  const [caKeys, keys] = await Promise.all([generateKeys(), generateKeys()]);
+export async function makeCertificate(
+  names: readonly string[],
+  now = Date.now(),
+  kind: 'EC' | 'RSA' = 'EC',
+): Promise<Certificate> {
+  const [caKeys, keys] = await Promise.all([generateKeys(), generateKeys(kind)]);
   const validity = { notBefore: new Date(now - DAY), notAfter: new Date(now + 30 * DAY) };
   const issuer = 'CN=scopegate local stack CA';
   const ca = await X509CertificateGenerator.createSelfSigned(
@@ -60,7 +71,12 @@ export async function makeCertificate(names: readonly string[], now = Date.now()
       signingAlgorithm: ALGORITHM,
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new KeyUsagesExtension(
+          kind === 'EC'
+            ? KeyUsageFlags.digitalSignature
+            : KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment,
+          true,
+        ),
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
         new SubjectAlternativeNameExtension(
           names.map((value) => ({ type: isAddress(value) ? 'ip' : 'dns', value })),
@@ -75,8 +91,9 @@ export async function makeCertificate(names: readonly string[], now = Date.now()
   return { ca: ca.toString('pem'), cert: leaf.toString('pem'), key };
 }
 
-async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
-  return await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+async function generateKeys(kind: 'EC' | 'RSA' = 'EC'): Promise<webcrypto.CryptoKeyPair> {
+  const algorithm = kind === 'EC' ? ALGORITHM : RSA;
+  return await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 }
 
 function isAddress(name: string): boolean {

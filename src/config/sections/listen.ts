@@ -1,5 +1,5 @@
 import { readIdentity, type TlsFiles, UnusableIdentity } from '../../tls/identity.js';
-import { choice, file, integer, list, text } from '../kinds.js';
+import { choice, file, flag, integer, list, text } from '../kinds.js';
 import type { Place } from '../place.js';
 import { entries, optionalSection, section, type Value } from '../setting.js';
 
@@ -22,8 +22,17 @@ const tls = optionalSection('Serve TLS. Absent: plain HTTP.', {
   ),
   clientCa: file('PEM file of the authorities that client certificates are verified by.'),
   minVersion: choice('Lowest TLS version accepted.', ['TLSv1.2', 'TLSv1.3'], 'TLSv1.2'),
-  ciphers: text("Ciphers accepted, in OpenSSL's notation. Absent: those of Node."),
+  ciphers: text(
+    "Cipher suites accepted, in OpenSSL's notation. Absent: those of Mozilla's intermediate configuration, all with forward secrecy and authenticated encryption.",
+  ),
+  insecureOlderClients: flag(
+    "Accept all cipher suites and curves that Node accepts by default, plain RSA and CBC among them, for clients from before about 2014. Recorded traffic of such a client can be decrypted with the server's key. Insecure.",
+    false,
+  ),
 }).check((files, place) => {
+  if (files.insecureOlderClients && files.ciphers !== undefined) {
+    place.at('insecureOlderClients').problem('is of no use beside ciphers');
+  }
   checkClientCa(files, place);
   if (place.sound) checkIdentity(files, place);
 });
