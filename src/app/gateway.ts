@@ -1,26 +1,16 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
-import { createRecent } from '../admin/recent.js';
-import { createPossessionVerifier } from '../auth/possession/verifier.js';
 import type { Listener, Settings } from '../config/settings.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
-import type { Services } from '../model/strategy.js';
 import { TimedOut, within } from '../model/within.js';
-import type { Metrics } from '../observe/metric-events.js';
-import { createMetrics } from '../observe/metrics.js';
-import type { EntranceOptions } from '../observe/request-record.js';
-import type { Tracing } from '../observe/tracing/trace.js';
 import type { ReloadOptions } from '../rules/reload.js';
 import { createAdminListener } from './admin.js';
 import { Certificates } from './certificates.js';
-import { startIntrospection } from './introspection.js';
+import { startCore } from './core.js';
 import { openLog } from './log-output.js';
-import { possessionOptions } from './possession.js';
 import { createProxy } from './proxy.js';
-import { createAccounts } from './requests.js';
-import { RulesInForce } from './rules-in-force.js';
 import { watchAll } from './watches.js';
 
 /** A gateway that listens. */
@@ -49,8 +39,6 @@ export interface StartOptions {
   readonly load?: ReloadOptions['load'];
 }
 
-/** Decisions of each kind that the admin page shows. */
-const RECENT = 200;
 /**
  * Connections that the system keeps until they are accepted. It has its own limit (Linux: `net.core.somaxconn`, 4096);
  * Node asks for 511, and who comes beyond that is made to try again, for seconds, without an answer.
@@ -68,36 +56,13 @@ export async function startGateway(
   table: RuleTable,
   { destination, clock = systemClock, load }: StartOptions = {},
 ): Promise<Gateway> {
-  const { forward, listen, server } = settings;
+  const { listen, server } = settings;
   const started = new Date(clock.wall() * 1000).toISOString();
   const output = openLog(settings, destination);
   const { log } = output;
-  const metrics = createMetrics();
-  const recent = createRecent(RECENT, () => clock.wall() * 1000);
-  const tracing = await startTracing(settings, metrics, log);
-  const introspection = await startIntrospection(settings, clock, metrics, log);
-  const accounts = createAccounts(settings, output, metrics, recent);
-  const rules = new RulesInForce(table, load, settings, clock, metrics, log);
+  const core = await startCore(settings, table, { output, clock, load });
+  const { metrics, recent, introspection, accounts, rules, entrance } = core;
   const certificates = new Certificates(settings, clock, metrics, log);
-  const possession = possessionOptions(settings.proof, introspection.shared, () => metrics.proofUnshared());
-  const services = {
-    introspect: introspection.introspector.introspect,
-    stale: introspection.introspector.stale,
-    ...introspection.outbound,
-    possession: createPossessionVerifier(possession, clock.wall),
-    now: clock.wall,
-  } satisfies Services;
-  const entrance: Omit<EntranceOptions, 'peerOf'> = {
-    rules: () => rules.table,
-    services,
-    admit: accounts.admit,
-    inFlight: accounts.inFlight,
-    audit: accounts.audit,
-    tracing,
-    onFault: accounts.onFault,
-    realm: settings.realm,
-    maxTargetBytes: forward.maxTargetBytes,
-  };
   const proxy = await createProxy(
     settings,
     entrance,
@@ -142,9 +107,8 @@ export async function startGateway(
   const unwatch = watchAll(settings, rules, certificates);
 
   async function endAll(): Promise<void> {
-    accounts.close();
     proxy.forwarder.close();
-    await Promise.all([admin.close(), introspection.close(), tracing?.close()]);
+    await Promise.all([admin.close(), core.close()]);
   }
   try {
     await proxy.listener.app.listen({ host: listen.proxy.host, port: listen.proxy.port, backlog: BACKLOG });
@@ -176,24 +140,6 @@ export async function startGateway(
       return closing;
     },
   };
-}
-
-/** The SDK is loaded only where spans go somewhere: a gateway that does not trace does not hold it. */
-async function startTracing(
-  { tracing: { endpoint, ...sampling } }: Settings,
-  metrics: Metrics,
-  log: Logger,
-): Promise<Tracing | undefined> {
-  if (endpoint === undefined) return undefined;
-  const { startTracing: start } = await import('../observe/tracing/otlp.js');
-  return start({
-    ...sampling,
-    endpoint,
-    onExport: (spans, cause) => {
-      metrics.spansExported(spans, cause === undefined);
-      if (cause !== undefined) log.warn({ cause, spans }, 'spans not exported');
-    },
-  });
 }
 
 /** @returns false where the time ran out first */

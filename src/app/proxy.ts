@@ -8,7 +8,7 @@ import { type ClientShareKind, type ClientShareLimits, ClientShares } from '../o
 import type { EntranceOptions } from '../observe/request-record.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { peerReader } from '../parse/peer.js';
-import { createForwarder, type Forwarder } from '../proxy/forwarder.js';
+import { createForwarder, type Forwarder, type ForwarderOptions } from '../proxy/forwarder.js';
 import { createIdentityFilter } from '../proxy/identity-headers.js';
 import type { Credentials } from '../tls/credentials.js';
 
@@ -36,31 +36,9 @@ export async function createProxy(
   log: Logger,
 ): Promise<Proxy> {
   const { forward, server } = settings;
-  // Another gateway of the same name is no loop.
-  const via = `${forward.via}-${randomBytes(3).toString('hex')}`;
-  const tlsOf = upstreamTls(forward.tls);
-  for (const setting of unverified(forward.tls)) {
-    log.warn({ setting }, 'insecure: upstream certificates are not verified');
-  }
-  const { keep } = forward.identityFields;
-  if (keep.length > 0) {
-    log.warn(
-      { setting: 'forward.identityFields.keep', fields: keep },
-      'insecure: clients may send fields that upstreams take for a statement of the gateway',
-    );
-  }
-  const identity = createIdentityFilter(forward.identityFields);
   const forwarder = createForwarder({
     ...forward,
-    identity,
-    tlsOf,
-    body: {
-      maxBytes: forward.maxBodyBytes,
-      idleTimeout: server.bodyIdleTimeout,
-      minRate: server.minBodyRate,
-      buffer: forward.requestBuffer,
-    },
-    via,
+    ...upstreamOptions(settings, log),
     realm: settings.realm,
     onFault: entrance.onFault,
     now: entrance.services.now,
@@ -87,4 +65,37 @@ function clientShares(
 ): ClientShares | undefined {
   const isOff = Object.values(limits).every((limit) => limit === 0);
   return isOff ? undefined : new ClientShares({ ...limits, onRefused });
+}
+
+/** What is the same for all upstreams, whatever sends the requests. */
+export type UpstreamOptions = Pick<ForwarderOptions, 'identity' | 'tlsOf' | 'body' | 'via'>;
+
+/**
+ * Reads from the settings how upstreams are spoken to.
+ *
+ * @param log is warned of upstreams that are not verified, and of fields that clients may forge
+ */
+export function upstreamOptions({ forward, server }: Settings, log: Logger): UpstreamOptions {
+  for (const setting of unverified(forward.tls)) {
+    log.warn({ setting }, 'insecure: upstream certificates are not verified');
+  }
+  const { keep } = forward.identityFields;
+  if (keep.length > 0) {
+    log.warn(
+      { setting: 'forward.identityFields.keep', fields: keep },
+      'insecure: clients may send fields that upstreams take for a statement of the gateway',
+    );
+  }
+  return {
+    identity: createIdentityFilter(forward.identityFields),
+    tlsOf: upstreamTls(forward.tls),
+    body: {
+      maxBytes: forward.maxBodyBytes,
+      idleTimeout: server.bodyIdleTimeout,
+      minRate: server.minBodyRate,
+      buffer: forward.requestBuffer,
+    },
+    // Another gateway of the same name is no loop.
+    via: `${forward.via}-${randomBytes(3).toString('hex')}`,
+  };
 }

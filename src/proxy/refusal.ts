@@ -7,6 +7,34 @@ import { isStream } from '../parse/parsed-request.js';
 const DRAIN_TIME = 5_000;
 const DRAIN_BYTES = 1_048_576;
 
+/** A row of the error table as a response: what any way to send one needs. */
+export interface Refusal {
+  readonly code: number;
+  /** Name, value, name, value …; without those of the connection. */
+  readonly fields: string[];
+  readonly body: string;
+  /** Whether the connection ends with it. */
+  readonly closes: boolean;
+}
+
+/**
+ * Builds the response of a refusal.
+ *
+ * @param realm for the challenge
+ */
+export function refusalOf(refused: Denial, realm: string): Refusal {
+  const row: ErrorRow = ERRORS[refused.error];
+  const body = errorBody(refused);
+  const bytes = Buffer.byteLength(body);
+  const fields = ['content-type', 'application/json; charset=utf-8', 'content-length', String(bytes)];
+  const authenticate = challenge(refused, realm);
+  if (authenticate !== undefined) fields.push('www-authenticate', authenticate);
+  if (refused.nonce !== undefined) fields.push('dpop-nonce', refused.nonce);
+  if (refused.retryAfter !== undefined) fields.push('retry-after', String(refused.retryAfter));
+  fields.push('cache-control', 'no-store');
+  return { code: row.code, fields, body, closes: row.close === true };
+}
+
 /**
  * Answers a request with a row of the error table. The answer is complete before the client's body is: what is left
  * of the body is read and thrown away within a bound, and never parsed as a request (RFC 9112 §9.3). Where the
@@ -24,24 +52,16 @@ export function refuse(
   realm: string,
   cors: readonly string[] = [],
 ): number {
-  const row: ErrorRow = ERRORS[refused.error];
-  const body = errorBody(refused);
-  const bytes = Buffer.byteLength(body);
-  const fields = ['content-type', 'application/json; charset=utf-8', 'content-length', String(bytes)];
-  const authenticate = challenge(refused, realm);
-  if (authenticate !== undefined) fields.push('www-authenticate', authenticate);
-  if (refused.nonce !== undefined) fields.push('dpop-nonce', refused.nonce);
-  if (refused.retryAfter !== undefined) fields.push('retry-after', String(refused.retryAfter));
-  fields.push('cache-control', 'no-store');
+  const { code, fields, body, closes } = refusalOf(refused, realm);
   // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
   const waits = message.headers.expect !== undefined;
   const ofStream = isStream(message);
-  if ((row.close === true || waits) && !ofStream) fields.push('connection', 'close');
+  if ((closes || waits) && !ofStream) fields.push('connection', 'close');
   fields.push(...cors);
-  response.writeHead(row.code, fields);
+  response.writeHead(code, fields);
   const text = message.method === 'HEAD' ? '' : body;
   const rest = ofStream || hasBody(message);
-  if (row.close === true && !waits && !ofStream && rest) {
+  if (closes && !waits && !ofStream && rest) {
     response.write(text);
     // Node would hold it back until the parser has seen what follows, which may break the connection.
     response.socket?.uncork();
@@ -50,7 +70,7 @@ export function refuse(
     response.end(text);
     if (rest) drain(message);
   }
-  return row.code;
+  return code;
 }
 
 /**

@@ -1,0 +1,107 @@
+import { createRecent, type Recent } from '../admin/recent.js';
+import { createPossessionVerifier } from '../auth/possession/verifier.js';
+import type { Settings } from '../config/settings.js';
+import type { Clock } from '../model/clock.js';
+import type { RuleTable } from '../model/rule.js';
+import type { Services } from '../model/strategy.js';
+import type { Metrics } from '../observe/metric-events.js';
+import { createMetrics } from '../observe/metrics.js';
+import type { EntranceOptions } from '../observe/request-record.js';
+import type { Tracing } from '../observe/tracing/trace.js';
+import type { ReloadOptions } from '../rules/reload.js';
+import { type Introspection, startIntrospection } from './introspection.js';
+import type { LogOutput } from './log-output.js';
+import { possessionOptions } from './possession.js';
+import { createAccounts, type RequestAccounts } from './requests.js';
+import { RulesInForce } from './rules-in-force.js';
+
+/** Decisions of each kind that are kept for the admin page. */
+const RECENT = 200;
+
+/** What decides about requests and records them, wherever they come in. */
+export interface Core {
+  readonly metrics: Metrics;
+  readonly recent: Recent;
+  readonly introspection: Introspection;
+  readonly accounts: RequestAccounts;
+  readonly rules: RulesInForce;
+  /** What every entrance needs, but for who its peers are. */
+  readonly entrance: Omit<EntranceOptions, 'peerOf'> & { readonly services: Services };
+  /** Ends it: spans are sent, connections to other services are closed. */
+  close(): Promise<void>;
+}
+
+/** What a core is made of besides its settings. */
+export interface CoreOptions {
+  readonly output: LogOutput;
+  readonly clock: Clock;
+  /** Loads and proves the rules anew; without it they stay as they are. */
+  readonly load: ReloadOptions['load'] | undefined;
+}
+
+/**
+ * Builds the core of one gateway, or of one plugin in an application.
+ *
+ * @param table the first rule set
+ */
+export async function startCore(
+  settings: Settings,
+  table: RuleTable,
+  { output, clock, load }: CoreOptions,
+): Promise<Core> {
+  const { log } = output;
+  const metrics = createMetrics();
+  const recent = createRecent(RECENT, () => clock.wall() * 1000);
+  const tracing = await startTracing(settings, metrics, output);
+  const introspection = await startIntrospection(settings, clock, metrics, log);
+  const accounts = createAccounts(settings, output, metrics, recent);
+  const rules = new RulesInForce(table, load, settings, clock, metrics, log);
+  const possession = possessionOptions(settings.proof, introspection.shared, () => metrics.proofUnshared());
+  const services = {
+    introspect: introspection.introspector.introspect,
+    stale: introspection.introspector.stale,
+    ...introspection.outbound,
+    possession: createPossessionVerifier(possession, clock.wall),
+    now: clock.wall,
+  } satisfies Services;
+  return {
+    metrics,
+    recent,
+    introspection,
+    accounts,
+    rules,
+    entrance: {
+      rules: () => rules.table,
+      services,
+      admit: accounts.admit,
+      inFlight: accounts.inFlight,
+      audit: accounts.audit,
+      tracing,
+      onFault: accounts.onFault,
+      realm: settings.realm,
+      maxTargetBytes: settings.forward.maxTargetBytes,
+    },
+    async close() {
+      accounts.close();
+      await Promise.all([introspection.close(), tracing?.close()]);
+    },
+  };
+}
+
+/** The SDK is loaded only where spans go somewhere: a gateway that does not trace does not hold it. */
+async function startTracing(
+  { tracing: { endpoint, ...sampling } }: Settings,
+  metrics: Metrics,
+  { log }: LogOutput,
+): Promise<Tracing | undefined> {
+  if (endpoint === undefined) return undefined;
+  const { startTracing: start } = await import('../observe/tracing/otlp.js');
+  return start({
+    ...sampling,
+    endpoint,
+    onExport: (spans, cause) => {
+      metrics.spansExported(spans, cause === undefined);
+      if (cause !== undefined) log.warn({ cause, spans }, 'spans not exported');
+    },
+  });
+}
