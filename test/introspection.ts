@@ -13,6 +13,12 @@ export interface IntrospectionEndpoint {
   readonly tokens: Map<string, Readonly<Record<string, unknown>>>;
   /** Answers every call in place of the table while set. */
   fault: ((message: IncomingMessage, response: ServerResponse) => void) | undefined;
+  /** The status of `/health/ready`, as Hydra has it; checks are not in `requests`. */
+  readiness: number;
+  /** Takes checks of `/health/ready` and never answers them. */
+  hangReadiness: boolean;
+  /** How often `/health/ready` was asked. */
+  readinessChecks: number;
   /** Holds every answer back until it resolves. */
   gate: Promise<void> | undefined;
   close(): Promise<void>;
@@ -23,6 +29,13 @@ export async function startIntrospection(
   tokens: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {},
 ): Promise<IntrospectionEndpoint> {
   const server = createServer(async (message, response) => {
+    if (message.url === '/health/ready') {
+      endpoint.readinessChecks++;
+      if (endpoint.hangReadiness) return;
+      response.writeHead(endpoint.readiness, { 'content-type': 'application/json' });
+      response.end(endpoint.readiness === 200 ? '{"status":"ok"}' : '{"errors":{"database":"down"}}');
+      return;
+    }
     const chunks: Buffer[] = [];
     for await (const chunk of message) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks).toString();
@@ -52,6 +65,9 @@ export async function startIntrospection(
     requests: [],
     tokens: new Map(Object.entries(tokens)),
     fault: undefined,
+    readiness: 200,
+    hangReadiness: false,
+    readinessChecks: 0,
     gate: undefined,
     async close() {
       server.closeAllConnections();

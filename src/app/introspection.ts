@@ -8,6 +8,11 @@ import {
 } from '../auth/introspection/introspector.js';
 import type { Invalidation } from '../auth/introspection/invalidation.js';
 import { UnknownTokenLimiter } from '../auth/introspection/rate-limit.js';
+import {
+  type CheckedEndpoint,
+  ReadinessChecks,
+  type ReadinessResult,
+} from '../auth/introspection/readiness.js';
 import type { SharedCache } from '../auth/introspection/shared-cache.js';
 import { currentClientTls } from '../config/client-tls.js';
 import type { AuthorizationServer, Settings } from '../config/settings.js';
@@ -81,15 +86,31 @@ export async function startIntrospection(
       log.debug({ cause }, 'shared cache failed');
     },
   });
+  const onCheck = (endpoint: CheckedEndpoint, result: ReadinessResult, changed: boolean): void => {
+    metrics.readinessChecked(result.state);
+    if (!changed) return;
+    // Some of these answers may have come while the server was already unable to look tokens up.
+    if (result.state === 'not_ready') cache?.clearInactive();
+    const { url, derived } = endpoint.readiness;
+    log[result.state === 'ready' ? 'info' : 'warn'](
+      {
+        readiness: withoutQuery(url),
+        state: result.state,
+        ...('cause' in result ? { cause: result.cause } : {}),
+        ...(derived === true ? { derived } : {}),
+      },
+      READINESS_MESSAGES[result.state],
+    );
+  };
   const made = createIntrospector({
     client,
     cache,
     limits: introspection,
     clock,
+    readiness: new ReadinessChecks((endpoint) => client.readiness(endpoint), clock, onCheck),
     onFailure: ({ url }, cause) => {
       metrics.introspectionFailed();
-      // A query may hold a key.
-      log.warn({ endpoint: url.replace(/\?.*/, ''), cause }, 'introspection failed');
+      log.warn({ endpoint: withoutQuery(url), cause }, 'introspection failed');
     },
     unknownTokens: unknownTokenLimit(settings, clock),
     shared,
@@ -113,6 +134,17 @@ export async function startIntrospection(
       ]);
     },
   };
+}
+
+const READINESS_MESSAGES: Readonly<Record<ReadinessResult['state'], string>> = {
+  ready: 'the authorization server is ready',
+  not_ready: 'the authorization server is not ready: inactive answers do not count',
+  absent: 'the authorization server does not serve its readiness URL: inactive answers count unchecked',
+};
+
+/** For the log: a query may hold a key. */
+function withoutQuery(url: string): string {
+  return url.replace(/\?.*/, '');
 }
 
 /** One for each authorization server: the authorities that one trusts are trusted for no other. */

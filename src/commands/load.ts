@@ -61,7 +61,7 @@ export function handlerDefaults(settings: Settings): HandlerDefaults {
 }
 
 function endpointOf(server: AuthorizationServer): Endpoint {
-  const { url, issuer, discovered, signed, headers } = server;
+  const { url, issuer, discovered, signed, readiness, headers } = server;
   return {
     url,
     headers,
@@ -70,6 +70,7 @@ function endpointOf(server: AuthorizationServer): Endpoint {
     ...(issuer === undefined ? {} : { issuer }),
     ...(discovered ? { discovered } : {}),
     ...(signed === undefined ? {} : { signed }),
+    ...(readiness === undefined ? {} : { readiness }),
   };
 }
 

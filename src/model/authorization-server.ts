@@ -18,6 +18,15 @@ export interface Endpoint {
   readonly discovered?: true;
   /** If undefined, answers are plain JSON (RFC 7662 §2.2). */
   readonly signed?: SignedAnswers;
+  /** If undefined, every inactive answer counts. */
+  readonly readiness?: Readiness;
+}
+
+/** The URL that says whether an authorization server can look tokens up. */
+export interface Readiness {
+  readonly url: string;
+  /** scopegate derived it from the introspection URL. So the server may not serve it. */
+  readonly derived?: true;
 }
 
 /** Who must sign introspection answers, and for which audience (RFC 9701). */

@@ -94,3 +94,6 @@ export interface ServerState {
  * (skipped).
  */
 export type Refreshes = Record<'active' | 'inactive' | 'failed' | 'shared' | 'skipped', number>;
+
+/** What an authorization server's readiness URL said; absent: the server does not serve it. */
+export type ReadinessState = 'ready' | 'not_ready' | 'absent';

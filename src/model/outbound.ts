@@ -1,7 +1,7 @@
 /** One HTTP call to a service that rules name: a session store, a token endpoint, a hydrator. */
 export interface Call {
   /** The purpose; `explain` uses it to simulate the reply without a network. */
-  readonly purpose: 'session' | 'token' | 'hydrate' | 'metadata';
+  readonly purpose: 'session' | 'token' | 'hydrate' | 'metadata' | 'readiness';
   /** http or https. */
   readonly url: string;
   readonly method: string;

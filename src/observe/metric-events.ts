@@ -1,3 +1,4 @@
+import type { ReadinessState } from '../model/introspection.js';
 import type { Audit, Entrance } from './audit.js';
 import type { ClientShareKind } from './client-shares.js';
 import type { MetricSources } from './metric-sources.js';
@@ -23,6 +24,8 @@ export interface Metrics {
   spansExported(spans: number, ok: boolean): void;
   /** Counts a failed introspection call. */
   introspectionFailed(): void;
+  /** Counts a check of an authorization server's readiness. */
+  readinessChecked(result: ReadinessState): void;
   /** Counts an exception that ended one exchange. */
   failed(): void;
   /** Counts a failed operation of the shared cache. */

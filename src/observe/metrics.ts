@@ -1,10 +1,11 @@
 import { Registry } from 'prom-client';
 import { ERRORS } from '../model/errors.js';
+import type { ReadinessState } from '../model/introspection.js';
 import type { ClientShareKind } from './client-shares.js';
 import type { Metrics } from './metric-events.js';
 import { type MetricSources, NO_SOURCES } from './metric-sources.js';
 import type { ShedCause } from './overload.js';
-import { definitions, Histogram, one, processMetrics, sum } from './prometheus.js';
+import { definitions, FAST, Histogram, one, processMetrics, SLOW, sum } from './prometheus.js';
 import { keyOf, labelsOf, Tally } from './tally.js';
 import { version } from './version.js';
 
@@ -14,9 +15,6 @@ import { version } from './version.js';
 const NO_RULE = 'none';
 /** The label of requests that ended after a reload removed their rule. */
 const RETIRED = 'retired';
-
-const FAST = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-const SLOW = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180];
 
 /**
  * Builds the metrics of one gateway.
@@ -29,6 +27,7 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
   let known: ReadonlySet<string> = new Set();
   let knownVersion = -1;
   let introspectionFailures = 0;
+  const readiness: Record<ReadinessState, number> = { ready: 0, not_ready: 0, absent: 0 };
   let internalErrors = 0;
   let sharedFailures = 0;
   let unsharedProofs = 0;
@@ -189,6 +188,11 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     one(introspectionFailures),
   );
   counter(
+    'scopegate_introspection_readiness_checks_total',
+    'Checks whether an authorization server that answered inactive can look tokens up, by result.',
+    () => Object.entries(readiness).map(([result, value]) => ({ value, labels: { result } })),
+  );
+  counter(
     'scopegate_shared_cache_failures_total',
     'Failed operations and failed connections of the shared cache.',
     () => one(sharedFailures),
@@ -335,6 +339,9 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     },
     proofUnshared: () => {
       unsharedProofs++;
+    },
+    readinessChecked: (result) => {
+      readiness[result]++;
     },
     introspectionFailed: () => {
       introspectionFailures++;

@@ -1,5 +1,12 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 
+/** The buckets of decisions and introspections, in seconds. */
+export const FAST = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+];
+/** The buckets of whole requests, in seconds. */
+export const SLOW = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180];
+
 /** One sample line of the text format. */
 export interface Value {
   readonly metricName?: string;

@@ -69,6 +69,7 @@ t.test('every leaf has a description, and a default unless it is optional or req
     'domain',
     'introspection.url',
     'introspection.issuer',
+    'introspection.readiness',
     'introspection.tls.ca',
     'introspection.tls.cert',
     'introspection.tls.key',

@@ -55,6 +55,7 @@ const TRIALS: Readonly<Record<string, Trial>> = {
   ...inside('introspection', {
     url: ['http://b/'],
     issuer: ['http://b/'],
+    readiness: ['http://b/'],
     servers: [[{ url: 'http://b/' }]],
   }),
   ...inside('introspection.tls', CLIENT),

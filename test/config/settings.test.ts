@@ -35,6 +35,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
     introspection: {
       url: 'http://hydra:4445/admin/oauth2/introspect',
       discovered: false,
+      readiness: { url: 'http://hydra:4445/health/ready', derived: true },
       scopeStrategy: 'exact',
       timeout: 2000,
       connectTimeout: 1000,
@@ -295,6 +296,8 @@ t.test('client authentication that is incomplete or at odds with itself is refus
     ['{ method: none }\n  servers: [ { issuer: "https://b" }, { issuer: "https://b/" } ]', 'invalid-value'],
     ['{ method: none }\n  servers: [ { issuer: "https://b?tenant=a" } ]', 'invalid-value'],
     ['{ method: none }\n  servers: [ { issuer: "b" } ]', 'invalid-value'],
+    ['{ method: none }\n  readiness: ready', 'invalid-value'],
+    ['{ method: none }\n  servers: [ { issuer: "https://b", readiness: "ftp://b" } ]', 'invalid-value'],
     [
       '{ method: none }\n  servers: [ { url: "http://b", signed: { required: true, audience: g } } ]',
       'missing-field',

@@ -383,6 +383,9 @@ t.test(
         'scopegate_decision_duration_seconds_bucket{le="2.5"} 0+100x30',
         'scopegate_decision_duration_seconds_bucket{le="+Inf"} 0+100x30',
       ],
+      ScopegateAuthorizationServerNotReady: [
+        'scopegate_introspection_readiness_checks_total{result="not_ready"} 0+60x30',
+      ],
       ScopegateIntrospectionQueue: ['scopegate_introspection_calls{state="waiting"} 200+0x30'],
       ScopegateCacheThrashing: [
         'scopegate_introspection_cache_evictions_total 0+600x30',

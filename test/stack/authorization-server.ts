@@ -4,7 +4,7 @@ import { health, send, sendError, sendFailure } from './hydra/answer.js';
 import { Clients, type HydraClient } from './hydra/client.js';
 import { readForm } from './hydra/form.js';
 import { type Answer, introspect } from './hydra/introspection.js';
-import { type Core, createCore } from './hydra/provider.js';
+import { type Core, createCore, DESCRIPTIONS } from './hydra/provider.js';
 import { listen } from './listener.js';
 
 /** Where the authorization server listens; ports default to free ones. */
@@ -68,6 +68,13 @@ export interface AuthorizationServer {
   revoke(token: string): Promise<void>;
   /** Delays every introspection's answer; 0 ends it. */
   setDelay(milliseconds: number): void;
+  /**
+   * Takes the database away, or gives it back. While it is gone, Hydra answers every introspection with 200 and
+   * `{"active":false}`, `/health/ready` with 503, the token endpoint with 401 and its admin API with 500.
+   */
+  setDatabase(state: 'up' | 'down'): void;
+  /** How often `/health/ready` of the admin port was asked. */
+  readonly readinessChecks: number;
   /** Answers every introspection with this; undefined ends it. */
   setFault(fault: Fault | undefined): void;
   /** Stops both listeners and destroys their connections: the server is down. */
@@ -116,11 +123,17 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
   let clients = new Clients();
   let core: Core;
   let delay = 0;
+  let database = true;
+  let readinessChecks = 0;
   let fault: Fault | undefined;
 
   const servePublic: RequestListener = (request, response) => {
     const { pathname } = target(request);
-    if (!health(pathname, response)) core.handle(request, response);
+    if (health(pathname, response, database)) return;
+    // Hydra cannot read the client, and says the same as of one that does not exist.
+    if (!database && request.method === 'POST') {
+      sendError(response, 401, 'invalid_client', DESCRIPTIONS.invalid_client ?? '');
+    } else core.handle(request, response);
   };
   const serveAdmin: RequestListener = (request, response) => {
     route(request, response).catch((error: unknown) => sendFailure(response, error));
@@ -151,7 +164,8 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = target(request);
-    if (health(url.pathname, response)) return;
+    if (url.pathname === '/health/ready') readinessChecks++;
+    if (health(url.pathname, response, database)) return;
     // Hydra trims a trailing slash and takes its v1 paths, without the prefix, too.
     let path = url.pathname.replace(/(?<=.)\/$/, '');
     if (!path.startsWith('/admin/')) path = `/admin${path}`;
@@ -159,6 +173,8 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
     if (path === '/admin/oauth2/introspect') {
       if (request.method === 'POST') await answerIntrospection(request, response);
       else sendError(response, 405, 'Method Not Allowed', '');
+    } else if (!database) {
+      sendFailure(response, new Error('no database'));
     } else if (!(await serveClients(request, response, url, clients))) {
       sendError(response, 404, 'Not Found', 'The requested resource could not be found');
     }
@@ -172,7 +188,7 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
     if (await fault?.(request, response)) return;
     if (form.size === 0)
       return sendError(response, 400, 'invalid_request', 'The POST body can not be empty.');
-    const knows = (clientId: string) => clients.get(clientId) !== undefined;
+    const knows = (clientId: string) => database && clients.get(clientId) !== undefined;
     send(response, 200, await introspect(form, { core, issuer, knows, overrides }), {
       'cache-control': 'no-store',
     });
@@ -219,6 +235,12 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
     revoke: (token) => core.revoke(token),
     setDelay(milliseconds) {
       delay = milliseconds;
+    },
+    setDatabase(state) {
+      database = state === 'up';
+    },
+    get readinessChecks() {
+      return readinessChecks;
     },
     setFault(next) {
       fault = next;

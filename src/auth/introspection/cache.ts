@@ -70,6 +70,16 @@ export class AnswerCache {
   }
 
   /**
+   * Whether the last answer under a key was active and its token has not expired, even if the entry has.
+   */
+  holdsActive(key: string): boolean {
+    const entry = this.#active.peek(key);
+    if (entry === undefined || !entry.answer.active) return false;
+    const { expiresAt } = entry.answer;
+    return expiresAt === undefined || this.#clock.wall() < expiresAt;
+  }
+
+  /**
    * Finds the entry under a key, if it has not expired. The caller may {@link isDue | refresh} it.
    *
    * @param now monotonic milliseconds
@@ -164,6 +174,11 @@ export class AnswerCache {
   /** About how much memory the active answers take, in bytes. */
   get bytes(): number {
     return this.#active.calculatedSize;
+  }
+
+  /** Removes the inactive entries. */
+  clearInactive(): void {
+    this.#inactive.clear();
   }
 
   /** Removes all entries. */

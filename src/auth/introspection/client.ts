@@ -15,6 +15,7 @@ import { decryptAnswer } from './encrypted-answer.js';
 import { InvalidAnswer, PrerequisiteUnavailable } from './errors.js';
 import { Grants, type SendCall } from './grant.js';
 import { MetadataStore, type ServerMetadata } from './metadata.js';
+import type { CheckedEndpoint, ReadinessResult } from './readiness.js';
 import { readSigned, SIGNED_TYPE } from './signed-answer.js';
 
 /** Limits of one introspection call; times in milliseconds, sizes in bytes. */
@@ -56,6 +57,7 @@ export interface CallContext {
 /** The connections and cached data of one authorization server. */
 interface Line {
   readonly agent: Agent;
+  readonly send: SendCall;
   readonly grants: Grants;
   readonly metadata: MetadataStore;
   readonly verify: Outbound['verify'];
@@ -102,6 +104,7 @@ export class IntrospectionClient {
         maxHeaderSize: 16_384,
         keepAliveTimeout: 10_000,
       }),
+      send,
       grants: new Grants(send, clock),
       metadata: new MetadataStore(send, clock),
       verify,
@@ -136,14 +139,60 @@ export class IntrospectionClient {
     }
   }
 
+  /**
+   * Asks a server's readiness URL. A server that sends anything but a status 2xx is not ready.
+   *
+   * @returns never rejects
+   */
+  async readiness({ server, url, headers, readiness }: CheckedEndpoint): Promise<ReadinessResult> {
+    const line = this.#lineOf(server);
+    const { origin, pathname, search } = new URL(readiness.url);
+    const notReady = (cause: string, retryAfter = 1000) =>
+      ({ state: 'not_ready', cause, retryAfter }) as const;
+    let status: number;
+    let wait: string | string[] | undefined;
+    try {
+      if (origin === new URL(url).origin) {
+        // The same server: its access may depend on the client certificate and the fixed header fields.
+        const response = await line.agent.request({
+          origin,
+          path: pathname + search,
+          method: 'GET',
+          headers: withHeaders(READINESS_FIELDS, headers),
+          signal: AbortSignal.timeout(this.#limits.timeout),
+        });
+        status = response.statusCode;
+        wait = response.headers['retry-after'];
+        await response.body.dump();
+      } else {
+        const call = { purpose: 'readiness', url: readiness.url, method: 'GET', headers: {} } as const;
+        const reply = await line.send(call);
+        if (!reply.ok) return notReady(`its readiness URL: ${reply.cause}`, reply.retryAfter * 1000);
+        status = reply.status;
+      }
+    } catch (error) {
+      return notReady(`the readiness check failed (${causeOf(error)})`);
+    }
+    if (status >= 200 && status < 300) return { state: 'ready' };
+    const cause = `its readiness URL answered ${status}`;
+    // Only a URL of the settings must be right.
+    if (readiness.derived === true && status >= 300 && status < 500 && status !== 408 && status !== 429) {
+      return { state: 'absent', cause };
+    }
+    return notReady(cause, Math.max(1000, retryAfter(wait, status)));
+  }
+
+  #lineOf(server: string | undefined): Line {
+    return (server !== undefined && this.#lines.get(server)) || this.#otherLine;
+  }
+
   /** Closes idle connections and aborts calls in flight. */
   async close(): Promise<void> {
     await Promise.all([...this.#lines.values(), this.#otherLine].map(({ agent }) => agent.destroy()));
   }
 
   async #once(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer> {
-    const { server } = endpoint;
-    const line = (server !== undefined && this.#lines.get(server)) || this.#otherLine;
+    const line = this.#lineOf(endpoint.server);
     const url = endpoint.discovered === true ? await discover(line, endpoint) : endpoint.url;
     const identity = await this.#identify(line, endpoint, signal);
     const response = await this.#send(line, endpoint, url, token, identity, signal);
@@ -266,6 +315,12 @@ const FIELDS = {
   // A compressed answer would need a limit on its decompressed size. Compression is not needed here.
   'accept-encoding': 'identity',
   'content-type': 'application/x-www-form-urlencoded',
+  'user-agent': 'scopegate',
+};
+
+const READINESS_FIELDS = {
+  accept: 'application/json',
+  'accept-encoding': 'identity',
   'user-agent': 'scopegate',
 };
 

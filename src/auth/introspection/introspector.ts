@@ -11,30 +11,12 @@ import type {
 } from '../../model/introspection.js';
 import type { ClientAddressReader } from '../../parse/client-address.js';
 import type { AnswerCache, Entry } from './cache.js';
-import { CircuitBreaker, type CircuitBreakerLimits } from './circuit-breaker.js';
-import { CallFailed } from './client.js';
 import { authIdentity } from './client-auth.js';
 import type { Invalidation } from './invalidation.js';
 import type { UnknownTokenLimiter } from './rate-limit.js';
-import { Semaphore } from './semaphore.js';
+import type { ReadinessChecks } from './readiness.js';
+import { type Caller, type CallLimits, type Failure, ServerCalls } from './server-calls.js';
 import type { SharedCache } from './shared-cache.js';
-
-/** Limits for each authorization server; times in milliseconds. */
-export interface IntrospectorLimits {
-  readonly timeout: number;
-  readonly concurrency: number;
-  readonly queue: number;
-  readonly breaker: CircuitBreakerLimits;
-}
-
-/** Makes one introspection call; {@link IntrospectionClient} does so over HTTP. */
-export interface Caller {
-  /**
-   * @param signal aborts the call at its deadline
-   * @throws CallFailed if there is no usable answer
-   */
-  call(endpoint: Endpoint, token: string, signal: AbortSignal): Promise<Answer>;
-}
 
 /** The rate limit of unknown tokens: the limiter, and how it identifies the client of a request. */
 export interface UnknownTokenLimit {
@@ -68,29 +50,17 @@ export type SecondTier = Pick<SharedCache, 'get' | 'set'>;
 /** The result of one call, for all requests that wait for it. */
 type CallResult = { readonly answer: Answer; readonly shared?: true } | Failure;
 
-/** Why there is no answer. */
-interface Failure {
-  readonly cause: string;
-  /** Milliseconds that the client should wait before it tries again. */
-  readonly retryAfter: number;
-  /** Set if the server works and only this token's answer is unusable. */
-  readonly alive?: true;
-}
-
-interface Server {
-  readonly breaker: CircuitBreaker;
-  readonly semaphore: Semaphore;
-}
-
 /** The parts of an introspector. */
 export interface IntrospectorOptions {
   readonly client: Caller;
   /** If undefined, answers are not cached. */
   readonly cache: AnswerCache | undefined;
-  readonly limits: IntrospectorLimits;
+  readonly limits: CallLimits;
   readonly clock: Clock;
   /** Called for every failed call; the cause holds no token. */
   readonly onFailure?: (endpoint: Endpoint, cause: string) => void;
+  /** Confirms inactive answers. If absent, every inactive answer counts. */
+  readonly readiness?: ReadinessChecks | undefined;
   /** If absent, there is no rate limit of unknown tokens. */
   readonly unknownTokens?: UnknownTokenLimit | undefined;
   /** If absent, there is no shared cache. */
@@ -104,11 +74,12 @@ export function createIntrospector({
   limits,
   clock,
   onFailure = () => {},
+  readiness,
   unknownTokens,
   shared,
 }: IntrospectorOptions): LocalIntrospector {
   const calls = new Map<string, Promise<CallResult>>();
-  const servers = new Map<string, Server>();
+  const servers = new ServerCalls({ client, limits, clock, readiness, onFailure });
   const prefixes = new WeakMap<Endpoint, string>();
   /** Every prefix of a key. Their number is bounded by the endpoints in rules and settings. */
   const allPrefixes = new Set<string>();
@@ -136,18 +107,6 @@ export function createIntrospector({
       : [...allPrefixes].map((prefix) => digest(prefix, which.token));
   }
 
-  function serverOf(endpoint: Endpoint): Server {
-    let server = servers.get(endpoint.url);
-    if (server === undefined) {
-      server = {
-        breaker: new CircuitBreaker(limits.breaker, clock),
-        semaphore: new Semaphore(limits.concurrency, limits.queue),
-      };
-      servers.set(endpoint.url, server);
-    }
-    return server;
-  }
-
   /**
    * Gets the answer from the shared cache or the authorization server.
    *
@@ -161,7 +120,6 @@ export function createIntrospector({
     least: number,
     isCurrent: () => boolean,
   ): Promise<CallResult> {
-    const { breaker, semaphore } = serverOf(endpoint);
     if (cache !== undefined && shared !== undefined) {
       const found = await shared.get(key, token);
       // The answer may have been invalidated while scopegate read the shared cache.
@@ -170,38 +128,14 @@ export function createIntrospector({
         return { answer: found.answer, shared: true };
       }
     }
-    if (semaphore.full) return QUEUE_FULL;
-    const permit = breaker.admit();
-    if (typeof permit === 'number') return breakerOpen(permit);
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), limits.timeout);
-    try {
-      await semaphore.acquire(deadline.signal);
-    } catch {
-      permit.released();
-      return { cause: 'waiting for introspection took too long', retryAfter: 1000 };
-    }
     const asked = clock.wall() * 1000;
-    try {
-      const answer = await client.call(endpoint, token, deadline.signal);
-      permit.succeeded();
-      if (cache !== undefined && isCurrent()) {
-        const life = cache.set(key, answer);
-        if (answer.active) shared?.set(key, token, answer, life, asked);
-      }
-      return { answer };
-    } catch (error) {
-      const failed = error instanceof CallFailed ? error : new CallFailed('the introspection call failed');
-      if (failed.alive) permit.succeeded();
-      else if (failed.unasked) permit.released();
-      else permit.failed(failed.retryAfter);
-      onFailure(endpoint, failed.message);
-      const { message: cause, retryAfter } = failed;
-      return failed.alive ? { cause, retryAfter, alive: true } : { cause, retryAfter };
-    } finally {
-      clearTimeout(timer);
-      semaphore.release();
+    const result = await servers.call(endpoint, token, () => cache?.holdsActive(key) === true);
+    if ('cause' in result) return result;
+    if (cache !== undefined && isCurrent()) {
+      const life = cache.set(key, result);
+      if (result.active) shared?.set(key, token, result, life, asked);
     }
+    return { answer: result };
   }
 
   /**
@@ -216,7 +150,7 @@ export function createIntrospector({
   ): Promise<CallResult> | Introspected {
     if (shared === undefined) {
       // The server must not be called now. Refuse early, so that many such requests cost little.
-      const blocked = blockedBy(serverOf(endpoint));
+      const blocked = servers.blockedBy(endpoint);
       if (blocked !== undefined) return withoutAnswer(blocked, 0, clock.monotonic());
     }
     const guarded = unknownTokens !== undefined && asker !== undefined;
@@ -247,12 +181,10 @@ export function createIntrospector({
     entry: Entry,
     now: number,
   ): void {
-    const { breaker, semaphore } = serverOf(endpoint);
-    const call =
-      breaker.state === 'closed' && semaphore.free
-        ? // An answer of another gateway helps only if it does not expire soon too.
-          startCall(endpoint, token, key, asker, cache?.refreshBefore ?? 0)
-        : undefined;
+    const call = servers.hasRoom(endpoint)
+      ? // An answer of another gateway helps only if it does not expire soon too.
+        startCall(endpoint, token, key, asker, cache?.refreshBefore ?? 0)
+      : undefined;
     if (!(call instanceof Promise)) {
       refreshes.skipped++;
       entry.refreshAt = now + SKIPPED_PAUSE;
@@ -304,12 +236,7 @@ export function createIntrospector({
 
     refreshes,
 
-    servers: () =>
-      [...servers].map(([url, { breaker, semaphore }]) => ({
-        url,
-        breaker: breaker.state,
-        ...semaphore.load,
-      })),
+    servers: () => servers.states,
 
     forget(which) {
       if (which === 'all') {
@@ -338,21 +265,6 @@ function digest(prefix: string, token: string): string {
 }
 
 const HIT = { from: 'hit', ms: 0 } as const;
-
-/** Why a server must not be called now; undefined if it may be called. */
-function blockedBy({ semaphore, breaker }: Server): Failure | undefined {
-  if (semaphore.full) return QUEUE_FULL;
-  const { wait } = breaker;
-  return wait > 0 ? breakerOpen(wait) : undefined;
-}
-
-/** The queue is scopegate's own, so a full one must not count as a failure of the server. */
-const QUEUE_FULL: Failure = { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
-
-/** @param wait milliseconds until the breaker lets a call through */
-function breakerOpen(wait: number): Failure {
-  return { cause: 'the circuit breaker is open', retryAfter: wait };
-}
 
 /**
  * Builds the result without an answer.

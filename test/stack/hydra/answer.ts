@@ -34,9 +34,15 @@ export function sendFailure(response: ServerResponse, error: unknown): void {
   else sendError(response, 500, 'error', 'The error is unrecognizable');
 }
 
-/** Answers the paths that both of Hydra's ports have; false where it is another path. */
-export function health(path: string, response: ServerResponse): boolean {
-  if (path === '/health/alive' || path === '/health/ready') send(response, 200, { status: 'ok' });
+/**
+ * Answers the paths that both of Hydra's ports have; false where it is another path.
+ *
+ * @param database whether the database can be reached
+ */
+export function health(path: string, response: ServerResponse, database: boolean): boolean {
+  if (path === '/health/ready' && !database) {
+    send(response, 503, { errors: { database: 'failed to connect to the database' } });
+  } else if (path === '/health/alive' || path === '/health/ready') send(response, 200, { status: 'ok' });
   else if (path === '/version') send(response, 200, { version: 'v2.0.0-local' });
   else return false;
   return true;

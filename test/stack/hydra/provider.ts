@@ -33,7 +33,7 @@ export interface Core {
 }
 
 /** What Hydra says where it does not say more. */
-const DESCRIPTIONS: Record<string, string> = {
+export const DESCRIPTIONS: Record<string, string> = {
   invalid_client:
     'Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method).',
   unauthorized_client:

@@ -1,5 +1,6 @@
 import { RESERVED_HEADERS } from '../../../auth/introspection/call-headers.js';
-import type { SignedAnswers } from '../../../model/authorization-server.js';
+import { derivedReadiness } from '../../../auth/introspection/readiness.js';
+import type { Readiness, SignedAnswers } from '../../../model/authorization-server.js';
 import { TOKEN } from '../../../parse/grammar.js';
 import { file, map, text } from '../../kinds.js';
 import type { Place } from '../../place.js';
@@ -25,8 +26,16 @@ const tls = section('TLS to the authorization server, whose certificate is alway
   key: file('PEM file of the private key of that certificate.'),
 }).check(checkClientTls);
 
+/** The value of `readiness` that turns the check off. */
+const NO_READINESS = 'none';
+
 /** What is said of an authorization server beside where it is. */
 export const common = {
+  readiness: text(
+    `URL that says whether the authorization server can look tokens up: a status 2xx means ready. scopegate asks it, at most once a second, when an introspection answers inactive; if the server is not ready, the client gets 503 and nothing is cached. Absent: Hydra's /health/ready if the introspection URL is that of Hydra's admin API, otherwise no check. ${NO_READINESS}: no check.`,
+  ).check((url, place) => {
+    if (url !== NO_READINESS) checkEndpoint(url, place);
+  }),
   headers: map('Header fields sent with every introspection.', {}),
   tls,
   clientAuth,
@@ -58,6 +67,8 @@ export interface AuthorizationServer extends Pick<ServerValues, 'issuer' | 'head
   readonly url: string;
   /** Whether `url` is the issuer. */
   readonly discovered: boolean;
+  /** Undefined: every inactive answer counts. */
+  readonly readiness?: Readiness;
   /** Undefined takes plain answers. */
   readonly signed?: SignedAnswers;
   readonly clientAuth: ClientAuth;
@@ -65,7 +76,7 @@ export interface AuthorizationServer extends Pick<ServerValues, 'issuer' | 'head
 
 /** Settles what is said of one authorization server, and checks that it fits together. */
 export function settleServer(
-  { url, issuer, headers, tls, clientAuth, signed: written }: ServerValues,
+  { url, issuer, headers, tls, clientAuth, signed: written, readiness: named }: ServerValues,
   place: Place,
 ): AuthorizationServer {
   if (url === undefined && issuer === undefined) {
@@ -73,15 +84,24 @@ export function settleServer(
   }
   checkHeaders(headers, clientAuth.method, place.at('headers'));
   const signed = settleSigned(written, issuer, clientAuth.clientId, place.at('signed'));
+  const readiness = readinessOf(named, url);
   return {
     url: url ?? issuer ?? '',
     ...(issuer === undefined ? {} : { issuer }),
     discovered: url === undefined,
     ...(signed === undefined ? {} : { signed }),
+    ...(readiness === undefined ? {} : { readiness }),
     headers,
     tls,
     clientAuth: settleClientAuth(clientAuth, issuer, tls.cert !== undefined, place.at('clientAuth')),
   };
+}
+
+/** @param url the introspection endpoint; undefined if it is discovered */
+function readinessOf(named: string | undefined, url: string | undefined): Readiness | undefined {
+  if (named === NO_READINESS) return undefined;
+  if (named !== undefined) return { url: named };
+  return url !== undefined && URL.canParse(url) ? derivedReadiness(url) : undefined;
 }
 
 function checkHeaders(

@@ -4,7 +4,7 @@ import { entries, section } from '../../setting.js';
 import { type AuthorizationServer, common, location, settleServer } from './authorization-server.js';
 import { cache } from './cache.js';
 
-const { headers, tls, clientAuth, signed } = common;
+const { readiness, headers, tls, clientAuth, signed } = common;
 
 /** `introspection`: the authorization server that rules mean where they name none, and the others. Times are in milliseconds. */
 export const introspection = section('The token introspection of the authorization server (RFC 7662).', {
@@ -12,6 +12,7 @@ export const introspection = section('The token introspection of the authorizati
     'The introspection endpoint; redirects are not followed. Absent: the one that the metadata of introspection.issuer names.',
     'The issuer identifier of the authorization server, by which its metadata is found (RFC 8414, OpenID Connect Discovery).',
   ),
+  readiness,
   scopeStrategy: choice(
     'How a required scope is compared with a granted one, where a rule does not say.',
     ['exact', 'hierarchic', 'wildcard'],
@@ -56,7 +57,10 @@ export const introspection = section('The token introspection of the authorizati
     openFor: limit('Time before an open breaker lets one introspection through.', '5s'),
   }),
 })
-  .as(({ signed, ...values }, place) => ({ ...values, ...settleServer({ ...values, signed }, place) }))
+  .as(({ signed, readiness, ...values }, place) => ({
+    ...values,
+    ...settleServer({ ...values, signed, ...(readiness === undefined ? {} : { readiness }) }, place),
+  }))
   .check(({ url, servers }, place) => {
     refuseTwins(url, servers, place.at('servers'));
   })
