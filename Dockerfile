@@ -1,7 +1,5 @@
 # scopegate's image: Node and the program, which has its packages inside; no shell, no package manager, no node_modules.
-ARG NODE_VERSION=24
-
-FROM node:${NODE_VERSION}-bookworm-slim AS build
+FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 # No dependency needs an install script to work, so none may run one.

@@ -10,6 +10,9 @@ export const AUTOBAHN = join(root, 'build/autobahn/bin/wstest');
 /** The TLS scanner, where .ci/sslyze has put it. */
 export const SSLYZE = join(root, 'build/sslyze/bin/sslyze');
 
+/** What looks for holes in workflows, where .ci/zizmor has put it, or the machine's own. */
+export const ZIZMOR = [join(root, 'build/zizmor/bin/zizmor'), 'zizmor'] as const;
+
 /**
  * What a machine may lack, and how to see whether it is there. The names are those of `TEST_REQUIRE`.
  */
@@ -27,6 +30,7 @@ const PROBES = {
   prlimit: () => onPath('prlimit'),
   promtool: () => onPath('promtool'),
   redis: () => onPath('redis-server'),
+  zizmor: () => isExecutable(ZIZMOR[0]) || onPath(ZIZMOR[1]),
   sslyze: () => isExecutable(SSLYZE),
 } as const satisfies Record<string, () => boolean>;
 

@@ -201,7 +201,7 @@ t.test('nothing runs with more rights than it needs', async (t) => {
           resources?.requests?.cpu && resources.requests.memory && resources.limits?.memory,
           `${use}: ${name}`,
         );
-        t.match(image, /:\d+\.\d+\.\d+$/, 'an image of one version');
+        t.match(image, /:\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?$/, 'an image of one version');
       }
     }
   }

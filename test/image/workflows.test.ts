@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { validateWorkflow } from '@action-validator/core';
 import t from 'tap';
 import { parse } from 'yaml';
+import { available, ZIZMOR } from '../require.js';
 import { root } from '../root.js';
 import { stages } from './dockerfile.js';
+import { filesOf } from './files.js';
 
 interface Step {
   readonly id?: string;
@@ -41,11 +43,14 @@ const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   scripts: Record<string, string>;
 };
 
+/** The path of a workflow of this repository, from how a job names it: `$/` is the repository at the same commit. */
+const inRepository = (uses: string): string => uses.replace(/^\$\//, '');
+
 t.test('every workflow is valid', (t) => {
   t.ok(workflows.length >= 2);
   for (const [name, text] of Object.entries(texts)) {
-    // A permission that GitHub has had for longer than the schema here.
-    const known = text.replace(/^ *attestations: write\n/m, '');
+    // A permission, and a way to name a workflow of the same repository, that are newer than the schema here.
+    const known = text.replace(/^ *attestations: write.*\n/m, '').replace('uses: $/', 'uses: ./');
     t.same(validateWorkflow(known).errors, [], name);
   }
   const broken = (texts['ci.yml'] as string).replace('runs-on:', 'run-on:');
@@ -63,7 +68,7 @@ t.test('what they start is there', (t) => {
   for (const [name, { jobs }] of workflows) {
     for (const [job, { needs, uses }] of Object.entries(jobs)) {
       if (needs !== undefined) t.ok(jobs[needs], `${name}: ${job} needs ${needs}`);
-      if (uses !== undefined) t.ok(existsSync(join(root, uses)), `${name}: ${uses}`);
+      if (uses !== undefined) t.ok(existsSync(join(root, inRepository(uses))), `${name}: ${uses}`);
     }
   }
   t.match(texts['ci.yml'], 'bash .ci/run', 'the check of a change is .ci/run and nothing beside it');
@@ -77,7 +82,7 @@ t.test('they are given no more than they need', (t) => {
   }
   for (const { where, step } of steps) {
     if (step.uses !== undefined)
-      t.match(step.uses, /@(v\d+|[0-9a-f]{40})$/, `${where}: ${step.uses} is pinned`);
+      t.match(step.uses, /@[0-9a-f]{40}$/, `${where}: ${step.uses} is pinned by commit`);
     t.notMatch(step.run ?? '', '${{', `${where}: values reach the shell as variables`);
     if (step.uses?.startsWith('actions/checkout@') === true)
       t.equal(step.with?.['persist-credentials'], false, where);
@@ -85,11 +90,82 @@ t.test('they are given no more than they need', (t) => {
   t.end();
 });
 
+t.test(
+  'the version beside a commit is one for each action, for those who read it and for what keeps it current',
+  (t) => {
+    const versions = new Map<string, string>();
+    for (const [name, text] of Object.entries(texts)) {
+      for (const [, action = '', version] of text.matchAll(
+        /uses: ([\w/-]+@\S+)(?: # (v\d+\.\d+\.\d+))?$/gm,
+      )) {
+        t.ok(version, `${name}: ${action} says its version`);
+        t.equal(versions.get(action) ?? version, version, `${name}: ${action}`);
+        versions.set(action, version ?? '');
+      }
+    }
+    t.ok(versions.size >= 8);
+    t.end();
+  },
+);
+
+t.test('nothing that is published comes from a cache', (t) => {
+  for (const { where, step } of steps.filter((each) => each.where.startsWith('release.yml'))) {
+    t.notMatch(step.uses, /^actions\/cache/, where);
+    t.notOk(step.with?.cache ?? step.with?.['cache-from'], where);
+    for (const [action, input] of [
+      ['actions/setup-node', 'package-manager-cache'],
+      ['docker/setup-buildx-action', 'cache-binary'],
+      ['docker/setup-qemu-action', 'cache-image'],
+    ] as const) {
+      if (step.uses?.startsWith(action) === true) t.equal(step.with?.[input], false, `${where}: ${input}`);
+    }
+  }
+  t.end();
+});
+
+t.test('zizmor finds nothing in them', async (t) => {
+  if (!available(t, 'zizmor')) return;
+  const audit = (place: string) => {
+    const program = ZIZMOR.find((path) => existsSync(path)) ?? ZIZMOR[1];
+    const { status, stdout, stderr } = spawnSync(
+      program,
+      ['--offline', '--strict-collection', '--no-progress', '--format=json-v1', place],
+      { encoding: 'utf8' },
+    );
+    if (stdout === '') throw new Error(`zizmor ended with ${status}: ${stderr}`);
+    return { status, found: (JSON.parse(stdout) as { ident: string }[]).map(({ ident }) => ident) };
+  };
+  t.same(audit(join(root, '.github')), { status: 0, found: [] });
+  const broken = (texts['release.yml'] as string)
+    .replace(/@[0-9a-f]{40} # (v\d+)\S*/, '@$1')
+    .replace(/^ *package-manager-cache: false\n/m, '');
+  const place = t.testdir({ '.github': { workflows: { 'release.yml': broken } } });
+  t.same(audit(place).found.sort(), ['cache-poisoning', 'unpinned-uses'], 'it finds what is not so');
+});
+
+t.test('Renovate keeps the commits, the images and the packages of Python current', (t) => {
+  const renovate = JSON.parse(readFileSync(join(root, 'renovate.json'), 'utf8')) as {
+    extends: string[];
+    kubernetes: { managerFilePatterns: string[] };
+    pip_requirements: { managerFilePatterns: string[] };
+  };
+  for (const preset of ['docker:pinDigests', 'helpers:pinGitHubActionDigests'])
+    t.ok(renovate.extends.includes(preset), preset);
+  const matches = (patterns: readonly string[], path: string) =>
+    patterns.some((pattern) => new RegExp(pattern.slice(1, -1)).test(path));
+  t.ok(matches(renovate.pip_requirements.managerFilePatterns, '.ci/requirements.txt'));
+  const kubernetes = filesOf(join(root, 'config/kubernetes')).map((path) => relative(root, path));
+  for (const path of kubernetes) t.ok(matches(renovate.kubernetes.managerFilePatterns, path), path);
+  // It skips an image whose name it would have to compute.
+  for (const { base } of stages()) t.notMatch(base, '$', `${base} is written out`);
+  t.end();
+});
+
 t.test('nothing is published unchecked, and everything with parts list and provenance', (t) => {
   const release = workflows.find(([name]) => name === 'release.yml')?.[1] as Workflow;
   t.same(release.on, { push: { tags: ['v*.*.*'] } });
   const { check, ...publishing } = release.jobs;
-  t.equal(check?.uses, './.github/workflows/ci.yml');
+  t.equal(inRepository(check?.uses ?? ''), '.github/workflows/ci.yml');
   for (const [name, job] of Object.entries(publishing)) {
     t.equal(job.needs, 'check', name);
     t.equal(job.permissions?.['id-token'], 'write', `${name} can sign`);
