@@ -63,6 +63,7 @@ export async function startCore(
     ...introspection.outbound,
     possession: createPossessionVerifier(possession, clock.wall),
     now: clock.wall,
+    fieldEncoding: settings.forward.fieldEncoding,
   } satisfies Services;
   return {
     metrics,

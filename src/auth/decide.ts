@@ -1,6 +1,6 @@
 import type { Allowed, Decision, Denied } from '../model/decision.js';
 import { type Denial, denial } from '../model/errors.js';
-import type { HeaderMutations, MutatorChain } from '../model/mutator.js';
+import type { HeaderMutations, MutatorChain, Session } from '../model/mutator.js';
 import type { Rule, RuleTable } from '../model/rule.js';
 import type { AccessStrategy, Outcome, RequestContext, Services } from '../model/strategy.js';
 import { MARK, readings, type Target } from '../parse/target.js';
@@ -136,7 +136,11 @@ function alone(
   const settle = (second: boolean): Decision | Promise<Decision> => {
     if (!second) return conclude(request, outcome, rule, decider, path);
     const { subject, introspection } = outcome;
-    const refused = denial('invalid_request', 'the request carries more than one token');
+    // Nothing else in the request is a credential: this one is not valid for any strategy of the rule.
+    const refused =
+      rule.strategies[decider]?.needsNoCredential === true
+        ? denial('invalid_token', 'no access strategy of the rule takes this credential')
+        : denial('invalid_request', 'the request carries more than one token');
     const denied = { kind: 'deny', denial: refused, subject, introspection } as const;
     return conclude(request, denied, rule, decider, path);
   };
@@ -176,7 +180,7 @@ function conclude(
   if (removal !== undefined) allowed = { ...allowed, removal };
   if (tokenSources !== undefined) allowed = withoutToken(allowed, tokenSources, request.target.query);
   if (rule.mutators === undefined || request.services.forwards === false) return allowed;
-  return change(allowed, rule.mutators, request);
+  return change(allowed, rule.mutators, rule.strategies[decider] as AccessStrategy, request);
 }
 
 /**
@@ -198,6 +202,7 @@ function withoutToken(allowed: Allowed, sources: readonly TokenSource[], query: 
 function change(
   allowed: Allowed,
   mutators: MutatorChain,
+  strategy: AccessStrategy,
   { method, target, fields, services }: DecisionRequest,
 ): Decision | Promise<Decision> {
   const { rule, path, subject, introspection } = allowed;
@@ -219,6 +224,15 @@ function change(
           introspection,
         }
       : { ...allowed, mutations };
-  const mutated = mutate(mutators, subject.subject, subject.claims ?? {}, match, services);
+  const { claims = {} } = subject;
+  const session: Session = {
+    subject: subject.subject,
+    extra: strategy.extra?.(subject) ?? claims,
+    claims,
+    match,
+    headers: new Map(),
+    cookies: new Map(),
+  };
+  const mutated = mutate(mutators, session, services);
   return mutated instanceof Promise ? mutated.then(settle) : settle(mutated);
 }

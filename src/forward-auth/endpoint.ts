@@ -129,13 +129,20 @@ class QuestionHandler {
   }
 
   #allow(decision: Allowed): void {
+    const identity = this.#identity(decision);
+    if (identity === undefined) {
+      const { rule, subject, introspection } = decision;
+      const refused = denial('internal', 'a claim holds a character that cannot be sent');
+      this.#refuse({ allowed: false, rule, subject, introspection, denial: refused });
+      return;
+    }
     this.#response.writeHead(200, [
       'content-length',
       '0',
       'cache-control',
       'no-store',
       ...(decision.nonce === undefined ? [] : ['dpop-nonce', decision.nonce]),
-      ...this.#identity(decision),
+      ...identity,
     ]);
     this.#response.end();
     drain(this.#message);
@@ -146,19 +153,19 @@ class QuestionHandler {
    * The header fields that tell the proxy the identity. A field that the rule's mutators set replaces
    * scopegate's own field of the same name. Fields that only mutators of other rules set are included, empty,
    * so that a proxy that copies them overwrites what its client sent.
+   *
+   * @returns undefined if a claim cannot be sent
    */
-  #identity({ subject, mutations }: Allowed): string[] {
+  #identity({ subject, mutations }: Allowed): string[] | undefined {
     const stated = (mutations?.headers ?? []).flat();
     const names = new Set((mutations?.headers ?? []).map(([name]) => name.toLowerCase()));
     const own = Object.entries(this.#options.identity).filter(([name]) => !names.has(name.toLowerCase()));
     for (const [name] of own) names.add(name.toLowerCase());
     const silent = [...(this.#reservedHeaders ?? [])].filter((name) => !names.has(name));
-    return [
-      ...identityHeaders(subject, Object.fromEntries(own)),
-      ...stated,
-      ...silent.flatMap((name) => [name, '']),
-      ...this.#cookies(mutations),
-    ];
+    const { fieldEncoding = 'utf-8' } = this.#options.services;
+    const identity = identityHeaders(subject, Object.fromEntries(own), fieldEncoding);
+    if (identity === undefined) return undefined;
+    return [...identity, ...stated, ...silent.flatMap((name) => [name, '']), ...this.#cookies(mutations)];
   }
 
   /** The whole Cookie field for the upstream, if the rule's mutators set cookies. */

@@ -1,3 +1,4 @@
+import { encodeFieldValue, type FieldEncoding } from '../model/field-encoding.js';
 import type { Subject } from '../model/strategy.js';
 
 /** Field name → the claim in it: `sub`, `scope`, `client_id`, or the name of another claim of the token. */
@@ -8,10 +9,20 @@ export type IdentityHeaders = Readonly<Record<string, string>>;
  * the upstream. All fields are always present, and empty if there is no value: a proxy that copies them then
  * overwrites what its client sent under these names.
  *
- * @returns name, value, name, value …
+ * @returns name, value, name, value …; undefined if a value cannot be sent
  */
-export function identityHeaders(subject: Subject, fields: IdentityHeaders): string[] {
-  return Object.entries(fields).flatMap(([name, claim]) => [name, fieldValue(claimOf(subject, claim))]);
+export function identityHeaders(
+  subject: Subject,
+  fields: IdentityHeaders,
+  encoding: FieldEncoding,
+): string[] | undefined {
+  const headers: string[] = [];
+  for (const [name, claim] of Object.entries(fields)) {
+    const value = fieldValue(claimOf(subject, claim), encoding);
+    if (value === undefined) return undefined;
+    headers.push(name, value);
+  }
+  return headers;
 }
 
 function claimOf(subject: Subject, claim: string): unknown {
@@ -30,21 +41,17 @@ function claimOf(subject: Subject, claim: string): unknown {
 }
 
 /**
- * Writes a claim as a field value: plain values as text, lists of texts joined by spaces, as scopes are.
- * Characters other than printable ASCII are percent-encoded as UTF-8, and so is `%`. Claims may contain user
- * input; the encoding ensures that no value can end the header field or imitate another one.
+ * Writes a claim as a field value: plain values as text, lists of texts joined by spaces, as scopes are. A blank
+ * or `%` inside of an item of a list is percent-encoded, so that no item can be taken for two.
  */
-function fieldValue(value: unknown): string {
+function fieldValue(value: unknown, encoding: FieldEncoding): string | undefined {
   if (Array.isArray(value)) {
-    return value
+    const items = value
       .filter((item) => typeof item === 'string')
-      .map((item) => encode(item).replaceAll(' ', '%20'))
-      .join(' ');
+      .map((item) => encodeFieldValue(encoding === 'percent' ? item : item.replaceAll('%', '%25'), encoding));
+    if (items.includes(undefined)) return undefined;
+    return items.map((item) => item?.replaceAll(' ', '%20')).join(' ');
   }
-  if (typeof value === 'string') return encode(value).replace(/^ +| +$/g, (run) => '%20'.repeat(run.length));
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
-}
-
-function encode(text: string): string {
-  return text.replace(/\p{Surrogate}/gu, '\ufffd').replace(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent);
+  const plain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+  return plain ? encodeFieldValue(String(value), encoding) : '';
 }

@@ -1,4 +1,5 @@
 import type { Denial } from './errors.js';
+import type { FieldEncoding } from './field-encoding.js';
 import type { Outbound } from './outbound.js';
 
 /** What mutators need from the running gateway. */
@@ -6,6 +7,8 @@ export interface MutatorServices {
   readonly call: Outbound['call'];
   /** Seconds since 1970. */
   now(): number;
+  /** How characters outside of ASCII are sent; UTF-8 if undefined. */
+  readonly fieldEncoding?: FieldEncoding;
 }
 
 /** One compiled mutator of one rule. */
@@ -48,13 +51,17 @@ export interface MatchContext {
 export interface Session {
   /** The subject that the access strategy found; empty if it does not authenticate. */
   readonly subject: string;
-  /** The claims that the access strategy found; a hydrator replaces them. */
+  /** `.Extra`: what the access strategy found, in Oathkeeper's shape; a hydrator replaces it. */
   extra: Readonly<Record<string, unknown>>;
+  /** The credential's own claims; a template finds those that `extra` lacks. Undefined after a hydrator. */
+  claims?: Readonly<Record<string, unknown>> | undefined;
   readonly match: MatchContext;
-  /** Header fields to set, by lower-case name. */
+  /** Header fields to set, by lower-case name; values are text, not yet encoded. */
   readonly headers: Map<string, readonly [name: string, value: string]>;
   /** Cookies to set, by name. */
   readonly cookies: Map<string, string>;
+  /** Further header fields that the client's copies of are removed: lower case, with hyphens. */
+  replaced?: ReadonlySet<string>;
 }
 
 /** Header fields and cookies of a request that scopegate does not forward. */

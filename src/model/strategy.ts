@@ -4,6 +4,7 @@ import type { Peer } from '../parse/peer.js';
 import type { Target } from '../parse/target.js';
 import type { TokenSource } from '../parse/token.js';
 import type { Denial, DpopChallenge } from './errors.js';
+import type { FieldEncoding } from './field-encoding.js';
 import type { IntrospectionTrace, Introspector } from './introspection.js';
 import type { HeaderRemoval } from './mutator.js';
 import type { Outbound } from './outbound.js';
@@ -68,6 +69,8 @@ export interface Services extends Introspector, Outbound {
    * meet any binding that a rule requires. If undefined, no binding can be verified.
    */
   readonly possession?: PossessionVerifier | 'assumed';
+  /** How characters outside of ASCII are sent in what mutators set; UTF-8 if undefined. */
+  readonly fieldEncoding?: FieldEncoding;
   /** False if only the decision is wanted; mutators do not run then. */
   readonly forwards?: false;
 }
@@ -104,6 +107,8 @@ export interface AccessStrategy {
   readonly requiredScopes: readonly string[];
   /** Whether it reads a token from {@link tokenSources} and refuses a request with two tokens. */
   readonly readsTokens?: true;
+  /** Whether it allows requests only because they carry no credential. */
+  readonly needsNoCredential?: true;
   /** The places where it looks for its token, in order. Undefined for the Authorization field only. */
   readonly tokenSources?: readonly TokenSource[] | undefined;
   /**
@@ -116,6 +121,11 @@ export interface AccessStrategy {
    * tokens.
    */
   readonly binding?: BindingRules;
+  /**
+   * What mutators and authorizers read as `.Extra` of a subject that it has allowed. If undefined, the
+   * subject's claims.
+   */
+  readonly extra?: (subject: Subject) => Readonly<Record<string, unknown>>;
   /** Warnings about its configuration. Absent if there are none. */
   readonly warnings?: readonly StrategyWarning[];
   authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome>;

@@ -169,6 +169,7 @@ t.test('hostile claims stay inside their field, and every field is always there'
       { path: '/open', methods: ['GET'], accessStrategies: [{ handler: 'allow' }] },
     ]),
     settings: {
+      forward: { fieldEncoding: 'percent' },
       decisions: {
         identity: {
           'X-User': 'sub',

@@ -87,6 +87,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       maxResponseHeaderBytes: 65_536,
       maxTargetBytes: 8192,
       host: 'upstream',
+      fieldEncoding: 'utf-8',
       webSockets: true,
       webSocketMaxAge: 3_600_000,
       via: 'scopegate',

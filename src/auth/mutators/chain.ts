@@ -1,8 +1,8 @@
 import type { Denial } from '../../model/errors.js';
+import { encodeFieldValue } from '../../model/field-encoding.js';
 import type {
   HeaderMutations,
   HeaderRemoval,
-  MatchContext,
   Mutator,
   MutatorChain,
   MutatorServices,
@@ -10,6 +10,8 @@ import type {
   Session,
 } from '../../model/mutator.js';
 import { cookieKey } from '../../parse/cookies.js';
+import { headerKey } from './header-key.js';
+import { unsendable } from './header-templates.js';
 
 /**
  * Builds the chain of a rule's mutators.
@@ -25,11 +27,6 @@ export function chain(mutators: readonly Mutator[]): MutatorChain | undefined {
       cookies: new Set(mutators.flatMap(({ cookies }) => cookies.map(cookieKey))),
     },
   };
-}
-
-/** A header field's name as CGI servers read it, which treat hyphens and underscores alike. */
-function headerKey(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-');
 }
 
 /**
@@ -58,18 +55,14 @@ export function reservedHeaders(chains: Iterable<MutatorChain | undefined>): Hea
 /**
  * Runs the mutators of a chain. Synchronous unless a mutator must wait.
  *
- * @param subject the subject that the access strategy found
- * @param extra the claims that it found
+ * @param session changed by the mutators
  * @returns what the mutators set, or a refusal
  */
 export function mutate(
   chained: MutatorChain,
-  subject: string,
-  extra: Readonly<Record<string, unknown>>,
-  match: MatchContext,
+  session: Session,
   services: MutatorServices,
 ): HeaderMutations | Denial | Promise<HeaderMutations | Denial> {
-  const session: Session = { subject, extra, match, headers: new Map(), cookies: new Map() };
   return step(chained, session, services, 0);
 }
 
@@ -86,7 +79,32 @@ function step(
     }
     if (outcome !== undefined) return outcome;
   }
-  return { replaced: chained.writes, headers: [...session.headers.values()], cookies: [...session.cookies] };
+  return encoded(chained, session, services);
+}
+
+/** Encodes what the mutators set. A request never goes on without one of these values. */
+function encoded(
+  { writes }: MutatorChain,
+  session: Session,
+  { fieldEncoding = 'utf-8' }: MutatorServices,
+): HeaderMutations | Denial {
+  const headers: [string, string][] = [];
+  for (const [name, text] of session.headers.values()) {
+    const value = encodeFieldValue(text, fieldEncoding);
+    if (value === undefined) return unsendable(`header field ${name}`);
+    headers.push([name, value]);
+  }
+  const cookies: [string, string][] = [];
+  for (const [name, text] of session.cookies) {
+    const value = encodeFieldValue(text, fieldEncoding);
+    if (value === undefined) return unsendable(`cookie ${name}`);
+    // As Go's net/http writes it for Oathkeeper.
+    cookies.push([name, value.includes(' ') ? `"${value}"` : value]);
+  }
+  const { replaced: more } = session;
+  const replaced =
+    more === undefined ? writes : { ...writes, headers: new Set([...writes.headers, ...more]) };
+  return { replaced, headers, cookies };
 }
 
 /** The JWK Set (RFC 7517 §5) with the public keys of all mutators that sign. */

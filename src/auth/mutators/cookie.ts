@@ -1,7 +1,14 @@
 import { ConfigError } from '../../document/finding.js';
 import { cookieKey } from '../../parse/cookies.js';
-import { fieldValue, templates, unsendable } from './header-templates.js';
+import { templates, unsendable } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
+import { renderText } from './template.js';
+
+/**
+ * What a cookie's value can hold (RFC 6265 §4.1.1), with blanks, between which it is quoted, and what is outside
+ * of ASCII. Any other character could end this cookie and begin another one.
+ */
+const VALUE = /^[ \x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e\u0080-\uffff]*$/;
 
 /** Oathkeeper's `cookie` mutator: sets cookies from templates and keeps the client's other cookies. */
 export const cookie: MutatorKind = {
@@ -35,11 +42,8 @@ export const cookie: MutatorKind = {
       keys: [],
       mutate(session) {
         for (const [name, template] of entries) {
-          const value = fieldValue(template, session);
-          // RFC 6265 §4.1.1. Any other character could end this cookie and begin another one.
-          if (value === undefined || !/^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*$/.test(value)) {
-            return unsendable(`cookie ${name}`);
-          }
+          const value = renderText(template, session);
+          if (!VALUE.test(value)) return unsendable(`cookie ${name}`);
           session.cookies.set(name, value);
         }
         return undefined;

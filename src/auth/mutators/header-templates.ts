@@ -1,8 +1,7 @@
 import { ConfigError } from '../../document/finding.js';
 import { type Denial, denial } from '../../model/errors.js';
-import type { Session } from '../../model/mutator.js';
-import { FIELD_VALUE, TOKEN } from '../../parse/grammar.js';
-import { parseTemplate, renderText, type Template, TemplateError } from './template.js';
+import { TOKEN } from '../../parse/grammar.js';
+import { parseTemplate, type Template, TemplateError } from './template.js';
 
 /** A name and the template of its value. */
 export type NamedTemplate = readonly [name: string, template: Template];
@@ -25,16 +24,6 @@ export function templates(at: string, values: Readonly<Record<string, string>>):
       throw new ConfigError([at, name], error.message);
     }
   });
-}
-
-/**
- * Renders a template.
- *
- * @returns undefined if the result is not valid in a header field (RFC 9110 §5.5)
- */
-export function fieldValue(template: Template, session: Session): string | undefined {
-  const value = renderText(template, session);
-  return FIELD_VALUE.test(value) ? value : undefined;
 }
 
 /**

@@ -1,9 +1,10 @@
 import { ConfigError } from '../../document/finding.js';
-import { fieldValue, templates, unsendable } from './header-templates.js';
+import { templates } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
+import { renderText } from './template.js';
 
-/** Fields that frame the message, belong to its connection, or that scopegate sets itself. */
-const REFUSED =
+/** Fields that frame the message, belong to its connection, or that scopegate sets itself, in lower case. */
+export const REFUSED =
   /^(connection|content-length|cookie|expect|forwarded|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|via|x-forwarded-.*|x-request-id)$/;
 
 /** Oathkeeper's `header` mutator: sets header fields from templates. */
@@ -41,9 +42,7 @@ export const header: MutatorKind = {
       keys: [],
       mutate(session) {
         for (const [name, template] of entries) {
-          const value = fieldValue(template, session);
-          if (value === undefined) return unsendable(`header field ${name}`);
-          session.headers.set(name.toLowerCase(), [name, value]);
+          session.headers.set(name.toLowerCase(), [name, renderText(template, session)]);
         }
         return undefined;
       },

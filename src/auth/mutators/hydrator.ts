@@ -5,13 +5,19 @@ import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model
 import { type Denial, denial } from '../../model/errors.js';
 import type { MatchContext, Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
+import { TOKEN } from '../../parse/grammar.js';
+import { REFUSED } from './header.js';
+import { headerKey } from './header-key.js';
 import type { MutatorKind } from './mutator.js';
 import { captureGroups } from './session.js';
 
 /** The most responses that are cached. */
 const ENTRIES = 1_000;
+/** The most names of header fields that a hydrator may set without its rule naming them. */
+const LEARNED = 50;
 
 interface Config {
+  readonly headers?: readonly string[];
   readonly api: {
     readonly url: string;
     readonly auth?: { readonly basic?: { readonly username: string; readonly password: string } };
@@ -24,7 +30,8 @@ const text = { type: 'string' } as const;
 
 /**
  * Oathkeeper's `hydrator` mutator: sends the session to a service. The `extra` of its response replaces that
- * of the session for later mutators. The service must not change the subject.
+ * of the session for later mutators, and its `header` sets header fields. The service must not change the
+ * subject.
  */
 export const hydrator: MutatorKind = {
   name: 'hydrator',
@@ -58,6 +65,12 @@ export const hydrator: MutatorKind = {
           retry: { type: 'object' },
         },
       },
+      headers: {
+        type: 'array',
+        items: { type: 'string', pattern: TOKEN.source },
+        description:
+          'The header fields that the service may set. They are then removed from every request on every rule, and the service can set no others.',
+      },
       cache: {
         type: 'object',
         additionalProperties: false,
@@ -66,7 +79,9 @@ export const hydrator: MutatorKind = {
     },
   },
   compile(config) {
-    const { api, cache = {} } = config as unknown as Config;
+    const { api, cache = {}, headers } = config as unknown as Config;
+    const own = headers?.findIndex((name) => REFUSED.test(name.toLowerCase())) ?? -1;
+    if (own >= 0) throw new ConfigError(['headers', own], 'scopegate sets this field itself');
     if (!URL.canParse(api.url)) throw new ConfigError(['api', 'url'], `"${api.url}" is not a URL`);
     if (api.retry !== undefined) {
       throw new ConfigError(['api', 'retry'], 'retry is not implemented: remove it');
@@ -81,23 +96,42 @@ export const hydrator: MutatorKind = {
       api.url,
       authorization,
       cache.enabled ? oathkeeperDurationSeconds(cache.ttl ?? '1m') : 0,
+      headers,
     );
   },
 };
 
+/** What the service says. */
+interface Hydration {
+  readonly extra: Session['extra'];
+  /** The header fields that it sets. */
+  readonly header: readonly (readonly [name: string, value: string])[];
+}
+
 class Hydrator implements Mutator {
-  readonly headers = [];
+  readonly headers: readonly string[];
   readonly cookies = [];
   readonly keys = [];
-  readonly #url: string;
+  readonly #url: URL;
   readonly #authorization: string | undefined;
   readonly #ttl: number;
-  readonly #answers = new LRUCache<string, { extra: Session['extra']; until: number }>({ max: ENTRIES });
+  /** The fields that the service may set, as {@link headerKey} returns them; undefined for any. */
+  readonly #named: ReadonlySet<string> | undefined;
+  /** The fields that it has set so far. From then on, the rule's clients cannot set them. */
+  readonly #learned = new Set<string>();
+  readonly #answers = new LRUCache<string, Hydration & { until: number }>({ max: ENTRIES });
 
-  constructor(url: string, authorization: string | undefined, ttl: number) {
-    this.#url = url;
+  constructor(
+    url: string,
+    authorization: string | undefined,
+    ttl: number,
+    headers: readonly string[] | undefined,
+  ) {
+    this.#url = new URL(url);
     this.#authorization = authorization;
     this.#ttl = ttl;
+    this.headers = headers ?? [];
+    this.#named = headers && new Set(headers.map(headerKey));
   }
 
   mutate(session: Session, services: MutatorServices): Denial | undefined | Promise<Denial | undefined> {
@@ -106,12 +140,11 @@ class Hydrator implements Mutator {
     const key = this.#ttl > 0 ? hash('sha256', body, 'base64') : '';
     const known = this.#ttl > 0 ? this.#answers.get(key) : undefined;
     if (known !== undefined && services.now() < known.until) {
-      session.extra = known.extra;
-      return undefined;
+      return this.#apply(known, session);
     }
     const reply = services.call({
       purpose: 'hydrate',
-      url: this.#url,
+      url: withQuery(this.#url, session.match.query),
       method: 'POST',
       headers: {
         accept: 'application/json',
@@ -121,18 +154,54 @@ class Hydrator implements Mutator {
       body,
     });
     const take = (settled: Reply): Denial | undefined => {
-      const extra = settled.ok && settled.status === 200 ? hydrated(settled.body, session) : undefined;
-      if (extra === undefined) {
+      const answer = settled.ok && settled.status === 200 ? hydrated(settled.body, session) : undefined;
+      if (answer === undefined || !this.#maySet(answer)) {
         return denial('authorization_server_unavailable', 'the hydrator gave no usable answer', {
           retryAfter: settled.ok ? 1 : settled.retryAfter,
         });
       }
-      session.extra = extra;
-      if (this.#ttl > 0) this.#answers.set(key, { extra, until: services.now() + this.#ttl });
-      return undefined;
+      if (this.#ttl > 0) this.#answers.set(key, { ...answer, until: services.now() + this.#ttl });
+      return this.#apply(answer, session);
     };
     return reply instanceof Promise ? reply.then(take) : take(reply);
   }
+
+  /** Whether the service may set these fields. */
+  #maySet({ header }: Hydration): boolean {
+    const names = header.map(([name]) => headerKey(name));
+    if (this.#named !== undefined) return names.every((name) => this.#named?.has(name));
+    for (const name of names) if (this.#learned.size < LEARNED) this.#learned.add(name);
+    return names.every((name) => this.#learned.has(name));
+  }
+
+  #apply({ extra, header }: Hydration, session: Session): undefined {
+    session.extra = extra;
+    session.claims = undefined;
+    for (const [name, value] of header) session.headers.set(name.toLowerCase(), [name, value]);
+    if (this.#learned.size > 0) session.replaced = new Set([...(session.replaced ?? []), ...this.#learned]);
+  }
+}
+
+/**
+ * Adds the request's query to the service's URL. A parameter that the URL itself has cannot be set by the
+ * request as well.
+ */
+function withQuery(url: URL, query: string): string {
+  if (query.length < 2) return url.href;
+  const own = new Set([...url.searchParams.keys()].map((name) => name.toLowerCase()));
+  const added = query
+    .slice(1)
+    .split('&')
+    .filter((pair) => pair !== '' && !own.has(nameOf(pair)));
+  const whole = new URL(url);
+  whole.search = [url.search.slice(1), ...added].filter((part) => part !== '').join('&');
+  return whole.href;
+}
+
+/** The name of a query parameter as a server reads it, in lower case. */
+function nameOf(pair: string): string {
+  const [[name = ''] = []] = [...new URLSearchParams(pair)];
+  return name.toLowerCase();
 }
 
 /** The session in the format of Oathkeeper's API. */
@@ -164,10 +233,9 @@ function allHeaders({ rawHeaders }: MatchContext): Record<string, string[]> {
 /**
  * Reads a response: a JSON object with the same subject.
  *
- * @returns its `extra`; undefined if the response is invalid, or if it sets a header field that no earlier
- *   mutator has set: such a field is not reserved, so a client could send it itself on other rules
+ * @returns undefined if the response is invalid, or if it sets a header field that scopegate sets itself
  */
-function hydrated(body: string, session: Session): Session['extra'] | undefined {
+function hydrated(body: string, session: Session): Hydration | undefined {
   let answer: unknown;
   try {
     answer = JSON.parse(body);
@@ -175,10 +243,23 @@ function hydrated(body: string, session: Session): Session['extra'] | undefined 
     return undefined;
   }
   if (typeof answer !== 'object' || answer === null) return undefined;
-  const { subject = '', extra = {}, header } = answer as Readonly<Record<string, unknown>>;
+  const { subject = '', extra, header } = answer as Readonly<Record<string, unknown>>;
   if (subject !== session.subject) return undefined;
-  const names = Object.keys((header ?? {}) as object).map((name) => name.toLowerCase());
-  if (!names.every((name) => session.headers.has(name))) return undefined;
-  if (extra === null) return {};
-  return typeof extra === 'object' && !Array.isArray(extra) ? (extra as Session['extra']) : undefined;
+  const fields = headerOf(header ?? {});
+  if (fields === undefined || Array.isArray(extra) || typeof (extra ?? {}) !== 'object') return undefined;
+  return { extra: (extra ?? {}) as Session['extra'], header: fields };
+}
+
+/** The fields of a `header`: name → its values, as Go writes them, or one value. */
+function headerOf(header: unknown): Hydration['header'] | undefined {
+  if (typeof header !== 'object' || header === null || Array.isArray(header)) return undefined;
+  const fields: [string, string][] = [];
+  for (const [name, given] of Object.entries(header as Readonly<Record<string, unknown>>)) {
+    const values: unknown[] = Array.isArray(given) ? given : [given];
+    if (values.length === 0) continue;
+    if (!TOKEN.test(name) || REFUSED.test(name.toLowerCase())) return undefined;
+    if (!values.every((value) => typeof value === 'string')) return undefined;
+    fields.push([name, values.join(', ')]);
+  }
+  return fields;
 }

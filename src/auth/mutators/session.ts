@@ -9,14 +9,12 @@ export function captureGroups({ pattern, path }: MatchContext): string[] {
 }
 
 /**
- * A value of `.Extra` by its name. Like Oathkeeper, it also finds members of `ext` of the introspection
- * answer; a member of the answer itself takes precedence.
+ * A value of `.Extra` by its name. Where the session has none, it is a claim of the credential that Oathkeeper
+ * leaves out of the session, such as `iss` of an introspection answer.
  */
-export function extraOf({ extra }: Session, name: string): unknown {
+export function extraOf({ extra, claims }: Session, name: string): unknown {
   if (Object.hasOwn(extra, name)) return extra[name];
-  const { ext } = extra;
-  const lifted = typeof ext === 'object' && ext !== null && Object.hasOwn(ext, name);
-  return lifted ? (ext as Readonly<Record<string, unknown>>)[name] : undefined;
+  return claims !== undefined && Object.hasOwn(claims, name) ? claims[name] : undefined;
 }
 
 /** The values of a header field, in the order in which the client sent them. */

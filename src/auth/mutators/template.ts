@@ -25,6 +25,12 @@ export class TemplateError extends Error {
 const FORMS =
   'use {{ .Subject }}, {{ .Extra.x }} or {{ .MatchContext.x }}, optionally with print, printIndex, index or toJson before them';
 
+/** A value that an expression reads, before it is written. */
+interface Operand extends Expression {
+  /** Set for `.Extra` as a whole, whose members {@link extraOf} finds. */
+  readonly isExtra?: true;
+}
+
 /**
  * Parses the part of Go's text/template that Oathkeeper's documentation uses: fields of the session, and the
  * functions `print`, `printIndex`, `index` and `toJson`.
@@ -44,7 +50,7 @@ export function parseTemplate(text: string): Template {
       if (literal !== '') parts.push(literal);
       return { parts };
     }
-    const end = rest.indexOf('}}', start);
+    const end = endOf(rest, start + 2);
     if (end < 0) throw new TemplateError('{{ is never closed');
     let action = rest.slice(start + 2, end);
     if (/^-\s/.test(action)) {
@@ -90,53 +96,125 @@ function inner(value: unknown): string {
   return value === null ? '<nil>' : printed(value);
 }
 
+/** Where the action that begins at `from` ends: at `}}`, but not inside of a string. */
+function endOf(text: string, from: number): number {
+  const rest = text.slice(from).replace(/"(?:[^"\\]|\\.)*"/g, (literal) => '_'.repeat(literal.length));
+  const end = rest.indexOf('}}');
+  return end < 0 ? end : from + end;
+}
+
 const FIELD = /^\.[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
+const WORD = /"(?:[^"\\]|\\.)*"|[()|]|[^\s"()|]+/g;
 
 function parseAction(action: string): Expression {
   if (action === '') throw new TemplateError('{{ }} is empty');
   if (action.startsWith('/*')) throw new TemplateError(`a comment is not supported in templates: ${FORMS}`);
-  const piped = /^([^|"]+)\|\s*(toJson|print)$/.exec(action);
-  if (piped !== null) return parseAction(`${piped[2]} ${(piped[1] as string).trim()}`);
-  const words = action.match(/"(?:[^"\\]|\\.)*"|[^\s"]+/g) ?? [];
-  const [first = '', ...args] = words;
-  if (words.join(' ') !== action.replace(/\s+/g, ' ')) throw new TemplateError(unserved(action));
-
-  if (first.startsWith('.')) {
-    const header = /^\.MatchContext\.Header\.Get$/.test(first) ? text(args[0]) : undefined;
-    if (header !== undefined && args.length === 1) {
-      return plain((session) => headerValues(session.match, header)[0]);
-    }
-    if (args.length > 0) throw new TemplateError(unserved(action));
-    return plain(field(first));
-  }
-  if (first === 'print' && args.length === 1) return plain(operand(args[0] as string, action));
-  if (first === 'toJson' && args.length === 1) {
-    return { evaluate: operand(args[0] as string, action), json: true };
-  }
-  if ((first === 'printIndex' || first === 'index') && args.length === 2) {
-    const list = operand(args[0] as string, action);
-    const at = first === 'index' ? (text(args[1]) ?? args[1]) : args[1];
-    if (!/^\d+$/.test(at ?? '') && text(args[1]) === undefined) throw new TemplateError(unserved(action));
-    return plain((session) => member(list(session), at as string));
-  }
-  throw new TemplateError(unserved(action));
+  const words = action.match(WORD) ?? [];
+  // What no word holds, such as a quotation mark alone, is left over.
+  if (action.replace(WORD, '').trim() !== '') throw unserved(action);
+  const parser = new Parser(words, action);
+  const parsed = parser.pipeline();
+  if (!parser.atEnd) throw unserved(action);
+  return parsed;
 }
 
-function unserved(action: string): string {
+/** Parses one action: operands, calls of functions, `( … )` and `… | function`. */
+class Parser {
+  readonly #words: readonly string[];
+  readonly #action: string;
+  #at = 0;
+
+  constructor(words: readonly string[], action: string) {
+    this.#words = words;
+    this.#action = action;
+  }
+
+  get atEnd(): boolean {
+    return this.#at === this.#words.length;
+  }
+
+  pipeline(): Operand {
+    let value = this.#command();
+    while (this.#words[this.#at] === '|') {
+      this.#at++;
+      value = this.#call(this.#words[this.#at++] ?? '', [value]);
+    }
+    return value;
+  }
+
+  #command(): Operand {
+    const first = this.#words[this.#at] ?? '';
+    if (/^[A-Za-z]/.test(first)) {
+      this.#at++;
+      return this.#call(first, []);
+    }
+    if (first === '.MatchContext.Header.Get') {
+      const name = text(this.#words[this.#at + 1]);
+      if (name === undefined) throw unserved(this.#action);
+      this.#at += 2;
+      return plain(({ match }) => headerValues(match, name)[0]);
+    }
+    return this.#operand();
+  }
+
+  #operand(): Operand {
+    const word = this.#words[this.#at++] ?? '';
+    if (word === '(') {
+      const inner = this.pipeline();
+      if (this.#words[this.#at++] !== ')') throw unserved(this.#action);
+      return inner.json ? plain((session) => toJson(inner.evaluate(session))) : inner;
+    }
+    const literal = text(word);
+    if (literal !== undefined) return plain(() => literal);
+    if (!word.startsWith('.')) throw unserved(this.#action);
+    return field(word);
+  }
+
+  /** @param piped what stands before the `|`, which is the last argument */
+  #call(name: string, piped: readonly Operand[]): Operand {
+    const [value, keys] =
+      name === 'index' || name === 'printIndex' ? [this.#operand(), this.#keys()] : [piped[0], []];
+    const done = value ?? this.#operand();
+    if (name === 'print') return plain(reader(done));
+    if (name === 'toJson') return { evaluate: done.evaluate, json: true };
+    if ((name === 'index' || name === 'printIndex') && keys.length > 0 && piped.length === 0) {
+      if (name === 'printIndex' && keys.length > 1) throw unserved(this.#action);
+      return plain((session) => memberAt(done, keys, session));
+    }
+    throw unserved(this.#action);
+  }
+
+  /** The keys of an `index`: numbers and strings. */
+  #keys(): string[] {
+    const keys: string[] = [];
+    for (;;) {
+      const word = this.#words[this.#at];
+      const key = text(word) ?? (/^\d+$/.test(word ?? '') ? word : undefined);
+      if (key === undefined) return keys;
+      keys.push(key);
+      this.#at++;
+    }
+  }
+}
+
+function unserved(action: string): TemplateError {
   const [word = ''] = action.split(/\s/, 1);
   const what = /^[A-Za-z]\w*$/.test(word) ? `the function or keyword "${word}"` : `"{{ ${action} }}"`;
-  return `${what} is not supported in templates: ${FORMS}`;
+  return new TemplateError(`${what} is not supported in templates: ${FORMS}`);
 }
 
-function plain(evaluate: (session: Session) => unknown): Expression {
+function plain(evaluate: (session: Session) => unknown): Operand {
   return { evaluate, json: false };
 }
 
-function operand(word: string, action: string): (session: Session) => unknown {
-  const literal = text(word);
-  if (literal !== undefined) return () => literal;
-  if (!word.startsWith('.')) throw new TemplateError(unserved(action));
-  return field(word);
+/** How a nested value is read: `toJson` inside of another function gives a text. */
+function reader({ evaluate, json }: Operand): (session: Session) => unknown {
+  return json ? (session) => toJson(evaluate(session)) : evaluate;
+}
+
+function memberAt(value: Operand, [first = '', ...more]: readonly string[], session: Session): unknown {
+  const found = value.isExtra ? extraOf(session, first) : member(value.evaluate(session), first);
+  return more.reduce(member, found);
 }
 
 /** The value of a string literal; undefined if the word is not one. */
@@ -155,22 +233,22 @@ function member(value: unknown, key: string): unknown {
   return (value as Readonly<Record<string, unknown>>)[key];
 }
 
-/** Returns the function that reads a field of the session, by its path. */
-function field(word: string): (session: Session) => unknown {
-  if (!FIELD.test(word)) throw new TemplateError(unserved(word));
+/** Reads a field of the session, by its path. */
+function field(word: string): Operand {
+  if (!FIELD.test(word)) throw unserved(word);
   const [root, ...path] = word.slice(1).split('.') as [string, ...string[]];
   switch (root) {
     case 'Subject':
-      if (path.length === 0) return ({ subject }) => subject;
+      if (path.length === 0) return plain(({ subject }) => subject);
       break;
     case 'Extra': {
       const [name, ...more] = path;
-      if (name === undefined) return ({ extra }) => extra;
-      return (session) => more.reduce(member, extraOf(session, name));
+      if (name === undefined) return { evaluate: ({ extra }) => extra, json: false, isExtra: true };
+      return plain((session) => more.reduce(member, extraOf(session, name)));
     }
     case 'MatchContext': {
       const found = MATCH[path.join('.')];
-      if (found !== undefined) return ({ match }) => found(match);
+      if (found !== undefined) return plain(({ match }) => found(match));
     }
   }
   throw new TemplateError(`the field "${word}" is not supported in templates: ${FORMS}`);

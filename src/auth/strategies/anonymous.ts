@@ -2,7 +2,8 @@ import type { Handler } from './strategy.js';
 
 /**
  * Oathkeeper's `anonymous` authenticator: responsible only for requests without an Authorization field, which it
- * allows under a fixed subject; with one, the rule's next access strategy decides.
+ * allows under a fixed subject. As the last access strategy of a rule it makes authentication optional: a request with
+ * a credential that no earlier one has taken is refused.
  */
 export const anonymous: Handler = {
   name: 'anonymous',
@@ -19,7 +20,9 @@ export const anonymous: Handler = {
     return {
       handler: 'anonymous',
       requiredScopes: [],
-      authenticate: ({ fields }) => (fields.authorization === undefined ? allowed : { kind: 'pass' }),
+      needsNoCredential: true,
+      // An empty field carries no credential.
+      authenticate: ({ fields }) => ((fields.authorization ?? '') === '' ? allowed : { kind: 'pass' }),
     };
   },
 };

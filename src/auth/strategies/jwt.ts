@@ -11,6 +11,7 @@ import {
 import type { ClaimRequirements } from './claim-requirements.js';
 import { type JwtConfig, jwtSchema, readJwtConfig } from './jwt-config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
+import { jwtExtra, scopeClaim } from './session.js';
 import type { Handler } from './strategy.js';
 import type { BindingResult, TokenBinding } from './token-binding.js';
 
@@ -25,9 +26,6 @@ export const jwt: Handler = {
   compile: (config, defaults) => new Jwt(readJwtConfig(config, defaults)),
 };
 
-/** Claims that hold scopes, in Oathkeeper's order: the first one present counts. */
-const SCOPE_CLAIMS = ['scp', 'scope', 'scopes'] as const;
-
 class Jwt implements AccessStrategy {
   readonly handler = 'jwt';
   readonly readsTokens = true;
@@ -36,6 +34,7 @@ class Jwt implements AccessStrategy {
   readonly removal: HeaderRemoval | undefined;
   readonly keySources: readonly KeySource[];
   readonly binding: TokenBinding;
+  readonly extra = jwtExtra;
   readonly #verification: Verification;
   readonly #alternatives: JwtConfig['alternatives'];
   readonly #strategy: ScopeStrategy;
@@ -193,7 +192,7 @@ function subjectOf(claims: Readonly<Record<string, unknown>>): Subject {
 }
 
 function scopesOf(claims: Readonly<Record<string, unknown>>): string[] {
-  const name = SCOPE_CLAIMS.find((each) => Object.hasOwn(claims, each));
+  const name = scopeClaim(claims);
   const value = name === undefined ? undefined : claims[name];
   if (typeof value === 'string') return value.split(' ').filter((scope) => scope !== '');
   return texts(value);

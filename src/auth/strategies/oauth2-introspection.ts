@@ -40,6 +40,7 @@ import {
   tokenProperties,
 } from './config.js';
 import { missingScopes, type ScopeStrategy } from './scope.js';
+import { introspectionExtra } from './session.js';
 import type { Handler, ScopeStrategyName } from './strategy.js';
 import { type BindingResult, possessionSchema, TokenBinding } from './token-binding.js';
 
@@ -186,6 +187,7 @@ class Introspection implements AccessStrategy {
   readonly tokenSources: readonly TokenSource[] | undefined;
   readonly removal: HeaderRemoval | undefined;
   readonly binding: TokenBinding;
+  readonly extra = introspectionExtra;
 
   constructor(
     scopes: readonly string[],

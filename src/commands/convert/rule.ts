@@ -1,7 +1,7 @@
 import { byPosition, type Finding } from '../../document/finding.js';
 import { validate } from '../../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
-import { METHODS } from '../../model/methods.js';
+import { RULE_METHODS } from '../../model/methods.js';
 import type { HandlerEntry } from '../../rules/apirule/access-strategies.js';
 import { compileApiRule, type RuleDefaults } from '../../rules/apirule/apirule.js';
 import { VERSION } from '../../rules/apirule/schema.js';
@@ -199,7 +199,7 @@ class Attempt {
     const methods: string[] = [];
     (this.#rule.match.methods ?? []).forEach((method, index) => {
       const upper = method.toUpperCase();
-      if (!METHODS.includes(upper))
+      if (!RULE_METHODS.includes(upper))
         this.#lost(['match', 'methods', index], `scopegate does not serve the method ${method}`);
       else if (!methods.includes(upper)) methods.push(upper);
     });

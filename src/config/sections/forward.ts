@@ -26,6 +26,11 @@ export const forward = section('How requests are forwarded.', {
     ['upstream', 'preserve'],
     'upstream',
   ),
+  fieldEncoding: choice(
+    'How characters outside of ASCII stand in what mutators set, and in the identity fields of forward-auth: utf-8, percent (percent-encoded UTF-8), or refuse (500).',
+    ['utf-8', 'percent', 'refuse'],
+    'utf-8',
+  ),
   webSockets: flag('Forward WebSocket handshakes; without it, an Upgrade is ignored.', true),
   webSocketMaxAge: limit('Longest life of a WebSocket: then both sides get a Close with 1008.', '1h'),
   via: text(

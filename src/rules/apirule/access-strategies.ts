@@ -13,8 +13,10 @@ export interface HandlerEntry {
   readonly config?: Readonly<Record<string, unknown>> | null;
 }
 
-/** Handlers after which no other one could have a say; Kyma allows no second beside them. */
+/** Handlers after which no other one could have a say. Kyma allows no second beside them either. */
 const EXCLUSIVE: ReadonlySet<string> = new Set(['allow', 'no_auth', 'noop']);
+
+const ANONYMOUS = 'anonymous';
 
 /** Handlers that look at no credential: beside one that does, they would undo it. */
 const OPEN: ReadonlySet<string> = new Set(['allow', 'no_auth', 'noop', 'unauthorized', 'anonymous']);
@@ -74,17 +76,25 @@ function unknown(document: SourceDocument, path: Path, name: string): Finding {
   return { ...document.at(path), level: 'error', code: 'unknown-handler', message };
 }
 
-/** Kyma's rules of combination, one finding a rule: what its controller refuses, no one should get past it here. */
+/**
+ * What cannot be combined in one rule, one finding a rule. A handler that lets everyone in would undo every other
+ * one. `anonymous` can come last: behind handlers that look at a credential it takes the requests that carry
+ * none, as in Oathkeeper.
+ */
 function combination(document: SourceDocument, base: Path, entries: readonly HandlerEntry[]): Finding[] {
   if (entries.length < 2) return [];
   const names = entries.map(({ handler }) => handler);
   const exclusive = names.findIndex((name) => EXCLUSIVE.has(name));
-  const open = names.findIndex((name) => OPEN.has(name));
   const guarded = names.some((name) => !OPEN.has(name) && handlers.has(name));
+  const last = names.length - 1;
+  const open = names.findIndex((name, index) => OPEN.has(name) && !(name === ANONYMOUS && index === last));
   const index = exclusive >= 0 ? exclusive : guarded ? open : -1;
   if (index < 0) return [];
   const path = [...base, index, 'handler'];
-  const others = exclusive >= 0 ? 'with any other' : 'with one that looks at a credential';
-  const message = `${path.join('.')}: ${names[index]} cannot be combined ${others} in one rule`;
+  const what =
+    exclusive < 0 && names[index] === ANONYMOUS
+      ? 'anonymous must come last: it takes the requests without a credential, so the handlers behind it would not be asked'
+      : `${names[index]} cannot be combined ${exclusive >= 0 ? 'with any other' : 'with one that looks at a credential'} in one rule`;
+  const message = `${path.join('.')}: ${what}`;
   return [{ ...document.at(path), level: 'error', code: 'handler-combination', message }];
 }

@@ -5,7 +5,7 @@ import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 import { oathkeeperDurationSeconds } from '../../model/duration.js';
-import { METHODS } from '../../model/methods.js';
+import { METHODS, RULE_METHODS } from '../../model/methods.js';
 import type { CorsPolicy, Rule } from '../../model/rule.js';
 import type { Upstream } from '../../model/upstream.js';
 import { compilePattern } from '../pattern/pattern.js';
@@ -213,10 +213,12 @@ class Compiler {
       if (methods.indexOf(method) < index) this.#error(path, 'invalid-value', `${method} is listed twice`);
       else if (Object.hasOwn(REFUSED_METHODS, method)) {
         this.#error(path, 'invalid-method', `${method} is never forwarded: ${REFUSED_METHODS[method]}`);
-      } else if (!METHODS.includes(method)) {
-        const hint = nearest(method, METHODS);
+      } else if (!RULE_METHODS.includes(method)) {
+        const hint = nearest(method, METHODS) ?? nearest(method, RULE_METHODS);
         const more =
-          hint === undefined ? `; it must be one of ${METHODS.join(', ')}` : `; did you mean ${hint}?`;
+          hint === undefined
+            ? `; it must be one of ${METHODS.join(', ')}, or another one that Node can read, such as PROPFIND`
+            : `; did you mean ${hint}?`;
         this.#error(path, 'invalid-method', `no method is called "${method}"${more}`);
       }
     });

@@ -21,6 +21,9 @@ const TOKENS = {
 const header = (headers: object) => ({ handler: 'header', config: { headers } });
 const cookie = (cookies: object) => ({ handler: 'cookie', config: { cookies } });
 
+/** A text as Node shows its UTF-8, octet by octet. */
+const octets = (text: string) => Buffer.from(text).toString('latin1');
+
 function start(t: Test, rules: readonly object[]) {
   return startTestGateway(t, { rules: apiRule('gate.example', rules), tokens: TOKENS, clock: fakeClock() });
 }
@@ -56,7 +59,13 @@ t.test('header sets what the token says, in place of what the client says', asyn
   };
   t.equal((await ask(gate, '/in/abc', { token: 'alice', headers: forged })).status, 200);
   const sent = gate.upstream.received[0]?.headers ?? {};
-  t.match(sent, { 'x-who': 'alice', 'x-role': 'admin', 'x-tenant': 'ü', 'x-part': 'again', 'x-none': '' });
+  t.match(sent, {
+    'x-who': 'alice',
+    'x-role': 'admin',
+    'x-tenant': octets('ü'),
+    'x-part': 'again',
+    'x-none': '',
+  });
   t.match(sent, { accept: 'text/plain', 'x-mine': 'kept', authorization: 'Bearer alice' });
   t.notMatch(JSON.stringify(gate.upstream.received[0]?.rawHeaders), 'root');
 
@@ -71,19 +80,145 @@ t.test('header sets what the token says, in place of what the client says', asyn
   }
 });
 
-t.test('a value that could end a field, or has no octets, is never sent', async (t) => {
+t.test('a value that could end a field is never sent', async (t) => {
   const gate = await start(t, [
     rule('/header', ['GET'], 'read', { mutators: [header({ 'X-Who': '{{ .Subject }}' })] }),
     rule('/cookie', ['GET'], 'read', { mutators: [cookie({ who: '{{ .Subject }}' })] }),
+    rule('/two', ['GET'], 'read', { mutators: [cookie({ who: '{{ .Subject }}; admin=1' })] }),
+    rule('/comma', ['GET'], 'read', { mutators: [cookie({ who: '{{ .Subject }},admin=1' })] }),
   ]);
-  for (const token of ['evil', 'wide', 'nul']) {
-    for (const path of ['/header', '/cookie']) {
-      const answer = await ask(gate, path, { token });
-      t.equal(answer.status, 500, `${path} ${token}`);
-      t.notMatch(answer.text, 'yes');
-    }
+  for (const [path, token] of [
+    ['/header', 'evil'],
+    ['/header', 'nul'],
+    ['/cookie', 'evil'],
+    ['/cookie', 'nul'],
+    ['/two', 'alice'],
+    ['/comma', 'alice'],
+  ] as const) {
+    const answer = await ask(gate, path, { token });
+    t.equal(answer.status, 500, `${path} ${token}`);
+    t.notMatch(answer.text, 'yes');
   }
   t.equal(gate.upstream.received.length, 0);
+});
+
+t.test('names of all languages are sent as the settings say, at both ports', async (t) => {
+  const rules = apiRule('gate.example', [
+    rule('/in', ['GET'], 'read', {
+      mutators: [header({ 'X-Who': '{{ .Subject }}' }), cookie({ who: '{{ .Subject }} two' })],
+    }),
+    rule('/out', ['GET'], 'read'),
+  ]);
+  const described = (path: string) => ({
+    'x-forwarded-method': 'GET',
+    'x-forwarded-host': 'gate.example',
+    'x-forwarded-uri': path,
+  });
+  for (const [fieldEncoding, who, pair] of [
+    [undefined, octets('\u0141ukasz'), `who="${octets('\u0141ukasz')} two"`],
+    ['percent', '%C5%81ukasz', 'who="%C5%81ukasz two"'],
+    ['refuse', undefined, undefined],
+  ] as const) {
+    const gate = await startTestGateway(t, {
+      rules,
+      tokens: TOKENS,
+      settings: fieldEncoding === undefined ? {} : { forward: { fieldEncoding } },
+    });
+    const expected = who === undefined ? 500 : 200;
+    const sent = await ask(gate, '/in', { token: 'wide' });
+    t.equal(sent.status, expected, `${fieldEncoding}: proxy port`);
+    const last = gate.upstream.received.at(-1)?.headers;
+    t.equal(last?.['x-who'], who);
+    t.equal(last?.cookie, pair);
+    for (const path of ['/in', '/out']) {
+      const told = await ask({ url: gate.adminUrl }, '/decisions', {
+        token: 'wide',
+        headers: described(path),
+      });
+      t.equal(told.status, expected, `${fieldEncoding}: decisions ${path}`);
+      t.equal(told.headers['x-user'], who, 'the identity field');
+      if (path === '/in') t.match(told.headers, who === undefined ? {} : { 'x-who': who, cookie: pair });
+    }
+  }
+});
+
+t.test('the session is Oathkeeper’s: ext is lifted once, and never speaks for the server', async (t) => {
+  const store = await startStore();
+  t.teardown(() => store.close());
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const file = join(t.testdir({}), 'keys.json');
+  writeFileSync(file, JSON.stringify({ keys: [{ ...(await exportJWK(privateKey)), kid: 'k' }] }));
+  const idToken = {
+    handler: 'id_token',
+    config: {
+      issuer_url: 'i',
+      jwks_url: pathToFileURL(file).href,
+      claims: '{"ext": {{ .Extra | toJson }}, "role": "{{ index .Extra "role" }}"}',
+    },
+  };
+  const gate = await startTestGateway(t, {
+    rules: apiRule('gate.example', [
+      rule('/in', ['GET'], 'read', {
+        mutators: [
+          header({
+            'X-All': '{{ .Extra | toJson }}',
+            'X-Role': '{{ index .Extra "role" }}',
+            'X-Claim': '{{ index .Extra "example.com/claim" }}',
+            'X-Client': '{{ .Extra.client_id }}{{ index .Extra "username" }}',
+            'X-Sub': '{{ .Extra.sub }}',
+            'X-Iss': '{{ .Extra.iss }}',
+          }),
+          idToken,
+          { handler: 'hydrator', config: { api: { url: `${store.url}/h` } } },
+          header({ 'X-After': '{{ .Extra | toJson }}{{ .Extra.iss }}' }),
+        ],
+      }),
+    ]),
+    tokens: {
+      good: {
+        sub: 'carol',
+        client_id: 'cli',
+        scope: 'read',
+        aud: 'api',
+        iss: 'https://issuer.example',
+        ext: { role: 'admin', 'example.com/claim': ['x'], sub: 'root', aud: ['evil'] },
+      },
+      silent: {
+        sub: 'carol',
+        scope: 'read',
+        ext: { client_id: 'evil', username: 'root', scope: 'admin', aud: ['evil'] },
+      },
+    },
+  });
+  store.respond = (_message, response, body) => {
+    response.end(JSON.stringify({ ...JSON.parse(body), extra: { only: 'this' } }));
+  };
+  t.equal((await ask(gate, '/in', { token: 'good' })).status, 200);
+  const whole = {
+    role: 'admin',
+    'example.com/claim': ['x'],
+    sub: 'carol',
+    username: '',
+    client_id: 'cli',
+    scope: 'read',
+    aud: ['api'],
+  };
+  const sent = gate.upstream.received[0]?.headers ?? {};
+  t.same(JSON.parse(String(sent['x-all'])), whole);
+  t.match(sent, { 'x-role': 'admin', 'x-claim': '[x]', 'x-client': 'cli', 'x-sub': 'carol' });
+  t.equal(sent['x-iss'], 'https://issuer.example', 'what Oathkeeper leaves out is found by its name');
+  const claims = JSON.parse(
+    Buffer.from(String(sent.authorization).split('.')[1] ?? '', 'base64url').toString(),
+  );
+  t.match(claims, { role: 'admin', ext: whole, sub: 'carol' });
+  t.same(JSON.parse(store.calls[0]?.body ?? '').extra, whole);
+  t.equal(sent['x-after'], '{"only":"this"}', 'a hydrator replaces all of it');
+
+  t.equal((await ask(gate, '/in', { token: 'silent' })).status, 200);
+  t.match(gate.upstream.received[1]?.headers, {
+    'x-all': '{"username":"","client_id":"","scope":"read"}',
+    'x-client': '',
+  });
 });
 
 t.test('cookie sets cookies beside the client’s own', async (t) => {
@@ -197,7 +332,8 @@ t.test('hydrator lets a service say more of the subject', async (t) => {
     ...FAULTS,
     401: json({}, 401),
     'another subject': json({ subject: 'root', extra: {} }),
-    'a header of its own': json({ subject: 'alice', extra: {}, header: { 'X-Admin': ['1'] } }),
+    'a field of the gateway’s': json({ subject: 'alice', extra: {}, header: { Host: ['1'] } }),
+    'a field that is no text': json({ subject: 'alice', extra: {}, header: { 'X-A': [1] } }),
     'a list': json([]),
     'an extra that is no object': json({ subject: 'alice', extra: 'x' }),
   })) {
@@ -207,6 +343,47 @@ t.test('hydrator lets a service say more of the subject', async (t) => {
     t.ok(answer.headers['retry-after']);
   }
   t.equal(gate.upstream.received.length, 3, 'nothing went on without it');
+});
+
+t.test('hydrator may set header fields, which are then nobody else’s to set', async (t) => {
+  const store = await startStore();
+  t.teardown(() => store.close());
+  const hydrator = (more: object) => ({
+    handler: 'hydrator',
+    config: { api: { url: `${store.url}/h?own=1` }, ...more },
+  });
+  const gate = await start(t, [
+    rule('/any', ['GET'], 'read', { mutators: [hydrator({})] }),
+    rule('/named', ['GET'], 'read', { mutators: [hydrator({ headers: ['X-Team'] })] }),
+    rule('/out', ['GET'], 'read'),
+  ]);
+  const answer = (header: object) => {
+    store.respond = json({ subject: 'alice', extra: {}, header });
+  };
+  const sent = async (path: string) => {
+    const headers = { 'x-team': 'forged', 'x-crew': 'forged', X_Crew: 'forged' };
+    const { status } = await ask(gate, path, { token: 'alice', headers });
+    return status === 200 ? gate.upstream.received.at(-1)?.headers : status;
+  };
+  answer({ 'X-Crew': ['blue', 'red'] });
+  t.match(await sent('/any?a=b&OWN=2&c=%2612'), { 'x-crew': 'blue, red' });
+  t.equal(store.calls[0]?.message.url, '/h?own=1&a=b&c=%2612', 'the query, but for what the URL says itself');
+  answer({});
+  t.notOk(
+    Object.hasOwn((await sent('/any')) as object, 'x-crew'),
+    'a client’s copy does not stand in for it',
+  );
+  answer({ 'X-Team': ['blue'] });
+  t.match(await sent('/named'), { 'x-team': 'blue' });
+  t.notOk(Object.hasOwn((await sent('/out')) as object, 'x-team'), 'reserved on every rule');
+  answer({ 'X-Crew': ['blue'] });
+  t.equal(await sent('/named'), 503, 'not one of those that the rule names');
+  for (const name of ['Host', 'Content-Length', 'Cookie', 'X-Forwarded-For', 'a b']) {
+    answer({ [name]: ['x'] });
+    t.equal(await sent('/any'), 503, name);
+  }
+  answer({ 'X-Crew': ['a\r\nX-Admin: 1'] });
+  t.equal(await sent('/any'), 500);
 });
 
 t.test('what a mutator may not do is an error at load, with its place', (t) => {
@@ -239,6 +416,10 @@ t.test('what a mutator may not do is an error at load, with its place', (t) => {
     [idToken({ jwks_url: pathToFileURL(join(t.testdirName, 'public.json')).href }), /has no private/],
     [idToken({ jwks_url: pathToFileURL(join(t.testdirName, 'short.json')).href }), /has no private/],
     [{ handler: 'hydrator', config: { api: { url: 'ftp://x' } } }, /^invalid-value/],
+    [
+      { handler: 'hydrator', config: { api: { url: 'http://x' }, headers: ['Via'] } },
+      /sets this field itself/,
+    ],
     [{ handler: 'hydrator', config: { api: { url: 'http://x', retry: {} } } }, /retry is not implemented/],
   ] as const) {
     const found = findings(mutator);

@@ -395,3 +395,31 @@ t.test('a header that a library might read in another way is refused', async (t)
     t.equal((await get(await signRaw(key, header, payload))).status, 401, JSON.stringify(header));
   }
 });
+
+t.test('mutators find the scopes of a JWT as the list scp, whichever claim says them', async (t) => {
+  const clock = fakeClock(NOW);
+  const issuer = await startIssuer(clock.wall);
+  t.teardown(() => issuer.close());
+  const key = await issuer.makeKey('k1', 'ES256');
+  const headers = {
+    'X-Scp': '{{ toJson .Extra.scp }}',
+    'X-First': '{{ printIndex .Extra.scp 0 }}',
+    'X-Scope': '{{ .Extra.scope }}',
+  };
+  const rules = apiRule('gate.example', [
+    {
+      path: '/.*',
+      methods: ['GET'],
+      accessStrategies: [{ handler: 'jwt', config: { ...EC, jwks_urls: [issuer.url] } }],
+      mutators: [{ handler: 'header', config: { headers } }],
+    },
+  ]);
+  const gate = await startTestGateway(t, { rules, clock });
+  for (const claims of [{ scope: 'read list' }, { scp: ['read', 'list'] }, { scopes: ['read', 'list'] }]) {
+    const token = await issuer.sign(key, 'k1', { sub: 'alice', ...claims });
+    t.equal((await ask(gate, '/x', { token })).status, 200);
+    t.match(gate.upstream.received.at(-1)?.headers, { 'x-scp': '["read","list"]', 'x-first': 'read' });
+  }
+  t.equal((await ask(gate, '/x', { token: await issuer.sign(key, 'k1', { sub: 'alice' }) })).status, 200);
+  t.match(gate.upstream.received.at(-1)?.headers, { 'x-scp': '[]', 'x-first': '' });
+});

@@ -261,3 +261,58 @@ t.test('a field whose name JavaScript knows is forwarded as it is, or not at all
   t.equal(rawHeaders?.[(rawHeaders?.indexOf('constructor') ?? 0) + 1], 'c');
   t.equal(store.calls[0]?.message.headers['x-device'], 'd');
 });
+
+t.test('optional authentication: no credential is anonymous, and a bad one is 401', async (t) => {
+  const store = await startStore();
+  t.teardown(() => store.close());
+  store.respond = (message, response, body) => {
+    const good = message.headers.cookie === 's=good' || /good/.test(String(message.headers['x-key']));
+    json(good ? { subject: 'carol', sub: 'carol', extra: {} } : {}, good ? 200 : 401)(
+      message,
+      response,
+      body,
+    );
+  };
+  const check = { check_session_url: store.url, preserve_path: true, force_method: 'GET' };
+  const optional = (path: string, handler: string, config: object) => ({
+    path,
+    methods: ['GET', 'PROPFIND'],
+    accessStrategies: [
+      { handler, config },
+      { handler: 'anonymous', config: { subject: 'guest' } },
+    ],
+    mutators: [{ handler: 'header', config: { headers: { 'X-Who': '{{ .Subject }}' } } }],
+  });
+  const rules = apiRule('gate.example', [
+    optional('/token', 'oauth2_introspection', {}),
+    optional('/field', 'oauth2_introspection', { token_from: { header: 'X-Key' } }),
+    optional('/cookie', 'cookie_session', { ...check, only: ['s'] }),
+    optional('/key', 'bearer_token', { ...check, prefix: 'p_', token_from: { header: 'X-Key' } }),
+    optional('/jwt', 'jwt', { jwks_urls: [store.url], token_from: { header: 'X-Key' } }),
+  ]);
+  const gate = await startTestGateway(t, { rules });
+  const who = async (path: string, headers: Record<string, string> = {}) => {
+    const { status } = await ask(gate, path, { headers });
+    return status === 200 ? gate.upstream.received.at(-1)?.headers['x-who'] : status;
+  };
+  for (const path of ['/token', '/field', '/cookie', '/key', '/jwt']) {
+    t.equal(await who(path), 'guest', path);
+    t.equal(await who(path, { authorization: '' }), 'guest', `${path} empty`);
+    t.equal(await who(path, { authorization: 'Basic dTpw' }), 401, `${path} Basic`);
+    t.equal(await who(path, { cookie: 'theme=dark' }), 'guest', `${path} other cookie`);
+  }
+  t.equal(await who('/token', { authorization: 'Bearer good-read' }), 'reader');
+  t.equal(await who('/token', { authorization: 'Bearer bad' }), 401);
+  t.equal(await who('/field', { 'x-key': 'good-read' }), 'reader');
+  t.equal(await who('/field', { 'x-key': 'bad' }), 401);
+  t.equal(await who('/cookie', { cookie: 's=good' }), 'carol');
+  t.equal(await who('/cookie', { cookie: 's=bad' }), 401);
+  t.equal(await who('/key', { 'x-key': 'p_good' }), 'carol');
+  t.equal(await who('/key', { 'x-key': 'p_bad' }), 401);
+  t.equal(await who('/key', { 'x-key': 'other' }), 401, 'a credential of another kind is not none');
+  t.equal(await who('/jwt', { 'x-key': 'opaque' }), 401, 'nor is one that is no JWT');
+
+  const listing = 'PROPFIND /token HTTP/1.1\r\nHost: gate.example\r\nConnection: close\r\n\r\n';
+  t.equal((await sendRaw(gate.port, listing)).answers[0]?.status, 200, 'a method beyond the seven');
+  t.equal(gate.upstream.received.at(-1)?.method, 'PROPFIND');
+});

@@ -288,7 +288,7 @@ t.test('a handler’s config is checked with exact positions', (t) => {
   t.end();
 });
 
-t.test('handlers that Kyma does not combine are refused together', (t) => {
+t.test('handlers that would undo each other are refused together', (t) => {
   const access = (...names: string[]) =>
     compile(
       VALID.slice(0, VALID.indexOf('        - handler')).replace(
@@ -302,7 +302,11 @@ t.test('handlers that Kyma does not combine are refused together', (t) => {
       t.same(access(other, exclusive), ['handler-combination'], `${other} ${exclusive}`);
     }
   }
-  t.same(access('oauth2_introspection', 'anonymous'), ['handler-combination']);
+  for (const name of ['oauth2_introspection', 'bearer_token']) {
+    t.same(access('anonymous', name).filter((code) => code === 'handler-combination').length, 1, name);
+  }
+  t.same(access('oauth2_introspection', 'anonymous'), [], 'optional authentication');
+  t.same(access('oauth2_introspection', 'anonymous', 'unauthorized'), ['handler-combination']);
   t.same(access('unauthorized', 'oauth2_introspection'), ['handler-combination']);
   t.same(access('oauth2_introspection', 'oauth2_introspection'), []);
   t.same(access('anonymous', 'unauthorized'), []);

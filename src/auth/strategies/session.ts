@@ -1,0 +1,44 @@
+import type { Subject } from '../../model/strategy.js';
+
+/** What mutators and authorizers read as `.Extra`. */
+export type Extra = Readonly<Record<string, unknown>>;
+
+/** What the authorization server says of a token itself. `ext` holds what a login application adds. */
+const OF_THE_SERVER = ['username', 'client_id', 'scope', 'aud'];
+
+/**
+ * The session of an introspected token as Oathkeeper has it: the members of the answer's `ext`, then
+ * `username`, `client_id`, `scope` and `aud`. A login application writes `ext`, so where the answer itself has a
+ * member of the same name, that one counts; and of the four names, an `ext` never says any.
+ */
+export function introspectionExtra({ claims = {}, clientId = '', scopes = [] }: Subject): Extra {
+  const { ext, username, scope, aud } = claims;
+  const lifted = typeof ext === 'object' && ext !== null && !Array.isArray(ext) ? Object.entries(ext) : [];
+  const audience = typeof aud === 'string' ? [aud] : aud;
+  return Object.fromEntries([
+    ...lifted
+      .filter(([name]) => !OF_THE_SERVER.includes(name))
+      .map(([name, value]): [string, unknown] => [name, Object.hasOwn(claims, name) ? claims[name] : value]),
+    ['username', typeof username === 'string' ? username : ''],
+    ['client_id', clientId],
+    ['scope', typeof scope === 'string' ? scope : scopes.join(' ')],
+    ...(Array.isArray(audience) && audience.length > 0 ? [['aud', audience]] : []),
+  ]) as Extra;
+}
+
+/** The claim in which a JWT says its scopes, in Oathkeeper's order; undefined if it says none. */
+export function scopeClaim(claims: Extra): string | undefined {
+  return ['scp', 'scope', 'scopes'].find((name) => Object.hasOwn(claims, name));
+}
+
+/**
+ * The session of a JWT as Oathkeeper has it: its claims, with the scopes as the list `scp` in place of the claim
+ * that says them.
+ */
+export function jwtExtra({ claims = {}, scopes = [] }: Subject): Extra {
+  const said = scopeClaim(claims);
+  return Object.fromEntries([
+    ...Object.entries(claims).filter(([name]) => name !== said),
+    ['scp', scopes],
+  ]) as Extra;
+}
