@@ -40,6 +40,7 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
   return {
     services: settings.services,
     ...(settings.domain === undefined ? {} : { domain: settings.domain }),
+    serviceHosts: settings.matching.serviceHosts,
     timeout: settings.forward.timeout,
     overlap: settings.matching.overlap,
     resources: settings.resources,

@@ -47,6 +47,7 @@ const CLIENT: Readonly<Record<string, Trial>> = {
 
 /** How leaves are tried that need a value of a certain form; all others get one by their schema alone. */
 const TRIALS: Readonly<Record<string, Trial>> = {
+  'matching.serviceHosts': [['{name}.{namespace}']],
   ...inside('listen.proxy.tls', LISTENER),
   ...inside('listen.admin.tls', LISTENER),
   services: [{ default: 'http://a' }],

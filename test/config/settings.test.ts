@@ -77,7 +77,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       },
       certificateField: 'none',
     },
-    matching: { overlap: 'error' },
+    matching: { overlap: 'error', serviceHosts: [] },
     forward: {
       timeout: 180_000,
       connectTimeout: 5000,
@@ -202,6 +202,26 @@ t.test('every violation has its line and column', (t) => {
       '2:23 error invalid-value',
     ],
     ['service with a path', `${MINIMAL}services:\n  a: http://a/b\n`, '5:6 error invalid-value'],
+    [
+      'service hosts without the name',
+      `${MINIMAL}matching: { serviceHosts: [a] }\n`,
+      '4:28 error invalid-value',
+    ],
+    [
+      'service hosts with a port',
+      `${MINIMAL}matching: { serviceHosts: ["{name}:80"] }\n`,
+      '4:28 error invalid-value',
+    ],
+    [
+      'service hosts by the port',
+      `${MINIMAL}matching: { serviceHosts: ["{name}.{port}"] }\n`,
+      '4:28 error invalid-value',
+    ],
+    [
+      'service hosts with a wildcard',
+      `${MINIMAL}matching: { serviceHosts: ["*.{name}"] }\n`,
+      '4:28 error invalid-value',
+    ],
     ['unknown placeholder', `${MINIMAL}services: { a: "http://{host}:80" }\n`, '4:16 error invalid-value'],
     ['no network', `${MINIMAL}trustedProxies: [ 10.0.0.0/8, 10.0.0.0/33 ]\n`, '4:31 error invalid-value'],
     ['one port for two', `${MINIMAL}listen: { admin: { port: 4455 } }\n`, '4:26 error invalid-value'],

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
+import { load } from '../../src/commands/load.js';
 import { available } from '../require.js';
 import { root } from '../root.js';
 
@@ -22,6 +23,9 @@ interface Service {
   read_only?: boolean;
   user?: string;
   privileged?: boolean;
+  entrypoint?: string[];
+  healthcheck?: { disable?: boolean };
+  stop_grace_period?: string;
 }
 
 const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8');
@@ -45,7 +49,8 @@ function ask(t: Test, file: string) {
     [
       ...words,
       ...['--project-directory', root, '--file', path],
-      ...['--profile', 'sidecar', '--profile', 'postgres', 'config', '--services'],
+      ...['sidecar', 'postgres', 'tutorial'].flatMap((profile) => ['--profile', profile]),
+      ...['config', '--services'],
     ],
     { encoding: 'utf8' },
   );
@@ -97,6 +102,9 @@ t.test('every scopegate container is locked down', (t) => {
     'scopegate',
     'scopegate-postgres',
     'scopegate-sidecar',
+    'tutorial',
+    'tutorial-postgres',
+    'tutorial-sidecar',
   ]);
   for (const [name, service] of gateways) {
     t.equal(service.read_only, true, `${name}: read-only root filesystem`);
@@ -122,7 +130,7 @@ t.test('only scopegate can be reached from the host, and on loopback alone', (t)
   }
   t.same(
     services.filter(([, service]) => service.ports !== undefined).map(([name]) => name),
-    ['scopegate', 'httpbin-sidecar', 'scopegate-postgres'],
+    ['scopegate', 'httpbin-pod', 'scopegate-postgres'],
   );
   t.end();
 });
@@ -148,14 +156,64 @@ t.test('the settings mounted into scopegate name the services of the file', (t) 
   t.end();
 });
 
-t.test('the sidecar shares the namespace of a workload that nobody else can reach', (t) => {
-  const sidecar = named('scopegate-sidecar');
-  const workload = named('httpbin-sidecar');
-  t.equal(sidecar.network_mode, 'service:httpbin-sidecar');
-  t.equal(sidecar.ports, undefined, 'a shared namespace publishes through its owner');
-  t.equal(workload.environment?.HOST, '127.0.0.1', 'the workload listens on loopback alone');
-  t.same(sidecar.profiles, ['sidecar']);
-  t.same(workload.profiles, ['sidecar']);
+t.test('workload and sidecar share a namespace that neither of them takes along when it restarts', (t) => {
+  const pod = named('httpbin-pod');
+  t.match(pod.image, /^registry\.k8s\.io\/pause:/, 'it does nothing, so it does not crash');
+  for (const name of ['scopegate-sidecar', 'httpbin-sidecar']) {
+    t.equal(named(name).network_mode, 'service:httpbin-pod', name);
+    t.equal(named(name).ports, undefined, `${name}: a shared namespace publishes through its owner`);
+    t.same(named(name).depends_on, ['httpbin-pod'], name);
+    t.same(named(name).profiles, ['sidecar'], name);
+  }
+  t.same(pod.profiles, ['sidecar']);
+  t.equal(named('httpbin-sidecar').environment?.HOST, '127.0.0.1', 'the workload listens on loopback alone');
+  t.end();
+});
+
+t.test('a gateway has more time to end than its drain takes', (t) => {
+  for (const [file, names] of [
+    ['compose.yaml', ['scopegate', 'scopegate-postgres']],
+    ['sidecar.yaml', ['scopegate-sidecar']],
+  ] as const) {
+    const { settings } = load(join(root, 'config', file), {});
+    const drain = (settings?.server.drainTimeout ?? Number.POSITIVE_INFINITY) / 1000;
+    for (const name of names) {
+      const seconds = Number(/^(\d+)s$/.exec(named(name).stop_grace_period ?? '')?.[1]);
+      t.ok(seconds >= drain + 5, `${name}: ${seconds} s for a drain of ${drain} s`);
+    }
+  }
+  t.end();
+});
+
+t.test('Hydra reports to nobody', (t) => {
+  const hydras = services.filter(([, { image }]) => image.startsWith('oryd/hydra:'));
+  t.equal(hydras.length, 3);
+  for (const [name, { environment }] of hydras) t.equal(environment?.SQA_OPT_OUT, 'true', name);
+  t.end();
+});
+
+t.test('what serves nothing has no health check to fail', (t) => {
+  for (const [name, service] of services) {
+    if (service.build === undefined) continue;
+    const serves = service.entrypoint === undefined && service.command === undefined;
+    t.same(service.healthcheck, serves ? undefined : { disable: true }, name);
+  }
+  t.end();
+});
+
+t.test('each gateway has a service that prints the tutorial’s commands for its port', (t) => {
+  for (const [name, owner] of [
+    ['tutorial', 'scopegate'],
+    ['tutorial-sidecar', 'httpbin-pod'],
+    ['tutorial-postgres', 'scopegate-postgres'],
+  ] as const) {
+    t.same(named(owner).ports, [`127.0.0.1:${named(name).command?.[0]}:4455`], name);
+    t.same(named(name).profiles, ['tutorial'], `${name} is run by its name alone`);
+    const clients = name === 'tutorial-postgres' ? 'clients-postgres' : 'clients';
+    const volume = (service: Service) => service.volumes?.find((each) => each.includes(':/credentials'));
+    t.equal(volume(named(name)), `${volume(named(clients))}:ro`, `${name} reads what ${clients} writes`);
+    t.same(named(name).networks, named(clients).networks, name);
+  }
   t.end();
 });
 

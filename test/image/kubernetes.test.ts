@@ -246,6 +246,33 @@ t.test('the workload of the sidecar can be reached through scopegate alone', asy
   );
 });
 
+t.test(
+  'the sidecar answers under the public name and under the Service’s names in the cluster',
+  async (t) => {
+    const [service] = read(join(folder, 'sidecar/service.yaml')) as [
+      Manifest & { spec: { ports: { port: number }[] } },
+    ];
+    const { name } = service.metadata;
+    const port = service.spec.ports[0]?.port;
+    const explain = async (host: string) => {
+      const file = join(folder, 'sidecar/scopegate.yaml');
+      const io = new Recorder();
+      const url = `http://${host}:${port}/headers`;
+      return [
+        await main(['explain', '--config', file, 'GET', url, '--scope', 'read'], io),
+        io.stdout,
+      ] as const;
+    };
+    const names = [name, `${name}.default`, `${name}.default.svc`, `${name}.default.svc.cluster.local`];
+    for (const host of ['httpbin.localhost', ...names]) t.equal((await explain(host))[0], 0, host);
+    for (const host of ['other', `${name}.other`, `${name}.default.svc.cluster.local.evil.example`]) {
+      const [code, printed] = await explain(host);
+      t.equal(code, 1, host);
+      t.match(printed, /denied: 404/, host);
+    }
+  },
+);
+
 t.test('the mesh asks the service that is there, and fails closed', async (t) => {
   const built = builtFor(t);
   if (built === undefined) return;

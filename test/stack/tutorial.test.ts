@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import t from 'tap';
 import { request } from 'undici';
 import { available } from '../require.js';
+import { root } from '../root.js';
 import { answered, shell } from './shell.js';
 import { startStack } from './stack.js';
-import { tutorial } from './tutorial.js';
+import { type Parts, tutorial } from './tutorial.js';
 
 for (const httpbin of ['node', 'python'] as const) {
   t.test(`the tutorial's commands, with the HttpBin in ${httpbin}`, async (t) => {
@@ -27,6 +29,46 @@ for (const httpbin of ['node', 'python'] as const) {
       t.notMatch(log, secret);
   });
 }
+
+t.test('the compose stack prints the same commands', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.close());
+  const { id, secret } = stack.credentials;
+  const folder = t.testdir({ client_id: id, client_secret: secret });
+  const script = join(root, 'config/tutorial.mjs');
+  const { code, stdout } = await shell(
+    `'${process.execPath}' '${script}' 4465 ${stack.authorizationServer.publicUrl} '${folder}'`,
+  );
+  t.equal(code, 0);
+  const shown = [...stdout.matchAll(/^# (.*): (\d+)\n(curl .*)$/gm)].map(([, says, status, command]) => ({
+    says,
+    command: command?.replace(/bearer (?=ory_at_|\w)/gi, 'Bearer '),
+    status: Number(status),
+  }));
+  const token = (words: string) =>
+    /Bearer (\S+)"/.exec(shown.find(({ says }) => says === words)?.command ?? '')?.[1];
+  const tokens = {
+    read: token('GET with the "read" scope'),
+    write: token('wrong scope: a GET needs "read"'),
+  };
+  const at = (name: string) => `http://${name}.localhost:4465`;
+  const urls = {
+    ...stack.urls,
+    httpbin: at('httpbin'),
+    function: at('function-example'),
+    oauth2: at('oauth2'),
+  };
+  const expected = tutorial({ urls, tokens, credentials: stack.credentials } as Parts);
+  t.same(
+    shown,
+    expected.map((step) => ({ ...step, command: step.command.replace('bearer', 'Bearer') })),
+  );
+  const { body } = await request(`${stack.urls.httpbin}/headers`, {
+    dispatcher: stack.dispatcher,
+    headers: { authorization: `Bearer ${tokens.read}` },
+  });
+  t.match(await body.json(), { headers: {} }, 'the tokens are real ones');
+});
 
 t.test('the certificate, the token endpoint, and the end of it all', async (t) => {
   if (!available(t, 'curl')) return;

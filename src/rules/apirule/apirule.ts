@@ -14,7 +14,7 @@ import { compileCors, NO_CORS } from './cors.js';
 import { readRuleHost } from './host.js';
 import { kymaExclusions } from './kyma-differences.js';
 import { compileMutators } from './mutators.js';
-import { resolveService, type ServiceTemplates } from './service.js';
+import { resolveService, type ServiceTemplates, serviceHosts } from './service.js';
 import { v1beta1 } from './v1beta1.js';
 import { LATER_VERSIONS, v2 } from './v2.js';
 import type { ApiRuleVersion, RuleEntry, Service, Spec } from './version.js';
@@ -25,6 +25,8 @@ export interface RuleDefaults {
   readonly services: ServiceTemplates;
   /** Appended to hosts without a dot. */
   readonly domain?: string;
+  /** Names of a rule's service that are hosts of the rule as well: templates with `{name}` and `{namespace}`. */
+  readonly serviceHosts?: readonly string[];
   /** The longest wait for an upstream's answer, in milliseconds, where neither rule nor APIRule says. */
   readonly timeout: number;
   readonly handlers: HandlerDefaults;
@@ -76,6 +78,12 @@ interface Metadata {
 /** What of a rule does not depend on the APIRule around it. */
 type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutators' | 'allows' | 'revokes'>;
 
+/** Where a rule's service lives, and what else requests may call it. */
+interface ResolvedService {
+  readonly upstream: Upstream;
+  readonly hosts: readonly string[];
+}
+
 class Compiler {
   readonly #document: SourceDocument;
   /** Where the places of v1beta1 are. */
@@ -109,22 +117,22 @@ class Compiler {
     const namespace = metadata.namespace ?? 'default';
     const cors = this.#cors(spec);
     const hosts = this.#hosts(spec);
-    const upstreams = this.#upstreams(spec, namespace, entries);
+    const services = this.#services(spec, namespace, entries);
 
     return entries.flatMap((entry, index): Rule[] => {
       if (entry === undefined) return [];
       const parts = this.parts(entry, index);
-      const upstream = upstreams[index];
-      if (parts === undefined || upstream === undefined || hosts.length < spec.hosts.length) return [];
+      const service = services[index];
+      if (parts === undefined || service === undefined || hosts.length < spec.hosts.length) return [];
       const seconds = entry.timeout ?? spec.timeout;
       const { file, line, col } = this.#document.at(['spec', 'rules', index]);
       return [
         {
           id: `${namespace}/${metadata.name}#${index}`,
           source: `${file}:${line}:${col}`,
-          hosts,
+          hosts: [...new Set([...hosts, ...service.hosts])],
           ...parts,
-          upstream,
+          upstream: service.upstream,
           ...(cors === undefined ? {} : { cors }),
           timeout: seconds === undefined ? this.#defaults.timeout : seconds * 1000,
         },
@@ -224,12 +232,12 @@ class Compiler {
     });
   }
 
-  /** Each rule's upstream; a service that has none is reported once, however many rules use it. */
-  #upstreams(
+  /** Each rule's service; one that has no upstream is reported once, however many rules use it. */
+  #services(
     spec: Spec,
     namespace: string,
     entries: readonly (RuleEntry | undefined)[],
-  ): (Upstream | undefined)[] {
+  ): (ResolvedService | undefined)[] {
     const shared =
       spec.service && this.#service(spec.service, spec.service.namespace ?? namespace, ['spec', 'service']);
     return entries.map((entry, index) => {
@@ -246,9 +254,11 @@ class Compiler {
     });
   }
 
-  #service({ name, port }: Service, namespace: string, path: Path): Upstream | undefined {
-    const upstream = resolveService(this.#defaults.services, { name, namespace, port });
-    if (typeof upstream !== 'string') return upstream;
+  #service({ name, port }: Service, namespace: string, path: Path): ResolvedService | undefined {
+    const service = { name, namespace, port };
+    const upstream = resolveService(this.#defaults.services, service);
+    if (typeof upstream !== 'string')
+      return { upstream, hosts: serviceHosts(this.#defaults.serviceHosts ?? [], service) };
     this.#error(path, 'unknown-service', upstream);
     return undefined;
   }

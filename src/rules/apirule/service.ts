@@ -1,4 +1,5 @@
 import type { Upstream } from '../../model/upstream.js';
+import { readRuleHost } from './host.js';
 
 /** An APIRule's service, its namespace already settled. */
 export interface ServiceName {
@@ -9,6 +10,26 @@ export interface ServiceName {
 
 /** Where services live: an origin by `name.namespace`, by `name`, or `default`; `{name} {namespace} {port}` are filled in. */
 export type ServiceTemplates = Readonly<Record<string, string>>;
+
+/** Says what is wrong with a template of `matching.serviceHosts`, or undefined where every service gets a name by it. */
+export function checkHostTemplate(template: string): string | undefined {
+  const unknown = /\{(?!(?:name|namespace)\})[^}]*\}?/.exec(template);
+  if (unknown !== null) return `knows only {name} and {namespace}, not ${unknown[0]}`;
+  if (!template.includes('{name}')) return 'must hold {name}: each service needs hosts of its own';
+  const host = readRuleHost(fill(template, { name: 'name', namespace: 'namespace', port: 1 }), undefined);
+  if ('problem' in host) return host.problem;
+  return host.host.startsWith('*') ? 'must be a name without *' : undefined;
+}
+
+/**
+ * The further hosts of a service's rules: its name in each of the templates.
+ *
+ * @param templates the setting `matching.serviceHosts`, which {@link checkHostTemplate} accepts
+ * @returns host names in lower case, each once
+ */
+export function serviceHosts(templates: readonly string[], service: ServiceName): string[] {
+  return [...new Set(templates.map((template) => fill(template, service).toLowerCase()))];
+}
 
 /** Says what is wrong with a template, or undefined where every service it is used for has an origin. */
 export function checkTemplate(template: string): string | undefined {

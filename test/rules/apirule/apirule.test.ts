@@ -119,6 +119,22 @@ t.test('services are looked up by name and namespace, then by name, then by defa
   t.end();
 });
 
+t.test('requests may name a rule’s service as their host where the settings say how', (t) => {
+  const serviceHosts = ['{name}', '{name}.{namespace}', '{name}.{namespace}.svc.cluster.local'];
+  const hosts = (text: string) =>
+    compile(text, { ...options, domain: 'kyma.local', serviceHosts }).rules.map((rule) => rule.hosts);
+  const names = (name: string, namespace: string) => [
+    ...[name, `${name}.${namespace}`, `${name}.${namespace}.svc.cluster.local`],
+  ];
+  t.same(hosts(VALID), [['httpbin.kyma.local', ...names('httpbin', 'demo')]], 'the short one gets no domain');
+  const own = `${VALID}    - { path: /b, methods: [PUT], service: { name: Other, namespace: far, port: 81 }, accessStrategies: [{ handler: allow }] }\n`;
+  t.same(hosts(own)[1], ['httpbin.kyma.local', ...names('other', 'far')], 'of the rule’s own service');
+  t.same(hosts(VALID.replace('host: httpbin.kyma.local', 'host: httpbin.demo'))[0], [
+    ...['httpbin.demo', 'httpbin', 'httpbin.demo.svc.cluster.local'],
+  ]);
+  t.end();
+});
+
 t.test('a service without a place is reported once, at the service', (t) => {
   const two = `${VALID}    - { path: /b, methods: [PUT], accessStrategies: [{ handler: allow }] }\n`;
   for (const services of [{}, { default: 'ftp://{name}' }, { default: 'http://{name}/path' }] as const) {
