@@ -95,7 +95,7 @@ export async function startTestGateway(t: Scope, options: TestGatewayOptions = {
     introspection: { url: endpoint.url },
     matching: { overlap: 'specific' },
     // The event loop is the test's own as well.
-    server: { maxEventLoopDelay: '0s' },
+    server: { maxEventLoopDelay: '0s', drainGrace: '0s' },
   };
   writeFileSync(file, JSON.stringify(merge(base, options.settings ?? {})));
   const { settings, findings } = loadSettings(file, {});

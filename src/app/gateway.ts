@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyListenOptions } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import type { Listener, Settings } from '../config/settings.js';
 import { type Clock, systemClock } from '../model/clock.js';
@@ -111,7 +111,8 @@ export async function startGateway(
     await Promise.all([admin.close(), core.close()]);
   }
   try {
-    await proxy.listener.app.listen({ host: listen.proxy.host, port: listen.proxy.port, backlog: BACKLOG });
+    const { host, port, reusePort } = listen.proxy;
+    await proxy.listener.app.listen({ host, port, backlog: BACKLOG, reusePort } as FastifyListenOptions);
     await admin.listen({ host: listen.admin.host, port: listen.admin.port });
   } catch (error) {
     unwatch();

@@ -12,6 +12,7 @@ import { serveHttp2 } from './http2.js';
 import { boundPipelines } from './pipelining.js';
 import { answerPlainHttp } from './plain-http.js';
 import { createRequestHandler, type HandleRequest, type RequestHandlerOptions } from './request-handler.js';
+import { prepareStop } from './stop-listening.js';
 import { serveUpgrades } from './upgrade.js';
 
 /** What the proxy listener is made of; times in milliseconds, sizes in bytes, 0 means no limit. */
@@ -19,6 +20,8 @@ export interface ProxyListenerOptions extends RequestHandlerOptions {
   readonly headersTimeout: number;
   readonly keepAliveTimeout: number;
   readonly maxConnections: number;
+  /** How long open connections may still bring a request once the drain has begun. */
+  readonly drainGrace: number;
   /** Requests that one HTTP/2 connection may have at once; 0 turns HTTP/2 off. */
   readonly maxStreams: number;
   /** Requests of one HTTP/1.1 connection that are at work at once. */
@@ -108,6 +111,7 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   server.on('request', serve);
   if (options.webSockets) serveUpgrades(server, begin, options.onFault);
   const drain = prepareDrain(server);
+  const stop = prepareStop(server);
   const streams = offersStreams(options)
     ? serveHttp2(server as TlsServer, { ...options, requestsPerConnection: REQUESTS_PER_CONNECTION }, serve)
     : undefined;
@@ -116,8 +120,10 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
     draining = true;
     streams?.drain();
     options.forwarder.drain();
+    await stop.listening(options.drainGrace);
     const end = drain();
-    server.once('close', end);
+    await stop.closed();
+    end();
   });
   // `Expect: 100-continue` is answered after the decision, not by Node before it.
   server.on('checkContinue', serve);

@@ -26,7 +26,10 @@ t.test('two settings suffice; all others have their defaults', (t) => {
   t.same(findings, []);
   t.same(settings, {
     file,
-    listen: { proxy: { host: '0.0.0.0', port: 4455 }, admin: { host: '127.0.0.1', port: 4456 } },
+    listen: {
+      proxy: { host: '0.0.0.0', port: 4455, reusePort: false },
+      admin: { host: '127.0.0.1', port: 4456 },
+    },
     rules: [join(file, '..', 'rules')],
     services: { default: 'http://{name}:{port}' },
     realm: 'scopegate',
@@ -109,6 +112,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       maxInFlight: 4_096,
       maxEventLoopDelay: 200,
       clientShare: { connections: 0, inFlight: 0, longExchanges: 0 },
+      drainGrace: 1_000,
       drainTimeout: 30_000,
     },
     tracing: { sample: 1 },
@@ -339,6 +343,19 @@ t.test('client authentication that is incomplete or at odds with itself is refus
     ['{ method: none }\n  servers: [ { headers: {} } ]', 'missing-field'],
     ['{ method: none }\n  cache: { shared: { url: "redis://h" } }', 'missing-field'],
     ['{ method: none }\n  cache: { shared: { url: "http://h", keyFile: cipher } }', 'invalid-value'],
+    ...[
+      '',
+      'run/x.sock',
+      '//run/x.sock',
+      '//h/run/x.sock',
+      '///',
+      '///x.sock?db=1',
+      '///x.sock?database=one',
+      '///%zz',
+    ].map((rest): [string, string] => [
+      `{ method: none }\n  cache: { shared: { url: "redis+unix:${rest}", keyFile: cipher } }`,
+      'invalid-value',
+    ]),
     [
       '{ method: none }\n  cache: { shared: { url: "redis://u:hunter2@h", keyFile: cipher } }',
       'invalid-value',

@@ -57,7 +57,7 @@ async function refusesConnections({ port }: Child): Promise<boolean> {
 }
 
 t.test('SIGTERM under load: what is in flight is answered, nothing new is taken, exit 0', async (t) => {
-  const { child, endpoint, release, held } = await start(t);
+  const { child, endpoint, release, held } = await start(t, { server: { drainGrace: '0s' } });
   t.equal(await ready(child), 200);
   let introspected = (): void => {};
   const waiting = 20;
@@ -121,6 +121,35 @@ t.test('SIGTERM under load: what is in flight is answered, nothing new is taken,
     71,
     'one audit line each, none lost at the end',
   );
+});
+
+t.test('a request that comes on an idle connection just after the signal is answered', async (t) => {
+  const { child, release } = await start(t, { server: { drainGrace: '1h' } });
+  release();
+  const request = 'GET /x HTTP/1.1\r\nHost: gate.example\r\nAuthorization: Bearer good-read\r\n\r\n';
+  const clients = await Promise.all(
+    [1, 2, 3].map(async () => {
+      const socket = await open(child.port);
+      const got: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => got.push(chunk)).write(request);
+      await until(() => parseAnswers(Buffer.concat(got)).length === 1);
+      return { socket, answers: () => parseAnswers(Buffer.concat(got)) };
+    }),
+  );
+  child.process.kill('SIGTERM');
+  await until(() => refusesConnections(child));
+  for (const { socket } of clients) socket.write(request);
+  for (const { socket, answers } of clients) {
+    await until(() => socket.closed);
+    t.same(
+      answers().map(({ status, headers }) => [status, headers.get('connection')?.[0]]),
+      [
+        [200, 'keep-alive'],
+        [200, 'close'],
+      ],
+    );
+  }
+  t.equal(await child.ended, 0, 'and the drain ends when no connection is open, however long it might wait');
 });
 
 t.test('SIGINT drains, too', async (t) => {

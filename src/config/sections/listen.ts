@@ -55,18 +55,40 @@ function checkIdentity(files: TlsFiles, place: Place): void {
   }
 }
 
-function listener(description: string, host: string, port: number) {
-  return section(description, {
+function address(host: string, port: number) {
+  return {
     host: text('Address to listen on: an IP address or a name of this host.', host),
     port: integer('TCP port to listen on; 0 takes any free one.', port, 0, 65_535),
     tls,
-  });
+  };
+}
+
+const reusePort = flag(
+  'Share the port with other processes that set this as well (SO_REUSEPORT): the kernel spreads new connections over them. Needs Linux, and Node 22.12, 23.1 or later.',
+  false,
+).check((wanted, place) => {
+  if (!wanted) return;
+  if (process.platform !== 'linux') place.problem(`needs Linux, and this is ${process.platform}`);
+  else if (!canReusePort(process.versions.node)) {
+    place.problem(`needs Node 22.12, 23.1 or later, and this is ${process.versions.node}`);
+  }
+});
+
+/**
+ * Whether a version of Node has the option `reusePort` of `server.listen`. One without it ignores the option, and the
+ * second process could not listen.
+ *
+ * @param version such as `22.12.0`
+ */
+export function canReusePort(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
 }
 
 /** `listen`: the ports of the gateway. */
 export const listen = section('Where the gateway listens.', {
-  proxy: listener('The port for the traffic to guard.', '0.0.0.0', 4455),
-  admin: listener('The port for health, metrics, rules and decisions.', '127.0.0.1', 4456),
+  proxy: section('The port for the traffic to guard.', { ...address('0.0.0.0', 4455), reusePort }),
+  admin: section('The port for health, metrics, rules and decisions.', address('127.0.0.1', 4456)),
 }).check(({ proxy, admin }, place) => {
   if (proxy.port === admin.port && proxy.port !== 0) {
     place.at('admin', 'port').problem('must differ from listen.proxy.port');
@@ -74,4 +96,4 @@ export const listen = section('Where the gateway listens.', {
 });
 
 /** One address to listen on. */
-export type Listener = Value<typeof listen>['proxy'];
+export type Listener = Value<typeof listen>['admin'];

@@ -45,5 +45,9 @@ export const server = section('Limits on clients.', {
       ),
     },
   ),
+  drainGrace: duration(
+    'How long open connections may still bring a request at shutdown, which is answered with Connection: close; then idle ones are closed. It ends when none is open.',
+    '1s',
+  ),
   drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
 });

@@ -1,6 +1,7 @@
 import type * as Redis from '@redis/client';
 import { lazyRequire } from '../../model/lazy-require.js';
 import { openCluster } from './cluster.js';
+import { connectionOptions, isTls } from './connection.js';
 import { openSentinel } from './sentinel.js';
 import { openSingle } from './single.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
@@ -21,7 +22,17 @@ export async function openStore(options: StoreOptions, channel: string, events: 
   const { place } = options;
   switch (place.kind) {
     case 'single':
-      return openSingle(redis, place.url, options, channel, events);
+      return openSingle(
+        redis,
+        { url: place.url, ...connectionOptions(options, isTls(place.url)) },
+        channel,
+        events,
+      );
+    case 'socket': {
+      const { socket, ...others } = connectionOptions(options, false);
+      const { path, database } = place;
+      return openSingle(redis, { ...others, database, socket: { ...socket, path } }, channel, events);
+    }
     case 'cluster':
       return openCluster(redis, place.nodes, options, channel, events);
     case 'sentinel':

@@ -1,8 +1,8 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
 import { namedCommands } from './commands.js';
-import { connectionOptions, isTls, storeCauseOf } from './connection.js';
-import type { Store, StoreEvents, StoreOptions } from './store.js';
+import { storeCauseOf } from './connection.js';
+import type { Store, StoreEvents } from './store.js';
 
 /** Names per step of a scan. */
 export const SCAN = 1_000;
@@ -10,24 +10,22 @@ export const SCAN = 1_000;
 /**
  * Opens one server: Redis or Valkey.
  *
+ * @param options of its connections
  * @param channel the channel to subscribe to
  */
 export function openSingle(
   { createClient }: typeof Redis,
-  url: string,
-  options: StoreOptions,
+  options: Redis.RedisClientOptions,
   channel: string,
   events: StoreEvents,
 ): Store {
   const report = (error: unknown): void => events.failed(storeCauseOf(error));
-  const client = createClient({ url, ...connectionOptions(options, isTls(url)) });
+  const client = createClient(options);
   client.on('error', report);
   client.connect().catch(report);
-  const subscription = listen(
-    () => createClient({ url, ...connectionOptions(options, isTls(url), false) }),
-    channel,
-    events,
-  );
+  // The subscription connects again by itself.
+  const once = { ...options, socket: { ...options.socket, reconnectStrategy: false as const } };
+  const subscription = listen(() => createClient(once as typeof options), channel, events);
   const until = (abortSignal: AbortSignal) => client.withCommandOptions({ abortSignal });
   return {
     placeOf: () => '',

@@ -52,11 +52,12 @@ export interface StoreEvents {
 }
 
 /**
- * The addresses of the store: one server, a cluster, or the sentinels and the name of their master. Addresses
+ * The addresses of the store: one server, by its address or its Unix socket; a cluster; or the sentinels and the name of their master. Addresses
  * are `redis://` or `rediss://`.
  */
 export type StorePlace =
   | { readonly kind: 'single'; readonly url: string }
+  | { readonly kind: 'socket'; readonly path: string; readonly database: number }
   | { readonly kind: 'cluster'; readonly nodes: readonly string[] }
   | {
       readonly kind: 'sentinel';

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { PurgeLog } from '../../../src/auth/introspection/invalidation.js';
@@ -68,6 +69,31 @@ t.test('what one gateway was answered, another need not ask; the store learns no
   clock.advance(40_000);
   await status(two, 'secret-token');
   t.equal(source(two), 'miss', 'an answer from the store lives no longer than where it came from');
+});
+
+t.test('processes of one machine share a store by its Unix socket', async (t) => {
+  if (!available(t, 'redis')) return;
+  const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'the store.sock');
+  await startRedis(t, { lines: [`unixsocket "${path}"`] });
+  const url = `redis+unix://${encodeURI(path)}`;
+  const fleet = await startFleet(t, { url }, { 'secret-token': { scope: 'read' } });
+  const [one, two] = [await fleet.gateway(), await fleet.gateway()];
+  const other = await fleet.gateway({ url: `${url}?database=1` });
+  t.equal(await status(one, 'secret-token'), 200);
+  await until(async () => {
+    t.equal(await status(two, 'secret-token'), 200);
+    await purge(two, { token: 'nobody' });
+    return source(two) !== 'miss';
+  });
+  t.equal(source(two), 'shared');
+  t.equal(fleet.server.asked.length, 1);
+  t.equal(await status(other, 'secret-token'), 200);
+  t.equal(source(other), 'miss', 'another database is another store');
+  t.same(await purge(two, { token: 'secret-token' }), { purged: 1, told: true });
+  fleet.server.tokens.delete('secret-token');
+  await until(async () => (await status(one, 'secret-token')) === 401);
 });
 
 t.test('a purge anywhere is one everywhere', async (t) => {

@@ -32,7 +32,7 @@ type Sentinel = Value<typeof sentinel>;
 /** `introspection.cache.shared`: the store that several gateways share. The timeout is in milliseconds. */
 export const sharedStore = optionalSection('A second tier that several gateways share. Absent: none.', {
   url: text(
-    'Address of the store, one server of Redis or Valkey: redis://host:port/database, or rediss:// for TLS. This, cluster or sentinel is required.',
+    'Address of the store, one server of Redis or Valkey: redis://host:port/database, rediss:// for TLS, or redis+unix:///path/of.sock?database=1 for its Unix socket. This, cluster or sentinel is required.',
   ),
   cluster,
   sentinel,
@@ -78,6 +78,7 @@ function settlePlace(
     place.problem('must have one of the fields "url", "cluster" and "sentinel"', 'missing-field');
   }
   if (url !== undefined) {
+    if (url.startsWith('redis+unix:')) return settleSocket(url, place.at('url'));
     checkAddress(url, place.at('url'), true);
     return { kind: 'single', url };
   }
@@ -95,6 +96,26 @@ function settlePlace(
   }
   const password = openSecret(passwordFile, at.at('passwordFile'));
   return { kind: 'sentinel', ...rest, password: () => password.reveal() };
+}
+
+/** The Unix socket of a store on this machine. */
+function settleSocket(url: string, place: Place): StorePlace {
+  const [, encoded = '', database = '0'] =
+    /^redis\+unix:\/\/(\/[^?#]+)(?:\?database=(\d{1,5}))?$/.exec(url) ?? [];
+  const path = pathOf(encoded);
+  if (path === '') {
+    place.problem('must be redis+unix:///path/of.sock, with ?database=1 for another database than 0');
+  }
+  return { kind: 'socket', path, database: Number(database) };
+}
+
+/** @returns empty where it is not encoded as a path in a URL (RFC 3986 §2.1) */
+function pathOf(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return '';
+  }
 }
 
 /** A user without a password is a mistake. */
