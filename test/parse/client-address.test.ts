@@ -33,11 +33,16 @@ t.test('the client is the last address that no trusted proxy has', async (t) => 
     [['198.51.100.7, unknown'], '10.0.0.1'],
     [['unknown, 198.51.100.7'], '198.51.100.7'],
     [['198.51.100.7, '], '10.0.0.1'],
+    [['198.51.[100.7'], '10.0.0.1'],
     [['198.51.100.7, _hidden, 10.0.0.2'], '10.0.0.2'],
   ] as const) {
     t.equal(client(true, ...forwarded), expected, JSON.stringify(forwarded));
   }
   t.equal(client(false, '198.51.100.7'), '10.0.0.1', 'a client’s own words');
+  const first = readFields(['X-Forwarded-For', '198.51.100.7', 'Host', 'h'], '1.1');
+  if ('refused' in first) throw new Error(first.refused);
+  const proxy = { address: '10.0.0.1', secure: false, trusted: true };
+  t.equal(addressOf(proxy, first), '198.51.100.7', 'wherever the field stands');
   const fields = readFields(['Host', 'h', 'X-Forwarded-For', '198.51.100.7'], '1.1');
   if ('refused' in fields) throw new Error(fields.refused);
   t.equal(addressOf(undefined, fields), '', 'nobody');
@@ -58,6 +63,7 @@ t.test('a network is an address, or a block with no more bits than an address ha
     ['192.0.2.0/a', undefined],
     ['192.0.2.0/2a', undefined],
     ['192.0.2.0/a2', undefined],
+    ['192.0.2.0/1e1', undefined],
     ['192.0.2.0/-1', undefined],
     ['192.0.2.0/24/8', undefined],
     ['192.0.2', undefined],
