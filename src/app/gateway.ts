@@ -66,7 +66,7 @@ export async function startGateway(
   const proxy = await createProxy(
     settings,
     entrance,
-    (which) => introspection.purge(which).count,
+    introspection.revocations,
     metrics.shareRefused,
     certificates.proxy,
     log,

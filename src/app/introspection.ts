@@ -13,6 +13,7 @@ import {
   ReadinessChecks,
   type ReadinessResult,
 } from '../auth/introspection/readiness.js';
+import { Revocations } from '../auth/introspection/revocation.js';
 import type { SharedCache } from '../auth/introspection/shared-cache.js';
 import { currentClientTls } from '../config/client-tls.js';
 import type { AuthorizationServer, Settings } from '../config/settings.js';
@@ -36,6 +37,8 @@ export interface Introspection {
   readonly shared: SharedCache | undefined;
   /** Forgets answers here, and tells the other gateways. */
   purge(which: Invalidation): Purged;
+  /** Purges what observed revocations end. */
+  readonly revocations: Revocations;
   close(): Promise<void>;
 }
 
@@ -71,7 +74,10 @@ export async function startIntrospection(
     revoked(which) {
       if (introspector === undefined) return;
       introspector.forget(which);
-      shared?.forget(which, introspector.keysOf(which));
+      shared?.forget(
+        which,
+        introspector.keysOf(which).map(({ key }) => key),
+      );
     },
     // What was revoked while nobody listened is not known: the answers that were not are in the store.
     listening() {
@@ -116,17 +122,20 @@ export async function startIntrospection(
     shared,
   });
   introspector = made;
+  const purge = (which: Invalidation): Purged => {
+    const full = made.identified(which);
+    return { told: shared === undefined ? undefined : tell(shared, made, full), count: made.forget(full) };
+  };
+  const revocations = new Revocations((which) => purge(which).count, clock);
   return {
     introspector: made,
     outbound,
     cache,
     shared,
-    purge(which) {
-      // The keys are known as long as the answers are here.
-      const told = shared?.revoke(which, made.keysOf(which));
-      return { count: made.forget(which), told };
-    },
+    purge,
+    revocations,
     async close() {
+      revocations.flush();
       await Promise.all([
         client.close(),
         ...[...outbounds.values()].map((each) => each.close()),
@@ -134,6 +143,31 @@ export async function startIntrospection(
       ]);
     },
   };
+}
+
+/**
+ * Tells the other gateways of a purge. If it is about a token that may have several spellings and no answer about
+ * it is here, one in the store says which token it is.
+ */
+async function tell(
+  shared: SharedCache,
+  introspector: LocalIntrospector,
+  which: Invalidation,
+): Promise<boolean> {
+  const keys = introspector.keysOf(which);
+  const unclear = which !== 'all' && 'token' in which && which.identities === undefined;
+  const inexact = unclear ? keys.filter(({ exact }) => !exact) : [];
+  // The store executes commands in order: this one still finds the answers.
+  const found = inexact.length === 0 ? [] : shared.identities(inexact);
+  const told = shared.revoke(
+    which,
+    keys.map(({ key }) => key),
+  );
+  const identities = await found;
+  if (which === 'all' || 'claim' in which || identities.length === 0) return await told;
+  const full = { token: which.token, identities };
+  introspector.forget(full);
+  return (await shared.revoke(full, [])) && (await told);
 }
 
 const READINESS_MESSAGES: Readonly<Record<ReadinessResult['state'], string>> = {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Invalidation } from '../auth/introspection/invalidation.js';
+import type { Revocations } from '../auth/introspection/revocation.js';
 import type { Settings } from '../config/settings.js';
 import { unverified, upstreamTls } from '../config/upstream-tls.js';
 import { createProxyListener, type ProxyListener } from '../listener/listener.js';
@@ -22,7 +22,7 @@ export interface Proxy {
  * Builds the proxy listener of one gateway.
  *
  * @param entrance what every entrance needs, but for who its peers are
- * @param forget forgets introspection answers, here and at other gateways; returns how many were forgotten here
+ * @param revocations observes token revocations
  * @param onShareRefused is told what a client had its share of already
  * @param credentials for TLS; undefined for plain HTTP
  * @param log is told of upstreams that are not verified
@@ -30,7 +30,7 @@ export interface Proxy {
 export async function createProxy(
   settings: Settings,
   entrance: Omit<EntranceOptions, 'peerOf'>,
-  forget: (which: Invalidation) => number,
+  revocations: Revocations,
   onShareRefused: (kind: ClientShareKind) => void,
   credentials: Credentials | undefined,
   log: Logger,
@@ -49,7 +49,7 @@ export async function createProxy(
     shares: clientShares(server.clientShare, onShareRefused),
     clientAddress: clientAddressReader(settings.trustedProxies),
     forwarder,
-    forget,
+    revocations,
     peerOf: peerReader(settings.trustedProxies),
     maxHeaderBytes: forward.maxHeaderBytes,
     ...(credentials === undefined ? {} : { tls: credentials }),

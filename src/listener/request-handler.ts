@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { decide } from '../auth/decide.js';
-import { type Invalidation, Revocation } from '../auth/introspection/invalidation.js';
+import type { Revocations } from '../auth/introspection/revocation.js';
 import type { Allowed, Decision, Denied } from '../model/decision.js';
 import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
 import type { Document, RuleTable } from '../model/rule.js';
@@ -39,8 +39,8 @@ export interface RequestHandlerOptions extends EntranceOptions {
   readonly shares?: ClientShares | undefined;
   /** Tells the client that a request comes from, however many trusted proxies it came through. */
   readonly clientAddress: ClientAddressReader;
-  /** Forgets introspection answers. @returns how many */
-  readonly forget: (which: Invalidation) => number;
+  /** Observes token revocations, so that their tokens are not served from the cache. */
+  readonly revocations: Revocations;
 }
 
 /**
@@ -241,7 +241,7 @@ class ProxyRequestHandler implements BodyReader {
   #forward(parsed: ParsedRequest, decision: Allowed): void {
     const revocation =
       decision.rule.revokes === true && this.#message.method === 'POST'
-        ? new Revocation(parsed.fields)
+        ? this.#options.revocations.observe(parsed.fields, decision.query ?? parsed.target.query)
         : undefined;
     this.#options.forwarder.forward(
       {
@@ -265,8 +265,8 @@ class ProxyRequestHandler implements BodyReader {
         handshake: this.#handshake(decision),
       },
       (result) => {
-        if (result.upstreamStatus === 200) revocation?.apply(this.#options.forget);
-        this.#finish(decision, result);
+        const done = revocation !== undefined && Math.floor((result.upstreamStatus ?? 0) / 100) === 2;
+        this.#finish(decision, done ? { ...result, revocation: revocation.apply() } : result);
       },
     );
   }

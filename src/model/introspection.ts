@@ -97,3 +97,10 @@ export type Refreshes = Record<'active' | 'inactive' | 'failed' | 'shared' | 'sk
 
 /** What an authorization server's readiness URL said; absent: the server does not serve it. */
 export type ReadinessState = 'ready' | 'not_ready' | 'absent';
+
+/**
+ * What an observed revocation invalidated: the answers about its token, about all tokens of the client, all
+ * answers, or none, because the form has no token. Delayed: the same was invalidated less than a second ago, so
+ * it happens when that second is over.
+ */
+export type RevocationEffect = 'token' | 'client' | 'client_delayed' | 'all' | 'all_delayed' | 'none';

@@ -1,4 +1,5 @@
 import type { ErrorName } from './errors.js';
+import type { RevocationEffect } from './introspection.js';
 
 /** Where a rule's requests go. */
 export interface Upstream {
@@ -38,4 +39,6 @@ export interface ExchangeResult {
   readonly error?: ErrorName | undefined;
   /** What failed, for the log: a code, never a library's message. */
   readonly cause?: string | undefined;
+  /** What the cache forgot because of it, if it was a token revocation that succeeded. */
+  readonly revocation?: RevocationEffect | undefined;
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { ErrorName } from '../model/errors.js';
-import type { IntrospectionTrace } from '../model/introspection.js';
+import type { IntrospectionTrace, RevocationEffect } from '../model/introspection.js';
 import type { ShedCause } from './overload.js';
 
 /**
@@ -44,6 +44,8 @@ export interface AuditEntry {
   readonly upstreamMs: number | undefined;
   /** A code that says what failed, if something did. */
   readonly cause: string | undefined;
+  /** What the cache forgot, if the request was a token revocation that succeeded. */
+  readonly revocation: RevocationEffect | undefined;
   /** Milliseconds from the request's head to the end of the response. */
   readonly ms: number;
 }
@@ -76,6 +78,7 @@ export function createAudit(write: (line: string) => void, options: AuditOptions
       entry.decision === 'allow' &&
       entry.error === undefined &&
       entry.cause === undefined &&
+      entry.revocation === undefined &&
       entry.introspection !== 'stale';
     if (routine && sampled !== undefined && random() >= sampled) return;
     // One expression, because each further `+=` would create an intermediate string.
@@ -100,6 +103,7 @@ export function createAudit(write: (line: string) => void, options: AuditOptions
         number(',"upstream_status":', entry.upstreamStatus) +
         milliseconds(',"upstream_ms":', entry.upstreamMs) +
         text(',"cause":"', entry.cause) +
+        word(',"revocation":"', entry.revocation) +
         milliseconds(',"ms":', entry.ms) +
         number(',"sampled":', routine ? sampled : undefined) +
         ',"msg":"decision"}\n',
@@ -124,7 +128,10 @@ function text(name: string, value: string | undefined): string {
 }
 
 /** Writes a field whose value is one of scopegate's own words, which need no escaping. */
-function word(name: string, value: AuditEntry['decision' | 'error' | 'introspection']): string {
+function word(
+  name: string,
+  value: AuditEntry['decision' | 'error' | 'introspection' | 'revocation'],
+): string {
   return value === undefined ? '' : `${name}${value}"`;
 }
 
@@ -259,6 +266,12 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
     type: 'string',
     meaning:
       'A code that says what failed, such as `ECONNREFUSED`, `headers_timeout`, `client_closed`, or `answer_invalid:` followed by the invalid part of the response.',
+  },
+  revocation: {
+    type: 'string',
+    values: ['token', 'client', 'client_delayed', 'all', 'all_delayed', 'none'],
+    meaning:
+      'What the cache forgot, if the request was an observed revocation that succeeded: the answers about its `token`; those about all tokens of its `client`; `all`, because the form could not be read; or `none`, because it names no token. `_delayed`: scopegate had forgotten the same less than a second before, and does so again when that second is over.',
   },
   ms: {
     type: 'number',

@@ -211,6 +211,7 @@ function entryOf(
     upstreamStatus: result.upstreamStatus,
     upstreamMs: result.upstreamMs,
     cause: result.cause,
+    revocation: result.revocation,
     ms,
   };
 }

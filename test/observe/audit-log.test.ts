@@ -2,19 +2,27 @@ import t from 'tap';
 import { AUDIT_FIELDS, AUDIT_VERSION } from '../../src/observe/audit.js';
 import { prettyLog } from '../../src/observe/pretty.js';
 import { ask } from '../ask.js';
-import { startTestGateway, type TestGateway } from '../gateway.js';
+import { apiRule, startTestGateway, type TestGateway, VECTOR_RULES } from '../gateway.js';
 import { sendRaw } from '../wire.js';
 
 const decisions = (gate: TestGateway) => gate.log.filter(({ audit }) => audit !== undefined);
 
 t.test('every line keeps to the schema, and every field of the schema is in a line', async (t) => {
+  const revoke = {
+    path: '/revoke',
+    methods: ['POST'],
+    accessStrategies: [{ handler: 'allow' }],
+    scopegate: { revocation: 'observe' },
+  };
   const gate = await startTestGateway(t, {
+    rules: `${VECTOR_RULES}\n---\n${apiRule('gate.example', [revoke], 'revoke')}`,
     settings: {
       log: { sampleAllowed: 0.999_999 },
       // Nothing is recorded, so nothing is sent there.
       tracing: { endpoint: 'http://127.0.0.1:9/', sample: 0 },
     },
   });
+  await ask(gate, '/revoke', { method: 'POST', body: 'unreadable' });
   await ask(gate, '/headers', { token: 'good-read' });
   await ask(gate, '/headers', { token: 'good-write' });
   await ask(gate, '/headers');

@@ -218,6 +218,7 @@ const ENTRY: AuditEntry = {
   upstreamStatus: 200,
   upstreamMs: 1,
   cause: undefined,
+  revocation: undefined,
   ms: 2,
 };
 

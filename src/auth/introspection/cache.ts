@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../model/clock.js';
 import type { ActiveAnswer, Answer } from '../../model/introspection.js';
 import { entrySize } from './entry-size.js';
+import { isAbout, type TokenIdentity } from './token-identity.js';
 
 /** Limits of the answer cache; times in milliseconds. */
 export interface CacheLimits {
@@ -70,13 +71,14 @@ export class AnswerCache {
   }
 
   /**
-   * Whether the last answer under a key was active and its token has not expired, even if the entry has.
+   * Gets the last answer under a key if it was active and its token has not expired, even if the entry has. It
+   * does not count as a use.
    */
-  holdsActive(key: string): boolean {
-    const entry = this.#active.peek(key);
-    if (entry === undefined || !entry.answer.active) return false;
-    const { expiresAt } = entry.answer;
-    return expiresAt === undefined || this.#clock.wall() < expiresAt;
+  peekActive(key: string): ActiveAnswer | undefined {
+    const answer = this.#active.peek(key)?.answer;
+    if (answer?.active !== true) return undefined;
+    const { expiresAt } = answer;
+    return expiresAt === undefined || this.#clock.wall() < expiresAt ? answer : undefined;
   }
 
   /**
@@ -158,9 +160,22 @@ export class AnswerCache {
    * @returns the number of removed entries
    */
   deleteWhere(claim: string, value: string): number {
+    return this.#deleteActive(({ claims }) => claims[claim] === value);
+  }
+
+  /**
+   * Removes every active entry about one token, under any key.
+   *
+   * @returns the number of removed entries
+   */
+  deleteAbout(identity: TokenIdentity): number {
+    return this.#deleteActive((answer) => isAbout(answer, identity));
+  }
+
+  #deleteActive(matches: (answer: ActiveAnswer) => boolean): number {
     const found: string[] = [];
     for (const [key, { answer }] of this.#active) {
-      if (answer.active && answer.claims[claim] === value) found.push(key);
+      if (answer.active && matches(answer)) found.push(key);
     }
     for (const key of found) this.#active.delete(key);
     return found.length;

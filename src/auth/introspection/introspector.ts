@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import type { Endpoint } from '../../model/authorization-server.js';
 import type { Clock } from '../../model/clock.js';
 import type {
@@ -11,12 +10,13 @@ import type {
 } from '../../model/introspection.js';
 import type { ClientAddressReader } from '../../parse/client-address.js';
 import type { AnswerCache, Entry } from './cache.js';
-import { authIdentity } from './client-auth.js';
+import { type CacheKey, CacheKeys } from './cache-keys.js';
 import type { Invalidation } from './invalidation.js';
 import type { UnknownTokenLimiter } from './rate-limit.js';
 import type { ReadinessChecks } from './readiness.js';
 import { type Caller, type CallLimits, type Failure, ServerCalls } from './server-calls.js';
 import type { SharedCache } from './shared-cache.js';
+import { identityOf } from './token-identity.js';
 
 /** The rate limit of unknown tokens: the limiter, and how it identifies the client of a request. */
 export interface UnknownTokenLimit {
@@ -38,7 +38,9 @@ export interface LocalIntrospector extends Required<Introspector> {
    */
   forget(which: Invalidation): number;
   /** The cache keys of a token at all endpoints. Empty if the invalidation is not about one token. */
-  keysOf(which: Invalidation): string[];
+  keysOf(which: Invalidation): CacheKey[];
+  /** Adds to an invalidation of a token what finds its answers under other spellings, as far as it is known here. */
+  identified(which: Invalidation): Invalidation;
 }
 
 /**
@@ -80,31 +82,22 @@ export function createIntrospector({
 }: IntrospectorOptions): LocalIntrospector {
   const calls = new Map<string, Promise<CallResult>>();
   const servers = new ServerCalls({ client, limits, clock, readiness, onFailure });
-  const prefixes = new WeakMap<Endpoint, string>();
-  /** Every prefix of a key. Their number is bounded by the endpoints in rules and settings. */
-  const allPrefixes = new Set<string>();
+  const keys = new CacheKeys();
   const refreshes: Refreshes = { active: 0, inactive: 0, failed: 0, shared: 0, skipped: 0 };
 
-  /**
-   * SHA-256 over endpoint, identity of the client credentials and token (CVE-2026-33496). The token is not
-   * stored.
-   */
-  function keyOf(endpoint: Endpoint, token: string): string {
-    let prefix = prefixes.get(endpoint);
-    if (prefix === undefined) {
-      // JSON delimits the parts, so that no URL or field value can imitate the end of another part.
-      const { url, auth, headers, signed } = endpoint;
-      prefix = JSON.stringify([url, authIdentity(auth), Object.entries(headers), signed?.issuer]);
-      prefixes.set(endpoint, prefix);
-      allPrefixes.add(prefix);
-    }
-    return digest(prefix, token);
-  }
+  const keysOf = (which: Invalidation): CacheKey[] =>
+    which === 'all' || 'claim' in which ? [] : keys.everywhere(which.token);
 
-  function keysOf(which: Invalidation): string[] {
-    return which === 'all' || 'claim' in which
-      ? []
-      : [...allPrefixes].map((prefix) => digest(prefix, which.token));
+  /** Adds what identifies the token, as far as its answers are cached here under keys that are not exact. */
+  function identified(which: Invalidation): Invalidation {
+    if (which === 'all' || 'claim' in which || cache === undefined) return which;
+    const identities = [...(which.identities ?? [])];
+    for (const { key, exact } of keysOf(which)) {
+      const answer = exact ? undefined : cache.peekActive(key);
+      const identity = answer === undefined ? undefined : identityOf(answer);
+      if (identity !== undefined) identities.push(identity);
+    }
+    return identities.length === 0 ? which : { token: which.token, identities };
   }
 
   /**
@@ -116,12 +109,12 @@ export function createIntrospector({
   async function fetchAnswer(
     endpoint: Endpoint,
     token: string,
-    key: string,
+    { key, token: spelling }: CacheKey,
     least: number,
     isCurrent: () => boolean,
   ): Promise<CallResult> {
     if (cache !== undefined && shared !== undefined) {
-      const found = await shared.get(key, token);
+      const found = await shared.get(key, spelling);
       // The answer may have been invalidated while scopegate read the shared cache.
       if (found !== undefined && found.life > least && isCurrent()) {
         cache.set(key, found.answer, found.life);
@@ -129,11 +122,11 @@ export function createIntrospector({
       }
     }
     const asked = clock.wall() * 1000;
-    const result = await servers.call(endpoint, token, () => cache?.holdsActive(key) === true);
+    const result = await servers.call(endpoint, token, () => cache?.peekActive(key) !== undefined);
     if ('cause' in result) return result;
     if (cache !== undefined && isCurrent()) {
       const life = cache.set(key, result);
-      if (result.active) shared?.set(key, token, result, life, asked);
+      if (result.active) shared?.set(key, spelling, result, life, asked);
     }
     return { answer: result };
   }
@@ -144,7 +137,7 @@ export function createIntrospector({
   function startCall(
     endpoint: Endpoint,
     token: string,
-    key: string,
+    place: CacheKey,
     asker: Asker | undefined,
     least: number,
   ): Promise<CallResult> | Introspected {
@@ -157,8 +150,9 @@ export function createIntrospector({
     const refused = guarded ? takeUnit(unknownTokens, asker) : undefined;
     if (refused !== undefined) return refused;
     // After an invalidation, another call may replace this one, whose answer then must not be cached.
+    const { key } = place;
     const isCurrent = () => calls.get(key) === call;
-    const call: Promise<CallResult> = fetchAnswer(endpoint, token, key, least, isCurrent);
+    const call: Promise<CallResult> = fetchAnswer(endpoint, token, place, least, isCurrent);
     if (guarded) void giveBackUnit(unknownTokens, asker, call);
     calls.set(key, call);
     const finish = () => {
@@ -176,14 +170,14 @@ export function createIntrospector({
   function refresh(
     endpoint: Endpoint,
     token: string,
-    key: string,
+    place: CacheKey,
     asker: Asker | undefined,
     entry: Entry,
     now: number,
   ): void {
     const call = servers.hasRoom(endpoint)
       ? // An answer of another gateway helps only if it does not expire soon too.
-        startCall(endpoint, token, key, asker, cache?.refreshBefore ?? 0)
+        startCall(endpoint, token, place, asker, cache?.refreshBefore ?? 0)
       : undefined;
     if (!(call instanceof Promise)) {
       refreshes.skipped++;
@@ -201,17 +195,18 @@ export function createIntrospector({
 
   return {
     introspect(endpoint, token, asker) {
-      const key = keyOf(endpoint, token);
+      const place = keys.of(endpoint, token);
+      const { key } = place;
       const started = clock.monotonic();
       const entry = cache?.find(key, started);
       if (entry !== undefined) {
         if (started >= entry.refreshAt && cache?.isDue(entry) === true) {
-          refresh(endpoint, token, key, asker, entry, started);
+          refresh(endpoint, token, place, asker, entry, started);
         }
         return { ok: true, answer: entry.answer, trace: HIT };
       }
       const running = calls.get(key);
-      const call = running ?? startCall(endpoint, token, key, asker, 0);
+      const call = running ?? startCall(endpoint, token, place, asker, 0);
       if (!(call instanceof Promise)) return call;
       return call.then((result): Introspected => {
         const ms = clock.monotonic() - started;
@@ -230,9 +225,11 @@ export function createIntrospector({
       });
     },
 
-    stale: (endpoint, token, within) => cache?.stale(keyOf(endpoint, token), within),
+    stale: (endpoint, token, within) => cache?.stale(keys.of(endpoint, token).key, within),
 
     keysOf,
+
+    identified,
 
     refreshes,
 
@@ -250,18 +247,18 @@ export function createIntrospector({
         calls.clear();
         return cache?.deleteWhere(which.claim, which.value) ?? 0;
       }
+      const { identities = [] } = identified(which) as Exclude<typeof which, string>;
       let removed = 0;
-      for (const key of keysOf(which)) {
+      for (const { key } of keysOf(which)) {
         if (cache?.delete(key) === true) removed++;
         calls.delete(key);
       }
+      // A call in flight may be about the same token in another spelling.
+      if (identities.length > 0) calls.clear();
+      for (const identity of identities) removed += cache?.deleteAbout(identity) ?? 0;
       return removed;
     },
   };
-}
-
-function digest(prefix: string, token: string): string {
-  return hash('sha256', prefix + token, 'base64');
 }
 
 const HIT = { from: 'hit', ms: 0 } as const;

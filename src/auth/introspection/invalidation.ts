@@ -1,11 +1,14 @@
 import type { ActiveAnswer } from '../../model/introspection.js';
-import type { Fields } from '../../parse/fields.js';
-import { MAX_FORM_BYTES } from '../../parse/form.js';
+import { identityText, identityTextOf, type TokenIdentity } from './token-identity.js';
 
 /** Which answers to invalidate. */
 export type Invalidation =
   | 'all'
-  | { readonly token: string }
+  | {
+      readonly token: string;
+      /** What finds answers about the token that were cached under other spellings of it. */
+      readonly identities?: readonly TokenIdentity[];
+    }
   /** The answers about all tokens of a subject, a client or a session. */
   | { readonly claim: 'sub' | 'client_id' | 'sid'; readonly value: string };
 
@@ -33,6 +36,8 @@ export class PurgeLog {
   readonly #marks = new Map<string, number>();
   /** Answers up to this time are all purged. */
   #all = Number.NEGATIVE_INFINITY;
+  /** When a token was last purged in all its spellings. */
+  #identities = Number.NEGATIVE_INFINITY;
 
   /**
    * @param life milliseconds after which no older answer can exist
@@ -57,7 +62,13 @@ export class PurgeLog {
   add({ which, at }: Purge, keys: readonly string[], now: number): void {
     if (which === 'all') this.before(at);
     else if ('claim' in which) this.#mark(`${which.claim} ${which.value}`, at);
-    else for (const key of keys) this.#mark(key, at);
+    else {
+      for (const key of keys) this.#mark(key, at);
+      for (const identity of which.identities ?? []) {
+        this.#mark(`token ${identityText(identity)}`, at);
+        this.#identities = at;
+      }
+    }
     for (const [name, then] of this.#marks) {
       const full = this.#marks.size > this.#most;
       if (!full && then + this.#life >= now) return;
@@ -84,6 +95,7 @@ export class PurgeLog {
   covers(key: string, claims: ActiveAnswer['claims'], asked: number): boolean {
     const from = asked - SKEW;
     if (from <= this.#all || this.#since(key, from)) return true;
+    if (from <= this.#identities && this.#since(`token ${identityTextOf(claims)}`, from)) return true;
     return CLAIMS.some((claim) => {
       const value = claims[claim];
       return typeof value === 'string' && this.#since(`${claim} ${value}`, from);
@@ -100,75 +112,4 @@ export class PurgeLog {
     this.#marks.delete(name);
     this.#marks.set(name, Math.max(at, before));
   }
-}
-
-const FORM = /^application\/x-www-form-urlencoded[ \t]*(?:;|$)/i;
-const BASIC = /^Basic +([A-Za-z0-9+/]+=*) *$/i;
-
-/** A revocation request (RFC 7009 §2.1): the token, and the client that revokes it. */
-interface Form {
-  readonly token: string;
-  readonly hint: string | undefined;
-  readonly clientId: string | undefined;
-}
-
-/**
- * Reads a copy of a token revocation (RFC 7009) while scopegate forwards it to the authorization server. If
- * the revocation succeeds, cached answers about the token are no longer valid. The forwarded request is not
- * changed.
- */
-export class Revocation {
-  readonly #fields: Fields;
-  readonly #pieces: Buffer[] = [];
-  #bytes = 0;
-
-  constructor(fields: Fields) {
-    this.#fields = fields;
-  }
-
-  /** Receives each piece of the body. */
-  readonly watch = (piece: Buffer): void => {
-    this.#bytes += piece.length;
-    if (this.#bytes <= MAX_FORM_BYTES) this.#pieces.push(piece);
-  };
-
-  /**
-   * Invalidates answers after the revocation has succeeded: those about the token. If none is cached, the
-   * token may be a refresh token, whose access tokens end with it (RFC 7009 §2.1): then those about all
-   * tokens of the client. If the token or the client is not known: all answers.
-   *
-   * @param forget invalidates answers and returns their number
-   */
-  apply(forget: (which: Invalidation) => number): void {
-    const form = this.#read();
-    if (form === undefined) {
-      forget('all');
-      return;
-    }
-    const { token, hint, clientId } = form;
-    if (forget({ token }) > 0 || hint === 'access_token') return;
-    forget(clientId === undefined ? 'all' : { claim: 'client_id', value: clientId });
-  }
-
-  #read(): Form | undefined {
-    const { authorization, contentType } = this.#fields;
-    if (this.#bytes > MAX_FORM_BYTES || contentType === undefined || !FORM.test(contentType))
-      return undefined;
-    const form = new URLSearchParams(Buffer.concat(this.#pieces).toString());
-    const [token, ...more] = form.getAll('token');
-    if (token === undefined || more.length > 0) return undefined;
-    return {
-      token,
-      hint: form.get('token_type_hint') ?? undefined,
-      clientId: basicUser(authorization) ?? form.get('client_id') ?? undefined,
-    };
-  }
-}
-
-/** The client id in Basic credentials. It is form-encoded (RFC 6749 §2.3.1). */
-function basicUser(authorization: string | undefined): string | undefined {
-  const encoded = BASIC.exec(authorization ?? '')?.[1];
-  if (encoded === undefined) return undefined;
-  const [user = ''] = Buffer.from(encoded, 'base64').toString().split(':', 1);
-  return new URLSearchParams(`u=${user}`).get('u') ?? undefined;
 }

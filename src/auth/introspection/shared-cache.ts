@@ -5,9 +5,11 @@ import { within } from '../../model/within.js';
 import { storeCauseOf } from '../../outbound/redis/connection.js';
 import type { Store } from '../../outbound/redis/store.js';
 import { readClaims } from './answer.js';
+import type { CacheKey } from './cache-keys.js';
 import { CircuitBreaker, type Permit } from './circuit-breaker.js';
 import { type Invalidation, type Purge, PurgeLog, SKEW } from './invalidation.js';
 import type { Seal } from './seal.js';
+import { identityOf, type TokenIdentity } from './token-identity.js';
 
 /** Limits of the shared cache; times in milliseconds. */
 export interface SharedLimits {
@@ -33,6 +35,14 @@ export interface Found {
   readonly answer: ActiveAnswer;
   /** Milliseconds until it expires. */
   readonly life: number;
+}
+
+/** A decrypted value; times in milliseconds since 1970. */
+interface Stored {
+  /** When the authorization server was asked. */
+  readonly asked: number;
+  readonly until: number;
+  readonly answer: ActiveAnswer;
 }
 
 /**
@@ -106,14 +116,8 @@ export class SharedCache {
       return undefined;
     }
     const name = this.#name(key);
-    const value = await this.#runAt(name, 'get', (signal) => this.#store.get(name, signal));
-    if (value === undefined || value === null) return undefined;
-    try {
-      return this.#read(value, name, key, token);
-    } catch {
-      this.#onFailure('a stored value has another format');
-      return undefined;
-    }
+    const stored = await this.#fetch(name, token);
+    return stored === undefined ? undefined : this.#usable(stored, key);
   }
 
   /**
@@ -206,6 +210,20 @@ export class SharedCache {
   }
 
   /**
+   * Finds out which token an invalidation is about, from answers in the store.
+   *
+   * @param keys where answers about it may lie
+   * @returns empty if there are none, or if the store fails
+   */
+  async identities(keys: readonly CacheKey[]): Promise<TokenIdentity[]> {
+    // Also answers that are purged already: they still tell which token it is.
+    const stored = await Promise.all(keys.map(({ key, token }) => this.#fetch(this.#name(key), token)));
+    return stored
+      .map((found) => (found === undefined ? undefined : identityOf(found.answer)))
+      .filter((identity) => identity !== undefined);
+  }
+
+  /**
    * Reads a message of the channel. It contains the token, encrypted: gateways build different cache keys
    * from it, because a key also depends on the endpoint and the client credentials.
    *
@@ -224,7 +242,7 @@ export class SharedCache {
     return `${this.#limits.prefix}:answer:${key}`;
   }
 
-  get #log(): string {
+  get #logName(): string {
     return `${this.#limits.prefix}:purged`;
   }
 
@@ -233,18 +251,25 @@ export class SharedCache {
   }
 
   async #keep(purge: Purge, keys: readonly string[]): Promise<boolean> {
-    const { which, at } = purge;
+    const { which } = purge;
     if (which !== 'all' && 'token' in which) {
       const names = keys.map((key) => this.#name(key));
-      return names.length === 0 || this.#succeeds('delete', () => this.#store.delete(names));
+      const deleted = names.length === 0 || (await this.#succeeds('delete', () => this.#store.delete(names)));
+      // The store cannot find the other spellings either.
+      if (which.identities === undefined) return deleted;
+      return (await this.#log(purge)) && deleted;
     }
-    const entry = this.#seal.close(JSON.stringify(purge), this.#log);
-    const life = Math.max(this.#limits.ttl, LOG.life);
-    const logged = await this.#succeeds('log', () =>
-      this.#store.append(this.#log, entry, at, life, LOG.most),
-    );
+    const logged = await this.#log(purge);
     if (logged && which !== 'all') return true;
     return this.#succeeds('delete', () => this.#store.deleteAll(`${this.#limits.prefix}:answer:`));
+  }
+
+  /** Writes a purge into the list in the store. */
+  #log(purge: Purge): Promise<boolean> {
+    const name = this.#logName;
+    const entry = this.#seal.close(JSON.stringify(purge), name);
+    const life = Math.max(this.#limits.ttl, LOG.life);
+    return this.#succeeds('log', () => this.#store.append(name, entry, purge.at, life, LOG.most));
   }
 
   /** Reads the purges that this gateway may have missed. */
@@ -253,9 +278,9 @@ export class SharedCache {
     this.#reading = true;
     const generation = this.#generation;
     const entries = await this.#runAt(
-      this.#log,
+      this.#logName,
       'purges',
-      (signal) => this.#store.entries(this.#log, signal),
+      (signal) => this.#store.entries(this.#logName, signal),
       PURGE_TIMEOUT,
     );
     this.#reading = false;
@@ -265,7 +290,7 @@ export class SharedCache {
     entries.forEach((entry, i) => {
       // An entry that cannot be decrypted (forged, or with an unknown key) could be any purge, so treat it as
       // a purge of everything.
-      const purge = this.#readPurge(entry, this.#log) ?? { which: 'all', at: now };
+      const purge = this.#readPurge(entry, this.#logName) ?? { which: 'all', at: now };
       this.#purged.add(purge, [], now);
       // The list is full, so older purges may have been removed from it.
       if (i === 0 && entries.length >= LOG.most) this.#purged.before(purge.at);
@@ -279,18 +304,30 @@ export class SharedCache {
     return text === undefined ? undefined : (JSON.parse(text) as Purge);
   }
 
-  #read(value: string, name: string, key: string, token: string): Found | undefined {
-    const text = this.#seal.open(value, name, token);
-    if (text === undefined) {
-      this.#onFailure('a stored value cannot be decrypted with the configured keys');
+  /** Gets a value and decrypts it. */
+  async #fetch(name: string, token: string): Promise<Stored | undefined> {
+    const value = await this.#runAt(name, 'get', (signal) => this.#store.get(name, signal));
+    if (value === undefined || value === null) return undefined;
+    try {
+      const text = this.#seal.open(value, name, token);
+      if (text === undefined) {
+        this.#onFailure('a stored value cannot be decrypted with the configured keys');
+        return undefined;
+      }
+      const { asked, until, claims } = JSON.parse(text) as { asked: number; until: number; claims: unknown };
+      const answer = readClaims(claims);
+      return answer.active ? { asked, until, answer } : undefined;
+    } catch {
+      this.#onFailure('a stored value has another format');
       return undefined;
     }
-    const { asked, until, claims } = JSON.parse(text) as { asked: number; until: number; claims: unknown };
-    const answer = readClaims(claims);
+  }
+
+  #usable({ asked, until, answer }: Stored, key: string): Found | undefined {
     const now = this.#now();
     const life = Math.min(until, asked + this.#limits.ttl) - now;
     // If the other gateway's clock is ahead, scopegate cannot compare its time with those of purges.
-    if (!answer.active || life <= 0 || asked > now + SKEW) return undefined;
+    if (life <= 0 || asked > now + SKEW) return undefined;
     return this.#purged.covers(key, answer.claims, asked) ? undefined : { answer, life };
   }
 
