@@ -44,6 +44,8 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
     timeout: settings.forward.timeout,
     overlap: settings.matching.overlap,
     resources: settings.resources,
+    unserved: settings.kyma.unserved,
+    ...(settings.kyma.idToken === undefined ? {} : { idToken: settings.kyma.idToken }),
     handlers: handlerDefaults(settings),
     version,
   };
@@ -57,7 +59,17 @@ export function handlerDefaults(settings: Settings): HandlerDefaults {
     endpoint: endpointOf(settings.introspection),
     servers: servers.map(endpointOf),
     leeway: leeway / 1000,
+    jwt: jwtDefaults(settings),
     ...(settings.proof.dpop.enabled ? { dpopAlgorithms: settings.proof.dpop.algorithms } : {}),
+  };
+}
+
+function jwtDefaults({ kyma }: Settings): NonNullable<HandlerDefaults['jwt']> {
+  const { jwksUrls, trustedIssuers, jwtScopeStrategy } = kyma;
+  return {
+    keyUrls: jwksUrls,
+    trustedIssuers,
+    ...(jwtScopeStrategy === undefined ? {} : { scopeStrategy: jwtScopeStrategy }),
   };
 }
 

@@ -44,13 +44,22 @@ export function flag(description: string, fallback?: boolean): Setting<boolean |
   return leaf({ description, type: 'boolean', ...(fallback === undefined ? {} : { default: fallback }) });
 }
 
-/** One of some words. */
+/** One of some words. Without a fallback it may be absent. */
+export function choice<const V extends string>(
+  description: string,
+  values: readonly V[],
+): Setting<V | undefined>;
 export function choice<const V extends string>(
   description: string,
   values: readonly V[],
   fallback: NoInfer<V>,
-): Setting<V> {
-  return leaf({ description, enum: values, default: fallback });
+): Setting<V>;
+export function choice(
+  description: string,
+  values: readonly string[],
+  fallback?: string,
+): Setting<string | undefined> {
+  return leaf({ description, enum: values, ...(fallback === undefined ? {} : { default: fallback }) });
 }
 
 /** A duration, of which the gateway gets milliseconds. */

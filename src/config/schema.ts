@@ -3,6 +3,7 @@ import { decisions } from './sections/decisions.js';
 import { domain } from './sections/domain.js';
 import { forward } from './sections/forward.js';
 import { introspection } from './sections/introspection/introspection.js';
+import { kyma } from './sections/kyma.js';
 import { listen } from './sections/listen.js';
 import { log } from './sections/log.js';
 import { matching } from './sections/matching.js';
@@ -31,6 +32,7 @@ export const root = section('The settings file of scopegate. Paths are relative 
   introspection,
   proof,
   matching,
+  kyma,
   forward,
   decisions,
   admin,

@@ -11,6 +11,8 @@ export interface Finding extends Position {
   /** Stable, kebab-case, for CI to filter on: `unknown-field`, `duplicate-rule`. */
   readonly code: string;
   readonly message: string;
+  /** The APIRule that it is about, `namespace/name`, where it is about one. */
+  readonly apiRule?: string;
 }
 
 /**

@@ -5,8 +5,11 @@ import { occurrences } from './parameter.js';
 
 /** One place where a rule reads its token from; by default the Authorization field alone. */
 export type TokenSource =
-  /** `scheme` is what stands before the token; default `Bearer` in Authorization, and nothing elsewhere. */
-  | { readonly header: string; readonly scheme?: string }
+  /**
+   * `scheme` is the word that stands before the token; default `Bearer` in Authorization, and nothing elsewhere.
+   * `prefix` is any other text before it (Istio's `fromHeaders.prefix`), compared exactly.
+   */
+  | { readonly header: string; readonly scheme?: string; readonly prefix?: string }
   | { readonly query_parameter: string }
   | { readonly cookie: string }
   | { readonly form_parameter: string };
@@ -180,12 +183,13 @@ function single(values: readonly string[], held: number, what: string): Place {
 
 function inHeader(
   fields: Fields,
-  source: { readonly header: string; readonly scheme?: string },
+  source: { readonly header: string; readonly scheme?: string; readonly prefix?: string },
   dpop: boolean,
 ): Place {
-  const { scheme } = source;
+  const { scheme, prefix } = source;
   if (isAuthorization(source)) {
     const value = fields.authorization;
+    if (prefix !== undefined) return counted(after(value, prefix));
     return counted(scheme === undefined ? fromAuthorization(value, dpop) : behind(value, scheme));
   }
   const name = source.header.toLowerCase();
@@ -194,6 +198,7 @@ function inHeader(
   if (count > 1) return { credential: malformed('the token field stands more than once'), held: count };
   const value = singleField(fields, name) ?? undefined;
   if (value === undefined) return { credential: NONE, held: 1 };
+  if (prefix !== undefined) return counted(after(value, prefix));
   return counted(scheme === undefined ? checked(value) : behind(value, scheme));
 }
 
@@ -250,6 +255,11 @@ function behind(value: string | undefined, scheme: string): Credential {
   const [given, ...rest] = (value ?? '').split(' ');
   if (given?.toLowerCase() !== scheme.toLowerCase()) return NONE;
   return checked(rest.join(' ').trimStart());
+}
+
+/** What stands after a text that is no scheme, with or without blanks between them. */
+function after(value: string | undefined, prefix: string): Credential {
+  return value?.startsWith(prefix) === true ? checked(value.slice(prefix.length).trimStart()) : NONE;
 }
 
 function checked(token: string): Credential {

@@ -51,6 +51,9 @@ const TRIALS: Readonly<Record<string, Trial>> = {
   ...inside('listen.proxy.tls', LISTENER),
   ...inside('listen.admin.tls', LISTENER),
   services: [{ default: 'http://a' }],
+  'kyma.jwksUrls': [['http://a/']],
+  'kyma.idToken.issuerUrl': ['b', { issuerUrl: 'a', jwksUrl: 'file:///a' }],
+  'kyma.idToken.jwksUrl': ['file:///b', { issuerUrl: 'a', jwksUrl: 'file:///a' }],
   trustedProxies: [['10.0.0.0/8']],
   resources: [[{ resource: 'https://a', authorizationServers: ['https://b'] }]],
   ...inside('introspection', {

@@ -81,6 +81,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       certificateField: 'none',
     },
     matching: { overlap: 'error', serviceHosts: [] },
+    kyma: { jwksUrls: [], trustedIssuers: [], unserved: 'refuse' },
     forward: {
       timeout: 180_000,
       connectTimeout: 5000,

@@ -246,7 +246,7 @@ t.test('an APIRule that was migrated for good is not served from what it was', (
 
 t.test('other versions and other kinds of Kyma’s group', (t) => {
   const cases: readonly [string, string][] = [
-    [apiRule('a').replace('v1beta1', 'v1alpha1'), 'a.yaml:1:13 unsupported-version'],
+    [apiRule('a').replace('v1beta1', 'v1beta2'), 'a.yaml:1:13 invalid-value'],
     [apiRule('a').replace('v1beta1', 'v9'), 'a.yaml:1:13 invalid-value'],
     [apiRule('a').replace('kind: APIRule', 'kind: ApiRule'), 'a.yaml:2:7 invalid-value'],
     [apiRule('a').replace('kind:', 'knd:'), 'a.yaml:2:1 unknown-field'],

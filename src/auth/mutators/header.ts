@@ -27,7 +27,7 @@ export const header: MutatorKind = {
     for (const [name] of entries) {
       const lower = name.toLowerCase();
       if (REFUSED.test(lower)) {
-        const more = lower === 'cookie' ? '; use the mutator cookie for cookies' : '';
+        const more = lower === 'cookie' ? '; use the mutator cookie for cookies' : '; remove it here';
         throw new ConfigError(
           ['headers', name],
           `a rule cannot set ${name}: scopegate sets it itself${more}`,

@@ -1,6 +1,7 @@
 import { ConfigError } from '../../document/finding.js';
 import type { KeySource, Verification } from '../../model/outbound.js';
 import type { RequiredPossession } from '../../model/strategy.js';
+import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
 import {
   type ClaimRequirementConfig,
@@ -174,17 +175,22 @@ function readRequirements(config: Oathkeeper & Istio & Common, defaults: Handler
 }
 
 function fromOathkeeper(config: Oathkeeper & Common, defaults: HandlerDefaults): Requirements {
-  if (config.jwks_urls === undefined) {
-    throw new ConfigError([], 'must have the field "jwks_urls", or "authentications"');
+  const { keyUrls = [], trustedIssuers = [], scopeStrategy = defaults.scopeStrategy } = defaults.jwt ?? {};
+  const urls = config.jwks_urls ?? keyUrls;
+  if (urls.length === 0) {
+    throw new ConfigError(
+      [],
+      'must have the field "jwks_urls", or "authentications"; the setting kyma.jwksUrls is for all rules without',
+    );
   }
-  checkUrls(config.jwks_urls, ['jwks_urls']);
+  checkUrls(config.jwks_urls ?? [], ['jwks_urls']);
   const scopes = config.required_scope ?? [];
-  const strategy = scopeStrategyOf(config.scope_strategy, scopes, defaults);
+  const strategy = scopeStrategyOf(config.scope_strategy, scopes, { ...defaults, scopeStrategy });
   const algorithms = config.allowed_algorithms ?? ['RS256'];
   algorithms.forEach(checkAlgorithm);
   return {
     verification: {
-      sources: [{ issuers: config.trusted_issuers ?? [], urls: config.jwks_urls }],
+      sources: [{ issuers: config.trusted_issuers ?? trustedIssuers, urls }],
       algorithms,
       leeway: defaults.leeway,
     },
@@ -238,12 +244,19 @@ function sourceOf(
   }
   if (parameter !== undefined) return { query_parameter: parameter };
   if (header === undefined) return undefined;
-  const prefix = (header.prefix ?? '').trim();
-  const standard = header.name.toLowerCase() === 'authorization';
-  if (standard && (prefix === '' || prefix.toLowerCase() === 'bearer')) return undefined;
-  if (!standard && prefix === '') return { header: header.name };
-  const path = ['authentications', index, 'fromHeaders', 0, 'prefix'];
-  throw new ConfigError(path, 'the only prefix served is "Bearer " in Authorization');
+  const { name, prefix = '' } = header;
+  const scheme = prefix.trim();
+  const standard = name.toLowerCase() === 'authorization';
+  if (standard && (scheme === '' || scheme.toLowerCase() === 'bearer')) return undefined;
+  if (scheme === '') return { header: name };
+  if (/[^\x20-\x7e]/.test(prefix)) {
+    const path = ['authentications', index, 'fromHeaders', 0, 'prefix'];
+    throw new ConfigError(
+      path,
+      'must be of printable ASCII characters: no other can stand in a header field',
+    );
+  }
+  return TOKEN.test(scheme) ? { header: name, scheme } : { header: name, prefix: scheme };
 }
 
 function checkAlgorithm(name: string, index: number): void {

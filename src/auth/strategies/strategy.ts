@@ -15,6 +15,15 @@ export interface HandlerDefaults {
    * answer; absent, it does not.
    */
   readonly staleIfError?: number;
+  /** What the handler `jwt` falls back to, besides. */
+  readonly jwt?: {
+    /** Key sets for rules that name none. */
+    readonly keyUrls: readonly string[];
+    /** Issuers for rules that name none; empty: any. */
+    readonly trustedIssuers: readonly string[];
+    /** Absent: that of the gateway. */
+    readonly scopeStrategy?: ScopeStrategyName;
+  };
   /** Signature algorithms of DPoP proofs; undefined where DPoP is off. */
   readonly dpopAlgorithms?: readonly string[];
 }

@@ -1,6 +1,6 @@
 import { oauth2Introspection } from '../../auth/strategies/oauth2-introspection.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
-import type { Finding } from '../../document/finding.js';
+import { byPosition, type Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
@@ -13,8 +13,11 @@ import { compileAccess } from './access-strategies.js';
 import { compileCors, NO_CORS } from './cors.js';
 import { readRuleHost } from './host.js';
 import { kymaExclusions } from './kyma-differences.js';
-import { compileMutators } from './mutators.js';
+import { kymaHidden } from './kyma-routing.js';
+import { compileMutators, type IdTokenDefaults, withIdTokenDefaults, withoutOwnHost } from './mutators.js';
 import { resolveService, type ServiceTemplates, serviceHosts } from './service.js';
+import { findUnexpanded } from './unexpanded.js';
+import { EARLIER_VERSION, v1alpha1 } from './v1alpha1.js';
 import { v1beta1 } from './v1beta1.js';
 import { LATER_VERSIONS, v2 } from './v2.js';
 import type { ApiRuleVersion, RuleEntry, Service, Spec } from './version.js';
@@ -30,6 +33,7 @@ export interface RuleDefaults {
   /** The longest wait for an upstream's answer, in milliseconds, where neither rule nor APIRule says. */
   readonly timeout: number;
   readonly handlers: HandlerDefaults;
+  readonly idToken?: IdTokenDefaults;
 }
 
 const INTROSPECTION = oauth2Introspection.name;
@@ -48,9 +52,29 @@ export function compileApiRule(
   document: SourceDocument,
   defaults: RuleDefaults,
 ): { rules: Rule[]; findings: Finding[] } {
+  const unexpanded = findUnexpanded(document);
+  // A template has no other mistakes that are worth a word.
+  if (unexpanded[0]?.finding.code === 'unrendered-template') {
+    return { rules: [], findings: [unexpanded[0].finding] };
+  }
+  const compiled = compile(document, defaults);
+  if (unexpanded.length === 0) return compiled;
+  // Of an annotation, all places are one.
+  const distinct = byPosition(document.at(['spec']), document.at(['spec', 'rules'])) !== 0;
+  const own = compiled.findings.filter(
+    (finding) =>
+      !unexpanded.some(
+        ({ path, finding: cause }) =>
+          finding.message.startsWith(path.join('.')) || (distinct && byPosition(finding, cause) === 0),
+      ),
+  );
+  return { rules: [], findings: [...unexpanded.map(({ finding }) => finding), ...own] };
+}
+
+function compile(document: SourceDocument, defaults: RuleDefaults): { rules: Rule[]; findings: Finding[] } {
   const { apiVersion, spec } = document.value as { apiVersion?: unknown; spec?: unknown };
   const later = LATER_VERSIONS.includes(apiVersion as string);
-  const dialect = later ? v2 : v1beta1;
+  const dialect = later ? v2 : apiVersion === EARLIER_VERSION ? v1alpha1 : v1beta1;
   const outer = validate(document, dialect.documentSchema);
   // Without a spec, the document's own finding has said so.
   const inner = spec === undefined ? [] : validate(document, dialect.specSchema, ['spec'], spec);
@@ -66,7 +90,7 @@ export function compileApiRule(
   }
   const { metadata } = document.value as { metadata: Metadata };
   const rules = compiler.rules(metadata, dialect.spec(spec), entries);
-  if (later) findings.push(...kymaExclusions(rules));
+  findings.push(...(later ? kymaExclusions(rules) : kymaHidden(rules)));
   return { rules, findings };
 }
 
@@ -121,7 +145,7 @@ class Compiler {
 
     return entries.flatMap((entry, index): Rule[] => {
       if (entry === undefined) return [];
-      const parts = this.parts(entry, index);
+      const parts = this.parts(entry, index, hosts);
       const service = services[index];
       if (parts === undefined || service === undefined || hosts.length < spec.hosts.length) return [];
       const seconds = entry.timeout ?? spec.timeout;
@@ -140,11 +164,19 @@ class Compiler {
     });
   }
 
-  parts(entry: RuleEntry, index: number): Parts | undefined {
+  /** @param hosts the hosts of the APIRule; undefined if they are not known */
+  parts(entry: RuleEntry, index: number, hosts?: readonly string[]): Parts | undefined {
     const base: Path = ['spec', 'rules', index];
     const before = this.#findings.length;
     this.#methods(entry.methods, [...base, 'methods']);
-    const changed = compileMutators(this.#places, [...base, 'mutators'], entry.mutators ?? []);
+    const mutators = [...base, 'mutators'];
+    const { entries, removed } = withoutOwnHost(entry.mutators ?? [], hosts);
+    if (hosts !== undefined) for (const path of removed) this.#ownHost([...mutators, ...path]);
+    const changed = compileMutators(
+      this.#places,
+      mutators,
+      withIdTokenDefaults(entries, this.#defaults.idToken),
+    );
     this.#found(changed.findings);
     const options = entry.scopegate ?? {};
     const { staleIfError } = options;
@@ -185,6 +217,12 @@ class Compiler {
     };
   }
 
+  #ownHost(path: Path): void {
+    const message = `${path.join('.')}: scopegate sends the host in X-Forwarded-Host anyway; remove the field`;
+    const code = 'needless-header';
+    this.#found([{ ...this.#places.at(path), level: 'warning', code, message }]);
+  }
+
   #error(path: Path, code: string, problem: string): void {
     const message = `${path.join('.')}: ${problem}`;
     this.#findings.push({ ...this.#document.at(path), level: 'error', code, message });
@@ -200,11 +238,21 @@ class Compiler {
     const found: string[] = [];
     for (const { text, path } of hosts) {
       const host = readRuleHost(text, this.#defaults.domain);
+      if ('host' in host && !host.host.includes('.') && host.host !== 'localhost')
+        this.#shortHost(path, host.host);
       if ('problem' in host) this.#error(path, 'invalid-value', host.problem);
       else if (found.includes(host.host)) this.#error(path, 'invalid-value', `${host.host} is listed twice`);
       else found.push(host.host);
     }
     return found;
+  }
+
+  /** No client of a cluster ever sent such a host: Kyma appended the cluster's domain. */
+  #shortHost(path: Path, host: string): void {
+    const message =
+      `${path.join('.')}: the host ${host} has no dot, and the setting domain is absent: only requests for ` +
+      `http://${host}/ come here. Kyma appended the domain of the cluster; set domain, or write the whole name`;
+    this.#findings.push({ ...this.#document.at(path), level: 'warning', code: 'short-host', message });
   }
 
   #cors({ corsPolicy }: Spec): CorsPolicy | undefined {

@@ -5,6 +5,7 @@ import { getOrInsert } from '../pattern/get-or-insert.js';
 import { relate } from '../pattern/overlap.js';
 import { positionOf } from '../table/disjointness.js';
 import { wildcardsAround } from '../table/hosts.js';
+import { isWhollyHidden } from './kyma-routing.js';
 
 /**
  * Warns where a rule set does something else here than it did in Kyma, because Kyma's routing was laxer.
@@ -18,7 +19,12 @@ export function kymaDifferences(rules: readonly Rule[]): Finding[] {
   const open = rules.filter((rule) => rule.strategies.some(({ handler }) => handler === 'allow'));
   if (open.length === 0) return findings;
   const byHost = new ByHost(rules);
+  const byApiRule = new Map<string, Rule[]>();
+  for (const rule of [...rules].sort((a, b) => splitId(a.id)[1] - splitId(b.id)[1])) {
+    getOrInsert(byApiRule, splitId(rule.id)[0], () => [] as Rule[]).push(rule);
+  }
   for (const rule of open) {
+    if (isWhollyHidden(rule, byApiRule.get(splitId(rule.id)[0]) ?? [])) continue;
     const exposed = METHODS.filter((method) => !rule.methods.includes(method));
     if (exposed.length === 0) continue;
     findings.push({
@@ -109,9 +115,18 @@ export function kymaExclusions(rules: readonly Rule[]): Finding[] {
     for (const earlier of rules.slice(0, index)) {
       if (!later.methods.some((method) => earlier.methods.includes(method))) continue;
       const opened = later.methods.filter((method) => !earlier.methods.includes(method));
-      if (opened.length === 0) continue;
       const { relation, witness } = relate(later.pattern, earlier.pattern);
-      if (relation === 'disjoint') continue;
+      if (relation === 'a-in-b') {
+        findings.push({
+          ...positionOf(later),
+          level: 'warning',
+          code: 'kyma-shadowed-rule',
+          message:
+            `${later.path}: Kyma let the earlier rule ${earlier.path} at ${earlier.source} answer ${witness ?? later.path}; ` +
+            'here this rule does, because it lies inside of that one. Move it before that rule if that is what you want',
+        });
+      }
+      if (opened.length === 0 || relation === 'disjoint') continue;
       findings.push({
         ...positionOf(later),
         level: 'warning',

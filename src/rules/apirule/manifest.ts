@@ -1,10 +1,15 @@
 import type { Finding } from '../../document/finding.js';
-import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
-import { GROUP, VERSION } from './schema.js';
+import type { Path, SourceDocument } from '../../document/yaml.js';
+import { settleVersion } from './annotation.js';
+import { GROUP } from './schema.js';
 
-/** Where Kyma keeps the spec of an APIRule of v1beta1 that it shows in a later version. */
-const SPEC_ANNOTATION = `${GROUP}/v1beta1-spec`;
-const VERSION_ANNOTATION = `${GROUP}/original-version`;
+/** One APIRule of a file. */
+export interface ApiRuleDocument {
+  readonly document: SourceDocument;
+  /** False if which spec counts cannot be said; `findings` says why. */
+  readonly readable: boolean;
+  readonly findings: readonly Finding[];
+}
 
 /** Kinds that stand beside APIRules in people's folders; they mean nothing here and are passed over in silence. */
 const COMPANIONS: ReadonlySet<string> = new Set([
@@ -52,14 +57,14 @@ const COMPANIONS: ReadonlySet<string> = new Set([
 
 /**
  * Picks the APIRules out of a file's documents: those themselves, those in lists (`kind: List`, as kubectl prints
- * them), and those whose v1beta1 spec stands in an annotation. Each comes back as a document of the one form that
- * `apirule.ts` reads, with positions that are still those in the file.
+ * them), and those whose v1beta1 spec stands in an annotation. Each comes back as a document that `apirule.ts` reads,
+ * with positions that are still those in the file.
  */
 export function apiRules(documents: readonly SourceDocument[]): {
-  rules: SourceDocument[];
+  rules: ApiRuleDocument[];
   findings: Finding[];
 } {
-  const rules: SourceDocument[] = [];
+  const rules: ApiRuleDocument[] = [];
   const findings: Finding[] = [];
   for (const document of documents.flatMap((each) => items(each, findings))) {
     const fields = mapping(document.value);
@@ -71,9 +76,8 @@ export function apiRules(documents: readonly SourceDocument[]): {
         message: 'a document must be an object',
       });
     } else if (isApiRule(fields)) {
-      const settled = settleVersion(document, fields);
-      findings.push(...settled.findings);
-      if (settled.rule !== undefined) rules.push(settled.rule);
+      const { rule, findings: problems } = settleVersion(document, fields);
+      rules.push({ document: rule ?? document, readable: rule !== undefined, findings: problems });
     } else if (!COMPANIONS.has(String(fields.kind))) {
       const what = typeof fields.kind === 'string' ? `the kind ${fields.kind}` : 'a document without a kind';
       findings.push({
@@ -117,67 +121,6 @@ function isApiRule(fields: Readonly<Record<string, unknown>>): boolean {
   const { apiVersion, kind } = fields;
   if (kind === 'APIRule') return true;
   return String(apiVersion).startsWith(`${GROUP}/`) && !COMPANIONS.has(String(kind));
-}
-
-function settleVersion(
-  document: SourceDocument,
-  fields: Readonly<Record<string, unknown>>,
-): { rule?: SourceDocument; findings: Finding[] } {
-  const { apiVersion } = fields;
-  const annotations = mapping(mapping(fields.metadata)?.annotations) ?? {};
-  const annotation = annotations[SPEC_ANNOTATION];
-  // An APIRule that was migrated keeps the annotation of its former life.
-  const original = annotations[VERSION_ANNOTATION] ?? 'v1beta1';
-  const annotated = typeof annotation === 'string' && original === 'v1beta1';
-
-  if (apiVersion === VERSION) {
-    const empty = fields.spec === undefined || Object.keys(mapping(fields.spec) ?? { spec: 1 }).length === 0;
-    return empty && annotated
-      ? fromAnnotation(document, fields, annotation)
-      : { rule: document, findings: [] };
-  }
-  if (apiVersion === `${GROUP}/v2` || apiVersion === `${GROUP}/v2alpha1`) {
-    return annotated ? fromAnnotation(document, fields, annotation) : { rule: document, findings: [] };
-  }
-  if (apiVersion === `${GROUP}/v1alpha1`) {
-    const message = `${apiVersion} is not read; write it as ${VERSION} (service.host becomes host)`;
-    return {
-      findings: [{ ...document.at(['apiVersion']), level: 'error', code: 'unsupported-version', message }],
-    };
-  }
-  return { rule: document, findings: [] };
-}
-
-/** What the annotation holds, in the place of the spec; its positions are that of the annotation. */
-function fromAnnotation(
-  document: SourceDocument,
-  fields: Readonly<Record<string, unknown>>,
-  annotation: string,
-): { rule?: SourceDocument; findings: Finding[] } {
-  const place = document.at(['metadata', 'annotations', SPEC_ANNOTATION]);
-  const inner = readDocuments(annotation, SPEC_ANNOTATION);
-  const findings = inner.findings.map(({ level, code, message, line, col }): Finding => {
-    return {
-      ...place,
-      level,
-      code,
-      message: `${message} (at ${line}:${col} in the annotation ${SPEC_ANNOTATION})`,
-    };
-  });
-  if (findings.length > 0) return { findings };
-  const spec = inner.documents.length === 1 ? mapping(inner.documents[0]?.value) : undefined;
-  if (spec === undefined) {
-    const message = `the annotation ${SPEC_ANNOTATION} must hold one JSON object`;
-    return { findings: [{ ...place, level: 'error', code: 'wrong-type', message }] };
-  }
-  const inSpec = (path: Path): boolean => path[0] === 'spec';
-  const rule: SourceDocument = {
-    file: document.file,
-    value: { ...fields, apiVersion: VERSION, spec },
-    at: (path) => (inSpec(path) ? place : document.at(path)),
-    keyAt: (path) => (inSpec(path) ? place : document.keyAt(path)),
-  };
-  return { rule, findings };
 }
 
 function mapping(value: unknown): Readonly<Record<string, unknown>> | undefined {

@@ -8,6 +8,9 @@ export const GROUP = 'gateway.kyma-project.io';
 /** The version that everything else is read into. */
 export const VERSION = `${GROUP}/v1beta1`;
 
+/** All versions that are read, the one that rules are best written in first. */
+const VERSIONS = [VERSION, `${GROUP}/v2`, `${GROUP}/v2alpha1`, `${GROUP}/v1alpha1`];
+
 const strings = { type: 'array', items: { type: 'string' } } as const;
 
 /** What Kubernetes puts into `metadata`; only the name and the namespace mean something here. */
@@ -45,7 +48,7 @@ export const apiRuleSchema = {
   additionalProperties: false,
   required: ['apiVersion', 'kind', 'metadata', 'spec'],
   properties: {
-    apiVersion: { const: VERSION },
+    apiVersion: { enum: VERSIONS },
     kind: { const: 'APIRule' },
     metadata,
     spec: {},

@@ -1,3 +1,6 @@
+import type { Finding } from '../../document/finding.js';
+import type { Path, SourceDocument } from '../../document/yaml.js';
+import { METHODS } from '../../model/methods.js';
 import type { CorsEntry } from './cors.js';
 import { apiRuleSchema, ruleSchema, specSchema } from './schema.js';
 import type { ApiRuleVersion, RuleEntry, Service } from './version.js';
@@ -18,7 +21,64 @@ export const v1beta1: ApiRuleVersion = {
     };
     return { hosts: [{ text: host, path: ['spec', 'host'] }], service, timeout, corsPolicy };
   },
-  entry: (value) => value as RuleEntry,
+  entry(value, at, document, findings) {
+    const rule = value as RuleEntry;
+    return { ...rule, ...anyMethod(rule, at, document, findings), ...anyPath(rule, at, document, findings) };
+  },
   places: (document) => document,
   words: (message) => message,
 };
+
+/**
+ * `methods: ["*"]`. Of an `allow` rule Kyma read no methods at all: its route was for every one. Oathkeeper compared
+ * methods as texts, so that a rule of another handler never matched.
+ */
+function anyMethod(
+  { methods, accessStrategies }: RuleEntry,
+  at: Path,
+  document: SourceDocument,
+  findings: Finding[],
+): Pick<RuleEntry, 'methods'> {
+  const index = methods.indexOf('*');
+  if (index < 0) return { methods };
+  if (!accessStrategies.some(({ handler }) => handler === 'allow')) {
+    const path = [...at, 'methods', index];
+    const message =
+      `${path.join('.')}: * is no method (in Kyma it stood for every method of an allow rule, and for none of other ` +
+      `rules); write those that clients need, of ${METHODS.join(', ')}`;
+    findings.push({ ...document.at(path), level: 'error', code: 'invalid-method', message });
+  }
+  return { methods: METHODS };
+}
+
+/**
+ * The path `/*`. As an expression it matches slashes alone. Where Kyma's jwt handler was Istio's, which is configured
+ * by `authentications`, it stood for all paths.
+ */
+function anyPath(
+  { path }: RuleEntry,
+  at: Path,
+  document: SourceDocument,
+  findings: Finding[],
+): Pick<RuleEntry, 'path' | 'shown'> {
+  if (path !== '/*') return { path };
+  const everything = hasIstioJwt(document);
+  const place = [...at, 'path'];
+  const meaning = everything
+    ? "is read as /.*, all paths, as Kyma's Istio handler did; write /.*"
+    : 'matches the path / alone, because a path is a regular expression; did you mean /.*?';
+  const message = `${place.join('.')}: /* ${meaning}`;
+  findings.push({ ...document.at(place), level: 'warning', code: 'glob-path', message });
+  return everything ? { path: '/.*', shown: path } : { path };
+}
+
+function hasIstioJwt({ value }: SourceDocument): boolean {
+  const { spec } = value as { readonly spec?: { readonly rules?: readonly unknown[] } };
+  return (spec?.rules ?? []).some((rule) => {
+    const { accessStrategies } = (rule ?? {}) as { readonly accessStrategies?: unknown };
+    if (!Array.isArray(accessStrategies)) return false;
+    return accessStrategies.some(
+      (each) => each?.handler === 'jwt' && Array.isArray(each.config?.authentications),
+    );
+  });
+}

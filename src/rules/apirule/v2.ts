@@ -33,10 +33,7 @@ interface Rule {
  * here either: what Kyma's order decided is proved, or refused.
  */
 export const v2: ApiRuleVersion = {
-  documentSchema: {
-    ...apiRuleSchema,
-    properties: { ...apiRuleSchema.properties, apiVersion: { enum: LATER_VERSIONS } },
-  },
+  documentSchema: apiRuleSchema,
   specSchema: {
     ...specSchema,
     required: ['hosts', 'rules'],

@@ -119,8 +119,9 @@ class OverlapAnalyser {
     const related = this.#relate(a.pattern, b.pattern);
     if (related.relation === 'disjoint') return;
     if (related.relation === 'undecided') this.#undecided(a, b, related.witness);
-    else if (this.#mode === 'error') this.#overlap(a, b, 'overlap', related.witness);
-    else if (related.relation === 'a-in-b' || (related.relation === 'equal' && !sameHost))
+    else if (this.#mode === 'error') {
+      this.#overlap(a, b, 'overlap', related.witness, innerOf(a, b, related.relation, sameHost));
+    } else if (related.relation === 'a-in-b' || (related.relation === 'equal' && !sameHost))
       this.#deepen(siteOfA, a);
     else if (related.relation === 'b-in-a' && sameHost) this.#deepen(siteOfB, b);
     else if (related.relation === 'equal') this.#overlap(a, b, 'overlap-equal', related.witness);
@@ -175,15 +176,21 @@ class OverlapAnalyser {
     if (!rivals.includes(other)) this.rivals.set(rule, [...rivals, other]);
   }
 
-  #overlap(a: Rule, b: Rule, code: string, witness: string | undefined): void {
+  #overlap(a: Rule, b: Rule, code: string, witness: string | undefined, inner?: Rule): void {
     this.#report(a, b, code, (first, second) => {
       const hosts = sharedHosts(a, b);
       const where = `${sharedMethods(a, b).join(', ')} ${hosts[0]}${hosts.length > 1 ? ', …' : ''}`;
       const both = `both match ${witness} (${where})`;
       const what = `${describe(second)} overlaps with ${describe(first)} of ${first.source}: ${both}`;
-      if (code === 'overlap-equal') return `${what}, and they match the same paths`;
-      if (code === 'overlap-partial') return `${what}, and neither lies inside the other`;
-      return what;
+      const remedy = 'make their paths or methods disjoint';
+      if (code === 'overlap-equal') return `${what}, and they match the same paths; ${remedy}`;
+      if (code === 'overlap-partial') return `${what}, and neither lies inside the other; ${remedy}`;
+      if (inner === undefined) return `${what}; ${remedy}`;
+      const outer = inner === a ? b : a;
+      return (
+        `${what}; ${inner.path} lies inside ${outer.path}: the setting matching.overlap: specific lets ${inner.path} ` +
+        'answer there'
+      );
     });
   }
 
@@ -199,8 +206,30 @@ class OverlapAnalyser {
     const reported = getOrInsert(this.#reported, first, () => new Set<Rule>());
     if (reported.has(second) || this.#full) return;
     reported.add(second);
-    this.findings.push({ ...positionOf(second), level, code, message: message(first, second) });
+    const name = apiRuleOf(second);
+    this.findings.push({
+      ...positionOf(second),
+      level,
+      code,
+      message: message(first, second),
+      ...(name === apiRuleOf(first) ? { apiRule: name } : {}),
+    });
   }
+}
+
+/**
+ * The rule that `specific` would let answer.
+ *
+ * @param a on the same host as `b`, or on a narrower one
+ */
+function innerOf(a: Rule, b: Rule, relation: Related['relation'], sameHost: boolean): Rule | undefined {
+  if (relation === 'a-in-b' || (relation === 'equal' && !sameHost)) return a;
+  return relation === 'b-in-a' && sameHost ? b : undefined;
+}
+
+/** The APIRule of a rule: `namespace/name`. */
+export function apiRuleOf({ id }: Rule): string {
+  return id.slice(0, id.lastIndexOf('#'));
 }
 
 /** Where a rule was written. */

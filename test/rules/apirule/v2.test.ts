@@ -205,36 +205,45 @@ t.test('order is proved, and what Kyma’s order did beyond it is told', (t) => 
 t.test('what cannot be honoured is an error in the words of v2', (t) => {
   const good = { path: '/a', methods: ['GET'] };
   for (const [rule, expected] of [
-    [good, /^handler-combination spec\.rules\.0: must have exactly one of noAuth: true, jwt and extAuth/],
+    [
+      good,
+      /^handler-combination demo\/gate: spec\.rules\.0: must have exactly one of noAuth: true, jwt and extAuth/,
+    ],
     [{ ...good, noAuth: false }, /^handler-combination/],
     [{ ...good, noAuth: true, jwt: JWT }, /^handler-combination/],
     [
       { ...good, extAuth: { authorizers: ['x'] } },
-      /^unsupported-handler spec\.rules\.0\.extAuth: an external authorizer/,
+      /^unsupported-handler demo\/gate: spec\.rules\.0\.extAuth: an external authorizer/,
     ],
-    [{ ...good, path: '/a.*[', noAuth: true }, /^bad-pattern spec\.rules\.0\.path: .*no path of v2/],
+    [
+      { ...good, path: '/a.*[', noAuth: true },
+      /^bad-pattern demo\/gate: spec\.rules\.0\.path: .*no path of v2/,
+    ],
     [{ ...good, methods: ['TRACE'], noAuth: true }, /^invalid-method/],
-    [{ ...good, jwt: {} }, /^missing-field spec\.rules\.0\.jwt must have the field "authentications"/],
+    [
+      { ...good, jwt: {} },
+      /^missing-field demo\/gate: spec\.rules\.0\.jwt must have the field "authentications"/,
+    ],
     [
       { ...good, jwt: { authentications: [{ issuer: 'x', jwksUri: 'ftp://x' }] } },
-      /^invalid-value spec\.rules\.0\.jwt\.authentications\.0\.jwksUri/,
+      /^invalid-value demo\/gate: spec\.rules\.0\.jwt\.authentications\.0\.jwksUri/,
     ],
     [
       {
         ...good,
         jwt: {
-          authentications: [{ ...JWT.authentications[0], fromHeaders: [{ name: 'x', prefix: 'JWT ' }] }],
+          authentications: [{ ...JWT.authentications[0], fromHeaders: [{ name: 'x', prefix: 'é ' }] }],
         },
       },
-      /^invalid-value spec\.rules\.0\.jwt\.authentications\.0\.fromHeaders\.0\.prefix: the only prefix served/,
+      /^invalid-value demo\/gate: spec\.rules\.0\.jwt\.authentications\.0\.fromHeaders\.0\.prefix: must be of printable ASCII/,
     ],
     [
       { ...good, noAuth: true, request: { headers: { Host: 'x' } } },
-      /^invalid-value spec\.rules\.0\.request\.headers\.Host: a rule cannot set Host: /,
+      /^invalid-value demo\/gate: spec\.rules\.0\.request\.headers\.Host: a rule cannot set Host: /,
     ],
     [
       { ...good, noAuth: true, request: { headers: { 'x-a': '%REQ(x)%' } } },
-      /^invalid-value spec\.rules\.0\.request\.headers\.x-a: only a plain value/,
+      /^invalid-value demo\/gate: spec\.rules\.0\.request\.headers\.x-a: only a plain value/,
     ],
     [{ ...good, noAuth: true, accessStrategies: [] }, /^unknown-field/],
   ] as const) {

@@ -27,7 +27,8 @@ t.test('overlap: error names both places and a witness', (t) => {
   t.equal(table, undefined);
   t.same(findings.map(formatFinding), [
     'more.yaml:9:7 error overlap /head.* (demo/head#0) overlaps with /.* (demo/httpbin#0) of httpbin.yaml:12:7: ' +
-      'both match /head (GET httpbin.kyma.local)',
+      'both match /head (GET httpbin.kyma.local); /head.* lies inside /.*: the setting matching.overlap: specific ' +
+      'lets /head.* answer there',
   ]);
   t.end();
 });

@@ -1,0 +1,40 @@
+import { choice, each, list, text } from '../kinds.js';
+import { optionalSection, section } from '../setting.js';
+
+/** `kyma`: what APIRules took from the cluster that they come from. */
+export const kyma = section(
+  'What the APIRules of a Kyma cluster took from the configuration of its Ory Oathkeeper, for rules that do not say it themselves.',
+  {
+    jwksUrls: list(
+      'Key sets for rules of the handler jwt without jwks_urls: http, https or file URLs. In Kyma, authenticators.jwt.config.jwks_urls of Oathkeeper.',
+      [],
+    ).check(
+      each((url, place) => {
+        if (!/^(https?:\/\/[^\s#@]+|file:\/\/\/[^\s?#]+)$/.test(url) || !URL.canParse(url)) {
+          place.problem('must be an http, https or file URL without credentials');
+        }
+      }),
+    ),
+    trustedIssuers: list(
+      'Issuers for rules of the handler jwt without trusted_issuers, of which the token must be from one; empty: any.',
+      [],
+    ),
+    jwtScopeStrategy: choice(
+      'How rules of the handler jwt compare scopes where they do not say. Kyma had wildcard. Absent: introspection.scopeStrategy.',
+      ['exact', 'hierarchic', 'wildcard'],
+    ),
+    idToken: optionalSection('For mutators id_token without issuer_url or jwks_url.', {
+      issuerUrl: text('The issuer of the tokens (iss).').required(),
+      jwksUrl: text('A file URL of the JWK Set with the private keys.')
+        .check((url, place) => {
+          if (!/^file:\/\/\/[^?#]+$/.test(url)) place.problem('must be a file URL with an absolute path');
+        })
+        .required(),
+    }),
+    unserved: choice(
+      'What becomes of an APIRule that cannot be served. refuse: the whole set is refused. leaveOut: the APIRule is left out with warnings, its requests get 404; it is still an error if another APIRule serves a host of it.',
+      ['refuse', 'leaveOut'],
+      'refuse',
+    ),
+  },
+);

@@ -1,0 +1,95 @@
+import type { Finding } from '../../document/finding.js';
+import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
+import { differingField } from './edited-export.js';
+import { GROUP, VERSION } from './schema.js';
+import { LATER_VERSIONS } from './v2.js';
+
+/** Where Kyma keeps the spec of an APIRule of v1beta1 that it shows in a later version. */
+export const SPEC_ANNOTATION = `${GROUP}/v1beta1-spec`;
+/** The version in which Kyma says that an APIRule was written. */
+export const VERSION_ANNOTATION = `${GROUP}/original-version`;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The document that holds the spec that counts, if there is one, and what is wrong with it. */
+export interface Settled {
+  readonly rule?: SourceDocument;
+  readonly findings: Finding[];
+}
+
+/**
+ * Decides which spec of an APIRule counts: the visible one, or the one of v1beta1 that Kyma keeps in an annotation.
+ *
+ * - An APIRule that was written as v1beta1 is served from its annotation. If somebody edited the visible spec, so that
+ *   the two say different things, scopegate serves neither.
+ * - Without `original-version` the visible spec counts if it has rules, as in Kyma's own conversion.
+ */
+export function settleVersion(document: SourceDocument, fields: Fields): Settled {
+  const { apiVersion } = fields;
+  const annotations = mapping(mapping(fields.metadata)?.annotations) ?? {};
+  const annotation = annotations[SPEC_ANNOTATION];
+  // An APIRule that was migrated keeps the annotation of its former life.
+  const original = annotations[VERSION_ANNOTATION];
+  const annotated = typeof annotation === 'string' && (original ?? 'v1beta1') === 'v1beta1';
+  const later = LATER_VERSIONS.includes(apiVersion as string);
+  if (!annotated || (!later && apiVersion !== VERSION)) return { rule: document, findings: [] };
+
+  const spec = mapping(fields.spec) ?? {};
+  if (!later) {
+    const empty = fields.spec === undefined || (mapping(fields.spec) && Object.keys(spec).length === 0);
+    return empty ? fromAnnotation(document, fields, annotation) : { rule: document, findings: [] };
+  }
+  const kept = fromAnnotation(document, fields, annotation);
+  const { rules } = spec;
+  if (rules === undefined || rules === null || (Array.isArray(rules) && rules.length === 0)) return kept;
+  const keptSpec = mapping(kept.rule?.value)?.spec;
+  if (keptSpec === undefined) return original === undefined ? { rule: document, findings: [] } : kept;
+  const field = differingField(spec, keptSpec as Fields);
+  if (field === undefined) return kept;
+  const place = document.at(['metadata', 'annotations', SPEC_ANNOTATION]);
+  if (original === undefined) {
+    const message =
+      `spec.${field} differs from the annotation ${SPEC_ANNOTATION}, and the annotation ${VERSION_ANNOTATION} is ` +
+      'missing: as in Kyma, spec counts. Remove the annotation';
+    return {
+      rule: document,
+      findings: [{ ...place, level: 'warning', code: 'annotation-ignored', message }],
+    };
+  }
+  const message =
+    `spec.${field} says otherwise than the annotation ${SPEC_ANNOTATION}, which is what would be served. Remove the ` +
+    'annotation if spec is right, or spec.rules if the annotation is';
+  return { findings: [{ ...place, level: 'error', code: 'edited-export', message }] };
+}
+
+/** What the annotation holds, in the place of the spec; its positions are that of the annotation. */
+function fromAnnotation(document: SourceDocument, fields: Fields, annotation: string): Settled {
+  const place = document.at(['metadata', 'annotations', SPEC_ANNOTATION]);
+  const inner = readDocuments(annotation, SPEC_ANNOTATION);
+  const findings = inner.findings.map(({ level, code, message, line, col }): Finding => {
+    return {
+      ...place,
+      level,
+      code,
+      message: `${message} (at ${line}:${col} in the annotation ${SPEC_ANNOTATION})`,
+    };
+  });
+  if (findings.length > 0) return { findings };
+  const spec = inner.documents.length === 1 ? mapping(inner.documents[0]?.value) : undefined;
+  if (spec === undefined) {
+    const message = `the annotation ${SPEC_ANNOTATION} must hold one JSON object`;
+    return { findings: [{ ...place, level: 'error', code: 'wrong-type', message }] };
+  }
+  const inSpec = (path: Path): boolean => path[0] === 'spec';
+  const rule: SourceDocument = {
+    file: document.file,
+    value: { ...fields, apiVersion: VERSION, spec },
+    at: (path) => (inSpec(path) ? place : document.at(path)),
+    keyAt: (path) => (inSpec(path) ? place : document.keyAt(path)),
+  };
+  return { rule, findings };
+}
+
+function mapping(value: unknown): Fields | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
+}

@@ -1,0 +1,127 @@
+import { isDeepStrictEqual } from 'node:util';
+import { relate } from '../pattern/overlap.js';
+import { compilePattern } from '../pattern/pattern.js';
+import { pathPattern } from './path-template.js';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Compares the two specs of an exported APIRule. Kyma writes the visible spec from the v1beta1 spec in the annotation
+ * (`ConvertFrom` in `apis/gateway/v2/apirule_conversion.go`), so they say the same until somebody edits one of them.
+ *
+ * @param shown the spec in the words of v2
+ * @param kept the spec of v1beta1 that the annotation holds
+ * @returns the name of the first field whose meaning differs (`rules.0.jwt`); undefined if there is none
+ */
+export function differingField(shown: Fields, kept: Fields): string | undefined {
+  if (!sameHosts(list(shown.hosts), kept.host)) return 'hosts';
+  for (const field of ['service', 'timeout'] as const) if (!same(shown[field], kept[field])) return field;
+  if (!same(corsOf(shown.corsPolicy), corsOf(kept.corsPolicy))) return 'corsPolicy';
+  const rules = list(shown.rules).map(fields);
+  const others = list(kept.rules).map(fields);
+  if (rules.length !== others.length) return 'rules';
+  for (const [index, rule] of rules.entries()) {
+    const field = differingRuleField(rule, others[index] ?? {});
+    if (field !== undefined) return `rules.${index}.${field}`;
+  }
+  return undefined;
+}
+
+function differingRuleField(shown: Fields, kept: Fields): string | undefined {
+  if (!samePath(shown.path, kept.path)) return 'path';
+  if (!same(list(shown.methods).toSorted(), list(kept.methods).toSorted())) return 'methods';
+  for (const field of ['service', 'timeout'] as const) if (!same(shown[field], kept[field])) return field;
+  if (!same(accessShown(shown), accessKept(kept))) {
+    return ['jwt', 'noAuth', 'extAuth'].find((field) => isGiven(shown[field])) ?? 'jwt';
+  }
+  return same(shown.request, requestOf(kept)) ? undefined : 'request';
+}
+
+/** Kyma copies the one host of v1beta1 as it is; its controller may have appended the cluster's domain. */
+function sameHosts(shown: readonly unknown[], kept: unknown): boolean {
+  const [host] = shown;
+  if (shown.length !== 1 || typeof host !== 'string' || typeof kept !== 'string') return false;
+  const [a, b] = [host.toLowerCase(), kept.toLowerCase()];
+  return a === b || (!b.includes('.') && a.startsWith(`${b}.`));
+}
+
+/** Kyma copies paths as they are. Somebody may have written the same path in the words of v2. */
+function samePath(shown: unknown, kept: unknown): boolean {
+  if (shown === kept) return true;
+  if (typeof shown !== 'string' || typeof kept !== 'string') return false;
+  const template = pathPattern(shown);
+  if ('problem' in template) return false;
+  const [a, b] = [template.source, kept].map((source) => compilePattern(source, { undecided: 'refuse' }));
+  return a?.ok === true && b?.ok === true && relate(a.pattern, b.pattern).relation === 'equal';
+}
+
+function accessShown({ noAuth, jwt, extAuth }: Fields): unknown {
+  return { ...(noAuth === true ? { open: true } : {}), jwt, extAuth };
+}
+
+/** What v2 says of access strategies; undefined in place of those that it has no words for. */
+function accessKept({ accessStrategies }: Fields): unknown {
+  const strategies = list(accessStrategies).map(fields);
+  const [{ handler, config } = {}] = strategies;
+  if (strategies.length !== 1) return undefined;
+  if (handler === 'jwt') return { jwt: jwtOf(fields(config)) };
+  return OPEN.has(handler) ? { open: true } : undefined;
+}
+
+const OPEN: ReadonlySet<unknown> = new Set(['no_auth', 'allow', 'noop']);
+
+/** Kyma writes Oathkeeper's words for one issuer with one key set in those of Istio (`jwt_conversion.go`). */
+function jwtOf(config: Fields): unknown {
+  if (config.authentications !== undefined || config.authorizations !== undefined) return config;
+  const [issuer] = list(config.trusted_issuers);
+  const [jwksUri] = list(config.jwks_urls);
+  return {
+    authentications: [{ issuer, jwksUri }],
+    authorizations: [{ requiredScopes: config.required_scope, audiences: config.target_audience }],
+  };
+}
+
+function requestOf({ mutators }: Fields): unknown {
+  const request: Record<string, unknown> = {};
+  for (const { handler, config } of list(mutators).map(fields)) {
+    const field = handler === 'header' ? 'headers' : handler === 'cookie' ? 'cookies' : undefined;
+    if (field !== undefined) request[field] = fields(config)[field] ?? config;
+    else if (handler !== 'noop') request.other = handler;
+  }
+  return request;
+}
+
+/** Without `maxAge`, which the versions write in different ways. */
+function corsOf(policy: unknown): unknown {
+  const { maxAge: _, ...others } = fields(policy);
+  return others;
+}
+
+/** Compares without what is empty: Kyma writes `null`, `[]` or nothing for it. */
+function same(a: unknown, b: unknown): boolean {
+  return isDeepStrictEqual(withoutEmpty(a), withoutEmpty(b));
+}
+
+function withoutEmpty(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map(withoutEmpty).filter((item) => item !== undefined);
+    return items.length === 0 ? undefined : items;
+  }
+  if (typeof value !== 'object' || value === null) return value ?? undefined;
+  const entries = Object.entries(value)
+    .map(([key, item]) => [key, withoutEmpty(item)] as const)
+    .filter(([, item]) => item !== undefined);
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function fields(value: unknown): Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+}

@@ -1,0 +1,56 @@
+import type { Finding } from '../../document/finding.js';
+import type { SourceDocument } from '../../document/yaml.js';
+import { readRuleHost } from './host.js';
+import { serviceHosts } from './service.js';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** An APIRule's `namespace/name`; undefined if it has no name. */
+export function nameOf({ value }: SourceDocument): string | undefined {
+  const { name, namespace = 'default' } = fields(fields(value).metadata);
+  return typeof name === 'string' && typeof namespace === 'string' ? `${namespace}/${name}` : undefined;
+}
+
+/**
+ * The hosts of an APIRule of any version, whether or not the rest of it is right.
+ *
+ * @param domain as for `readRuleHost`
+ * @param templates as for `serviceHosts`
+ * @returns undefined if not all of them are known
+ */
+export function hostsOf(
+  { value }: SourceDocument,
+  domain: string | undefined,
+  templates: readonly string[] = [],
+): string[] | undefined {
+  const spec = fields(fields(value).spec);
+  const services = [
+    spec.service,
+    ...(Array.isArray(spec.rules) ? spec.rules : []).map((rule) => fields(rule).service),
+  ];
+  const namespace = fields(spec.service).namespace ?? fields(fields(value).metadata).namespace ?? 'default';
+  const names = services
+    .map(fields)
+    .flatMap(({ name, namespace: own = namespace }) =>
+      typeof name === 'string' && typeof own === 'string'
+        ? serviceHosts(templates, { name, namespace: own, port: 0 })
+        : [],
+    );
+  const texts = Array.isArray(spec.hosts) ? spec.hosts : [spec.host ?? fields(spec.service).host];
+  const hosts = texts.map((text: unknown) =>
+    typeof text === 'string' ? readRuleHost(text, domain) : undefined,
+  );
+  const known = hosts.flatMap((each) => (each !== undefined && 'host' in each ? [each.host] : []));
+  return known.length === texts.length && known.length > 0 ? [...known, ...names] : undefined;
+}
+
+/** The same finding, whose message says which APIRule it is about. */
+export function withName(finding: Finding, name: string | undefined): Finding {
+  if (name === undefined) return finding;
+  const message = finding.message.includes(name) ? finding.message : `${name}: ${finding.message}`;
+  return { ...finding, message, apiRule: name };
+}
+
+function fields(value: unknown): Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+}
