@@ -105,27 +105,12 @@ const unused = {
   },
 };
 
-/** For exemplars, which are not used, the metrics' library loads the whole of an interface that tracing has besides. */
-const noExemplars = {
-  name: 'no-exemplars',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^@opentelemetry\/api$/ }, ({ importer }) =>
-      importer.includes(join('node_modules', 'prom-client'))
-        ? { path: 'no-exemplars', namespace: 'no-exemplars' }
-        : undefined,
-    );
-    onLoad({ filter: /.*/, namespace: 'no-exemplars' }, () => ({ contents: 'export {}', loader: 'js' }));
-  },
-};
-
 /** How both halves are made. */
 const common = {
   outdir: target,
   bundle: true,
   platform: 'node',
   target: 'node20',
-  // undici asks for Node's own class, for cookies that nobody reads, and with it Node loads an undici of its own.
-  define: { 'globalThis.Headers': 'undefined' },
   // Names stay. What goes is blanks and comments, whose few letters beyond ASCII would double all of a file in memory.
   minifyWhitespace: true,
   // third-party-licenses.txt has them all.
@@ -142,7 +127,7 @@ const program = await build({
   format: 'esm',
   // OpenTelemetry as modules: of its 27 MB a tenth of one is used, which shows in those alone.
   mainFields: ['module', 'main'],
-  plugins: [generated, unused, noExemplars],
+  plugins: [generated, unused],
   // What is CommonJS inside asks for Node's own modules with it.
   banner: {
     js: "import { createRequire as requireFrom } from 'node:module';\nvar require = requireFrom(import.meta.url);",

@@ -1,13 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { type Denial, denial, ERRORS, errorBody } from '../model/errors.js';
-import { endAfterResponses, pendingResponse } from './last-response.js';
-
-/** What Node keeps at a connection: the request whose bytes are being read. */
-type Parsed = Socket & {
-  readonly parser?: { readonly incoming?: IncomingMessage | null } | null;
-};
+import type { Pipelines } from './pipelining.js';
 
 /**
  * Answers what Node's parser could not read as a request, then closes: nothing after the fault is parsed
@@ -17,20 +10,22 @@ type Parsed = Socket & {
  *
  * @returns what the client was told, where no request that has an account of its own was concerned
  */
-export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): Denial | undefined {
-  const current = pendingResponse(socket);
+export function answerBrokenRequest(
+  error: Error & { code?: string },
+  socket: Socket,
+  pipelines: Pipelines,
+): Denial | undefined {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return undefined;
   }
-  if (current?.req.complete === true) {
-    endAfterResponses(socket);
+  const pipeline = pipelines.of(socket);
+  if (pipeline?.owesAnswers === true) {
+    pipeline.endAfterAnswers();
     return undefined;
   }
-  // Without a response, an unfinished request is one that has its answer already.
-  const answered =
-    current === undefined ? (socket as Parsed).parser?.incoming?.complete === false : current.headersSent;
-  if (answered) {
+  const arriving = pipeline?.arriving;
+  if (arriving?.headersSent === true) {
     socket.destroy();
     return undefined;
   }
@@ -41,7 +36,7 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
         ? denial('request_timeout', 'the header fields did not arrive in time')
         : denial('malformed_request', 'the request cannot be parsed');
   socket.end(refusalText(refused), () => socket.destroy());
-  return current === undefined ? refused : undefined;
+  return arriving === undefined ? refused : undefined;
 }
 
 /**
@@ -50,12 +45,9 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
  * @returns what the client was told; undefined where earlier requests still wait for their answers, after which the
  *   connection ends
  */
-export function refuseConnect(socket: Duplex): Denial | undefined {
+export function refuseConnect(socket: Socket, pipelines: Pipelines): Denial | undefined {
   socket.on('error', () => {});
-  if (pendingResponse(socket) !== undefined) {
-    endAfterResponses(socket);
-    return undefined;
-  }
+  if (!pipelines.handOver(socket)) return undefined;
   const refused = denial('method_refused', 'CONNECT is not served');
   socket.end(refusalText(refused), () => socket.destroy());
   return refused;

@@ -8,8 +8,9 @@ import type { Credentials } from '../tls/credentials.js';
 import { answerBrokenRequest, refuseConnect } from './broken-request.js';
 import { prepareDrain } from './drain.js';
 import { NO_SCHEMA_COMPILERS } from './fastify.js';
+import { Handshakes } from './handshakes.js';
 import { serveHttp2 } from './http2.js';
-import { boundPipelines } from './pipelining.js';
+import { Pipelines } from './pipelining.js';
 import { answerPlainHttp } from './plain-http.js';
 import { createRequestHandler, type HandleRequest, type RequestHandlerOptions } from './request-handler.js';
 import { prepareStop } from './stop-listening.js';
@@ -60,7 +61,7 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
     exposeHeadRoutes: false,
     clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
       try {
-        const refused = answerBrokenRequest(error, socket);
+        const refused = answerBrokenRequest(error, socket, pipelines);
         if (refused !== undefined) recordBrokenRequest(options, socket, refused);
       } catch (fault) {
         options.onFault('broken request', fault);
@@ -106,16 +107,19 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
       refuseOrBreakOff(message, response, FAILED, options.realm);
     }
   };
-  const serve = boundPipelines(options.pipelining, begin);
+  const pipelines = new Pipelines(options.pipelining, begin);
+  const { serve } = pipelines;
   server.removeAllListeners('request');
   server.on('request', serve);
-  if (options.webSockets) serveUpgrades(server, begin, options.onFault);
-  const drain = prepareDrain(server);
+  if (options.webSockets) serveUpgrades(server, pipelines, begin, options.onFault);
   const stop = prepareStop(server);
   const streams = offersStreams(options)
     ? serveHttp2(server as TlsServer, { ...options, requestsPerConnection: REQUESTS_PER_CONNECTION }, serve)
     : undefined;
   options.tls?.serve(server as TlsServer);
+  const handshakes = options.tls === undefined ? undefined : new Handshakes(server as TlsServer);
+  if (handshakes !== undefined) answerPlainHttp(server as TlsServer, handshakes);
+  const drain = prepareDrain(server, pipelines, handshakes);
   app.addHook('preClose', async () => {
     draining = true;
     streams?.drain();
@@ -128,11 +132,11 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   // `Expect: 100-continue` is answered after the decision, not by Node before it.
   server.on('checkContinue', serve);
   server.on('checkExpectation', serve);
-  server.on('connect', (_message, socket) => {
-    const refused = refuseConnect(socket);
-    if (refused !== undefined) recordBrokenRequest(options, socket as Socket, refused);
+  server.on('connect', (_message, duplex) => {
+    const socket = duplex as Socket;
+    const refused = refuseConnect(socket, pipelines);
+    if (refused !== undefined) recordBrokenRequest(options, socket, refused);
   });
-  if (options.tls !== undefined) answerPlainHttp(server as TlsServer);
   return {
     app,
     cut() {

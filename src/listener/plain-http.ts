@@ -1,8 +1,8 @@
 import type { Server } from 'node:https';
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { denial } from '../model/errors.js';
 import { refusalText } from './broken-request.js';
+import { Handshakes } from './handshakes.js';
 
 /** What OpenSSL says of a request without TLS, and of CONNECT. */
 const PLAIN: ReadonlySet<string | undefined> = new Set([
@@ -12,26 +12,14 @@ const PLAIN: ReadonlySet<string | undefined> = new Set([
 
 /**
  * Answers a client that speaks plain HTTP at a port for TLS with 400, as nginx does: a connection that just ends tells
- * nobody what is wrong. The answer goes out on the connection below TLS, which Node shows before the handshake.
+ * nobody what is wrong. The answer goes out on the connection below TLS.
  *
  * @param server not yet listening
  */
-export function answerPlainHttp(server: Server): void {
-  const handshaking = new Map<string, Socket>();
-  server.on('connection', (socket: Socket) => {
-    const name = nameOf(socket);
-    handshaking.set(name, socket);
-    socket.once('close', () => handshaking.delete(name));
-  });
-  server.on('secureConnection', (socket) => handshaking.delete(nameOf(socket)));
+export function answerPlainHttp(server: Server, handshakes = new Handshakes(server)): void {
   server.prependListener('tlsClientError', (error: Error & { code?: string }, socket: TLSSocket) => {
-    const below = handshaking.get(nameOf(socket));
+    const below = handshakes.connectionOf(socket);
     if (!PLAIN.has(error.code) || below?.writable !== true) return;
     below.end(refusalText(denial('malformed_request', 'plain HTTP was sent to a port for HTTPS')));
   });
-}
-
-/** A connection's other end, which is the same above and below TLS. */
-function nameOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }

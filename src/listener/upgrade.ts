@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { OnFault } from '../observe/request-record.js';
 import type { UpgradingConnection } from '../proxy/websocket/websockets.js';
-import { endAfterResponses, pendingResponse } from './last-response.js';
+import type { Pipelines } from './pipelining.js';
 
 /** How long a client may take to end its connection once it is answered, in milliseconds. */
 const LINGER = 5_000;
@@ -25,23 +25,25 @@ export type ServeUpgrade = (
  * An upgrade behind unanswered requests is not served: the connection ends after their answers, and the client may ask
  * again (RFC 9112 §9.3.2: what follows on a connection may be left unanswered when it closes).
  *
+ * @param pipelines know which answers are owed on a connection
  * @param serve called for every other one; its answer is the connection's last
  * @param onFault is told of an exception, which ended one connection
  * @param linger milliseconds that a client may take to end its connection once it is answered
  */
-export function serveUpgrades(server: Server, serve: ServeUpgrade, onFault: OnFault, linger = LINGER): void {
+export function serveUpgrades(
+  server: Server,
+  pipelines: Pipelines,
+  serve: ServeUpgrade,
+  onFault: OnFault,
+  linger = LINGER,
+): void {
   server.on('upgrade', (message: IncomingMessage, duplex: Duplex, early: Buffer) => {
     const socket = duplex as Socket;
     socket.on('error', forget);
     try {
-      if (pendingResponse(socket) === undefined) {
-        const response = new ServerResponse(message);
-        serve(message, response, connect(socket, response, early, linger));
-        return;
-      }
-      // Node has taken this off too: without it an answer that waits for its reader would wait for ever.
-      socket.on('drain', () => pendingResponse(socket)?.emit('drain'));
-      endAfterResponses(socket);
+      if (!pipelines.handOver(socket)) return;
+      const response = new ServerResponse(message);
+      serve(message, response, connect(socket, response, early, linger));
     } catch (error) {
       socket.destroy();
       onFault('upgrade', error);

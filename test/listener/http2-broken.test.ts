@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import { connect } from 'node:tls';
 import t from 'tap';
 import { block, END_HEADERS, END_STREAM, FRAME, openFrames, wasRefused } from '../frames.js';
 import { answerOf, ask, fields, startTlsGateway } from '../streams.js';
 import { until } from '../until.js';
+import { open } from '../wire.js';
 
 type List = readonly (readonly [string, string])[];
 const GET: List = [
@@ -327,6 +329,27 @@ t.test('at shutdown requests in flight are answered, and no more are taken', asy
   const closed = gateway.gateway.close();
   await once(idle, 'close');
   await until(() => session.closed || session.destroyed);
+  answer();
+  t.match(await flight, { status: 200, ended: true });
+  t.equal(await closed, true);
+});
+
+t.test('a drain that takes long cuts connections on which nothing was asked, and no request', async (t) => {
+  let answer = (): void => {};
+  const gateway = await startTlsGateway(t, {
+    respond: (_message, response) => {
+      answer = () => response.end('late');
+    },
+  });
+  const session = await gateway.session();
+  const flight = ask(session, fields());
+  await until(() => gateway.upstream.received.length === 1);
+  const stalled = await open(gateway.port);
+  const unused = connect({ port: gateway.port, ca: gateway.ca, servername: 'gate.example' });
+  await once(unused, 'secureConnect');
+  const ended = [stalled, unused].map((socket) => once(socket.resume(), 'close'));
+  const closed = gateway.gateway.close();
+  await Promise.all(ended);
   answer();
   t.match(await flight, { status: 200, ended: true });
   t.equal(await closed, true);

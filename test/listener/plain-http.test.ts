@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import t from 'tap';
 import { startTestGateway } from '../gateway.js';
 import { startTlsGateway } from '../streams.js';
-import { sendRaw } from '../wire.js';
+import { until } from '../until.js';
+import { open, sendRaw } from '../wire.js';
 
 t.test('plain HTTP at a port for HTTPS is answered 400, and other clients are served', async (t) => {
   const gate = await startTlsGateway(t);
@@ -34,4 +36,27 @@ t.test('CONNECT is answered, behind other requests as well', async (t) => {
   const both = await sendRaw(gate.port, get + connect, { answers: 3 });
   t.equal(both.answers[0]?.status, 200);
   t.ok(both.closed, 'the connection ends after the answers that it owes');
+});
+
+t.test('an answer is whole that CONNECT was sent behind, however slowly it is read', async (t) => {
+  const size = 8_000_000;
+  const gate = await startTestGateway(t, {
+    respond: (_message, response) => {
+      response.writeHead(200, { 'content-length': size });
+      response.end(Buffer.alloc(size, 'x'));
+    },
+  });
+  const socket = await open(gate.port);
+  socket.write(
+    'GET /get HTTP/1.1\r\nHost: gate.example\r\nAuthorization: Bearer good-read\r\n\r\n' +
+      'CONNECT gate.example:443 HTTP/1.1\r\nHost: gate.example\r\n\r\n',
+  );
+  await until(() => gate.upstream.received.length === 1);
+  let bytes = 0;
+  socket.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  await once(socket, 'end');
+  socket.destroy();
+  t.ok(bytes > size, `${bytes} bytes`);
 });

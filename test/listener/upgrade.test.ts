@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
+import { Pipelines } from '../../src/listener/pipelining.js';
 import { type ServeUpgrade, serveUpgrades } from '../../src/listener/upgrade.js';
 import { until } from '../until.js';
 import { open } from '../wire.js';
@@ -13,7 +14,7 @@ async function start(t: Test, serve: ServeUpgrade) {
   const faults: unknown[] = [];
   const server = createServer();
   // A time that no test waits for.
-  serveUpgrades(server, serve, (_, error) => faults.push(error), 60_000);
+  serveUpgrades(server, new Pipelines(1, () => {}), serve, (_, error) => faults.push(error), 60_000);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());
