@@ -3,9 +3,10 @@ import { validate } from '../../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
 import { RULE_METHODS } from '../../model/methods.js';
 import type { HandlerEntry } from '../../rules/apirule/access-strategies.js';
-import { compileApiRule, type RuleDefaults } from '../../rules/apirule/apirule.js';
+import { compileApiRule } from '../../rules/apirule/apirule.js';
 import { VERSION } from '../../rules/apirule/schema.js';
 import { type AccessRule, accessRuleSchema } from './schema.js';
+import { type ApiRule, TRIAL } from './trial.js';
 import { type MatchUrl, readMatchUrl, type Strategy, UnreadableUrl } from './url.js';
 
 /** Options of the conversion. */
@@ -15,25 +16,11 @@ export interface ConvertOptions {
   readonly namespace?: string;
 }
 
-/** An APIRule as plain data, ready to print. */
-export type ApiRule = Readonly<Record<string, unknown>>;
-
 /** The result for one document: the APIRules, and a finding for everything that was not converted. */
 export interface Conversion {
   readonly apiRules: readonly ApiRule[];
   readonly findings: readonly Finding[];
 }
-
-/** Placeholder settings. Each APIRule is compiled once with them, to make sure that scopegate can load it. */
-const TRIAL: RuleDefaults = {
-  services: { default: 'http://{name}:{port}' },
-  timeout: 180_000,
-  handlers: {
-    scopeStrategy: 'exact',
-    endpoint: { url: 'http://introspection.invalid/', headers: {}, auth: { method: 'none' } },
-    leeway: 0,
-  },
-};
 
 /** Error handlers of Oathkeeper that do what scopegate does anyway. */
 const SAME_ERRORS: ReadonlySet<string> = new Set(['json']);

@@ -30,6 +30,13 @@ export function settleVersion(document: SourceDocument, fields: Fields): Settled
   const annotation = annotations[SPEC_ANNOTATION];
   // An APIRule that was migrated keeps the annotation of its former life.
   const original = annotations[VERSION_ANNOTATION];
+  if (apiVersion === VERSION && LATER_VERSIONS.includes(`${GROUP}/${original}`)) {
+    const place = document.at(['metadata', 'annotations', VERSION_ANNOTATION]);
+    const message =
+      `was written as ${original}, and these are its rules in the words of v1beta1, where paths mean something else; ` +
+      'export it as it was written: kubectl get apirules.v2.gateway.kyma-project.io';
+    return { findings: [{ ...place, level: 'error', code: 'translated-export', message }] };
+  }
   const annotated = typeof annotation === 'string' && (original ?? 'v1beta1') === 'v1beta1';
   const later = LATER_VERSIONS.includes(apiVersion as string);
   if (!annotated || (!later && apiVersion !== VERSION)) return { rule: document, findings: [] };

@@ -91,8 +91,12 @@ export function apiRules(documents: readonly SourceDocument[]): {
   return { rules, findings };
 }
 
-/** The elements of a list, of lists in it as well; any other document is its own only element. */
-function items(document: SourceDocument, findings: Finding[]): SourceDocument[] {
+/**
+ * The elements of a list, of lists in it as well; any other document is its own only element.
+ *
+ * @param findings gets what is wrong with a list
+ */
+export function items(document: SourceDocument, findings: Finding[]): SourceDocument[] {
   const fields = mapping(document.value);
   const kind = fields?.kind;
   if (fields === undefined || (kind !== 'List' && kind !== 'APIRuleList')) return [document];
