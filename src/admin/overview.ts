@@ -34,9 +34,19 @@ export function rulesJson(table: RuleTable, overlap: string, lastReload: LastRel
       strategies: rule.strategies.map(({ handler, requiredScopes }) => ({ handler, scopes: requiredScopes })),
       upstream: rule.document === undefined ? rule.upstream.origin : 'this gateway',
       timeoutMs: rule.timeout,
+      rewrite: rule.rewrite,
+      preserveHost: rule.preserveHost,
+      authorizers: rule.authorizers,
+      errors: rule.errors?.map(({ handler }) => handler),
+      enforcement: rule.observes === true ? 'observe' : 'enforce',
       allows: rule.allows,
     })),
   };
+}
+
+/** How many rules only observe. */
+export function observing({ rules }: Pick<RuleTable, 'rules'>): number {
+  return rules.filter(({ observes }) => observes === true).length;
 }
 
 /** The state that `/status` returns. */
@@ -62,7 +72,7 @@ export function statusJson(parts: StatusParts): object {
     version,
     started,
     ready,
-    rules: { version: table.version, count: table.rules.length },
+    rules: { version: table.version, count: table.rules.length, observing: observing(table) },
     inFlight,
     counts: Object.fromEntries([...counts].map(([id, { allowed, denied }]) => [id, { allowed, denied }])),
     cache,
@@ -77,8 +87,10 @@ export function statusJson(parts: StatusParts): object {
       method: entry.method,
       host: entry.host,
       path: entry.path,
+      upstreamPath: entry.upstreamPath,
       rule: entry.rule,
       decision: entry.decision,
+      wouldDeny: entry.wouldDeny,
       status: entry.status,
       error: entry.error,
       reason: entry.reason,

@@ -21,7 +21,7 @@ export interface Recent {
 }
 
 /**
- * Builds a buffer of the last decisions. Allowed and denied ones have a ring buffer each, so that many
+ * Builds a buffer of the last decisions. Allowed ones, and denied ones with those that would be denied, have a ring buffer each, so that many
  * allowed ones do not displace the few denied ones.
  *
  * @param size the most decisions in each ring buffer
@@ -33,8 +33,8 @@ export function createRecent(size: number, now: () => number): Recent {
   let seq = 0;
   return {
     add(entry) {
-      const ring = rings[entry.decision];
-      ring[places[entry.decision]++ % size] = { seq: ++seq, at: now(), entry };
+      const kind = entry.wouldDeny === undefined ? entry.decision : 'deny';
+      rings[kind][places[kind]++ % size] = { seq: ++seq, at: now(), entry };
     },
     after: (last) =>
       [...rings.allow, ...rings.deny].filter((each) => each.seq > last).sort((a, b) => a.seq - b.seq),

@@ -72,6 +72,8 @@ export interface Readiness {
   readonly status: string;
   /** The version of the rules in use, and the last reload. */
   readonly rules: { readonly version: number; readonly lastReload?: LastReload };
+  /** Present while rules only observe: how many, and how many there are. */
+  readonly enforcement?: { readonly observing: number; readonly rules: number; readonly warning: string };
 }
 
 /** The result of the last reload of the rules. */
@@ -140,10 +142,10 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
 
   app.get('/health/alive', async () => ({ status: 'ok' }));
   app.get('/health/ready', async (request, reply) => {
-    const { ready, status, rules } = options.ready();
+    const { ready, status, ...details } = options.ready();
     reply.code(ready ? 200 : 503);
     // Health checks get the status under any host name. The rest is for accepted host names only.
-    return access.scrape(request.headers.host) === undefined ? { status, rules } : { status };
+    return access.scrape(request.headers.host) === undefined ? { status, ...details } : { status };
   });
   const scrapable = { onRequest: guarding(({ headers }) => access.scrape(headers.host)) };
   app.get('/version', scrapable, async () => ({ version }));

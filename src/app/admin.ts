@@ -1,10 +1,11 @@
 import type { FastifyInstance } from 'fastify';
-import { rulesJson, statusJson } from '../admin/overview.js';
+import { observing, rulesJson, statusJson } from '../admin/overview.js';
 import type { Recent } from '../admin/recent.js';
-import { createAdmin } from '../admin/server.js';
+import { createAdmin, type Readiness } from '../admin/server.js';
 import { signingKeys } from '../auth/mutators/chain.js';
 import type { Settings } from '../config/settings.js';
 import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
+import type { RuleTable } from '../model/rule.js';
 import type { Metrics } from '../observe/metric-events.js';
 import type { EntranceOptions } from '../observe/request-record.js';
 import { peerReader } from '../parse/peer.js';
@@ -54,6 +55,7 @@ export function createAdminListener(parts: AdminParts): FastifyInstance {
         ready: status() === 'ok',
         status: status(),
         rules: { version: rules.table.version, ...(last === undefined ? {} : { lastReload: last }) },
+        ...enforcementOf(rules.table),
       };
     },
     decisions,
@@ -92,4 +94,12 @@ export function createAdminListener(parts: AdminParts): FastifyInstance {
     // A question carries its client's fields, and the target a second time.
     maxHeaderBytes: settings.forward.maxHeaderBytes + settings.forward.maxTargetBytes + QUESTION_BYTES,
   });
+}
+
+/** What `/health/ready` says while rules only observe. */
+function enforcementOf({ rules }: RuleTable): Pick<Readiness, 'enforcement'> {
+  const count = observing({ rules });
+  if (count === 0) return {};
+  const warning = 'requests that these rules would deny are forwarded (enforcement: observe)';
+  return { enforcement: { observing: count, rules: rules.length, warning } };
 }

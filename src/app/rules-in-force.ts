@@ -23,6 +23,7 @@ export class RulesInForce {
     log: Logger,
   ) {
     this.#table = first;
+    warnOfObserving(log, first);
     this.reloader =
       load &&
       createReloader(first, {
@@ -30,6 +31,7 @@ export class RulesInForce {
         load,
         use: (next) => {
           this.#table = next;
+          warnOfObserving(log, next);
         },
         done: (state) => {
           metrics.reloaded(state.ok, state.at);
@@ -50,6 +52,17 @@ export class RulesInForce {
     const errors = findings.filter(({ level }) => level === 'error').length;
     return { ok, at: new Date(at * 1000).toISOString(), errors };
   }
+}
+
+/** Says at every start and reload that denied requests pass. */
+function warnOfObserving(log: Logger, { rules }: RuleTable): void {
+  const observing = rules.filter(({ observes }) => observes === true);
+  if (observing.length === 0) return;
+  const ids = observing.slice(0, 20).map(({ id }) => id);
+  log.warn(
+    { enforcement: 'observe', observing: observing.length, rules: rules.length, ids },
+    'enforcement is observe: requests that these rules would deny are forwarded',
+  );
 }
 
 /** Logs how a reload went, each finding on a line of its own. */

@@ -1,8 +1,10 @@
 import type { Allowed, Decision, Denied } from '../model/decision.js';
-import { type Denial, denial } from '../model/errors.js';
-import type { HeaderMutations, MutatorChain, Session } from '../model/mutator.js';
-import type { Rule, RuleTable } from '../model/rule.js';
+import { type Denial, denial, ERRORS } from '../model/errors.js';
+import type { Content, HeaderMutations, MutatorChain, Session } from '../model/mutator.js';
+import type { PathRewrite, Rule, RuleTable } from '../model/rule.js';
 import type { AccessStrategy, Outcome, RequestContext, Services } from '../model/strategy.js';
+import { type Fields, hasBody } from '../parse/fields.js';
+import type { BodyReader } from '../parse/form.js';
 import { MARK, readings, type Target } from '../parse/target.js';
 import { type TokenSource, withoutParameter } from '../parse/token.js';
 import { mutate } from './mutators/chain.js';
@@ -32,7 +34,55 @@ export function decide(request: DecisionRequest): Decision | Promise<Decision> {
   if (found === undefined) {
     return { allowed: false, denial: denial('no_rule', 'no rule for this host, method and path') };
   }
-  return attempt(request, found, path, 0);
+  const sentPath = found.rewrite === undefined ? undefined : rewritten(path, found.rewrite);
+  if (sentPath === null) {
+    return malformed('the path cannot be sent upstream without what its rule strips', found);
+  }
+  const finish = (decision: Decision): Decision => finished(decision, found, path, sentPath, request);
+  const decision = attempt(request, found, path, 0);
+  return decision instanceof Promise ? decision.then(finish) : finish(decision);
+}
+
+/**
+ * The path to send upstream.
+ *
+ * @returns null if it would not be canonical: the path does not begin with the segments to strip, or what is left
+ *   begins with `//`, which is a host to whoever resolves it as a reference
+ */
+function rewritten(path: string, { strip, base }: PathRewrite): string | null {
+  if (!startsWithin(path, strip)) return null;
+  const sent = base + path.slice(strip.length) || '/';
+  return sent.startsWith('//') ? null : sent;
+}
+
+/** Whether a path begins with these segments. */
+function startsWithin(path: string, segments: string): boolean {
+  return path.startsWith(segments) && (path.length === segments.length || path[segments.length] === '/');
+}
+
+/**
+ * Completes a decision: with the path to send; for a rule that observes, by letting the request pass; for a
+ * denied request, with what the rule's error handlers make of it.
+ */
+function finished(
+  decision: Decision,
+  rule: Rule,
+  path: string,
+  sentPath: string | undefined,
+  request: DecisionRequest,
+): Decision {
+  const sent = sentPath === undefined ? {} : { sentPath };
+  if (decision.allowed) return sentPath === undefined ? decision : { ...decision, ...sent };
+  // `explain` and `test` say what is decided, whether it is enforced or not.
+  if (rule.observes === true && request.services.forwards !== false) {
+    const { denial: wouldDeny, subject = { subject: '' }, introspection } = decision;
+    const traced = introspection === undefined ? {} : { introspection };
+    return { allowed: true, rule, path, ...sent, subject, ...traced, wouldDeny };
+  }
+  const { code } = ERRORS[decision.denial.error];
+  const handler = rule.errors?.find((each) => each.handles(code, request.fields));
+  const answer = handler?.answer(request, rule);
+  return answer === undefined ? decision : { ...decision, denial: { ...decision.denial, answer } };
 }
 
 /**
@@ -67,6 +117,10 @@ function resolvePath(
   for (const reading of others) {
     if (reading === undefined || table.find(target.host, method, reading) !== found) {
       return malformed('the path can be read as one that another rule protects', found);
+    }
+    // What is left of another reading would be a path that nobody has looked at.
+    if (found.rewrite !== undefined && !startsWithin(reading, found.rewrite.strip)) {
+      return malformed('the path can be read as one that its rule does not strip', found);
     }
   }
   return keep ? (target.unmerged as string) : target.path;
@@ -179,7 +233,9 @@ function conclude(
   const { tokenSources, removal } = rule.strategies[decider] as AccessStrategy;
   if (removal !== undefined) allowed = { ...allowed, removal };
   if (tokenSources !== undefined) allowed = withoutToken(allowed, tokenSources, request.target.query);
-  if (rule.mutators === undefined || request.services.forwards === false) return allowed;
+  if (rule.mutators === undefined) return allowed;
+  const offline = request.services.forwards === false;
+  if (offline && !rule.mutators.mutators.some((mutator) => mutator.offline === true)) return allowed;
   return change(allowed, rule.mutators, rule.strategies[decider] as AccessStrategy, request);
 }
 
@@ -203,9 +259,11 @@ function change(
   allowed: Allowed,
   mutators: MutatorChain,
   strategy: AccessStrategy,
-  { method, target, fields, services }: DecisionRequest,
+  request: DecisionRequest,
 ): Decision | Promise<Decision> {
+  const { method, target, fields, services, body } = request;
   const { rule, path, subject, introspection } = allowed;
+  const content = body === undefined || !hasBody(fields) ? undefined : contentOf(fields, body);
   const match = {
     method,
     host: target.host,
@@ -213,6 +271,7 @@ function change(
     query: allowed.query ?? target.query,
     rawHeaders: fields.raw,
     pattern: rule.pattern,
+    ...(content === undefined ? {} : { content }),
   };
   const settle = (mutations: HeaderMutations | Denial): Decision =>
     'error' in mutations
@@ -235,4 +294,12 @@ function change(
   };
   const mutated = mutate(mutators, session, services);
   return mutated instanceof Promise ? mutated.then(settle) : settle(mutated);
+}
+
+/** The body for those that read it. One that the client holds back until it is told to send it is not read. */
+function contentOf({ contentLength, expectsContinue }: Fields, body: BodyReader): Content {
+  return {
+    length: expectsContinue ? undefined : contentLength,
+    read: (length) => body.readBody(length),
+  };
 }

@@ -1,4 +1,5 @@
 import { formatFinding } from '../document/finding.js';
+import type { Allowed } from '../model/decision.js';
 import {
   type Candidate,
   type Explanation,
@@ -160,10 +161,24 @@ function toText(method: string, url: string, explanation: Explanation): string {
   lines.push('');
   if (decision.allowed && decision.rule.document !== undefined) {
     lines.push(`allowed: scopegate serves the document ${decision.rule.document.text}`);
-  } else if (decision.allowed)
-    lines.push(`allowed: forwarded to ${decision.rule.upstream.origin}${decision.path}`);
+  } else if (decision.allowed) lines.push(...forwarded(decision));
   else lines.push(`denied: ${status} ${decision.denial.error}: ${decision.denial.reason}`);
+  if (decision.rule?.observes === true) {
+    lines.push('enforcement: observe: the request is forwarded, whatever the decision is');
+  }
   return `${lines.join('\n')}\n`;
+}
+
+function forwarded({ rule, path, sentPath }: Allowed): string[] {
+  const { authorizers, upstream } = rule;
+  const asked = (authorizers ?? []).filter((name) => name.startsWith('remote'));
+  return [
+    `allowed: forwarded to ${upstream.origin}${sentPath ?? path}`,
+    ...(sentPath === undefined ? [] : [`  path matched ${path}, path sent ${sentPath}`]),
+    ...(asked.length === 0
+      ? []
+      : [`  if the authorizer ${asked.join(' and ')} allows it, which is not asked here`]),
+  ];
 }
 
 function scopesOf({ rule }: Pick<Candidate, 'rule'>): string[] {

@@ -1,5 +1,6 @@
 import type { HandlerDefaults } from '../auth/strategies/strategy.js';
 import type { Environment } from '../config/environment.js';
+import { readSettingsFile } from '../config/file.js';
 import { type AuthorizationServer, loadSettings, type Settings } from '../config/settings.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import type { ClientAuth, Endpoint } from '../model/authorization-server.js';
@@ -28,7 +29,16 @@ export function load(file: string, environment: Environment, progress?: ShownPro
   if (settings === undefined) return { findings };
   const rules = loadRules(settings.rules, loadOptions(settings, 1), progress?.step);
   progress?.end();
-  return { settings, ...rules, findings: [...findings, ...rules.findings].sort(byPosition) };
+  const observed = settings.enforcement === 'observe' ? [observeWarning(file)] : [];
+  return { settings, ...rules, findings: [...findings, ...observed, ...rules.findings].sort(byPosition) };
+}
+
+function observeWarning(file: string): Finding {
+  const { document } = readSettingsFile(file);
+  const position = document?.at(['enforcement']) ?? { file, line: 1, col: 1 };
+  const message =
+    'enforcement: observe is a dry run: requests that rules deny are forwarded; write enforce when the log shows no would_deny that should pass';
+  return { ...position, level: 'warning', code: 'observe-only', message };
 }
 
 /**
@@ -43,6 +53,7 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
     serviceHosts: settings.matching.serviceHosts,
     timeout: settings.forward.timeout,
     overlap: settings.matching.overlap,
+    enforcement: settings.enforcement,
     resources: settings.resources,
     unserved: settings.kyma.unserved,
     ...(settings.kyma.idToken === undefined ? {} : { idToken: settings.kyma.idToken }),

@@ -1,6 +1,7 @@
 import { admin } from './sections/admin.js';
 import { decisions } from './sections/decisions.js';
 import { domain } from './sections/domain.js';
+import { enforcement } from './sections/enforcement.js';
 import { forward } from './sections/forward.js';
 import { introspection } from './sections/introspection/introspection.js';
 import { kyma } from './sections/kyma.js';
@@ -33,6 +34,7 @@ export const root = section('The settings file of scopegate. Paths are relative 
   proof,
   matching,
   kyma,
+  enforcement,
   forward,
   decisions,
   admin,

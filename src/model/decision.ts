@@ -11,8 +11,12 @@ export type Decision = Allowed | Denied;
 export interface Allowed {
   readonly allowed: true;
   readonly rule: Rule;
-  /** The path to send upstream. It is the path that the rule was matched with. */
+  /** The path that the rule was matched with: canonical, with its empty segments where the rule keeps them. */
   readonly path: string;
+  /** The path to send upstream, if the rule rewrites it: canonical as well. If undefined, `path` is sent. */
+  readonly sentPath?: string;
+  /** Why the request would be denied, if the rule only observes. It is then forwarded without mutations. */
+  readonly wouldDeny?: Denial;
   /**
    * The query to send upstream, if it is not the request's own: a token was removed from it. The response is
    * then private (RFC 6750 §2.3).

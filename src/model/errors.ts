@@ -155,6 +155,11 @@ export const ERRORS = {
     status: 'Too Many Requests',
     message: 'This client has as many requests at once as one client may have',
   },
+  authorizer_unavailable: {
+    code: 503,
+    status: 'Service Unavailable',
+    message: 'The gateway cannot ask the authorizer at the moment',
+  },
   authorization_server_unavailable: {
     code: 503,
     status: 'Service Unavailable',
@@ -212,6 +217,16 @@ export interface StepUp {
   readonly maxAge?: number;
 }
 
+/** How a rule's error handler tells a client of a refusal, beside the error body. */
+export interface ErrorAnswer {
+  /** The status, in place of the row's. */
+  readonly code: number;
+  /** Where the client is sent (RFC 9110 §10.2.2). */
+  readonly location?: string;
+  /** The value of `WWW-Authenticate`, in place of the row's challenge. */
+  readonly authenticate?: string;
+}
+
 /** A refusal: a row of the table, and what is specific to this request. */
 export interface Denial {
   readonly error: ErrorName;
@@ -237,6 +252,8 @@ export interface Denial {
   readonly resourceMetadata?: string;
   /** Seconds that the client should wait, for `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfter?: number;
+  /** What an error handler of the rule makes of it. If undefined, the row itself is the response. */
+  readonly answer?: ErrorAnswer;
 }
 
 /**

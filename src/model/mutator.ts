@@ -9,6 +9,8 @@ export interface MutatorServices {
   now(): number;
   /** How characters outside of ASCII are sent; UTF-8 if undefined. */
   readonly fieldEncoding?: FieldEncoding;
+  /** False if only the decision is wanted; only those run then that are `offline`. */
+  readonly forwards?: false;
 }
 
 /** One compiled mutator of one rule. */
@@ -17,6 +19,8 @@ export interface Mutator {
   readonly headers: readonly string[];
   /** The cookies it may set. */
   readonly cookies: readonly string[];
+  /** Whether it needs nothing but the session, so that `explain` runs it too. */
+  readonly offline?: true;
   /** The public keys that verify what this mutator signs (RFC 7517). */
   readonly keys: readonly PublicKey[];
   /**
@@ -45,6 +49,16 @@ export interface MatchContext {
   readonly rawHeaders: readonly string[];
   /** The compiled path of the rule; its groups are `RegexpCaptureGroups`. */
   readonly pattern: RegExp;
+  /** The request's body; undefined if it has none, or if it is not here (forward-auth). */
+  readonly content?: Content;
+}
+
+/** The body of a request. */
+export interface Content {
+  /** Its declared length in bytes; undefined if that is not known, or if the client holds the body back. */
+  readonly length: number | undefined;
+  /** Reads it, and leaves it for the upstream. @returns undefined if it does not come whole */
+  read(length: number): Promise<Uint8Array | undefined> | Uint8Array | undefined;
 }
 
 /** The state that one request's mutators read and change: Oathkeeper's authentication session. */

@@ -1,17 +1,25 @@
 /** One HTTP call to a service that rules name: a session store, a token endpoint, a hydrator. */
 export interface Call {
   /** The purpose; `explain` uses it to simulate the reply without a network. */
-  readonly purpose: 'session' | 'token' | 'hydrate' | 'metadata' | 'readiness';
+  readonly purpose: 'session' | 'token' | 'hydrate' | 'authorize' | 'metadata' | 'readiness';
   /** http or https. */
   readonly url: string;
   readonly method: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
 }
 
 /** The result of a call. A failure is a value: calls neither throw nor reject. */
-export type Reply = { readonly ok: true; readonly status: number; readonly body: string } | Unavailable;
+export type Reply =
+  | {
+      readonly ok: true;
+      readonly status: number;
+      readonly body: string;
+      /** By lower-case name. Absent in `explain`. */
+      readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+    }
+  | Unavailable;
 
 /** The called service gave no usable reply. scopegate then answers the client with 503, never 401. */
 export interface Unavailable {

@@ -1,3 +1,4 @@
+import type { ErrorHandler } from './error-handler.js';
 import type { HeaderRemoval, MutatorChain } from './mutator.js';
 import type { AccessStrategy } from './strategy.js';
 import type { Upstream } from './upstream.js';
@@ -33,6 +34,14 @@ export interface PathAllowances {
   readonly emptySegments: boolean;
 }
 
+/** How the path that is sent upstream is made of the one that was matched. */
+export interface PathRewrite {
+  /** Removed from the beginning of the path; whole segments. Empty for nothing. */
+  readonly strip: string;
+  /** Put before what is left. Empty for nothing. */
+  readonly base: string;
+}
+
 /** One compiled rule: one element of an APIRule's `spec.rules`. */
 export interface Rule {
   /** `namespace/name#index`, unique in a table. */
@@ -49,7 +58,9 @@ export interface Rule {
   readonly pattern: RegExp;
   /** In order. The first one that finds its credential in the request decides. */
   readonly strategies: readonly AccessStrategy[];
-  /** Undefined if the rule has no mutators. */
+  /** The names of its authorizers, which are the first of `mutators`. Absent if there are none. */
+  readonly authorizers?: readonly string[];
+  /** The authorizers and mutators. Undefined if the rule has none. */
   readonly mutators?: MutatorChain;
   /** Undefined if scopegate leaves CORS to the upstream. */
   readonly cors?: CorsPolicy;
@@ -57,6 +68,14 @@ export interface Rule {
   /** The longest wait for the upstream's response to begin, in milliseconds. */
   readonly timeout: number;
   readonly allows: PathAllowances;
+  /** Undefined if the matched path is sent as it is. */
+  readonly rewrite?: PathRewrite;
+  /** Whether the upstream gets the request's Host. If undefined, the setting `forward.host` says so. */
+  readonly preserveHost?: boolean;
+  /** Who tells clients of refusals; the first one responsible. Absent for JSON and a challenge. */
+  readonly errors?: readonly ErrorHandler[];
+  /** Whether decisions are made, counted and logged, and every request passes. */
+  readonly observes?: true;
   /**
    * Whether the rule's upstream is a revocation endpoint (RFC 7009), so that forwarded requests invalidate
    * cached answers.

@@ -25,8 +25,12 @@ export interface AuditEntry {
   readonly host: string | undefined;
   /** The canonical path. Undefined if the request target was refused. */
   readonly path: string | undefined;
+  /** The path that is sent upstream, if the rule rewrites it. */
+  readonly upstreamPath?: string | undefined;
   readonly rule: string | undefined;
   readonly decision: 'allow' | 'deny';
+  /** The row of the error table with which the request would be denied, if its rule only observes. */
+  readonly wouldDeny?: ErrorName | undefined;
   /** The row of the error table, if the request was denied or failed. */
   readonly error: ErrorName | undefined;
   readonly reason: string | undefined;
@@ -76,6 +80,7 @@ export function createAudit(write: (line: string) => void, options: AuditOptions
   return (entry) => {
     const routine =
       entry.decision === 'allow' &&
+      entry.wouldDeny === undefined &&
       entry.error === undefined &&
       entry.cause === undefined &&
       entry.revocation === undefined &&
@@ -90,8 +95,10 @@ export function createAudit(write: (line: string) => void, options: AuditOptions
         text(',"method":"', entry.method) +
         text(',"host":"', entry.host) +
         text(',"path":"', entry.path) +
+        text(',"upstream_path":"', entry.upstreamPath) +
         text(',"rule":"', entry.rule) +
         word(',"decision":"', entry.decision) +
+        word(',"would_deny":"', entry.wouldDeny) +
         word(',"error":"', entry.error) +
         text(',"reason":"', entry.reason) +
         text(',"subject":"', entry.subject) +
@@ -130,7 +137,7 @@ function text(name: string, value: string | undefined): string {
 /** Writes a field whose value is one of scopegate's own words, which need no escaping. */
 function word(
   name: string,
-  value: AuditEntry['decision' | 'error' | 'introspection' | 'revocation'],
+  value: AuditEntry['decision' | 'error' | 'introspection' | 'revocation' | 'wouldDeny'],
 ): string {
   return value === undefined ? '' : `${name}${value}"`;
 }
@@ -224,16 +231,30 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
     type: 'string',
     meaning: 'The canonical path, without the query. Absent if it was refused.',
   },
+  upstream_path: {
+    type: 'string',
+    meaning:
+      'The canonical path that was sent upstream, without the query, if the rule has `stripPath` or `upstreamPath`.',
+  },
   rule: {
     type: 'string',
     meaning: '`namespace/name#index` of the rule that decided. Absent if no rule matched.',
   },
   decision: { type: 'string', always: true, values: ['allow', 'deny'], meaning: 'The decision.' },
+  would_deny: {
+    type: 'string',
+    meaning:
+      'The name of the error with which the request would have been denied, if `enforcement: observe` let it pass. `reason` says why.',
+  },
   error: {
     type: 'string',
     meaning: 'The name of the error that the client got. Absent if there was none.',
   },
-  reason: { type: 'string', meaning: 'Why the request was denied. The client got the same text.' },
+  reason: {
+    type: 'string',
+    meaning:
+      'Why the request was denied, or with `would_deny` would have been. A denied client got the same text.',
+  },
   subject: {
     type: 'string',
     meaning: 'The `sub` of the token, from the authorization server. Empty for a request without a token.',

@@ -3,7 +3,10 @@ import type { PoolState } from '../model/upstream.js';
 
 /** Values that other parts of the gateway hold, and that metrics read at each scrape. */
 export interface MetricSources {
-  readonly rules: () => { readonly version: number; readonly rules: readonly { readonly id: string }[] };
+  readonly rules: () => {
+    readonly version: number;
+    readonly rules: readonly { readonly id: string; readonly observes?: true }[];
+  };
   readonly ready: () => boolean;
   readonly cache: () => CacheState;
   /** The authorization servers that were called so far. */

@@ -108,6 +108,14 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
       ),
   );
   counter(
+    'scopegate_would_deny_total',
+    'Requests that passed because enforcement is observe, by the name of the error with which they would be denied.',
+    () =>
+      [...tallies].flatMap(([rule, { wouldDeny }]) =>
+        [...wouldDeny].map(([error, value]) => ({ value, labels: { rule, error } })),
+      ),
+  );
+  counter(
     'scopegate_internal_errors_total',
     'Exceptions in scopegate. Each ended one exchange; the log says where.',
     () => one(internalErrors),
@@ -123,6 +131,9 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
         { metricName: `${ofRules}_sum`, value: seconds, labels: { rule } },
         { metricName: `${ofRules}_count`, value: count, labels: { rule } },
       ]),
+  );
+  gauge('scopegate_rules_observing', 'Rules whose decisions are not enforced (enforcement: observe).', () =>
+    one(sources.rules().rules.filter(({ observes }) => observes === true).length),
   );
   gauge('scopegate_requests_in_flight', 'Requests in flight.', () => one(sources.inFlight()));
   counter(
@@ -297,13 +308,15 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
       tally.requests.set(key, (tally.requests.get(key) ?? 0) + 1);
       if (entry.decision === 'allow') tally.allowed++;
       else tally.denied++;
-      const { error, introspection, introspectionMs } = entry;
+      const { error, wouldDeny, introspection, introspectionMs } = entry;
+      if (wouldDeny !== undefined) tally.wouldDeny.set(wouldDeny, (tally.wouldDeny.get(wouldDeny) ?? 0) + 1);
       if (error !== undefined) tally.denials.set(error, (tally.denials.get(error) ?? 0) + 1);
       decisionTime[introspection ?? 'none'].observe(entry.decisionMs);
       if (introspection !== undefined) {
         // An inactive answer has no subject (RFC 7662 §2.2). Every other token that is refused as invalid has
         // one.
-        const negative = introspection === 'hit' && error === 'invalid_token' && entry.subject === undefined;
+        const negative =
+          introspection === 'hit' && (error ?? wouldDeny) === 'invalid_token' && entry.subject === undefined;
         lookups[negative ? 'negative_hit' : introspection]++;
         const waited = introspection !== 'hit' && introspection !== 'limited';
         if (waited) introspectionTime[introspection].observe(introspectionMs ?? 0);

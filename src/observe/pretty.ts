@@ -46,7 +46,7 @@ function pretty(line: Record<string, unknown>): string {
     line.audit === undefined
       ? [LEVELS[Number(line.level)] ?? String(line.level), shown(line.msg)]
       : [
-          line.decision === 'allow' ? 'allow' : 'DENY ',
+          line.decision === 'allow' ? (line.would_deny === undefined ? 'allow' : 'WOULD DENY') : 'DENY ',
           String(line.status),
           shown(line.method),
           `${shown(line.host ?? '-')}${shown(line.path ?? '')}`,

@@ -190,6 +190,7 @@ function entryOf(
   ms: number,
 ): AuditEntry {
   const denied = decision.allowed ? undefined : decision.denial;
+  const wouldDeny = decision.allowed ? decision.wouldDeny : undefined;
   return {
     entrance: asked.entrance,
     requestId: asked.requestId,
@@ -198,10 +199,12 @@ function entryOf(
     method,
     host: target?.host,
     path: decision.allowed ? decision.path : target?.path,
+    upstreamPath: decision.allowed ? decision.sentPath : undefined,
     rule: decision.rule?.id,
     decision: decision.allowed ? 'allow' : 'deny',
+    wouldDeny: wouldDeny?.error,
     error: denied?.error ?? result.error,
-    reason: denied?.reason,
+    reason: (denied ?? wouldDeny)?.reason,
     subject: decision.subject?.subject,
     clientId: decision.subject?.clientId,
     introspection: decision.introspection?.from,

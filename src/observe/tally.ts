@@ -7,6 +7,8 @@ export class Tally {
   /** Finished requests, by {@link keyOf}. */
   readonly requests = new Map<number, number>();
   readonly denials = new Map<ErrorName, number>();
+  /** Requests that passed because the rule only observes, by the error with which they would be denied. */
+  readonly wouldDeny = new Map<ErrorName, number>();
   allowed = 0;
   denied = 0;
   /** The number of finished requests that were admitted. */

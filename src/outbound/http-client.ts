@@ -62,7 +62,8 @@ export class HttpClient {
         const wish = retryAfterSeconds(response.headers['retry-after']) ?? 0;
         return unavailable(`it answered ${status}`, Math.max(Math.ceil(wish), RETRY_AFTER));
       }
-      return { ok: true, status, body: utf8.decode(await response.body.bytes()) };
+      const text = utf8.decode(await response.body.bytes());
+      return { ok: true, status, body: text, headers: response.headers };
     } catch (error) {
       return {
         ...unavailable(`the call failed (${causeOf(error)})`, RETRY_AFTER),

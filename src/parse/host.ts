@@ -20,6 +20,17 @@ export function readHost(authority: string): string | undefined {
   return host.toLowerCase();
 }
 
+/**
+ * Whether a host is one of these.
+ *
+ * @param patterns lower case: names, `*.suffix` for all names below, or `*` for any
+ */
+export function isHeldBy(patterns: readonly string[], host: string): boolean {
+  return patterns.some((each) =>
+    each === '*' ? true : each.startsWith('*.') ? host.endsWith(each.slice(1)) : each === host,
+  );
+}
+
 function isIpv6(address: string): boolean {
   // node:net's isIPv6 accepts zone identifiers, which the pattern above already excludes.
   const halves = address.split('::');

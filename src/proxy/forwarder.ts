@@ -60,6 +60,8 @@ export interface ForwardedRequest {
   /** Undefined where tracing is off. */
   readonly trace?: RequestTrace | undefined;
   readonly upstream: Upstream;
+  /** Whether the upstream gets the request's Host; undefined leaves it to the settings. */
+  readonly preserveHost?: boolean | undefined;
   /** The very path that was matched, with the query. */
   readonly path: string;
   /** Milliseconds until the upstream's answer must have begun. */
@@ -148,7 +150,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       const headers = requestFields(fields, {
         peer: request.peer,
         identity: options.identity,
-        host: options.host === 'preserve' ? (fields.host as string) : upstream.authority,
+        host:
+          (request.preserveHost ?? options.host === 'preserve')
+            ? (fields.host as string)
+            : upstream.authority,
         requestId: request.requestId,
         trace: request.trace?.sending(upstream.origin),
         via: options.via,

@@ -27,12 +27,14 @@ export function refusalOf(refused: Denial, realm: string): Refusal {
   const body = errorBody(refused);
   const bytes = Buffer.byteLength(body);
   const fields = ['content-type', 'application/json; charset=utf-8', 'content-length', String(bytes)];
-  const authenticate = challenge(refused, realm);
+  const { answer } = refused;
+  const authenticate = answer === undefined ? challenge(refused, realm) : answer.authenticate;
+  if (answer?.location !== undefined) fields.push('location', answer.location);
   if (authenticate !== undefined) fields.push('www-authenticate', authenticate);
   if (refused.nonce !== undefined) fields.push('dpop-nonce', refused.nonce);
   if (refused.retryAfter !== undefined) fields.push('retry-after', String(refused.retryAfter));
   fields.push('cache-control', 'no-store');
-  return { code: row.code, fields, body, closes: row.close === true };
+  return { code: answer?.code ?? row.code, fields, body, closes: row.close === true };
 }
 
 /**

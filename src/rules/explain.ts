@@ -104,9 +104,15 @@ export function explanationJson(
     decision: decision.allowed ? 'allow' : 'deny',
     status,
     rule: decision.rule?.id,
+    ...(decision.rule?.observes === true ? { enforcement: 'observe' } : {}),
+    ...(decision.rule?.authorizers === undefined ? {} : { authorizers: decision.rule.authorizers }),
     ...(decision.allowed
       ? decision.rule.document === undefined
-        ? { upstream: `${decision.rule.upstream.origin}${decision.path}` }
+        ? {
+            upstream: `${decision.rule.upstream.origin}${decision.sentPath ?? decision.path}`,
+            matchedPath: decision.path,
+            sentPath: decision.sentPath ?? decision.path,
+          }
         : { document: JSON.parse(decision.rule.document.text) as object }
       : { error: decision.denial.error, reason: decision.denial.reason, scopes: decision.denial.scopes }),
     candidates: candidates.map(({ rule, failed }) => ({

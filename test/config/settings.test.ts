@@ -82,6 +82,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
     },
     matching: { overlap: 'error', serviceHosts: [] },
     kyma: { jwksUrls: [], trustedIssuers: [], unserved: 'refuse' },
+    enforcement: 'enforce',
     forward: {
       timeout: 180_000,
       connectTimeout: 5000,

@@ -16,6 +16,14 @@ interface Row {
 }
 
 const OPTIONS = ['encodedSlash', 'encodedPercent', 'semicolon', 'emptySegments'];
+/** The sections about a rewritten path, with the rule that each is about. */
+const REWRITES: Readonly<Record<string, { path: string; scopegate: object }>> = {
+  stripPath: {
+    path: '/api.*',
+    scopegate: { stripPath: '/api', encodedSlash: 'keep', emptySegments: 'keep' },
+  },
+  upstreamPath: { path: '/api/.*', scopegate: { stripPath: '/api', upstreamPath: '/v1' } },
+};
 const rows = readRows(readFileSync(join(root, 'docs/paths.md'), 'utf8'));
 
 t.test('docs/paths.md has rows for no option and for each one', async (t) => {
@@ -61,6 +69,37 @@ for (const option of ['', ...OPTIONS]) {
   });
 }
 
+for (const [option, { path, scopegate }] of Object.entries(REWRITES)) {
+  t.test(`every row of docs/paths.md for ${option}`, async (t) => {
+    const gate = await startTestGateway(t, {
+      rules: apiRule('gate.example', [
+        { path, methods: ['GET'], accessStrategies: [{ handler: 'allow' }], scopegate },
+        { path: '/admin(/.*)?', methods: ['GET'], accessStrategies: [{ handler: 'noop' }] },
+      ]),
+    });
+    const of = rows.filter((row) => row.option === option);
+    t.ok(of.length > 3);
+    for (const row of of) {
+      gate.upstream.received.length = 0;
+      gate.log.length = 0;
+      const { answers } = await sendRaw(
+        gate.port,
+        `GET ${row.input} HTTP/1.1\r\nHost: gate.example\r\nConnection: close\r\n\r\n`,
+      );
+      const sent = gate.upstream.received.map(({ url }) => url);
+      if (row.matched === '400' || row.matched === '404') {
+        t.equal(answers[0]?.status, Number(row.matched), row.input);
+        t.same(sent, [], `${row.input} is not sent`);
+        continue;
+      }
+      t.equal(answers[0]?.status, 200, row.input);
+      t.same(sent, [row.sent], `${row.input} is sent`);
+      const audited = gate.log.find((line) => line.msg === 'decision');
+      t.match(audited, { upstream_path: row.sent.replace(/\?.*/, '') });
+    }
+  });
+}
+
 t.test('an option holds for its rule alone, and all of them stand together', async (t) => {
   const keep = Object.fromEntries(OPTIONS.map((option) => [option, 'keep']));
   const gate = await startTestGateway(t, {
@@ -88,7 +127,7 @@ function readRows(page: string): Row[] {
   let option = '';
   for (const line of page.split('\n')) {
     const heading = /^#+ (.*)$/.exec(line)?.[1];
-    if (heading !== undefined) option = OPTIONS.includes(heading) ? heading : '';
+    if (heading !== undefined) option = OPTIONS.includes(heading) || heading in REWRITES ? heading : '';
     const cells = line.split('|').map((cell) => cell.trim().replace(/^`(.*)`$/, '$1'));
     if (cells.length !== 7 || cells[1] === 'input' || cells[1] === '---') continue;
     const [, input = '', matched = '', sent = '', rule = ''] = cells;

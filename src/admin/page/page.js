@@ -142,8 +142,12 @@ function showPools(pools) {
   at('no-pools').hidden = pools.length > 0;
 }
 
-const failed = ({ decision, error, cause }) =>
-  decision === 'deny' || error !== undefined || cause !== undefined;
+const failed = ({ decision, wouldDeny, error, cause }) =>
+  decision === 'deny' || wouldDeny !== undefined || error !== undefined || cause !== undefined;
+
+function notAllowed(each) {
+  return each.decision === 'deny' || each.wouldDeny !== undefined;
+}
 
 function showDecisions() {
   const shown = at('denied').checked ? decisions.filter(failed) : decisions;
@@ -152,7 +156,12 @@ function showDecisions() {
       make('tr', [
         cell(new Date(each.at).toLocaleTimeString('en-GB'), 'time'),
         cell(
-          badge(each.decision === 'allow' ? 'allowed' : 'denied', each.decision === 'allow' ? 'good' : 'bad'),
+          each.wouldDeny !== undefined
+            ? badge('would deny', 'bad')
+            : badge(
+                each.decision === 'allow' ? 'allowed' : 'denied',
+                each.decision === 'allow' ? 'good' : 'bad',
+              ),
         ),
         cell(each.status === 0 ? 'closed' : each.status, 'short'),
         cell(
@@ -162,7 +171,12 @@ function showDecisions() {
           ],
           'request',
         ),
-        cell([each.error, each.reason, each.cause].filter((part) => part !== undefined).join(': '), 'reason'),
+        cell(
+          [each.error ?? each.wouldDeny, each.reason, each.cause]
+            .filter((part) => part !== undefined)
+            .join(': '),
+          'reason',
+        ),
         cell(each.rule === undefined ? '–' : code(each.rule), 'rule'),
         cell(code(each.clientId ?? ''), 'client'),
         cell(each.ms.toFixed(1), 'number'),
@@ -176,6 +190,12 @@ function setState(text, kind) {
   const state = at('state');
   if (state.textContent !== text) state.textContent = text;
   state.className = kind;
+}
+
+function showObserving({ observing, count }) {
+  const banner = at('observing');
+  banner.hidden = observing === 0;
+  banner.textContent = `Not enforced: ${observing} of ${count} rules only observe. Requests that they would deny are forwarded.`;
 }
 
 async function refresh() {
@@ -206,12 +226,13 @@ async function refresh() {
     last = status.recent.at(-1).seq;
     const newer = status.recent.reverse();
     const all = [...newer, ...decisions];
-    const denied = all.filter((each) => each.decision === 'deny').slice(0, KEPT);
-    const allowed = all.filter((each) => each.decision === 'allow').slice(0, KEPT);
+    const denied = all.filter(notAllowed).slice(0, KEPT);
+    const allowed = all.filter((each) => !notAllowed(each)).slice(0, KEPT);
     decisions = [...denied, ...allowed].sort((a, b) => b.seq - a.seq);
     showDecisions();
   }
   at('version').textContent = `version ${status.version}, rule set ${status.rules.version}`;
+  showObserving(status.rules);
   setState(status.ready === 'ok' ? 'serving' : status.ready, status.ready === 'ok' ? 'good' : '');
 }
 

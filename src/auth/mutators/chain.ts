@@ -73,7 +73,9 @@ function step(
   from: number,
 ): HeaderMutations | Denial | Promise<HeaderMutations | Denial> {
   for (let i = from; i < chained.mutators.length; i++) {
-    const outcome = (chained.mutators[i] as Mutator).mutate(session, services);
+    const mutator = chained.mutators[i] as Mutator;
+    if (services.forwards === false && mutator.offline !== true) continue;
+    const outcome = mutator.mutate(session, services);
     if (outcome instanceof Promise) {
       return outcome.then((denied) => denied ?? step(chained, session, services, i + 1));
     }

@@ -6,6 +6,7 @@ import { type Denial, denial } from '../../model/errors.js';
 import type { MatchContext, Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
 import { TOKEN } from '../../parse/grammar.js';
+import { callAgain, type Retry, readRetry, retrySchema } from '../retry.js';
 import { REFUSED } from './header.js';
 import { headerKey } from './header-key.js';
 import type { MutatorKind } from './mutator.js';
@@ -21,7 +22,7 @@ interface Config {
   readonly api: {
     readonly url: string;
     readonly auth?: { readonly basic?: { readonly username: string; readonly password: string } };
-    readonly retry?: object;
+    readonly retry?: { readonly give_up_after?: string; readonly max_delay?: string };
   };
   readonly cache?: { readonly enabled?: boolean; readonly ttl?: string };
 }
@@ -62,7 +63,7 @@ export const hydrator: MutatorKind = {
               },
             },
           },
-          retry: { type: 'object' },
+          retry: retrySchema,
         },
       },
       headers: {
@@ -83,9 +84,6 @@ export const hydrator: MutatorKind = {
     const own = headers?.findIndex((name) => REFUSED.test(name.toLowerCase())) ?? -1;
     if (own >= 0) throw new ConfigError(['headers', own], 'scopegate sets this field itself');
     if (!URL.canParse(api.url)) throw new ConfigError(['api', 'url'], `"${api.url}" is not a URL`);
-    if (api.retry !== undefined) {
-      throw new ConfigError(['api', 'retry'], 'retry is not implemented: remove it');
-    }
     const basic = api.auth?.basic;
     if (basic?.username.includes(':')) {
       throw new ConfigError(['api', 'auth', 'basic', 'username'], 'must not contain a colon (RFC 7617)');
@@ -97,6 +95,7 @@ export const hydrator: MutatorKind = {
       authorization,
       cache.enabled ? oathkeeperDurationSeconds(cache.ttl ?? '1m') : 0,
       headers,
+      readRetry(api.retry, ['api', 'retry']),
     );
   },
 };
@@ -115,6 +114,7 @@ class Hydrator implements Mutator {
   readonly #url: URL;
   readonly #authorization: string | undefined;
   readonly #ttl: number;
+  readonly #retry: Retry | undefined;
   /** The fields that the service may set, as {@link headerKey} returns them; undefined for any. */
   readonly #named: ReadonlySet<string> | undefined;
   /** The fields that it has set so far. From then on, the rule's clients cannot set them. */
@@ -126,10 +126,12 @@ class Hydrator implements Mutator {
     authorization: string | undefined,
     ttl: number,
     headers: readonly string[] | undefined,
+    retry: Retry | undefined,
   ) {
     this.#url = new URL(url);
     this.#authorization = authorization;
     this.#ttl = ttl;
+    this.#retry = retry;
     this.headers = headers ?? [];
     this.#named = headers && new Set(headers.map(headerKey));
   }
@@ -142,7 +144,7 @@ class Hydrator implements Mutator {
     if (known !== undefined && services.now() < known.until) {
       return this.#apply(known, session);
     }
-    const reply = services.call({
+    const call = {
       purpose: 'hydrate',
       url: withQuery(this.#url, session.match.query),
       method: 'POST',
@@ -152,7 +154,8 @@ class Hydrator implements Mutator {
         ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
       },
       body,
-    });
+    } as const;
+    const reply = callAgain(services, call, this.#retry);
     const take = (settled: Reply): Denial | undefined => {
       const answer = settled.ok && settled.status === 200 ? hydrated(settled.body, session) : undefined;
       if (answer === undefined || !this.#maySet(answer)) {

@@ -103,6 +103,7 @@ function endOf(text: string, from: number): number {
   return end < 0 ? end : from + end;
 }
 
+const FUNCTIONS: ReadonlySet<string> = new Set(['print', 'printIndex', 'index', 'toJson']);
 const FIELD = /^\.[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 const WORD = /"(?:[^"\\]|\\.)*"|[()|]|[^\s"()|]+/g;
 
@@ -172,6 +173,7 @@ class Parser {
 
   /** @param piped what stands before the `|`, which is the last argument */
   #call(name: string, piped: readonly Operand[]): Operand {
+    if (!FUNCTIONS.has(name)) throw unserved(this.#action);
     const [value, keys] =
       name === 'index' || name === 'printIndex' ? [this.#operand(), this.#keys()] : [piped[0], []];
     const done = value ?? this.#operand();

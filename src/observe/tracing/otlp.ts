@@ -180,6 +180,7 @@ class Traced implements RequestTrace {
         'scopegate.request_id': entry.requestId,
         'scopegate.rule': entry.rule,
         'scopegate.decision': entry.decision,
+        'scopegate.would_deny': entry.wouldDeny,
         'scopegate.error': entry.error,
         'scopegate.cause': entry.cause,
       }),

@@ -1,4 +1,4 @@
-import { oauth2Introspection } from '../../auth/strategies/oauth2-introspection.js';
+import { chain } from '../../auth/mutators/chain.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
 import { byPosition, type Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
@@ -15,6 +15,7 @@ import { readRuleHost } from './host.js';
 import { kymaExclusions } from './kyma-differences.js';
 import { kymaHidden } from './kyma-routing.js';
 import { compileMutators, type IdTokenDefaults, withIdTokenDefaults, withoutOwnHost } from './mutators.js';
+import { compileOptions, type OptionParts, stripProblem } from './options.js';
 import { resolveService, type ServiceTemplates, serviceHosts } from './service.js';
 import { findUnexpanded } from './unexpanded.js';
 import { EARLIER_VERSION, v1alpha1 } from './v1alpha1.js';
@@ -34,9 +35,9 @@ export interface RuleDefaults {
   readonly timeout: number;
   readonly handlers: HandlerDefaults;
   readonly idToken?: IdTokenDefaults;
+  /** Whether decisions hold where a rule does not say; `enforce` if undefined. */
+  readonly enforcement?: 'enforce' | 'observe';
 }
-
-const INTROSPECTION = oauth2Introspection.name;
 
 const REFUSED_METHODS: Readonly<Record<string, string>> = {
   CONNECT: 'it asks for a tunnel, which would pass every later check by',
@@ -100,7 +101,7 @@ interface Metadata {
 }
 
 /** What of a rule does not depend on the APIRule around it. */
-type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutators' | 'allows' | 'revokes'>;
+type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutators'> & OptionParts;
 
 /** Where a rule's service lives, and what else requests may call it. */
 interface ResolvedService {
@@ -177,8 +178,16 @@ class Compiler {
       mutators,
       withIdTokenDefaults(entries, this.#defaults.idToken),
     );
-    this.#found(changed.findings);
     const options = entry.scopegate ?? {};
+    const configured = compileOptions(
+      this.#document,
+      base,
+      options,
+      entry.accessStrategies,
+      this.#defaults.enforcement ?? 'enforce',
+    );
+    this.#findings.push(...configured.findings);
+    this.#found(changed.findings);
     const { staleIfError } = options;
     const access = [...base, 'accessStrategies'];
     const { strategies, findings } = compileAccess(
@@ -190,30 +199,20 @@ class Compiler {
         : { ...this.#defaults.handlers, staleIfError: oathkeeperDurationSeconds(staleIfError) * 1000 },
     );
     this.#found(findings);
-    if (
-      staleIfError !== undefined &&
-      !entry.accessStrategies.some(({ handler }) => handler === INTROSPECTION)
-    ) {
-      const path = [...base, 'scopegate', 'staleIfError'];
-      this.#error(path, 'invalid-value', `it is of no use without the handler ${INTROSPECTION}`);
-    }
     const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' });
     if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message);
+    else if (options.stripPath !== undefined && !configured.findings.some(({ level }) => level === 'error'))
+      this.#strip(base, compiled.pattern, options.stripPath);
     const failed = this.#findings.slice(before).some(({ level }) => level === 'error');
     if (!compiled.ok || failed) return undefined;
+    const all = chain([...configured.authorizers, ...changed.mutators]);
     return {
       methods: entry.methods,
       path: entry.shown ?? entry.path,
       pattern: compiled.pattern,
       strategies,
-      ...(changed.mutators === undefined ? {} : { mutators: changed.mutators }),
-      allows: {
-        encodedSlash: options.encodedSlash === 'keep',
-        encodedPercent: options.encodedPercent === 'keep',
-        semicolon: options.semicolon === 'keep',
-        emptySegments: options.emptySegments === 'keep',
-      },
-      ...(options.revocation === 'observe' ? { revokes: true } : {}),
+      ...(all === undefined ? {} : { mutators: all }),
+      ...configured.parts,
     };
   }
 
@@ -221,6 +220,17 @@ class Compiler {
     const message = `${path.join('.')}: scopegate sends the host in X-Forwarded-Host anyway; remove the field`;
     const code = 'needless-header';
     this.#found([{ ...this.#places.at(path), level: 'warning', code, message }]);
+  }
+
+  #strip(base: Path, pattern: RegExp, strip: string): void {
+    const problem = stripProblem(pattern, strip);
+    if (problem === undefined) return;
+    const path = [...base, 'scopegate', 'stripPath'];
+    this.#findings.push({
+      ...this.#document.at(path),
+      ...problem,
+      message: `${path.join('.')}: ${problem.message}`,
+    });
   }
 
   #error(path: Path, code: string, problem: string): void {

@@ -1,10 +1,9 @@
-import { chain } from '../../auth/mutators/chain.js';
 import { mutators } from '../../auth/mutators/table.js';
 import { ConfigError, type Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
-import type { Mutator, MutatorChain } from '../../model/mutator.js';
+import type { Mutator } from '../../model/mutator.js';
 import type { HandlerEntry } from './access-strategies.js';
 
 /** What mutators `id_token` get where a rule does not say it. */
@@ -67,7 +66,7 @@ export function compileMutators(
   document: SourceDocument,
   base: Path,
   entries: readonly HandlerEntry[],
-): { mutators: MutatorChain | undefined; findings: Finding[] } {
+): { mutators: Mutator[]; findings: Finding[] } {
   const findings: Finding[] = [];
   const compiled: Mutator[] = [];
   entries.forEach((entry, index) => {
@@ -105,5 +104,5 @@ export function compileMutators(
       error([...at, ...problem.path], 'invalid-value', problem.message);
     }
   });
-  return { mutators: chain(compiled), findings };
+  return { mutators: compiled, findings };
 }

@@ -1,6 +1,6 @@
 /** JSON Schemas (draft-07) of an APIRule `gateway.kyma-project.io/v1beta1`, one for each part that is checked by itself. */
 
-import { oathkeeperDurationSchema } from '../../model/duration.js';
+import { optionsSchema } from './options.js';
 
 /** The group of Kyma's resources. */
 export const GROUP = 'gateway.kyma-project.io';
@@ -129,8 +129,6 @@ export const handlerSchema = {
   properties: { handler: { type: 'string', minLength: 1 }, config: { type: ['object', 'null'] } },
 } as const;
 
-const refuseOrKeep = { enum: ['refuse', 'keep'] } as const;
-
 /** One rule; what stands in a handler's `config` is the handler's own schema to check. */
 export const ruleSchema = {
   type: 'object',
@@ -143,18 +141,6 @@ export const ruleSchema = {
     timeout,
     accessStrategies: { type: 'array', minItems: 1, items: handlerSchema },
     mutators: { type: ['array', 'null'], items: handlerSchema },
-    scopegate: {
-      type: 'object',
-      additionalProperties: false,
-      properties: {
-        encodedSlash: refuseOrKeep,
-        encodedPercent: refuseOrKeep,
-        semicolon: refuseOrKeep,
-        emptySegments: refuseOrKeep,
-        undecidedPattern: { enum: ['refuse', 'accept'] },
-        staleIfError: oathkeeperDurationSchema,
-        revocation: { enum: ['ignore', 'observe'] },
-      },
-    },
+    scopegate: optionsSchema,
   },
 } as const;

@@ -1,8 +1,8 @@
 import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
-import type { PathAllowances } from '../../model/rule.js';
 import type { HandlerEntry } from './access-strategies.js';
 import type { CorsEntry } from './cors.js';
+import type { RuleOptions } from './options.js';
 
 /** A spec, in whichever version it was written. */
 export interface Spec {
@@ -30,11 +30,7 @@ export interface RuleEntry {
   readonly timeout?: number;
   readonly accessStrategies: readonly HandlerEntry[];
   readonly mutators?: readonly HandlerEntry[] | null;
-  readonly scopegate?: Readonly<Partial<Record<keyof PathAllowances, 'refuse' | 'keep'>>> & {
-    readonly undecidedPattern?: 'refuse' | 'accept';
-    readonly staleIfError?: string;
-    readonly revocation?: 'ignore' | 'observe';
-  };
+  readonly scopegate?: RuleOptions;
 }
 
 /** A version of the APIRule: its schemas, and how it says what v1beta1 says. */

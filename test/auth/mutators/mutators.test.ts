@@ -420,7 +420,10 @@ t.test('what a mutator may not do is an error at load, with its place', (t) => {
       { handler: 'hydrator', config: { api: { url: 'http://x' }, headers: ['Via'] } },
       /sets this field itself/,
     ],
-    [{ handler: 'hydrator', config: { api: { url: 'http://x', retry: {} } } }, /retry is not implemented/],
+    [
+      { handler: 'hydrator', config: { api: { url: 'http://x', retry: { give_up_after: '2m' } } } },
+      /at most 1m/,
+    ],
   ] as const) {
     const found = findings(mutator);
     t.equal(found.length, 1, JSON.stringify(mutator));

@@ -1,0 +1,285 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { ConfigError } from '../../document/finding.js';
+import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
+import { type Denial, denial } from '../../model/errors.js';
+import { encodeFieldValue } from '../../model/field-encoding.js';
+import type { Mutator, MutatorServices, Session } from '../../model/mutator.js';
+import type { Reply } from '../../model/outbound.js';
+import type { StrategyWarning } from '../../model/strategy.js';
+import { TOKEN } from '../../parse/grammar.js';
+import { type ClaimsTemplate, parseClaims, renderClaims } from '../mutators/claims.js';
+import { REFUSED } from '../mutators/header.js';
+import { type NamedTemplate, templates, unsendable } from '../mutators/header-templates.js';
+import { headerValues } from '../mutators/session.js';
+import { parseTemplate, renderText, type Template, TemplateError } from '../mutators/template.js';
+import { callAgain, type Retry, readRetry, retrySchema } from '../retry.js';
+import type { AuthorizerKind } from './authorizer.js';
+
+/** The most answers that one authorizer keeps. */
+const ENTRIES = 10_000;
+/** A longer request body is not shown to an authorizer, in bytes. */
+const MAX_BODY = 65_536;
+
+const properties = {
+  remote: {
+    type: 'string',
+    title: 'an http or https URL without credentials',
+    pattern: '^https?://[^\\s#@]+$',
+    description: 'Whom to ask: 200 allows the request, 403 denies it.',
+  },
+  headers: {
+    type: 'object',
+    propertyNames: { pattern: TOKEN.source },
+    additionalProperties: { type: 'string' },
+    description: 'Header fields of the call: name → template.',
+  },
+  forward_response_headers_to_upstream: {
+    type: 'array',
+    items: { type: 'string', pattern: TOKEN.source },
+    description: 'Header fields of the answer that the upstream gets.',
+  },
+  allow_from: {
+    type: 'string',
+    title: 'names with dots between',
+    pattern: '^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$',
+    description: 'Where the JSON of a 200 must say true, such as `result` of Open Policy Agent.',
+  },
+  cache: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['ttl', 'key'],
+    properties: {
+      ttl: oathkeeperDurationSchema,
+      key: { type: 'array', minItems: 1, items: { type: 'string', minLength: 1 } },
+    },
+    description: 'Keeps an answer for `ttl`. The templates in `key` say for which requests it is the same.',
+  },
+  retry: retrySchema,
+} as const;
+
+interface Config {
+  readonly remote: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly payload?: string;
+  readonly forward_response_headers_to_upstream?: readonly string[];
+  readonly allow_from?: string;
+  readonly cache?: { readonly ttl: string; readonly key: readonly string[] };
+  readonly retry?: { readonly give_up_after?: string; readonly max_delay?: string };
+}
+
+/**
+ * Oathkeeper's `remote_json`: asks a service, which gets JSON made from a template. 200 allows, 403 denies, and
+ * anything else is a failure of the service: 503, never an answer.
+ */
+export const remoteJson: AuthorizerKind = {
+  name: 'remote_json',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['remote', 'payload'],
+    properties: {
+      ...properties,
+      payload: { type: 'string', description: 'A template of a JSON object, as `claims` of `id_token`.' },
+    },
+  },
+  compile(config) {
+    const settings = config as unknown as Config;
+    const payload = attempt(['payload'], () => parseClaims(settings.payload ?? ''));
+    return new Remote(settings, payload);
+  },
+  warnings: opaWarnings,
+};
+
+/**
+ * Oathkeeper's `remote`: asks a service, which gets the request's own body. The answers are those of
+ * {@link remoteJson}.
+ */
+export const remote: AuthorizerKind = {
+  name: 'remote',
+  schema: { type: 'object', additionalProperties: false, required: ['remote'], properties },
+  compile: (config) => new Remote(config as unknown as Config, undefined),
+  warnings: opaWarnings,
+};
+
+/** Open Policy Agent answers 200 whatever it decides. */
+function opaWarnings(config: Readonly<Record<string, unknown>>): StrategyWarning[] {
+  const { remote: url, allow_from: from } = config as unknown as Config;
+  if (from !== undefined || !/^\/v1\/data(\/|$)/.test(new URL(url).pathname)) return [];
+  const message =
+    'Open Policy Agent answers 200 here whatever it decides, so every request is allowed; write allow_from: result';
+  return [{ path: ['remote'], code: 'authorizer-allows-all', message }];
+}
+
+function attempt<T>(path: (string | number)[], read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    throw new ConfigError(path, error.message);
+  }
+}
+
+/** What the service said. */
+interface Verdict {
+  readonly allowed: boolean;
+  /** Header fields for the upstream. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
+}
+
+class Remote implements Mutator {
+  readonly headers: readonly string[];
+  readonly cookies = [];
+  readonly keys = [];
+  readonly #url: string;
+  /** Undefined for the request's own body. */
+  readonly #payload: ClaimsTemplate | undefined;
+  readonly #fields: readonly NamedTemplate[];
+  readonly #allowFrom: readonly string[] | undefined;
+  /** In seconds; 0 if answers are not kept. */
+  readonly #ttl: number;
+  readonly #key: readonly Template[];
+  readonly #retry: Retry | undefined;
+  readonly #verdicts = new LRUCache<string, Verdict & { until: number }>({ max: ENTRIES });
+  /** Calls in flight, by the key of the cache: requests with one key share a call. */
+  readonly #running = new Map<string, Promise<Verdict | Denial>>();
+
+  constructor(config: Config, payload: ClaimsTemplate | undefined) {
+    const { remote: url, forward_response_headers_to_upstream: forwarded = [], cache } = config;
+    if (!URL.canParse(url)) throw new ConfigError(['remote'], `"${url}" is not a URL`);
+    const own = forwarded.findIndex((name) => REFUSED.test(name.toLowerCase()));
+    if (own >= 0) {
+      throw new ConfigError(
+        ['forward_response_headers_to_upstream', own],
+        'scopegate sets this field itself',
+      );
+    }
+    this.headers = forwarded;
+    this.#url = url;
+    this.#payload = payload;
+    this.#fields = templates('headers', config.headers ?? {});
+    for (const [name] of this.#fields) {
+      if (REFUSED.test(name.toLowerCase())) {
+        throw new ConfigError(['headers', name], 'this field belongs to the call');
+      }
+    }
+    this.#allowFrom = config.allow_from?.split('.');
+    this.#ttl = cache === undefined ? 0 : oathkeeperDurationSeconds(cache.ttl);
+    this.#key = (cache?.key ?? []).map((text, index) =>
+      attempt(['cache', 'key', index], () => parseTemplate(text)),
+    );
+    if (
+      cache !== undefined &&
+      this.#key.every(({ parts }) => parts.every((part) => typeof part === 'string'))
+    ) {
+      throw new ConfigError(['cache', 'key'], 'it is the same for every request: name the subject at least');
+    }
+    this.#retry = readRetry(config.retry, ['retry']);
+  }
+
+  mutate(session: Session, services: MutatorServices): Denial | undefined | Promise<Denial | undefined> {
+    const take = (verdict: Verdict | Denial): Denial | undefined => {
+      if ('error' in verdict) return verdict;
+      if (!verdict.allowed) return denial('access_denied', 'the authorizer denies the request');
+      for (const [name, value] of verdict.fields) session.headers.set(name.toLowerCase(), [name, value]);
+      return undefined;
+    };
+    if (this.#ttl === 0) return this.#ask(session, services).then(take);
+    const parts = this.#key.map((template) => renderText(template, session));
+    const key = hash('sha256', JSON.stringify(parts), 'base64');
+    const known = this.#verdicts.get(key);
+    if (known !== undefined && services.now() < known.until) return take(known);
+    let running = this.#running.get(key);
+    if (running === undefined) {
+      running = this.#ask(session, services)
+        .then((verdict) => {
+          if (!('error' in verdict)) {
+            this.#verdicts.set(key, { ...verdict, until: services.now() + this.#ttl });
+          }
+          return verdict;
+        })
+        .finally(() => this.#running.delete(key));
+      this.#running.set(key, running);
+    }
+    return running.then(take);
+  }
+
+  async #ask(session: Session, services: MutatorServices): Promise<Verdict | Denial> {
+    const content = await this.#content(session);
+    if ('error' in content) return content;
+    const [authorization] = headerValues(session.match, 'authorization');
+    const fields: [string, string][] = [];
+    for (const [name, template] of this.#fields) {
+      const value = encodeFieldValue(renderText(template, session), services.fieldEncoding ?? 'utf-8');
+      if (value === undefined) return unsendable(`header field ${name} for the authorizer`);
+      fields.push([name.toLowerCase(), value]);
+    }
+    const headers = {
+      accept: 'application/json',
+      ...(content.type === undefined ? {} : { 'content-type': content.type }),
+      ...(authorization === undefined ? {} : { authorization }),
+      ...Object.fromEntries(fields),
+    };
+    const call = { purpose: 'authorize', url: this.#url, method: 'POST', headers } as const;
+    const reply = await callAgain(services, { ...call, body: content.body }, this.#retry);
+    return this.#read(reply);
+  }
+
+  /** What the service is told of the request. */
+  async #content({
+    match,
+    ...session
+  }: Session): Promise<{ readonly body: string | Uint8Array; readonly type?: string | undefined } | Denial> {
+    if (this.#payload !== undefined) {
+      const claims = renderClaims(this.#payload, { ...session, match });
+      return { body: JSON.stringify(claims), type: 'application/json' };
+    }
+    const { content } = match;
+    const [type] = headerValues(match, 'content-type');
+    if (content === undefined || content.length === 0) return { body: '', type };
+    const { length } = content;
+    if (length === undefined || length > MAX_BODY) {
+      return denial(
+        'body_too_large',
+        `the authorizer reads the whole body: it must declare its length, of ${MAX_BODY} bytes at most`,
+      );
+    }
+    const body = await content.read(length);
+    if (body === undefined) return denial('request_timeout', 'the request body did not come whole');
+    return { body, type };
+  }
+
+  #read(reply: Reply): Verdict | Denial {
+    const failed = (retryAfter: number): Denial =>
+      denial('authorizer_unavailable', 'the authorizer gave no usable answer', { retryAfter });
+    if (!reply.ok) return failed(reply.retryAfter);
+    if (reply.status === 403) return { allowed: false, fields: [] };
+    if (reply.status !== 200) return failed(1);
+    if (this.#allowFrom !== undefined) {
+      const said = valueAt(reply.body, this.#allowFrom);
+      if (said instanceof SyntaxError) return failed(1);
+      // Open Policy Agent leaves an undefined decision out.
+      if (said !== true) return { allowed: false, fields: [] };
+    }
+    const fields = this.headers.map((name): [string, string] => {
+      const value = reply.headers?.[name.toLowerCase()] ?? '';
+      return [name, Array.isArray(value) ? value.join(', ') : value];
+    });
+    return { allowed: true, fields };
+  }
+}
+
+/** A member of a JSON text; a SyntaxError if the text is no JSON. */
+function valueAt(text: string, path: readonly string[]): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return error;
+  }
+  for (const name of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = (value as Readonly<Record<string, unknown>>)[name];
+  }
+  return value;
+}

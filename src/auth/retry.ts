@@ -1,0 +1,76 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ConfigError } from '../document/finding.js';
+import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../model/duration.js';
+import type { Call, Outbound, Reply } from '../model/outbound.js';
+
+/** How a failed call is made again; milliseconds. */
+export interface Retry {
+  /** When to stop, from the first attempt on. */
+  readonly giveUpAfter: number;
+  /** The longest pause between two attempts. */
+  readonly maxDelay: number;
+}
+
+/** The first pause, in milliseconds. It doubles each time. */
+const FIRST_PAUSE = 50;
+/** A client does not wait longer, whatever a rule says, in milliseconds. */
+const LONGEST = 60_000;
+
+/** JSON Schema of Oathkeeper's `retry`. */
+export const retrySchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: { give_up_after: oathkeeperDurationSchema, max_delay: oathkeeperDurationSchema },
+  description:
+    'How long a failed call is made again (`give_up_after`, 1s), and the longest pause (`max_delay`, 100ms).',
+} as const;
+
+/**
+ * Reads a `retry`.
+ *
+ * @param at its path in the `config`
+ * @returns undefined if there is none
+ * @throws ConfigError if it would keep clients waiting for too long
+ */
+export function readRetry(
+  config: { readonly give_up_after?: string; readonly max_delay?: string } | undefined,
+  at: readonly string[],
+): Retry | undefined {
+  if (config === undefined) return undefined;
+  const giveUpAfter = oathkeeperDurationSeconds(config.give_up_after ?? '1s') * 1000;
+  if (giveUpAfter > LONGEST) throw new ConfigError([...at, 'give_up_after'], 'must be at most 1m');
+  return { giveUpAfter, maxDelay: oathkeeperDurationSeconds(config.max_delay ?? '100ms') * 1000 };
+}
+
+/**
+ * Makes a call, and makes it again while it fails.
+ *
+ * @param retry undefined for one attempt
+ * @returns the first usable reply, or the last failure
+ */
+export function callAgain(
+  services: Pick<Outbound, 'call'>,
+  call: Call,
+  retry: Retry | undefined,
+): Reply | Promise<Reply> {
+  const first = services.call(call);
+  if (retry === undefined) return first;
+  if (!(first instanceof Promise)) return first;
+  return repeat(services, call, retry, first);
+}
+
+async function repeat(
+  services: Pick<Outbound, 'call'>,
+  call: Call,
+  { giveUpAfter, maxDelay }: Retry,
+  first: Promise<Reply>,
+): Promise<Reply> {
+  const until = performance.now() + giveUpAfter;
+  let reply = await first;
+  for (let pause = Math.min(FIRST_PAUSE, maxDelay); !reply.ok; pause = Math.min(pause * 2, maxDelay)) {
+    if (performance.now() + pause >= until) return reply;
+    await delay(pause);
+    reply = await services.call(call);
+  }
+  return reply;
+}
