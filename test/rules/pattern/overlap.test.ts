@@ -49,6 +49,12 @@ t.test('a witness is as short and as readable as can be', (t) => {
   t.end();
 });
 
+t.test('a text that is no path has none in common with any', (t) => {
+  for (const text of ['abc', '/a b', '/é', '/a\\x00'])
+    t.equal(relate(wrap(text, ''), wrap('[^x]*', '')).relation, 'disjoint', text);
+  t.end();
+});
+
 t.test('what paths cannot hold makes no difference', (t) => {
   const relation = (a: string, b: string) => relate(pattern(a), pattern(b)).relation;
   t.equal(relation('.*', '/.*'), 'equal', 'a path begins with a slash');
@@ -74,12 +80,21 @@ t.test('what no automaton decides is undecided, unless a path shows the overlap'
   t.same(relate(accept('/(?!admin/).*'), pattern('/admin')), { relation: 'undecided', witness: '/admin' });
   t.same(relate(accept('/([a-z])\\1'), pattern('/[a-z]+')), { relation: 'undecided', witness: '/aa' });
   t.same(relate(accept('/x/(?!a).*'), pattern('/y/.*')), { relation: 'disjoint' }, 'they begin differently');
+  t.same(
+    relate(accept('/[^/]+/a/(?!x)[^/]+'), accept('/[^/]+/b/(?!x)[^/]+')),
+    { relation: 'disjoint' },
+    'their second segments differ',
+  );
   t.end();
 });
 
 t.test('a pair whose automata grow too large is undecided, not a hang', (t) => {
   const big = (letter: string) => wrap(`/[a-z]*${letter}[a-z]{14}`, '');
   t.match(relate(big('a'), big('b')), { relation: 'undecided' });
+  // Each has some thousand states; in step they have a million.
+  const cycle = (length: number, end: string) => wrap(`/(?:a{${length}})*${end}`, '');
+  t.match(relate(cycle(997, '[bc]'), cycle(1_009, '[de]')), { relation: 'undecided' });
+  t.match(relate(cycle(97, '[bc]'), cycle(101, '[de]')), { relation: 'disjoint' });
   t.end();
 });
 
