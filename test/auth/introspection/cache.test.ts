@@ -50,6 +50,27 @@ t.test('an answer lives min(ttl, exp − now)', async (t) => {
   }
 });
 
+t.test(
+  'a token that was active is known as that until it expires, whatever became of its entry',
+  async (t) => {
+    const clock = fakeClock();
+    const cache = new Cache(limits, clock);
+    cache.set('k', active({ expiresAt: clock.wall() + 100 }));
+    cache.set('for ever', active());
+    cache.set('inactive', inactive);
+    clock.advance(99_999);
+    t.notOk(cache.get('k'), 'the entry has expired');
+    t.ok(cache.peekActive('k'));
+    clock.advance(1);
+    t.notOk(cache.peekActive('k'));
+    t.ok(cache.peekActive('for ever'));
+    t.notOk(cache.peekActive('inactive'));
+    t.notOk(cache.peekActive('unknown'));
+    cache.set('for ever', inactive);
+    t.notOk(cache.peekActive('for ever'));
+  },
+);
+
 t.test('a hit does not extend a life', async (t) => {
   const clock = fakeClock();
   const cache = new Cache(limits, clock);

@@ -15,8 +15,9 @@ const MAX_HEAD = 200;
 /** A socket that shows what is written to it, and takes no more while it is full. */
 class FakeSocket extends Duplex {
   written = '';
+  /** What was written at once. */
+  readonly batches: string[] = [];
   full = false;
-  paused = 0;
   resumed = 0;
   #taken: (() => void) | undefined;
   constructor() {
@@ -27,6 +28,11 @@ class FakeSocket extends Duplex {
     this.written += piece.toString('latin1');
     if (this.full) this.#taken = done;
     else done();
+  }
+  override _writev(pieces: { chunk: Buffer }[], done: () => void): void {
+    const batch = Buffer.concat(pieces.map(({ chunk }) => chunk));
+    this.batches.push(batch.toString('latin1'));
+    this._write(batch, '', done);
   }
   override resume(): this {
     this.resumed++;
@@ -439,6 +445,15 @@ t.test('an upload is written as it comes, and must have the length it said', asy
     t.ok(body.anyRate);
     t.notOk(socket.destroyed);
   }
+});
+
+t.test('a chunk is written with its size at once', async (t) => {
+  const { send, socket } = setUp(t);
+  const body = new FakeBody();
+  send({ method: 'POST', body: body as never });
+  body.push('12');
+  await turn();
+  t.same(socket.batches, ['2\r\n12\r\n']);
 });
 
 t.test('an answer before the end of the upload ends the connection with it', async (t) => {

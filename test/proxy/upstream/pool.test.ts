@@ -231,3 +231,23 @@ t.test('who left the queue does not get a connection', async (t) => {
   t.equal(first.told, '');
   t.equal(next.told, 'started ');
 });
+
+t.test('a request is sent a second time, and not a third', async (t) => {
+  const { ask, open, answer, attempts } = setUp({ connections: 3 });
+  for (let i = 0; i < 3; i++) ask();
+  const sockets = [open(), open(), open()];
+  for (const socket of sockets) answer(socket, OK);
+  const reset = async (socket: PassThrough | undefined): Promise<void> => {
+    socket?.destroy(Object.assign(new Error('x'), { code: 'ECONNRESET' }));
+    await turn();
+  };
+  const asked = ask();
+  ask();
+  await reset(sockets[2]);
+  t.equal(attempts.length, 1);
+  t.equal(asked.told, 'started ');
+  answer(sockets[1] as PassThrough, OK);
+  t.equal(asked.told, 'started started ', 'on one that has become free');
+  await reset(sockets[1]);
+  t.equal(asked.told, 'started started ECONNRESET');
+});
