@@ -302,6 +302,24 @@ t.test('what a call brings is kept although another token was forgotten meanwhil
   t.equal(calls.length, 1);
 });
 
+t.test('a call from before a purge does not end the one after it, which others wait for', async (t) => {
+  const { calls, introspector } = setUp();
+  const first = ask(introspector, 't');
+  await settled();
+  introspector.forget('all');
+  const second = ask(introspector, 't');
+  await settled();
+  t.equal(calls.length, 2);
+  calls[0]?.answer({ ...active, scopes: ['what was so before'] });
+  t.match(await first, { ok: true });
+  const third = ask(introspector, 't');
+  await settled();
+  t.equal(calls.length, 2, 'it waits for the second call');
+  calls[1]?.answer(active);
+  for (const asked of [second, third]) t.match(await asked, { ok: true, answer: active });
+  t.match(await ask(introspector, 't'), { ok: true, answer: active, trace: { from: 'hit' } });
+});
+
 t.test('while the breaker is open, a request is refused without a wait', async (t) => {
   const { calls, introspector } = setUp({ concurrency: 1, queue: 1 });
   for (let i = 0; i < 3; i++) {
