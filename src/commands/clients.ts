@@ -1,12 +1,16 @@
-import { readFile } from 'node:fs/promises';
-import { byPosition, type Finding, formatFinding } from '../document/finding.js';
-import { decodeText, NotText } from '../model/text-file.js';
+import { formatFinding } from '../document/finding.js';
+import { parseDuration } from '../model/duration.js';
 import { ApplyError, applyClient } from './clients/apply.js';
 import { CredentialsError } from './clients/credentials.js';
+import { codeOf, readFiles } from './clients/files.js';
 import { HydraAdmin, HydraError } from './clients/hydra.js';
-import { type ClientManifest, readManifests } from './clients/manifest.js';
+import type { ClientManifest } from './clients/manifest.js';
+import { watch } from './clients/watch.js';
 import { type Io, readArgs, UsageError } from './command.js';
-import { showProgress } from './progress.js';
+import { type ShownProgress, showProgress } from './progress.js';
+
+/** The default of `--interval`. */
+const INTERVAL = '30s';
 
 export const help = `Usage: scopegate clients apply --admin-url URL --out DIR FILE...
 
@@ -24,15 +28,25 @@ Kubernetes Secret: client_id and client_secret in DIR/<secretName>. If these
 files are missing but Hydra has a client with the same owner, that client's
 secret is lost: scopegate deletes the client and creates a new one.
 
+A Kubernetes Secret in the files gives its CLIENT_ID and CLIENT_SECRET to the
+OAuth2Client that names it in secretName; otherwise Hydra generates them.
+
+With --watch, scopegate reads the files and compares Hydra with them again and
+again, until it gets SIGTERM or SIGINT. A Hydra that has lost its clients, such as
+one in memory after a restart, gets them back with the same ids and secrets. Only
+what changed is printed.
+
 Options:
   --admin-url URL  Hydra's admin address, for example http://hydra:4445; for
                    Hydra v1 include the path: http://hydra:4445/clients.
                    hydraAdmin in a manifest takes precedence
   --out DIR        the folder for the credentials
+  --watch          do not end after the first round
+  --interval TIME  with --watch, the time between two rounds; default 30s
   -h, --help       print this help
 
 Exit code:
-  0  all clients match their manifests
+  0  all clients match their manifests; with --watch, a signal ended it
   1  a client failed, or a manifest has errors (then no client is changed)
   2  bad usage
 
@@ -42,58 +56,77 @@ Example:
 `;
 
 /**
- * `scopegate clients apply`: does once what Hydra Maester does continuously.
+ * `scopegate clients apply`: does what Hydra Maester does, once or with `--watch` continuously.
  *
  * @returns the exit code
  * @throws UsageError for invalid arguments
  */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const options = readOptions(args);
-  const { clients, findings } = await readFiles(options.files);
-  for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
-  // An error in any file stops all: a typo in the last file must not leave the first ones applied.
-  if (findings.some(({ level }) => level === 'error')) return 1;
-  let status = 0;
-  const progress = showProgress(io, 'clients');
-  const output = {
-    out(text: string): void {
-      progress.clear();
-      io.out(text);
-    },
-    err(text: string): void {
-      progress.clear();
-      io.err(text);
-    },
-  };
-  for (const [index, client] of clients.entries()) {
-    progress.step(`${client.namespace}/${client.name}`, index + 1, clients.length);
-    if (!(await applyOne(client, options, output))) status = 1;
+  if (options.interval === undefined) {
+    const progress = showProgress(io, 'clients');
+    const failed = await applyAll(options, {
+      ...io,
+      out(text) {
+        progress.clear();
+        io.out(text);
+      },
+      err(text) {
+        progress.clear();
+        io.err(text);
+      },
+      step: progress.step,
+    });
+    progress.end();
+    return failed ? 1 : 0;
   }
-  progress.end();
-  return status;
+  return await watch(options.interval, (output) => applyAll(options, output), io);
+}
+
+interface Output extends Pick<Io, 'out' | 'err'> {
+  readonly step: ShownProgress['step'];
+}
+
+/** @returns whether something failed */
+async function applyAll({ adminUrl, out, files }: Options, output: Output): Promise<boolean> {
+  const { clients, findings } = await readFiles(files);
+  for (const finding of findings) output.err(`${formatFinding(finding)}\n`);
+  // An error in any file stops all: a typo in the last file must not leave the first ones applied.
+  if (findings.some(({ level }) => level === 'error')) return true;
+  let failed = false;
+  for (const [index, client] of clients.entries()) {
+    output.step(`${client.namespace}/${client.name}`, index + 1, clients.length);
+    if (!(await applyOne(client, adminUrl, out, output))) failed = true;
+  }
+  return failed;
 }
 
 async function applyOne(
   client: ClientManifest,
-  { adminUrl, out }: Options,
-  io: Pick<Io, 'out' | 'err'>,
+  adminUrl: string,
+  out: string,
+  output: Output,
 ): Promise<boolean> {
   const { hydraAdmin } = client;
   const hydra = new HydraAdmin(hydraAdmin?.url ?? adminUrl, hydraAdmin?.forwardedProto);
   const name = `${client.namespace}/${client.name}`;
   try {
-    const { did, removed } = await applyClient(client, hydra, out);
+    const { did, removed } = await applyClient(client, hydra, out, (page, seen) =>
+      output.step(`${name}: page ${page} of Hydra's list`, seen, seen),
+    );
     for (const id of removed) {
-      const message = `${name}: deleted the client ${id} at Hydra, because its credentials are not in ${out}`;
-      io.err(
+      const why =
+        client.given === undefined ? `its credentials are not in ${out}` : 'a Secret now gives others';
+      const message = `${name}: deleted the client ${id} at Hydra, because ${why}`;
+      output.err(
         `${formatFinding({ ...client.position, level: 'warning', code: 'replaced-client', message })}\n`,
       );
     }
-    io.out(`${name} ${did}\n`);
+    output.out(`${name} ${did}\n`);
     return true;
   } catch (error) {
     const message = `${name}: ${explain(error)}`;
-    io.err(`${formatFinding({ ...client.position, level: 'error', code: 'apply-failed', message })}\n`);
+    output.err(`${formatFinding({ ...client.position, level: 'error', code: 'apply-failed', message })}\n`);
     return false;
   }
 }
@@ -103,15 +136,14 @@ async function applyOne(
  * printed.
  */
 function explain(error: unknown): string {
-  if (error instanceof ApplyError || error instanceof HydraError || error instanceof CredentialsError) {
-    return error.message;
-  }
-  const { code, path, syscall } = error as NodeJS.ErrnoException;
-  if (code === undefined) return 'unexpected failure';
-  return [code, syscall, path].filter((part) => part !== undefined).join(' ');
+  return error instanceof ApplyError || error instanceof HydraError || error instanceof CredentialsError
+    ? error.message
+    : codeOf(error);
 }
 
 interface Options {
+  /** Milliseconds from one round to the next; undefined for a single round. */
+  readonly interval: number | undefined;
   readonly adminUrl: string;
   readonly out: string;
   readonly files: readonly string[];
@@ -129,10 +161,15 @@ function readOptions(args: readonly string[]): Options {
   }
   const { values, positionals } = readArgs(
     rest,
-    { 'admin-url': { type: 'string' }, out: { type: 'string' } },
+    {
+      'admin-url': { type: 'string' },
+      out: { type: 'string' },
+      watch: { type: 'boolean' },
+      interval: { type: 'string' },
+    },
     true,
   );
-  const { 'admin-url': adminUrl, out } = values;
+  const { 'admin-url': adminUrl, out, watch: watches = false, interval } = values;
   if (adminUrl === undefined) throw new UsageError('--admin-url is missing');
   const url = URL.canParse(adminUrl) ? new URL(adminUrl) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
@@ -142,54 +179,10 @@ function readOptions(args: readonly string[]): Options {
     throw new UsageError('--admin-url must not contain credentials');
   if (out === undefined || out === '') throw new UsageError('--out is missing');
   if (positionals.length === 0) throw new UsageError('a FILE with manifests is missing');
-  return { adminUrl, out, files: positionals };
-}
-
-async function readFiles(
-  files: readonly string[],
-): Promise<{ clients: ClientManifest[]; findings: Finding[] }> {
-  const clients: ClientManifest[] = [];
-  const findings: Finding[] = [];
-  for (const file of files) {
-    try {
-      const text = decodeText(await readFile(file));
-      const read = readManifests(text, file);
-      clients.push(...read.clients);
-      findings.push(...read.findings);
-    } catch (error) {
-      const why = error instanceof NotText ? 'is not UTF-8 text' : `cannot be read: ${explain(error)}`;
-      findings.push({
-        file,
-        line: 1,
-        col: 1,
-        level: 'error',
-        code: 'unreadable-file',
-        message: `the file ${why}`,
-      });
-    }
+  if (interval !== undefined && !watches) throw new UsageError('--interval needs --watch');
+  const milliseconds = parseDuration(interval ?? INTERVAL);
+  if (milliseconds === undefined || milliseconds === 0) {
+    throw new UsageError('--interval must be a duration above zero, such as 30s or 5m');
   }
-  findings.push(...collisions(clients));
-  return { clients, findings: findings.sort(byPosition) };
-}
-
-/**
- * Finds two manifests for one client, or for one folder of credentials: each run would undo the other one.
- */
-function collisions(clients: readonly ClientManifest[]): Finding[] {
-  const seen = new Map<string, ClientManifest>();
-  const findings: Finding[] = [];
-  for (const client of clients) {
-    for (const key of [
-      `OAuth2Client ${client.namespace}/${client.name}`,
-      `secretName ${client.secretName}`,
-    ]) {
-      const first = seen.get(key);
-      seen.set(key, first ?? client);
-      if (first === undefined) continue;
-      const { file, line } = first.position;
-      const message = `${key} is already used in ${file}:${line}`;
-      findings.push({ ...client.position, level: 'error', code: 'duplicate-client', message });
-    }
-  }
-  return findings;
+  return { adminUrl, out, files: positionals, interval: watches ? milliseconds : undefined };
 }

@@ -9,7 +9,9 @@ export interface Applied {
   readonly did: 'created' | 'updated' | 'unchanged';
   /** The client's id. It is public (RFC 6749 §2.2). */
   readonly id: string;
-  /** Ids of clients with the same owner that were deleted because their credentials are lost. */
+  /**
+   * Ids of clients with the same owner that were deleted: their credentials are lost, or a Secret now gives others.
+   */
   readonly removed: readonly string[];
 }
 
@@ -23,6 +25,9 @@ export class ApplyError extends Error {}
  * to touch one of another owner. It reports success only if Hydra confirmed the client and the credentials
  * are on disk.
  *
+ * If a Secret gives the credentials, those are used and written.
+ *
+ * @param onPage called before each page of Hydra's list of clients
  * @param out the folder that has a subfolder for each client, named after its secret
  * @throws ApplyError, HydraError, CredentialsError, or errors of the file system
  */
@@ -30,19 +35,27 @@ export async function applyClient(
   manifest: ClientManifest,
   hydra: HydraAdmin,
   out: string,
+  onPage?: (page: number, seen: number) => void,
 ): Promise<Applied> {
   const folder = join(out, manifest.secretName);
-  const { id, secret } = await readCredentials(folder);
+  const kept = await readCredentials(folder);
+  if (manifest.given !== undefined) return await adopt(manifest, hydra, folder, manifest.given, kept);
+  const { id, secret } = kept;
   if (id === undefined || (secret === undefined && manifest.hasSecret))
-    return await register(manifest, hydra, folder);
+    return await register(manifest, hydra, folder, onPage);
   return await reconcile(manifest, hydra, { id, ...(secret === undefined ? {} : { secret }) });
 }
 
-async function register(manifest: ClientManifest, hydra: HydraAdmin, folder: string): Promise<Applied> {
+async function register(
+  manifest: ClientManifest,
+  hydra: HydraAdmin,
+  folder: string,
+  onPage?: (page: number, seen: number) => void,
+): Promise<Applied> {
   // Make the folder first. If that fails, Hydra has not yet created a secret that could not be kept.
   await prepareFolder(folder);
   const removed: string[] = [];
-  for (const stale of await hydra.findByOwner(manifest.wanted.owner)) {
+  for (const stale of await hydra.findByOwner(manifest.wanted.owner, onPage)) {
     await hydra.delete(idOf(stale));
     removed.push(idOf(stale));
   }
@@ -66,10 +79,32 @@ async function register(manifest: ClientManifest, hydra: HydraAdmin, folder: str
   return { did: 'created', id, removed };
 }
 
+/** Uses the credentials that a Secret gives. */
+async function adopt(
+  manifest: ClientManifest,
+  hydra: HydraAdmin,
+  folder: string,
+  given: Credentials & { readonly id: string },
+  kept: Credentials,
+): Promise<Applied> {
+  await prepareFolder(folder);
+  const isKept = kept.id === given.id && kept.secret === given.secret;
+  // Hydra does not show a client's secret. Only if the same one was applied before, it need not be sent again.
+  const applied = await reconcile(manifest, hydra, given, !isKept);
+  if (!isKept) await writeCredentials(folder, given);
+  if (kept.id === undefined || kept.id === given.id) return applied;
+  const before = await hydra.get(kept.id);
+  if (before?.owner !== manifest.wanted.owner) return applied;
+  await hydra.delete(kept.id);
+  return { ...applied, removed: [kept.id] };
+}
+
+/** @param always whether to replace the client even if it does not differ */
 async function reconcile(
   manifest: ClientManifest,
   hydra: HydraAdmin,
   { id, secret }: Credentials & { readonly id: string },
+  always = false,
 ): Promise<Applied> {
   const client = {
     ...manifest.wanted,
@@ -91,7 +126,8 @@ async function reconcile(
       `the client ${id} ${whose}; the manifest's owner is ${JSON.stringify(owner)}: the client stays unchanged`,
     );
   }
-  if (differences(manifest.wanted, actual).length === 0) return { did: 'unchanged', id, removed: [] };
+  if (!always && differences(manifest.wanted, actual).length === 0)
+    return { did: 'unchanged', id, removed: [] };
   confirm(manifest, await hydra.put(id, client));
   return { did: 'updated', id, removed: [] };
 }

@@ -13,7 +13,7 @@ export interface Credentials {
  * File names. Hydra Maester before v0.0.31 used lower case, which is also what scopegate writes; later
  * versions use upper case.
  */
-const NAMES = { id: ['client_id', 'CLIENT_ID'], secret: ['client_secret', 'CLIENT_SECRET'] } as const;
+export const NAMES = { id: ['client_id', 'CLIENT_ID'], secret: ['client_secret', 'CLIENT_SECRET'] } as const;
 
 /** The credentials in a folder cannot be used. */
 export class CredentialsError extends Error {}

@@ -11,8 +11,12 @@ type Kind =
   | 'set'
   /** As space-separated lists whose order does not matter. */
   | 'words'
+  /** As lists of origins whose order does not matter: Hydra removes a slash at the end. */
+  | 'origins'
   /** As Go durations: Hydra returns `1h` as `1h0m0s`. */
-  | 'duration';
+  | 'duration'
+  /** As a time that Hydra may not store: it then returns 0. */
+  | 'optional time';
 
 /** A field of an OAuth2Client's spec that maps to a field of Hydra's client. */
 export interface Field {
@@ -52,7 +56,7 @@ export const fields: readonly Field[] = [
   { spec: ['redirectUris'], hydra: 'redirect_uris', kind: 'set' },
   { spec: ['requestUris'], hydra: 'request_uris', kind: 'set' },
   { spec: ['postLogoutRedirectUris'], hydra: 'post_logout_redirect_uris', kind: 'set' },
-  { spec: ['allowedCorsOrigins'], hydra: 'allowed_cors_origins', kind: 'set' },
+  { spec: ['allowedCorsOrigins'], hydra: 'allowed_cors_origins', kind: 'origins' },
   { spec: ['audience'], hydra: 'audience', kind: 'set' },
   { spec: ['skipConsent'], hydra: 'skip_consent', kind: 'value' },
   { spec: ['skipLogoutConsent'], hydra: 'skip_logout_consent', kind: 'value' },
@@ -79,7 +83,7 @@ export const fields: readonly Field[] = [
   { spec: ['tosUri'], hydra: 'tos_uri', kind: 'value' },
   { spec: ['contacts'], hydra: 'contacts', kind: 'set' },
   { spec: ['accessTokenStrategy'], hydra: 'access_token_strategy', kind: 'value' },
-  { spec: ['clientSecretExpiresAt'], hydra: 'client_secret_expires_at', kind: 'value' },
+  { spec: ['clientSecretExpiresAt'], hydra: 'client_secret_expires_at', kind: 'optional time' },
   { spec: ['subjectType'], hydra: 'subject_type', kind: 'value', filled: ['public'] },
   { spec: ['sectorIdentifierUri'], hydra: 'sector_identifier_uri', kind: 'value' },
   { spec: ['requestObjectSigningAlg'], hydra: 'request_object_signing_alg', kind: 'value' },
@@ -113,6 +117,7 @@ function agrees(
   actual: ClientDocument,
 ): boolean {
   const [want, have] = [normal(kind, wanted[hydra]), normal(kind, actual[hydra])];
+  if (kind === 'optional time' && have === undefined) return true;
   if (want !== undefined) return isDeepStrictEqual(want, have);
   return have === undefined || filled.some((value) => isDeepStrictEqual(normal(kind, value), have));
 }
@@ -130,6 +135,11 @@ function normal(kind: Kind, value: unknown): unknown {
     );
   if (kind === 'set' && Array.isArray(value))
     return value.length === 0 ? undefined : [...new Set(value)].sort();
+  if (kind === 'origins' && Array.isArray(value))
+    return normal(
+      'set',
+      value.map((origin) => String(origin).replace(/\/+$/, '')),
+    );
   if (kind === 'duration') return nanoseconds(String(value)) || undefined;
   if (typeof value === 'object' && Object.keys(value).length === 0) return undefined;
   return value;

@@ -7,6 +7,10 @@ const MOST_BYTES = 16 * 1024 * 1024;
 /** The largest page that Hydra serves, in clients. */
 const PAGE = '500';
 
+/** The most pages of one list, and the longest time for all of them, in milliseconds. */
+const MOST_PAGES = 1_000;
+const LIST_TIMEOUT = 120_000;
+
 /** A call to Hydra's admin API failed. The message holds no secret. */
 export class HydraError extends Error {
   /** The status of the response, if there was one. */
@@ -26,14 +30,22 @@ export class HydraAdmin {
   readonly #collection: URL;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #timeout: number;
+  readonly #now: () => number;
 
   /**
    * @param url Hydra's admin address. A path that ends in `/clients` is used as it is; to any other path,
    *   `/admin/clients` is appended
    * @param forwardedProto sent as `X-Forwarded-Proto`, for a Hydra that expects a TLS proxy in front of it
    * @param timeout milliseconds for a whole response
+   * @param now the time in milliseconds; tests pass their own
    */
-  constructor(url: string, forwardedProto?: 'http' | 'https', timeout = 10_000) {
+  constructor(
+    url: string,
+    forwardedProto?: 'http' | 'https',
+    timeout = 10_000,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#now = now;
     this.#collection = collectionOf(url);
     this.#timeout = timeout;
     this.#headers = forwardedProto === undefined ? {} : { 'x-forwarded-proto': forwardedProto };
@@ -72,20 +84,41 @@ export class HydraAdmin {
     await this.#send('DELETE', this.#one(id), [204, 404]);
   }
 
-  /** Finds all clients of exactly this owner, on all pages. */
-  async findByOwner(owner: string): Promise<ClientDocument[]> {
-    const found: ClientDocument[] = [];
+  /**
+   * Finds all clients of exactly this owner. It follows the pages as long as they show clients that it has not seen:
+   * Hydra v1, and v2 before v25, name a next page after the last one too, and on an empty list without end.
+   *
+   * @param onPage called before each page, with its number from 1 and the number of clients seen before
+   */
+  async findByOwner(
+    owner: string,
+    onPage: (page: number, seen: number) => void = () => {},
+  ): Promise<ClientDocument[]> {
+    const found = new Map<string, ClientDocument>();
     const seen = new Set<string>();
+    const asked = new Set<string>();
+    const deadline = this.#now() + LIST_TIMEOUT;
     let search: string | undefined = `?${new URLSearchParams({ owner, page_size: PAGE })}`;
-    while (search !== undefined && !seen.has(search)) {
-      seen.add(search);
-      const page: Answer = await this.#send('GET', new URL(search, this.#collection), [200]);
-      if (!Array.isArray(page.body)) throw new HydraError('Hydra did not return a list of clients');
-      // Hydra applies the filter. Check the owner again: a client of another owner must never be changed.
-      found.push(...page.body.map(asClient).filter((client) => client.owner === owner));
-      search = nextSearch(page.link);
+    for (let page = 1; search !== undefined && !asked.has(search); page++) {
+      asked.add(search);
+      if (page > MOST_PAGES)
+        throw new HydraError(`Hydra's list of clients has more than ${MOST_PAGES} pages`);
+      if (this.#now() > deadline) {
+        throw new HydraError(`Hydra's list of clients took longer than ${LIST_TIMEOUT / 1000} seconds`);
+      }
+      onPage(page, seen.size);
+      const answer: Answer = await this.#send('GET', new URL(search, this.#collection), [200]);
+      if (!Array.isArray(answer.body)) throw new HydraError('Hydra did not return a list of clients');
+      const before = seen.size;
+      for (const client of answer.body.map(asClient)) {
+        const id = String(client.client_id);
+        seen.add(id);
+        // Hydra applies the filter. Check the owner again: a client of another owner must never be changed.
+        if (client.owner === owner) found.set(id, client);
+      }
+      search = seen.size > before ? nextSearch(answer.link) : undefined;
     }
-    return found;
+    return [...found.values()];
   }
 
   #one(id: string): URL {

@@ -1,8 +1,10 @@
 import type { Finding, Position } from '../../document/finding.js';
 import { validate } from '../../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
+import type { Credentials } from './credentials.js';
 import { type ClientDocument, fields } from './fields.js';
 import { clientSchema, GROUP } from './schema.js';
+import { isSecret, readSecret, type SecretManifest } from './secret.js';
 
 /** One OAuth2Client manifest, ready to apply. */
 export interface ClientManifest {
@@ -14,8 +16,10 @@ export interface ClientManifest {
   readonly hydraAdmin?: { readonly url: string; readonly forwardedProto?: 'http' | 'https' };
   /** The client that Hydra must have: owner and all fields, without id and secret. */
   readonly wanted: ClientDocument & { readonly owner: string };
-  /** Whether Hydra generates a secret for it. Public clients and clients with keys have none. */
+  /** Whether it has a secret. Public clients and clients with keys have none. */
   readonly hasSecret: boolean;
+  /** Credentials of a Secret beside it. If absent, Hydra generates them. */
+  readonly given?: Credentials & { readonly id: string };
   readonly position: Position;
 }
 
@@ -33,11 +37,18 @@ const ADMIN = { port: 4445, endpoint: '/clients' };
 export function readManifests(
   text: string,
   file: string,
-): { clients: ClientManifest[]; findings: Finding[] } {
+): { clients: ClientManifest[]; secrets: SecretManifest[]; findings: Finding[] } {
   const { documents, findings } = readDocuments(text, file);
   const clients: ClientManifest[] = [];
+  const secrets: SecretManifest[] = [];
   for (const document of documents.flatMap(items)) {
     const { apiVersion, kind } = (document.value ?? {}) as Record<string, unknown>;
+    if (isSecret(document)) {
+      const { secret, findings: problems } = readSecret(document);
+      findings.push(...problems);
+      if (secret !== undefined) secrets.push(secret);
+      continue;
+    }
     if (kind !== 'OAuth2Client' && typeof kind === 'string' && !String(apiVersion).startsWith(`${GROUP}/`)) {
       findings.push(
         finding(
@@ -45,17 +56,17 @@ export function readManifests(
           ['kind'],
           'warning',
           'ignored-document',
-          `the document of kind ${kind} is ignored: only OAuth2Client is read`,
+          `the document of kind ${kind} is ignored: only OAuth2Client is read, and the Secret that it names`,
         ),
       );
       continue;
     }
     const problems = validate(document, clientSchema);
     if (problems.length === 0) problems.push(...contradictions(document));
-    findings.push(...problems);
+    findings.push(...problems, ...(problems.length === 0 ? doubts(document) : []));
     if (problems.length === 0) clients.push(toManifest(document));
   }
-  if (clients.length === 0 && !findings.some(({ level }) => level === 'error')) {
+  if (clients.length === 0 && secrets.length === 0 && !findings.some(({ level }) => level === 'error')) {
     findings.push({
       file,
       line: 1,
@@ -65,7 +76,7 @@ export function readManifests(
       message: 'the file has no OAuth2Client',
     });
   }
-  return { clients, findings };
+  return { clients, secrets, findings };
 }
 
 /** Errors that the schema cannot express. */
@@ -92,6 +103,14 @@ function contradictions(document: SourceDocument): Finding[] {
     return [finding(document, ['spec', 'hydraAdmin'], 'error', 'missing-field', message)];
   }
   return [];
+}
+
+/** What Hydra accepts and does not do. */
+function doubts(document: SourceDocument): Finding[] {
+  const { spec } = document.value as { spec: { clientSecretExpiresAt?: number } };
+  if (!spec.clientSecretExpiresAt) return [];
+  const message = 'spec.clientSecretExpiresAt has no effect: Hydra stores 0, so the secret does not expire';
+  return [finding(document, ['spec', 'clientSecretExpiresAt'], 'warning', 'ignored-field', message)];
 }
 
 interface Spec extends Readonly<Record<string, unknown>> {

@@ -345,7 +345,7 @@ t.test('files with several documents, lists, JSON and other kinds', async (t) =>
   t.equal(out, 'default/tutorial created\ndefault/second created\ndefault/third created\n');
   t.match(
     err,
-    /client\.yaml:13:7 warning ignored-document the document of kind Secret is ignored: only OAuth2Client is read\n$/,
+    /client\.yaml:13:7 warning ignored-document the Secret default\/x is ignored: no OAuth2Client of its namespace has it as secretName\n$/,
   );
 });
 

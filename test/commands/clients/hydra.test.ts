@@ -101,6 +101,52 @@ t.test("the list's next page is a query at the same place, whatever the link say
   ]);
 });
 
+t.test('a list whose next page never ends is read to where it brings nothing new', async (t) => {
+  // Hydra v1, and v2 up to v2.3: a next page after the last one, even of an empty list.
+  for (const held of [0, 3]) {
+    const server = await hydra(t, (request, response) => {
+      const offset = Number(new URL(request.url ?? '', 'http://hydra').searchParams.get('offset'));
+      const all = Array.from({ length: held }, (_, i) => ({ client_id: `${i}`, owner: 'a/b' }));
+      json(response, 200, all.slice(offset, offset + 2), {
+        link: `</clients?limit=2&offset=0>; rel="first",</clients?limit=2&offset=${offset + 2}>; rel="next",</clients?limit=2&offset=${offset - 2}>; rel="prev"`,
+      });
+    });
+    const pages: number[] = [];
+    const found = await new HydraAdmin(`${server.url}/clients`).findByOwner('a/b', (page) =>
+      pages.push(page),
+    );
+    t.equal(found.length, held);
+    t.equal(server.asked.length, held === 0 ? 1 : 3);
+    t.same(pages, held === 0 ? [1] : [1, 2, 3], 'each page is told');
+  }
+  const same = await hydra(t, (request, response) => {
+    const page = Number(new URL(request.url ?? '', 'http://hydra').searchParams.get('page_token'));
+    json(response, 200, [{ client_id: 'x', owner: 'a/b' }], {
+      link: `<?page_token=${page + 1}>; rel="next"`,
+    });
+  });
+  t.equal((await new HydraAdmin(same.url).findByOwner('a/b')).length, 1, 'a client is told once');
+  t.equal(same.asked.length, 2);
+});
+
+t.test('a list that goes on and on is given up', async (t) => {
+  let page = 0;
+  const server = await hydra(t, (_request, response) => {
+    page++;
+    json(response, 200, [{ client_id: `${page}`, owner: 'a/b' }], {
+      link: `<?page_token=${page}>; rel="next"`,
+    });
+  });
+  await t.rejects(new HydraAdmin(server.url).findByOwner('a/b'), { message: /more than 1000 pages/ });
+  t.equal(server.asked.length, 1000);
+  let now = 0;
+  const slow = new HydraAdmin(server.url, undefined, 10_000, () => {
+    now += 1_000;
+    return now;
+  });
+  await t.rejects(slow.findByOwner('a/b'), { message: /longer than 120 seconds/ });
+});
+
 t.test('ids and owners cannot leave their place in the URL', async (t) => {
   const server = await hydra(t, (_request, response) => json(response, 404, {}));
   await new HydraAdmin(server.url).get('../keys?x=1#');

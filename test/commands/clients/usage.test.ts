@@ -20,6 +20,14 @@ t.test('bad usage exits with 2 and says what is wrong', async (t) => {
     [['apply', '--admin-url', 'http://hydra', 'f'], /--out is missing/],
     [['apply', '--admin-url', 'http://hydra', '--out', 'o'], /FILE with manifests is missing/],
     [['apply', '--url', 'http://hydra'], /--url/],
+    [
+      ['apply', '--admin-url', 'http://hydra', '--out', 'o', '--interval', '3s', 'f'],
+      /--interval needs --watch/,
+    ],
+    [
+      ['apply', '--admin-url', 'http://hydra', '--out', 'o', '--watch', '--interval', '0', 'f'],
+      /--interval must be a duration above zero/,
+    ],
   ] as const) {
     const { code, out, err } = await run(...args);
     t.strictSame({ code, out }, { code: 2, out: '' });

@@ -166,6 +166,13 @@ function complete(document: Record<string, unknown>, id: string): HydraClient {
     if (field in DEFAULTS || OPTIONAL.has(field) || field === 'client_secret') client[field] = value;
   }
   client.client_id = id;
+  // What Hydra's validator changes.
+  client.client_secret_expires_at = 0;
+  if (Array.isArray(client.allowed_cors_origins)) {
+    client.allowed_cors_origins = client.allowed_cors_origins.map((origin) =>
+      String(origin).replace(/\/+$/, ''),
+    );
+  }
   for (const field of ['grant_types', 'response_types', 'audience', 'redirect_uris']) {
     const value = client[field];
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
