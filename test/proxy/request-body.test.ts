@@ -242,3 +242,22 @@ t.test('bodies that are read ahead share memory: the oldest gives way, as often 
   body.evict();
   t.equal(await after(0), 'request_body_evicted');
 });
+
+t.test('what goes on at once is not held', async (t) => {
+  const { body, send, buffered } = setUp(t);
+  body.resume();
+  await send(10);
+  t.same([buffered.bytes, buffered.count], [0, 0]);
+});
+
+t.test('a body that was read whole leaves nothing on the request', async (t) => {
+  const { body, message, send, time } = setUp(t, { idleTimeout: 1_000 });
+  body.resume();
+  await send(10);
+  message.whole();
+  await turn();
+  await turn();
+  t.ok(body.destroyed);
+  for (const event of ['data', 'end', 'aborted']) t.equal(message.listenerCount(event), 0, event);
+  t.equal(time.timers.pending, 0);
+});
