@@ -1,15 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConfigError } from '../document/finding.js';
+import type { RetryLimits } from '../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../model/duration.js';
 import type { Call, Outbound, Reply } from '../model/outbound.js';
-
-/** How a failed call is made again; milliseconds. */
-export interface Retry {
-  /** When to stop, from the first attempt on. */
-  readonly giveUpAfter: number;
-  /** The longest pause between two attempts. */
-  readonly maxDelay: number;
-}
 
 /** The first pause, in milliseconds. It doubles each time. */
 const FIRST_PAUSE = 50;
@@ -35,7 +28,7 @@ export const retrySchema = {
 export function readRetry(
   config: { readonly give_up_after?: string; readonly max_delay?: string } | undefined,
   at: readonly string[],
-): Retry | undefined {
+): RetryLimits | undefined {
   if (config === undefined) return undefined;
   const giveUpAfter = oathkeeperDurationSeconds(config.give_up_after ?? '1s') * 1000;
   if (giveUpAfter > LONGEST) throw new ConfigError([...at, 'give_up_after'], 'must be at most 1m');
@@ -51,7 +44,7 @@ export function readRetry(
 export function callAgain(
   services: Pick<Outbound, 'call'>,
   call: Call,
-  retry: Retry | undefined,
+  retry: RetryLimits | undefined,
 ): Reply | Promise<Reply> {
   const first = services.call(call);
   if (retry === undefined) return first;
@@ -62,7 +55,7 @@ export function callAgain(
 async function repeat(
   services: Pick<Outbound, 'call'>,
   call: Call,
-  { giveUpAfter, maxDelay }: Retry,
+  { giveUpAfter, maxDelay }: RetryLimits,
   first: Promise<Reply>,
 ): Promise<Reply> {
   const until = performance.now() + giveUpAfter;

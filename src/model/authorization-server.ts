@@ -20,6 +20,18 @@ export interface Endpoint {
   readonly signed?: SignedAnswers;
   /** If undefined, every inactive answer counts. */
   readonly readiness?: Readiness;
+  /** The longest that an answer may be cached, in milliseconds; 0: not at all. If undefined, the settings say. */
+  readonly lifetime?: number;
+  /** How long a rule's call may be made again after a connection error. If undefined, the settings say. */
+  readonly retry?: RetryLimits;
+}
+
+/** How a failed call is made again; milliseconds. */
+export interface RetryLimits {
+  /** When to stop, from the first attempt on. */
+  readonly giveUpAfter: number;
+  /** The longest pause between two attempts. */
+  readonly maxDelay: number;
 }
 
 /** The URL that says whether an authorization server can look tokens up. */

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
+import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
 import { encodeFieldValue } from '../../model/field-encoding.js';
@@ -13,7 +14,7 @@ import { REFUSED } from '../mutators/header.js';
 import { type NamedTemplate, templates, unsendable } from '../mutators/header-templates.js';
 import { headerValues } from '../mutators/session.js';
 import { parseTemplate, renderText, type Template, TemplateError } from '../mutators/template.js';
-import { callAgain, type Retry, readRetry, retrySchema } from '../retry.js';
+import { callAgain, readRetry, retrySchema } from '../retry.js';
 import type { AuthorizerKind } from './authorizer.js';
 
 /** The most answers that one authorizer keeps. */
@@ -139,7 +140,7 @@ class Remote implements Mutator {
   /** In seconds; 0 if answers are not kept. */
   readonly #ttl: number;
   readonly #key: readonly Template[];
-  readonly #retry: Retry | undefined;
+  readonly #retry: RetryLimits | undefined;
   readonly #verdicts = new LRUCache<string, Verdict & { until: number }>({ max: ENTRIES });
   /** Calls in flight, by the key of the cache: requests with one key share a call. */
   readonly #running = new Map<string, Promise<Verdict | Denial>>();

@@ -30,18 +30,25 @@ export class CacheKeys {
     let prefix = this.#prefixes.get(endpoint);
     if (prefix === undefined) {
       // JSON delimits the parts, so that no URL or field value can imitate the end of another part.
-      const { url, auth, headers, signed } = endpoint;
-      prefix = JSON.stringify([url, authIdentity(auth), Object.entries(headers), signed?.issuer]);
+      const { url, auth, headers, signed, lifetime } = endpoint;
+      const parts = [url, authIdentity(auth), Object.entries(headers), signed?.issuer];
+      // A rule that keeps answers for a shorter time must not find those of other rules.
+      prefix = JSON.stringify(lifetime === undefined ? parts : [...parts, lifetime]);
       this.#prefixes.set(endpoint, prefix);
-      this.#all.set(prefix, endpoint.discovered !== true && URL.canParse(url) && looksLikeHydra(url));
+      // Nothing to invalidate will lie under the other keys.
+      if (lifetime !== 0) this.#all.set(prefix, isHydra(endpoint));
     }
-    return keyOf(prefix, token, this.#all.get(prefix) === true);
+    return keyOf(prefix, token, this.#all.get(prefix) ?? isHydra(endpoint));
   }
 
   /** The keys of a token at all endpoints that were used so far. */
   everywhere(token: string): CacheKey[] {
     return [...this.#all].map(([prefix, hydra]) => keyOf(prefix, token, hydra));
   }
+}
+
+function isHydra({ url, discovered }: Endpoint): boolean {
+  return discovered !== true && URL.canParse(url) && looksLikeHydra(url);
 }
 
 function keyOf(prefix: string, token: string, hydra: boolean): CacheKey {

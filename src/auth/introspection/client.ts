@@ -129,12 +129,14 @@ export class IntrospectionClient {
         if (codeOf(error) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
           throw unusable('the introspection answer is too large');
         }
-        if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= this.#limits.retries) {
+        // A rule's own retry ends with its deadline.
+        const retries = endpoint.retry === undefined ? this.#limits.retries : Number.POSITIVE_INFINITY;
+        if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= retries) {
           throw new CallFailed(`the introspection call failed (${causeOf(error)})`, {
             unasked: isResourceExhaustion(error),
           });
         }
-        await backOff(attempt, signal);
+        await backOff(attempt, signal, endpoint.retry?.maxDelay);
       }
     }
   }
@@ -303,9 +305,13 @@ async function address(
   }
 }
 
+/** In milliseconds. */
+const LONGEST_PAUSE = 60_000;
+
 /** Jitter keeps many gateways from retrying at the same moment. */
-async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
-  await wait(20 * 2 ** attempt * (0.5 + Math.random()), undefined, { signal, ref: true }).catch(() => {
+async function backOff(attempt: number, signal: AbortSignal, longest = LONGEST_PAUSE): Promise<void> {
+  const pause = Math.min(20 * 2 ** attempt * (0.5 + Math.random()), longest);
+  await wait(pause, undefined, { signal, ref: true }).catch(() => {
     throw new CallFailed('the introspection call took too long');
   });
 }

@@ -113,11 +113,12 @@ export function createIntrospector({
     least: number,
     isCurrent: () => boolean,
   ): Promise<CallResult> {
-    if (cache !== undefined && shared !== undefined) {
+    const { lifetime } = endpoint;
+    if (cache !== undefined && shared !== undefined && lifetime !== 0) {
       const found = await shared.get(key, spelling);
       // The answer may have been invalidated while scopegate read the shared cache.
       if (found !== undefined && found.life > least && isCurrent()) {
-        cache.set(key, found.answer, found.life);
+        cache.set(key, found.answer, lifetime === undefined ? found.life : Math.min(found.life, lifetime));
         return { answer: found.answer, shared: true };
       }
     }
@@ -125,8 +126,8 @@ export function createIntrospector({
     const result = await servers.call(endpoint, token, () => cache?.peekActive(key) !== undefined);
     if ('cause' in result) return result;
     if (cache !== undefined && isCurrent()) {
-      const life = cache.set(key, result);
-      if (result.active) shared?.set(key, spelling, result, life, asked);
+      const life = cache.set(key, result, lifetime);
+      if (result.active && life > 0) shared?.set(key, spelling, result, life, asked);
     }
     return { answer: result };
   }
@@ -200,7 +201,7 @@ export function createIntrospector({
       const started = clock.monotonic();
       const entry = cache?.find(key, started);
       if (entry !== undefined) {
-        if (started >= entry.refreshAt && cache?.isDue(entry) === true) {
+        if (started >= entry.refreshAt && lives(endpoint, cache) && cache?.isDue(entry) === true) {
           refresh(endpoint, token, place, asker, entry, started);
         }
         return { ok: true, answer: entry.answer, trace: HIT };
@@ -259,6 +260,11 @@ export function createIntrospector({
       return removed;
     },
   };
+}
+
+/** Whether answers live long enough that a refresh before they expire makes sense. */
+function lives({ lifetime }: Endpoint, cache: AnswerCache | undefined): boolean {
+  return lifetime === undefined || lifetime > (cache?.refreshBefore ?? 0);
 }
 
 const HIT = { from: 'hit', ms: 0 } as const;

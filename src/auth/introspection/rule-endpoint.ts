@@ -15,8 +15,11 @@ export function endpointOf(
   grant: Grant | undefined,
   main: Endpoint,
   servers: readonly Endpoint[] = [],
+  own: Pick<Endpoint, 'lifetime' | 'retry'> = {},
 ): Endpoint {
-  if (url === undefined && headers === undefined && grant === undefined) return main;
+  if (url === undefined && headers === undefined && grant === undefined) {
+    return Object.keys(own).length === 0 ? main : { ...main, ...own };
+  }
   const named = url ?? main.url;
   if (!URL.canParse(named)) throw new ConfigError(['introspection_url'], 'this is no URL');
   for (const name of Object.keys(headers ?? {})) {
@@ -45,6 +48,7 @@ export function endpointOf(
     ...(known?.signed === undefined ? {} : { signed: known.signed }),
     ...(readiness === undefined ? {} : { readiness }),
     ...(exact && known.discovered === true ? { discovered: true } : {}),
+    ...own,
   };
 }
 

@@ -71,7 +71,7 @@ export class ServerCalls {
     if (typeof permit === 'number') return breakerOpen(permit);
     const { client, clock, limits } = this.#options;
     const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), limits.timeout);
+    const timer = setTimeout(() => deadline.abort(), endpoint.retry?.giveUpAfter ?? limits.timeout);
     try {
       try {
         await semaphore.acquire(deadline.signal);

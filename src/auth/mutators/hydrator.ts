@@ -1,12 +1,13 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
+import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
 import type { MatchContext, Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
 import { TOKEN } from '../../parse/grammar.js';
-import { callAgain, type Retry, readRetry, retrySchema } from '../retry.js';
+import { callAgain, readRetry, retrySchema } from '../retry.js';
 import { REFUSED } from './header.js';
 import { headerKey } from './header-key.js';
 import type { MutatorKind } from './mutator.js';
@@ -114,7 +115,7 @@ class Hydrator implements Mutator {
   readonly #url: URL;
   readonly #authorization: string | undefined;
   readonly #ttl: number;
-  readonly #retry: Retry | undefined;
+  readonly #retry: RetryLimits | undefined;
   /** The fields that the service may set, as {@link headerKey} returns them; undefined for any. */
   readonly #named: ReadonlySet<string> | undefined;
   /** The fields that it has set so far. From then on, the rule's clients cannot set them. */
@@ -126,7 +127,7 @@ class Hydrator implements Mutator {
     authorization: string | undefined,
     ttl: number,
     headers: readonly string[] | undefined,
-    retry: Retry | undefined,
+    retry: RetryLimits | undefined,
   ) {
     this.#url = new URL(url);
     this.#authorization = authorization;

@@ -1,5 +1,6 @@
 import { ConfigError } from '../../document/finding.js';
 import type { Endpoint, Grant } from '../../model/authorization-server.js';
+import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
 import type { ActiveAnswer, Introspected, IntrospectionTrace } from '../../model/introspection.js';
 import { SAFE_METHODS } from '../../model/methods.js';
@@ -19,8 +20,10 @@ import {
   type TokenCredential,
   type TokenSource,
 } from '../../parse/token.js';
+import { HostEndpoints } from '../introspection/host-endpoints.js';
 import { type Requirements, unmetRequirement } from '../introspection/requirements.js';
 import { endpointOf } from '../introspection/rule-endpoint.js';
+import { readRetry, retrySchema } from '../retry.js';
 import {
   type ClaimRequirementConfig,
   type ClaimRequirements,
@@ -43,9 +46,6 @@ import { missingScopes, type ScopeStrategy } from './scope.js';
 import { introspectionExtra } from './session.js';
 import type { Handler, ScopeStrategyName } from './strategy.js';
 import { type BindingResult, possessionSchema, TokenBinding } from './token-binding.js';
-
-/** Fields of Oathkeeper's authenticator that are known and not served: refused at load, never ignored. */
-const UNSERVED = ['retry', 'cache', 'prefix', 'preserve_host'] as const;
 
 /**
  * Oathkeeper's `oauth2_introspection` authenticator: the request's bearer token is introspected at the
@@ -105,17 +105,27 @@ export const oauth2Introspection: Handler = {
         description:
           'The introspection call carries a bearer token that the gateway gets for itself by client credentials; default introspection.clientAuth.',
       },
-      retry: { type: 'object' },
-      cache: { type: 'object' },
-      prefix: { type: 'string' },
-      preserve_host: { type: 'boolean' },
+      retry: retrySchema,
+      cache: {
+        type: 'object',
+        additionalProperties: false,
+        properties: { enabled: { type: 'boolean' }, ttl: oathkeeperDurationSchema },
+        description:
+          'Whether answers are cached, and for how long at most; default and upper bound: introspection.cache.',
+      },
+      prefix: {
+        type: 'string',
+        minLength: 1,
+        description: 'Only tokens that begin so are looked at; others are for the next handler.',
+      },
+      preserve_host: {
+        type: 'boolean',
+        description: 'Tell the authorization server the host of the request, in X-Forwarded-Host.',
+      },
     },
   },
 
   compile(config, defaults) {
-    for (const field of UNSERVED) {
-      if (field in config) throw new ConfigError([field], `${field} is not implemented in this version`);
-    }
     const scopes = (config.required_scope as string[] | undefined) ?? [];
     const strategy = scopeStrategyOf(
       config.scope_strategy as ScopeStrategyName | 'none' | undefined,
@@ -125,7 +135,7 @@ export const oauth2Introspection: Handler = {
     const headers = config.introspection_request_headers as Record<string, string> | undefined;
     const grant = grantOf(config.pre_authorization as PreAuthorization | undefined);
     const url = config.introspection_url as string | undefined;
-    const endpoint = endpointOf(url, headers, grant, defaults.endpoint, defaults.servers);
+    const endpoint = endpointOf(url, headers, grant, defaults.endpoint, defaults.servers, callsOf(config));
     const demanded = config as ClaimRequirementConfig;
     const requirements: Requirements = {
       audience: (config.target_audience as string[] | undefined) ?? [],
@@ -142,9 +152,22 @@ export const oauth2Introspection: Handler = {
       new TokenBinding(config.proof_of_possession as RequiredPossession | undefined, defaults),
       compileClaimRequirements(demanded, requirements.leeway),
       defaults.staleIfError ?? 0,
+      config.prefix as string | undefined,
+      config.preserve_host === true,
     );
   },
 };
+
+/** What a rule says of its calls: how long answers are cached, and how long a failed call is made again. */
+function callsOf(config: Readonly<Record<string, unknown>>): Pick<Endpoint, 'lifetime' | 'retry'> {
+  const { enabled = true, ttl } = (config.cache ?? {}) as { enabled?: boolean; ttl?: string };
+  const lifetime = !enabled ? 0 : ttl === undefined ? undefined : oathkeeperDurationSeconds(ttl) * 1000;
+  const retry = readRetry(config.retry as Parameters<typeof readRetry>[0], ['retry']);
+  return {
+    ...(lifetime === undefined ? {} : { lifetime }),
+    ...(retry === undefined ? {} : { retry }),
+  };
+}
 
 /** Oathkeeper's words for a {@link Grant}. */
 interface PreAuthorization {
@@ -184,6 +207,9 @@ class Introspection implements AccessStrategy {
   readonly #requirements: Requirements;
   readonly #demands: ClaimRequirements | undefined;
   readonly #staleIfError: number;
+  readonly #prefix: string | undefined;
+  /** Undefined if the authorization server is not told the request's host. */
+  readonly #byHost: HostEndpoints | undefined;
   readonly tokenSources: readonly TokenSource[] | undefined;
   readonly removal: HeaderRemoval | undefined;
   readonly binding: TokenBinding;
@@ -198,6 +224,8 @@ class Introspection implements AccessStrategy {
     binding: TokenBinding,
     demands: ClaimRequirements | undefined,
     staleIfError: number,
+    prefix: string | undefined,
+    preserveHost: boolean,
   ) {
     this.requiredScopes = scopes;
     this.#strategy = strategy;
@@ -208,6 +236,8 @@ class Introspection implements AccessStrategy {
     this.binding = binding;
     this.#demands = demands;
     this.#staleIfError = staleIfError;
+    this.#prefix = prefix;
+    this.#byHost = preserveHost ? new HostEndpoints(endpoint) : undefined;
   }
 
   authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome> {
@@ -226,7 +256,11 @@ class Introspection implements AccessStrategy {
     if (credential.kind === 'malformed') {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
     }
-    const introspected = services.introspect(this.#endpoint, credential.token, attempt);
+    if (this.#prefix !== undefined && !credential.token.startsWith(this.#prefix)) {
+      const refused = denial('invalid_token', 'the token does not begin as the tokens of this rule do');
+      return { kind: 'pass', denial: this.#refusal(refused, credential) };
+    }
+    const introspected = services.introspect(this.#endpointFor(attempt), credential.token, attempt);
     return introspected instanceof Promise
       ? introspected.then((result) => this.#judge(result, credential, attempt, services))
       : this.#judge(introspected, credential, attempt, services);
@@ -283,14 +317,14 @@ class Introspection implements AccessStrategy {
       : this.#authorize(bound, answer, subject, credential, introspection, services.now());
   }
 
+  #endpointFor({ target }: RequestContext): Endpoint {
+    return this.#byHost?.of(target.host) ?? this.#endpoint;
+  }
+
   /** What was known of the token, where the rule goes on with that and the request changes nothing. */
-  #stale(
-    { token }: TokenCredential,
-    { method }: RequestContext,
-    services: Services,
-  ): ActiveAnswer | undefined {
-    if (this.#staleIfError === 0 || !SAFE_METHODS.has(method)) return undefined;
-    return services.stale?.(this.#endpoint, token, this.#staleIfError);
+  #stale({ token }: TokenCredential, attempt: RequestContext, services: Services): ActiveAnswer | undefined {
+    if (this.#staleIfError === 0 || !SAFE_METHODS.has(attempt.method)) return undefined;
+    return services.stale?.(this.#endpointFor(attempt), token, this.#staleIfError);
   }
 
   #authorize(

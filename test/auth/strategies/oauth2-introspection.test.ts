@@ -5,6 +5,7 @@ import { ConfigError } from '../../../src/document/finding.js';
 import type { Endpoint } from '../../../src/model/authorization-server.js';
 import type { Services } from '../../../src/model/strategy.js';
 import { ask } from '../../ask.js';
+import { fakeClock } from '../../clock.js';
 import { arrival, noServices } from '../../decision.js';
 import { apiRule, startTestGateway, type TestGateway } from '../../gateway.js';
 import { startIntrospection } from '../../introspection.js';
@@ -353,4 +354,61 @@ t.test('what cannot work is refused at load, with the field', async (t) => {
       t.equal((error as ConfigError).path[0], path);
     }
   }
+});
+
+t.test('Oathkeeper’s prefix, preserve_host, cache and retry of a rule', async (t) => {
+  const introspection = (path: string, config: object, ...more: object[]) => ({
+    path,
+    methods: ['GET'],
+    accessStrategies: [{ handler: 'oauth2_introspection', config }, ...more],
+  });
+  const clock = fakeClock();
+  const gate = await startTestGateway(t, {
+    clock,
+    rules: apiRule('*.example', [
+      introspection('/prefix', { prefix: 'good-' }, { handler: 'anonymous' }),
+      introspection('/host', { preserve_host: true }),
+      introspection('/plain', {}),
+      introspection('/fresh', { cache: { enabled: false } }),
+      introspection('/short', { cache: { ttl: '2s' } }),
+      introspection('/again', { retry: { give_up_after: '30s', max_delay: '1ms' } }),
+    ]),
+  });
+  const calls = () => gate.endpoint.requests.length;
+  const status = async (path: string, token?: string, host = 'gate.example') =>
+    (await ask(gate, path, { host, ...(token === undefined ? {} : { token }) })).status;
+
+  t.equal(await status('/prefix', 'good-read'), 200);
+  t.equal(await status('/prefix', 'other'), 401, 'a credential all the same, so not anonymous');
+  t.equal(await status('/prefix'), 200);
+  t.equal(calls(), 1, 'a token that begins otherwise is not shown to the server');
+
+  t.equal(await status('/plain', 'good-read'), 200);
+  t.equal(calls(), 1, 'rules share answers');
+  t.equal(await status('/host', 'good-read'), 200);
+  t.equal(await status('/host', 'good-read'), 200);
+  t.equal(await status('/host', 'good-read', 'b.example:81'), 200);
+  t.equal(calls(), 3, 'but not where the server may answer by the host');
+  t.same(
+    gate.endpoint.requests.map(({ message }) => message.headers['x-forwarded-host']),
+    [undefined, 'gate.example', 'b.example'],
+  );
+  t.equal(await status('/fresh', 'good-read'), 200);
+  t.equal(await status('/fresh', 'good-read'), 200);
+  t.equal(calls(), 5);
+  t.equal(await status('/short', 'good-read'), 200);
+  t.equal(await status('/short', 'good-read'), 200);
+  t.equal(calls(), 6);
+  clock.advance(3_000);
+  t.equal(await status('/short', 'good-read'), 200);
+  t.equal(calls(), 7);
+  t.equal(await status('/plain', 'good-read'), 200);
+  t.equal(calls(), 7, 'other rules keep theirs for as long as before');
+
+  let cut = 4;
+  gate.endpoint.fault = (message) => {
+    if (--cut <= 0) gate.endpoint.fault = undefined;
+    message.socket.destroy();
+  };
+  t.equal(await status('/again', 'good-write'), 200, 'asked again, more often than the settings say');
 });
