@@ -55,7 +55,7 @@ export async function startCore(
   const tracing = await startTracing(settings, metrics, output);
   const introspection = await startIntrospection(settings, clock, metrics, log);
   const accounts = createAccounts(settings, output, metrics, recent);
-  const rules = new RulesInForce(table, load, settings, clock, metrics, log);
+  const rules = new RulesInForce(table, load, clock, metrics, log);
   const possession = possessionOptions(settings.proof, introspection.shared, () => metrics.proofUnshared());
   const services = {
     introspect: introspection.introspector.introspect,
@@ -84,7 +84,7 @@ export async function startCore(
     },
     async close() {
       accounts.close();
-      await Promise.all([introspection.close(), tracing?.close()]);
+      await Promise.all([rules.reloader?.close(), introspection.close(), tracing?.close()]);
     },
   };
 }

@@ -19,8 +19,12 @@ export interface Gateway {
   readonly proxyUrl: string;
   readonly adminUrl: string;
   readonly log: Logger;
-  /** Loads rules and certificates again; without `load` in the surroundings the rules stay. */
-  reload(): void;
+  /**
+   * Loads rules and certificates again; without `load` in the surroundings the rules stay.
+   *
+   * @returns when the rules are loaded, or refused
+   */
+  reload(): Promise<void>;
   /**
    * Ends it: readiness goes first, then no new connection is taken, then what is in flight is answered, for as long
    * as `server.drainTimeout` allows.
@@ -37,6 +41,8 @@ export interface StartOptions {
   readonly clock?: Clock;
   /** Loads and proves the rules anew, for reloads. */
   readonly load?: ReloadOptions['load'];
+  /** Of the files that the first rule set was read from, as `readRuleFiles` makes it: a difference is a change. */
+  readonly digest?: string | undefined;
 }
 
 /**
@@ -54,7 +60,7 @@ const BACKLOG = 65_535;
 export async function startGateway(
   settings: Settings,
   table: RuleTable,
-  { destination, clock = systemClock, load }: StartOptions = {},
+  { destination, clock = systemClock, load, digest }: StartOptions = {},
 ): Promise<Gateway> {
   const { listen, server } = settings;
   const started = new Date(clock.wall() * 1000).toISOString();
@@ -104,7 +110,7 @@ export async function startGateway(
     admittedShare: () => accounts.inFlight.share,
     droppedLines: output.dropped,
   });
-  const unwatch = watchAll(settings, rules, certificates);
+  const unwatch = watchAll(settings, rules, certificates, digest);
 
   async function endAll(): Promise<void> {
     proxy.forwarder.close();
@@ -125,14 +131,15 @@ export async function startGateway(
     proxyUrl: urlOf(proxy.listener.app, listen.proxy),
     adminUrl: urlOf(admin, listen.admin),
     log,
-    reload() {
-      rules.reloader?.reload();
+    async reload() {
       certificates.renewAll();
+      await rules.reloader?.reload();
     },
     close() {
       closing ??= (async () => {
         draining = true;
         unwatch();
+        void rules.reloader?.close();
         const drained = await endsWithin(server.drainTimeout, proxy.listener.app.close());
         if (!drained) proxy.listener.cut();
         await endAll();

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import type { LastReload } from '../admin/server.js';
-import type { Settings } from '../config/settings.js';
 import { formatFinding } from '../document/finding.js';
 import type { Clock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
 import type { Metrics } from '../observe/metric-events.js';
+import { traceOf } from '../observe/redaction.js';
 import { createReloader, type Reloader, type ReloadOptions, type ReloadState } from '../rules/reload.js';
 
 /** The rule set in force. A reload replaces it in one step; requests in flight finish on the set they started with. */
@@ -17,7 +17,6 @@ export class RulesInForce {
   constructor(
     first: RuleTable,
     load: ReloadOptions['load'] | undefined,
-    settings: Settings,
     clock: Clock,
     metrics: Metrics,
     log: Logger,
@@ -27,7 +26,6 @@ export class RulesInForce {
     this.reloader =
       load &&
       createReloader(first, {
-        paths: settings.rules,
         load,
         use: (next) => {
           this.#table = next;
@@ -66,8 +64,11 @@ function warnOfObserving(log: Logger, { rules }: RuleTable): void {
 }
 
 /** Logs how a reload went, each finding on a line of its own. */
-function logReload(log: Logger, { ok, version, findings }: ReloadState): void {
+function logReload(log: Logger, { ok, version, findings, fault }: ReloadState): void {
   for (const finding of findings) log.warn({ finding: formatFinding(finding) }, 'rules');
   if (ok) log.info({ version }, 'rules reloaded');
-  else log.error({ version }, 'rules not reloaded: the set from before stays in force');
+  else {
+    const err = fault === undefined ? undefined : traceOf(fault);
+    log.error({ version, err }, 'rules not reloaded: the set from before stays in force');
+  }
 }

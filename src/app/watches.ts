@@ -9,17 +9,26 @@ const SETTLE = 100;
 /**
  * Loads rules and certificates again when their files change, where the settings ask for it.
  *
+ * @param digest of the rule files that the first set was read from; if they differ by now, they are loaded again
  * @returns ends it
  */
-export function watchAll(settings: Settings, rules: RulesInForce, certificates: Certificates): () => void {
-  const { watch, poll } = settings.reload;
+export function watchAll(
+  settings: Settings,
+  rules: RulesInForce,
+  certificates: Certificates,
+  digest: string | undefined,
+): () => void {
+  const { watch, poll, maxBytes } = settings.reload;
   if (!watch) return () => {};
-  const watching = { settle: SETTLE, poll };
+  const watching = { settle: SETTLE, poll, maxBytes };
   const { reloader } = rules;
   const watches = certificates.all.map(([listener, credentials]) =>
     watchFiles(credentials.files, watching, () => certificates.renew(listener, credentials)),
   );
-  if (reloader !== undefined) watches.push(watchFiles(settings.rules, watching, () => reloader.reload()));
+  if (reloader !== undefined) {
+    const seen = { ...watching, seen: digest };
+    watches.push(watchFiles(settings.rules, seen, () => void reloader.reload()));
+  }
   return () => {
     for (const each of watches) each.close();
   };

@@ -6,6 +6,7 @@ import { byPosition, type Finding } from '../document/finding.js';
 import type { ClientAuth, Endpoint } from '../model/authorization-server.js';
 import type { RuleTable } from '../model/rule.js';
 import { type LoadOptions, loadRules } from '../rules/load.js';
+import { loadOffThread } from '../rules/off-thread.js';
 import type { ShownProgress } from './progress.js';
 
 /** Settings and rules, or all errors in them. */
@@ -41,6 +42,36 @@ function observeWarning(file: string): Finding {
   return { ...position, level: 'warning', code: 'observe-only', message };
 }
 
+/** Settings and rules of a gateway, or all errors in them. */
+export interface LoadedForServing extends Loaded {
+  /** Of the rule files, as `readRuleFiles` makes it. */
+  readonly digest?: string;
+}
+
+/**
+ * The same for `serve`: the rules are loaded on another thread.
+ *
+ * @param signal ends it; the promise is then rejected
+ */
+export async function loadForServing(
+  file: string,
+  environment: Environment,
+  progress: ShownProgress,
+  signal: AbortSignal,
+): Promise<LoadedForServing> {
+  const { settings, findings } = loadSettings(file, environment);
+  if (settings === undefined) return { findings };
+  try {
+    const options = { signal, progress: progress.step };
+    const { fault, ...rules } = await loadOffThread(settings.rules, loadOptions(settings, 1), options);
+    // A bug ends the command with its trace, as any bug does.
+    if (fault !== undefined) throw fault;
+    return { settings, ...rules, findings: [...findings, ...rules.findings].sort(byPosition) };
+  } finally {
+    progress.end();
+  }
+}
+
 /**
  * The settings that loading rules depends on.
  *
@@ -58,6 +89,7 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
     unserved: settings.kyma.unserved,
     ...(settings.kyma.idToken === undefined ? {} : { idToken: settings.kyma.idToken }),
     handlers: handlerDefaults(settings),
+    limits: { timeout: settings.reload.timeout, maxBytes: settings.reload.maxBytes },
     version,
   };
 }

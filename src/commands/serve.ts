@@ -2,9 +2,9 @@ import closeWithGrace from 'close-with-grace';
 import { type Gateway, startGateway } from '../app/gateway.js';
 import { formatFinding } from '../document/finding.js';
 import { traceOf } from '../observe/redaction.js';
-import { loadRules } from '../rules/load.js';
+import { loadOffThread } from '../rules/off-thread.js';
 import { type Io, readArgs, requireConfig } from './command.js';
-import { load, loadOptions } from './load.js';
+import { loadForServing, loadOptions } from './load.js';
 import { showProgress } from './progress.js';
 
 export const help = `Usage: scopegate serve --config FILE
@@ -50,37 +50,86 @@ Example:
  */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values } = readArgs(args, { config: { type: 'string', short: 'c' } });
-  const { settings, table, findings } = load(
-    requireConfig(values.config),
-    io.environment,
-    showProgress(io, 'serve'),
-  );
-  for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
-  if (settings === undefined || table === undefined) {
-    io.err('scopegate: not started: the settings or the rules have errors\n');
-    return 1;
-  }
-
-  let gateway: Gateway;
+  const starting = new Starting();
   try {
-    gateway = await startGateway(settings, table, {
-      load: (version) => loadRules(settings.rules, loadOptions(settings, version)),
+    const { settings, table, findings, digest } = await loadForServing(
+      requireConfig(values.config),
+      io.environment,
+      showProgress(io, 'serve'),
+      starting.signal,
+    );
+    for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
+    if (settings === undefined || table === undefined) {
+      io.err('scopegate: not started: the settings or the rules have errors\n');
+      return 1;
+    }
+    const gateway = await startGateway(settings, table, {
+      digest,
+      load: (version, signal) =>
+        loadOffThread(settings.rules, loadOptions(settings, version), { signal, inBackground: true }),
     });
+    const { log, proxyUrl, adminUrl } = gateway;
+    log.info({ proxy: proxyUrl, admin: adminUrl, rules: table.rules.length }, 'listening');
+    // Log lines are written in batches. A script that waits for this line must get it at once.
+    log.flush(() => {});
+    return await serve(gateway, settings.server.drainTimeout, starting);
   } catch (error) {
+    if (starting.signal.aborted) return 0;
     const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
     if (code === undefined) throw error;
     io.err(`scopegate: not started: ${code}${port === undefined ? '' : ` on ${address ?? ''}:${port}`}\n`);
     return 1;
+  } finally {
+    starting.end();
   }
-  const { log, proxyUrl, adminUrl } = gateway;
-  log.info({ proxy: proxyUrl, admin: adminUrl, rules: table.rules.length }, 'listening');
-  // Log lines are written in batches. A script that waits for this line must get it at once.
-  log.flush(() => {});
+}
 
-  process.on('SIGHUP', () => gateway.reload());
+const ENDING = ['SIGTERM', 'SIGINT'] as const;
+
+/** Signals that come before the gateway serves: loading many rules takes a while. */
+class Starting {
+  readonly #ended = new AbortController();
+  readonly #end = () => this.#ended.abort();
+  /** Whether somebody asked for a reload since the files were read. */
+  wantsReload = false;
+  /** What SIGHUP does. Without a listener it would end the process. */
+  onHangUp = (): void => {
+    this.wantsReload = true;
+  };
+
+  constructor() {
+    for (const signal of ENDING) process.on(signal, this.#end);
+    process.on('SIGHUP', () => this.onHangUp());
+  }
+
+  /** Aborted once somebody wants the process to end. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** From now on others listen to the signals that end the process. */
+  end(): void {
+    for (const signal of ENDING) process.off(signal, this.#end);
+  }
+}
+
+/**
+ * Serves until a signal ends it.
+ *
+ * @param drainTimeout milliseconds
+ * @returns the exit code
+ */
+async function serve(gateway: Gateway, drainTimeout: number, starting: Starting): Promise<number> {
+  const { log } = gateway;
+  if (starting.signal.aborted) {
+    await gateway.close();
+    return 0;
+  }
+  starting.onHangUp = () => void gateway.reload();
+  if (starting.wantsReload) void gateway.reload();
   return new Promise((resolve) => {
     closeWithGrace(
-      { delay: settings.server.drainTimeout + 2_000, logger: false, skip: ['SIGHUP'] },
+      { delay: drainTimeout + 2_000, logger: false, skip: ['SIGHUP'] },
       async ({ signal, err }) => {
         if (err !== undefined) log.fatal({ err: traceOf(err) }, 'uncaught error');
         else log.info({ signal }, 'draining');
@@ -90,5 +139,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
         resolve(err === undefined ? 0 : 1);
       },
     );
+    // Not before: a signal that nobody listens to is lost, or ends the process by itself.
+    starting.end();
   });
 }

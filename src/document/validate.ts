@@ -20,9 +20,13 @@ export function validate(
   const check = compile(schema);
   if (check(value)) return [];
   return (check.errors ?? [])
+    .slice(0, MAX_ERRORS)
     .filter(isOwnCause)
     .map((error, _index, all) => toFinding(document, base, error, all));
 }
+
+/** Violations of one document that are looked into: each is compared with the others, and nobody reads more. */
+const MAX_ERRORS = 1_000;
 
 /**
  * `if`/`oneOf`/`anyOf` report themselves beside the branch that failed; only the branch tells a reader what to mend.

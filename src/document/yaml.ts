@@ -1,5 +1,16 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments } from 'yaml';
+import {
+  Composer,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  type ParsedNode,
+} from 'yaml';
 import type { Finding, Position } from './finding.js';
+import { inspect, LimitExceeded, MAX_PER_ANCHOR, type Problem, tokensOf } from './yaml-limits.js';
 
 /** A step into a document: a mapping's key or a sequence's index. */
 export type Path = readonly (string | number)[];
@@ -21,48 +32,74 @@ export interface ReadResult {
   readonly findings: Finding[];
 }
 
-/**
- * Bounds alias expansion (the "billion laughs" shape): a rule file has no honest need for more.
- */
-const MAX_ALIASES = 100;
+/** The most findings that one document gets: nobody reads more. */
+const MAX_FINDINGS = 1_000;
 
 /**
  * Parses the documents of one file. JSON is read too, as the subset of YAML 1.2 that it is.
  * Duplicate keys, tabs as indentation and unknown anchors are errors, never silently resolved: two readers
- * that keep different duplicates see two different rules.
+ * that keep different duplicates see two different rules. So is what exceeds a bound of `yaml-limits.ts`.
  *
  * @param text the file's content
  * @param file its name, as findings print it
  */
 export function readDocuments(text: string, file: string): ReadResult {
-  const lines = new LineCounter();
   const findings: Finding[] = [];
-  const documents: SourceDocument[] = [];
+  return { documents: [...documentsOf(text, file, findings)], findings };
+}
+
+/**
+ * The same one document after the other: whoever is done with one before asking for the next holds one in memory.
+ *
+ * @param findings gets what is wrong with the text
+ * @param reserve asked for memory, in bytes, before it is taken; may throw to end it
+ */
+export function* documentsOf(
+  text: string,
+  file: string,
+  findings: Finding[],
+  reserve: (bytes: number) => void = () => {},
+): Generator<SourceDocument> {
+  const lines = new LineCounter();
   const where = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), col: Math.max(col, 1) };
   };
-
-  const parsed = parseAllDocuments(text, {
-    lineCounter: lines,
+  const add = ({ offset, code, message }: Problem): void => {
+    findings.push({ ...where(offset), level: 'error', code, message });
+  };
+  const composer = new Composer({
     prettyErrors: false,
     strict: true,
-    uniqueKeys: true,
+    // By `inspect`: the library compares each key with all before it.
+    uniqueKeys: false,
     stringKeys: true,
     version: '1.2',
   });
-  for (const document of Array.isArray(parsed) ? parsed : []) {
-    const broken = [...document.errors, ...document.warnings];
-    for (const problem of broken) {
-      const code = problem.code === 'DUPLICATE_KEY' ? 'duplicate-key' : 'yaml-syntax';
-      findings.push({ ...where(problem.pos[0]), level: 'error', code, message: firstLine(problem.message) });
-    }
-    if (broken.length > 0 || document.contents === null) continue;
-    try {
-      const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
-      if (value === null) continue;
+  try {
+    for (const document of composer.compose(tokensOf(text, lines.addNewLine, reserve))) {
+      const problems = [
+        ...[...document.errors, ...document.warnings].slice(0, MAX_FINDINGS).map((problem) => ({
+          offset: problem.pos[0],
+          code: 'yaml-syntax',
+          message: firstLine(problem.message),
+        })),
+        ...inspect(document.contents as ParsedNode | null),
+      ];
+      for (const problem of problems.slice(0, MAX_FINDINGS)) add(problem);
+      if (problems.length > 0 || document.contents === null) continue;
       const root = document.contents as Node;
-      documents.push({
+      let value: unknown;
+      try {
+        value = document.toJS({ maxAliasCount: MAX_PER_ANCHOR });
+      } catch (error) {
+        // The bound of aliases; nothing else throws for a document without errors.
+        const message = error instanceof Error ? firstLine(error.message) : 'cannot be read';
+        add({ offset: document.range[0], code: 'yaml-syntax', message });
+        continue;
+      }
+      if (value === null) continue;
+      yield {
         file,
         value,
         at: (path) => where(offsetOf(locate(root, path).node) ?? 0),
@@ -70,14 +107,12 @@ export function readDocuments(text: string, file: string): ReadResult {
           const { node, pair } = locate(root, path);
           return where(offsetOf(pair?.key) ?? offsetOf(node) ?? 0);
         },
-      });
-    } catch (error) {
-      // The alias bound; nothing else throws for a document without errors.
-      const message = error instanceof Error ? firstLine(error.message) : 'cannot be read';
-      findings.push({ ...where(document.range[0]), level: 'error', code: 'yaml-syntax', message });
+      };
     }
+  } catch (error) {
+    if (!(error instanceof LimitExceeded)) throw error;
+    add({ offset: error.offset, code: 'yaml-limit', message: error.message });
   }
-  return { documents, findings };
 }
 
 function locate(root: Node, path: Path): { node: unknown; pair: Pair | undefined } {

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import { readRuleFiles } from './files.js';
+import { inSlices } from './slices.js';
 
 /** How changes are noticed; times in milliseconds. */
 export interface WatchOptions {
@@ -9,25 +9,17 @@ export interface WatchOptions {
   readonly settle: number;
   /** How often the content is compared whatever the file system says, 0 for never. */
   readonly poll: number;
+  /** The most bytes that are compared: files that have more do not count as changed where only the rest changes. */
+  readonly maxBytes: number;
+  /** The digest of what is known already; default: of the contents when the watch begins. */
+  readonly seen?: string | undefined;
 }
 
 /** A running watch. */
 export interface FileWatch {
-  /** Looks now, as the poll does. */
-  look(): void;
+  /** Looks now, as the poll does. @returns when it has looked */
+  look(): Promise<void>;
   close(): void;
-}
-
-/**
- * What the rule files hold, as a digest: names and contents, in order. Equal digests are equal rule sets, whatever
- * happened to inodes, links and times in between.
- */
-export function fingerprint(paths: readonly string[]): string {
-  const digest = createHash('sha256');
-  const { files, findings } = readRuleFiles(paths);
-  for (const { file, text } of files) digest.update(JSON.stringify([file, text]));
-  for (const { file, message } of findings) digest.update(JSON.stringify([file, null, message]));
-  return digest.digest('base64');
 }
 
 /**
@@ -35,22 +27,40 @@ export function fingerprint(paths: readonly string[]): string {
  * or, by the poll, on file systems that tell nothing (NFS).
  *
  * @param paths files, and folders of rule files
- * @param changed called once a change, after it has settled; never while it runs itself
+ * @param changed called once a change, after it has settled
  */
 export function watchFiles(paths: readonly string[], options: WatchOptions, changed: () => void): FileWatch {
-  let seen = fingerprint(paths);
+  const fingerprint = async (): Promise<string> =>
+    (await inSlices(readRuleFiles(paths, { maxBytes: options.maxBytes, contents: false }))).digest;
+  let seen = options.seen === undefined ? fingerprint() : Promise.resolve(options.seen);
   let settling: NodeJS.Timeout | undefined;
+  let looking: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
   let closed = false;
   let watchers: FSWatcher[] = [];
 
-  const look = (): void => {
+  const lookOnce = async (): Promise<void> => {
     if (closed) return;
     // A folder that was replaced has another inode: its old watcher hears nothing any more.
     arm();
-    const now = fingerprint(paths);
-    if (now === seen) return;
-    seen = now;
+    const [known, now] = [await seen, await fingerprint()];
+    if (closed || now === known) return;
+    seen = Promise.resolve(now);
     changed();
+  };
+  /** One look at a time, for each must know what the one before saw; and one more where somebody asked meanwhile. */
+  const look = (): Promise<void> => {
+    if (looking === undefined) {
+      looking = lookOnce().finally(() => {
+        looking = undefined;
+      });
+      return looking;
+    }
+    next ??= looking.then(() => {
+      next = undefined;
+      return look();
+    });
+    return next;
   };
   const settle = (): void => {
     clearTimeout(settling);

@@ -284,8 +284,12 @@ t.test('progress tells of every file, APIRule and rule', async (t) => {
   );
   t.equal(table?.rules.length, 6);
   t.same(told, [
-    ...[1, 2, 3].map((i) => `reading files ${i}/3`),
-    ...[1, 2, 3].map((i) => `compiling APIRules ${i}/3`),
+    ...[1, 2, 3].flatMap((i) => [
+      `reading files ${i}/3`,
+      'compiling rules 1/2',
+      'compiling rules 2/2',
+      `reading files ${i}/3`,
+    ]),
     ...[1, 2, 3, 4, 5, 6].map((i) => `comparing rules ${i}/6`),
   ]);
   const io = new Terminal();

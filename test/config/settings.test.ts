@@ -118,7 +118,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       drainTimeout: 30_000,
     },
     tracing: { sample: 1 },
-    reload: { watch: true, poll: 30_000 },
+    reload: { watch: true, poll: 30_000, timeout: 60_000, maxBytes: 33_554_432 },
     decisions: {
       prefix: '/decisions',
       describedBy: 'any',

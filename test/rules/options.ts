@@ -7,6 +7,7 @@ export const options: LoadOptions = {
   overlap: 'error',
   version: 1,
   resources: [],
+  limits: { timeout: 60_000, maxBytes: 33_554_432 },
   handlers: {
     scopeStrategy: 'exact',
     endpoint: { url: 'http://hydra:4445/admin/oauth2/introspect', headers: {}, auth: { method: 'none' } },

@@ -36,9 +36,8 @@ t.test(
       introspection: { url: endpoint.url },
       reload: { watch: false },
     });
-    const load = (version: number): ReturnType<typeof loadRules> =>
-      loadRules([map.folder], loadOptions(settings, version));
-    const { table } = load(1);
+    const load = async (version: number) => loadRules([map.folder], loadOptions(settings, version));
+    const { table } = await load(1);
     if (table === undefined) throw new Error('the first set must load');
     const gateway = await startGateway(settings, table, { load, destination: { write: () => {} } });
     const agent = new Agent({ connections: 8 });
@@ -83,7 +82,7 @@ t.test(
       } else {
         map.update({ ...generation(scope === 'x' ? 'y' : 'x'), 'b.yaml': '{ broken: [' });
       }
-      gateway.reload();
+      await gateway.reload();
       // Both rules are of one generation: the other generation's token opens neither.
       const other = scope === 'x' ? 'y' : 'x';
       const own = await Promise.all([ask('/a', scope), ask('/b', scope)]);

@@ -5,6 +5,7 @@ import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 import type { AccessStrategy } from '../../model/strategy.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { slowClaims } from './claims.js';
 
 /** A handler as a rule names it. */
@@ -26,12 +27,14 @@ const OPEN: ReadonlySet<string> = new Set(['allow', 'no_auth', 'noop', 'unauthor
  *
  * @param base the path of the `accessStrategies` in the document
  * @param entries valid by the rule's schema, their `config` not yet checked
+ * @param budget for the analysis of patterns in their `claims`
  */
 export function compileAccess(
   document: SourceDocument,
   base: Path,
   entries: readonly HandlerEntry[],
   defaults: HandlerDefaults,
+  budget: AnalysisBudget = UNLIMITED,
 ): { strategies: AccessStrategy[]; findings: Finding[] } {
   const findings: Finding[] = combination(document, base, entries);
   const strategies: AccessStrategy[] = [];
@@ -59,7 +62,7 @@ export function compileAccess(
           message: `${place.join('.')}: ${message}`,
         });
       }
-      findings.push(...slowClaims(document, [...at, 'claims'], config.claims));
+      findings.push(...slowClaims(document, [...at, 'claims'], config.claims, budget));
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const place = [...at, ...error.path];

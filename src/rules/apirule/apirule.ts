@@ -8,7 +8,9 @@ import { oathkeeperDurationSeconds } from '../../model/duration.js';
 import { METHODS, RULE_METHODS } from '../../model/methods.js';
 import type { CorsPolicy, Rule } from '../../model/rule.js';
 import type { Upstream } from '../../model/upstream.js';
+import type { LoadBudget } from '../budget.js';
 import { compilePattern } from '../pattern/pattern.js';
+import { atOnce } from '../slices.js';
 import { compileAccess } from './access-strategies.js';
 import { compileCors, NO_CORS } from './cors.js';
 import { readRuleHost } from './host.js';
@@ -37,6 +39,10 @@ export interface RuleDefaults {
   readonly idToken?: IdTokenDefaults;
   /** Whether decisions hold where a rule does not say; `enforce` if undefined. */
   readonly enforcement?: 'enforce' | 'observe';
+  /** Told which rule is compiled next, and pays for its analysis. */
+  readonly budget?: LoadBudget;
+  /** Whether another thread has accepted the rules: nothing is compared again. */
+  readonly areAccepted?: true;
 }
 
 const REFUSED_METHODS: Readonly<Record<string, string>> = {
@@ -44,22 +50,44 @@ const REFUSED_METHODS: Readonly<Record<string, string>> = {
   TRACE: "it sends the request's own header fields back, credentials included",
 };
 
+/** The rules that compiled, and everything that is wrong with the document and the other ones. */
+export interface CompiledApiRule {
+  readonly rules: Rule[];
+  readonly findings: Finding[];
+}
+
+/**
+ * The most characters, as JSON, of one rule, and of what an APIRule says for all of its rules: a rule is compiled in one
+ * step, and requests wait for a step.
+ */
+const MAX_RULE = 65_536;
+/** With more variables that nothing has expanded, nobody wants to know what else is wrong. */
+const MAX_CAUSES = 100;
+
 /**
  * Turns one APIRule document, of v1beta1 or a later version, into compiled rules.
  *
- * @returns the rules that compiled, and everything that is wrong with the document and the other ones
+ * @throws LoadLimitExceeded where `budget` is used up
  */
-export function compileApiRule(
+export function compileApiRule(document: SourceDocument, defaults: RuleDefaults): CompiledApiRule {
+  return atOnce(compileApiRuleInSteps(document, defaults));
+}
+
+/** The same, one rule a step. */
+export function* compileApiRuleInSteps(
   document: SourceDocument,
   defaults: RuleDefaults,
-): { rules: Rule[]; findings: Finding[] } {
-  const unexpanded = findUnexpanded(document);
+): Generator<void, CompiledApiRule> {
+  // What was accepted holds nothing that somebody forgot to fill in.
+  const unexpanded = defaults.areAccepted === true ? [] : findUnexpanded(document);
   // A template has no other mistakes that are worth a word.
   if (unexpanded[0]?.finding.code === 'unrendered-template') {
     return { rules: [], findings: [unexpanded[0].finding] };
   }
-  const compiled = compile(document, defaults);
+  const compiled = yield* compile(document, defaults);
   if (unexpanded.length === 0) return compiled;
+  const causes = unexpanded.map(({ finding }) => finding);
+  if (causes.length > MAX_CAUSES) return { rules: [], findings: causes };
   // Of an annotation, all places are one.
   const distinct = byPosition(document.at(['spec']), document.at(['spec', 'rules'])) !== 0;
   const own = compiled.findings.filter(
@@ -69,10 +97,10 @@ export function compileApiRule(
           finding.message.startsWith(path.join('.')) || (distinct && byPosition(finding, cause) === 0),
       ),
   );
-  return { rules: [], findings: [...unexpanded.map(({ finding }) => finding), ...own] };
+  return { rules: [], findings: [...causes, ...own] };
 }
 
-function compile(document: SourceDocument, defaults: RuleDefaults): { rules: Rule[]; findings: Finding[] } {
+function* compile(document: SourceDocument, defaults: RuleDefaults): Generator<void, CompiledApiRule> {
   const { apiVersion, spec } = document.value as { apiVersion?: unknown; spec?: unknown };
   const later = LATER_VERSIONS.includes(apiVersion as string);
   const dialect = later ? v2 : apiVersion === EARLIER_VERSION ? v1alpha1 : v1beta1;
@@ -83,15 +111,21 @@ function compile(document: SourceDocument, defaults: RuleDefaults): { rules: Rul
   const list = (spec as { rules?: unknown } | undefined | null)?.rules;
   if (!Array.isArray(list)) return { rules: [], findings };
 
-  const compiler = new Compiler(document, dialect, defaults, findings);
-  const entries = list.map((value, index) => compiler.entry(value, index));
-  if (outer.length + inner.length > 0) {
+  const compiler = new Compiler(document, dialect, defaults, findings, list.length);
+  const entries: (RuleEntry | undefined)[] = [];
+  for (const [index, value] of list.entries()) {
+    entries.push(compiler.entry(value, index));
+    yield;
+  }
+  if (outer.length + inner.length > 0 || compiler.isTooLarge({ ...(spec as object), rules: [] }, ['spec'])) {
     for (const [index, entry] of entries.entries()) if (entry !== undefined) compiler.parts(entry, index);
     return { rules: [], findings };
   }
   const { metadata } = document.value as { metadata: Metadata };
-  const rules = compiler.rules(metadata, dialect.spec(spec), entries);
-  findings.push(...(later ? kymaExclusions(rules) : kymaHidden(rules)));
+  const rules = yield* compiler.rules(metadata, dialect.spec(spec), entries);
+  if (defaults.areAccepted !== true) {
+    findings.push(...(later ? kymaExclusions : kymaHidden)(rules, defaults.budget));
+  }
   return { rules, findings };
 }
 
@@ -116,13 +150,17 @@ class Compiler {
   readonly #dialect: ApiRuleVersion;
   readonly #defaults: RuleDefaults;
   readonly #findings: Finding[];
+  /** The number of its rules. */
+  readonly #length: number;
 
   constructor(
     document: SourceDocument,
     dialect: ApiRuleVersion,
     defaults: RuleDefaults,
     findings: Finding[],
+    length: number,
   ) {
+    this.#length = length;
     this.#document = document;
     this.#places = dialect.places(document);
     this.#dialect = dialect;
@@ -135,40 +173,67 @@ class Compiler {
     const at: Path = ['spec', 'rules', index];
     const violations = validate(this.#document, this.#dialect.ruleSchema, at, value);
     this.#findings.push(...violations);
+    if (violations.length === 0 && this.isTooLarge(value, at)) return undefined;
     return violations.length > 0 ? undefined : this.#dialect.entry(value, at, this.#document, this.#findings);
   }
 
-  rules(metadata: Metadata, spec: Spec, entries: readonly (RuleEntry | undefined)[]): Rule[] {
+  /** Adds a finding if a part of the document is larger than a rule may be. */
+  isTooLarge(value: unknown, path: Path): boolean {
+    const { length } = JSON.stringify(value);
+    if (length <= MAX_RULE) return false;
+    const what = path.length === 1 ? 'the spec without its rules has' : 'a rule has';
+    this.#error(
+      path,
+      'rule-too-large',
+      `${what} at most ${MAX_RULE} characters as JSON; this one has ${length}`,
+    );
+    return true;
+  }
+
+  *rules(
+    metadata: Metadata,
+    spec: Spec,
+    entries: readonly (RuleEntry | undefined)[],
+  ): Generator<void, Rule[]> {
     const namespace = metadata.namespace ?? 'default';
     const cors = this.#cors(spec);
     const hosts = this.#hosts(spec);
     const services = this.#services(spec, namespace, entries);
 
-    return entries.flatMap((entry, index): Rule[] => {
-      if (entry === undefined) return [];
+    const rules: Rule[] = [];
+    for (const [index, entry] of entries.entries()) {
+      yield;
+      if (entry === undefined) continue;
       const parts = this.parts(entry, index, hosts);
       const service = services[index];
-      if (parts === undefined || service === undefined || hosts.length < spec.hosts.length) return [];
+      if (parts === undefined || service === undefined || hosts.length < spec.hosts.length) continue;
       const seconds = entry.timeout ?? spec.timeout;
       const { file, line, col } = this.#document.at(['spec', 'rules', index]);
-      return [
-        {
-          id: `${namespace}/${metadata.name}#${index}`,
-          source: `${file}:${line}:${col}`,
-          hosts: [...new Set([...hosts, ...service.hosts])],
-          ...parts,
-          upstream: service.upstream,
-          ...(cors === undefined ? {} : { cors }),
-          timeout: seconds === undefined ? this.#defaults.timeout : seconds * 1000,
-        },
-      ];
-    });
+      rules.push({
+        id: `${namespace}/${metadata.name}#${index}`,
+        source: `${file}:${line}:${col}`,
+        hosts: [...new Set([...hosts, ...service.hosts])],
+        ...parts,
+        upstream: service.upstream,
+        ...(cors === undefined ? {} : { cors }),
+        timeout: seconds === undefined ? this.#defaults.timeout : seconds * 1000,
+      });
+    }
+    return rules;
   }
 
   /** @param hosts the hosts of the APIRule; undefined if they are not known */
   parts(entry: RuleEntry, index: number, hosts?: readonly string[]): Parts | undefined {
     const base: Path = ['spec', 'rules', index];
     const before = this.#findings.length;
+    const { budget } = this.#defaults;
+    budget?.begin({
+      what: 'compiling rules',
+      done: index + 1,
+      of: this.#length,
+      name: entry.shown ?? entry.path,
+      at: this.#document.at(base),
+    });
     this.#methods(entry.methods, [...base, 'methods']);
     const mutators = [...base, 'mutators'];
     const { entries, removed } = withoutOwnHost(entry.mutators ?? [], hosts);
@@ -197,9 +262,10 @@ class Compiler {
       staleIfError === undefined
         ? this.#defaults.handlers
         : { ...this.#defaults.handlers, staleIfError: oathkeeperDurationSeconds(staleIfError) * 1000 },
+      budget,
     );
     this.#found(findings);
-    const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' });
+    const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' }, budget);
     if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message);
     else if (options.stripPath !== undefined && !configured.findings.some(({ level }) => level === 'error'))
       this.#strip(base, compiled.pattern, options.stripPath);
@@ -223,7 +289,8 @@ class Compiler {
   }
 
   #strip(base: Path, pattern: RegExp, strip: string): void {
-    const problem = stripProblem(pattern, strip);
+    if (this.#defaults.areAccepted === true) return;
+    const problem = stripProblem(pattern, strip, this.#defaults.budget);
     if (problem === undefined) return;
     const path = [...base, 'scopegate', 'stripPath'];
     this.#findings.push({
@@ -268,7 +335,12 @@ class Compiler {
   #cors({ corsPolicy }: Spec): CorsPolicy | undefined {
     if (corsPolicy === undefined || corsPolicy === null)
       return this.#dialect.removesCors ? NO_CORS : undefined;
-    const { policy, findings } = compileCors(this.#document, ['spec', 'corsPolicy'], corsPolicy);
+    const { policy, findings } = compileCors(
+      this.#document,
+      ['spec', 'corsPolicy'],
+      corsPolicy,
+      this.#defaults.budget,
+    );
     this.#findings.push(...findings);
     return policy;
   }

@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache';
-import type { Finding } from '../../document/finding.js';
+import type { Finding, Position } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
+import type { AnalysisBudget } from '../budget.js';
 import { behaviourOf } from '../pattern/backtracking.js';
 
 /** The most items that are compared with each other, in a list whose items may be anything. */
@@ -14,19 +14,25 @@ const SCALARS: ReadonlySet<unknown> = new Set(['string', 'number', 'integer', 'b
  *
  * @param base the path of the schema in the document
  * @param schema compiled before: its patterns are valid
+ * @param budget for the analysis of its patterns
  */
-export function slowClaims(document: SourceDocument, base: Path, schema: unknown): Finding[] {
+export function slowClaims(
+  document: SourceDocument,
+  base: Path,
+  schema: unknown,
+  budget: AnalysisBudget,
+): Finding[] {
   if (typeof schema !== 'object' || schema === null) return [];
   return Object.entries(schema).flatMap(([key, value]: [string, unknown]) => {
     const path = [...base, Array.isArray(schema) ? Number(key) : key];
-    const findings = slowClaims(document, path, value);
+    const findings = slowClaims(document, path, value, budget);
     if (key === 'pattern' && typeof value === 'string') {
-      findings.push(...judge(value, document.at(path), path));
+      findings.push(...judge(value, document.at(path), path, budget));
     }
     if (key === 'patternProperties' && typeof value === 'object' && value !== null) {
       for (const source of Object.keys(value)) {
         const place = [...path, source];
-        findings.push(...judge(source, document.keyAt(place), place));
+        findings.push(...judge(source, document.keyAt(place), place, budget));
       }
     }
     if (key === 'uniqueItems' && value === true && !isCheap(schema)) {
@@ -44,21 +50,14 @@ function isCheap({ items, maxItems }: { readonly items?: unknown; readonly maxIt
   return types.length > 0 && types.every((type) => SCALARS.has(type));
 }
 
-/** Analyses are worth keeping over a reload. */
-const problems = new LRUCache<string, { readonly problem: string | undefined }>({ max: 1_000 });
-
-function judge(source: string, position: ReturnType<SourceDocument['at']>, path: Path): Finding[] {
-  let known = problems.get(source);
-  if (known === undefined) {
-    known = { problem: problemOf(source) };
-    problems.set(source, known);
-  }
-  if (known.problem === undefined) return [];
-  const message = `${path.join('.')}: ${known.problem}`;
+function judge(source: string, position: Position, path: Path, budget: AnalysisBudget): Finding[] {
+  const problem = problemOf(source, budget);
+  if (problem === undefined) return [];
+  const message = `${path.join('.')}: ${problem}`;
   return [{ ...position, level: 'error', code: 'pattern-backtracking', message }];
 }
 
-function problemOf(source: string): string | undefined {
+function problemOf(source: string, budget: AnalysisBudget): string | undefined {
   let pattern: RegExp;
   try {
     // As the validator has it.
@@ -67,7 +66,7 @@ function problemOf(source: string): string | undefined {
     // In a place that nothing refers to.
     return undefined;
   }
-  const behaviour = behaviourOf(pattern);
+  const behaviour = behaviourOf(pattern, budget);
   switch (behaviour.verdict) {
     case 'linear':
       return undefined;

@@ -2,6 +2,7 @@ import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 import type { CorsPolicy } from '../../model/rule.js';
 import { TOKEN } from '../../parse/grammar.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { compilePattern } from '../pattern/pattern.js';
 
 /** A `corsPolicy` as the schema has it. */
@@ -26,11 +27,13 @@ const ORIGIN = /^(null|[a-z][a-z0-9+.-]*:\/\/[^/?#\s@]+)$/;
  * Compiles a `corsPolicy`. An origin's expression is held to the same safety as a path's.
  *
  * @param base its path in the document
+ * @param budget for the analysis of its patterns
  */
 export function compileCors(
   document: SourceDocument,
   base: Path,
   entry: CorsEntry,
+  budget: AnalysisBudget = UNLIMITED,
 ): { policy: CorsPolicy; findings: Finding[] } {
   const findings: Finding[] = [];
   const error = (path: Path, code: string, problem: string): void => {
@@ -49,7 +52,7 @@ export function compileCors(
     }
     const value = origin[kind] as string;
     if (kind === 'regex') {
-      const compiled = compilePattern(value, { undecided: 'refuse' });
+      const compiled = compilePattern(value, { undecided: 'refuse' }, budget);
       if (compiled.ok) patterns.push(compiled.pattern);
       else error([...path, 'regex'], compiled.code, compiled.message);
     } else if (kind === 'prefix') {

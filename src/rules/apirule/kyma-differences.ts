@@ -1,11 +1,12 @@
 import type { Finding } from '../../document/finding.js';
 import { METHODS } from '../../model/methods.js';
 import type { Rule } from '../../model/rule.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { relate } from '../pattern/overlap.js';
 import { positionOf } from '../table/disjointness.js';
-import { wildcardsAround } from '../table/hosts.js';
-import { isWhollyHidden } from './kyma-routing.js';
+import { PathNeighbours, wildcardsAround } from '../table/hosts.js';
+import { whollyHidden } from './kyma-routing.js';
 
 /**
  * Warns where a rule set does something else here than it did in Kyma, because Kyma's routing was laxer.
@@ -13,8 +14,10 @@ import { isWhollyHidden } from './kyma-routing.js';
  * Kyma turns each rule into an Istio route by path. For the handler `allow` that route goes straight to the workload,
  * with any method; and the first route of a host that matches the path takes the request. Here methods are enforced
  * for every handler and order decides nothing.
+ *
+ * @param budget for the comparison of paths
  */
-export function kymaDifferences(rules: readonly Rule[]): Finding[] {
+export function kymaDifferences(rules: readonly Rule[], budget: AnalysisBudget): Finding[] {
   const findings: Finding[] = [];
   const open = rules.filter((rule) => rule.strategies.some(({ handler }) => handler === 'allow'));
   if (open.length === 0) return findings;
@@ -23,8 +26,9 @@ export function kymaDifferences(rules: readonly Rule[]): Finding[] {
   for (const rule of [...rules].sort((a, b) => splitId(a.id)[1] - splitId(b.id)[1])) {
     getOrInsert(byApiRule, splitId(rule.id)[0], () => [] as Rule[]).push(rule);
   }
+  const hidden = new Set([...byApiRule.values()].flatMap((own) => [...whollyHidden(own, budget)]));
   for (const rule of open) {
-    if (isWhollyHidden(rule, byApiRule.get(splitId(rule.id)[0]) ?? [])) continue;
+    if (hidden.has(rule)) continue;
     const exposed = METHODS.filter((method) => !rule.methods.includes(method));
     if (exposed.length === 0) continue;
     findings.push({
@@ -33,7 +37,7 @@ export function kymaDifferences(rules: readonly Rule[]): Finding[] {
       code: 'kyma-allow-methods',
       message: `${rule.path}: Kyma's allow exposed every method; here ${exposed.join(', ')} need a rule of their own`,
     });
-    for (const other of shadowed(rule, byHost)) {
+    for (const other of shadowed(rule, byHost, budget)) {
       findings.push({
         ...positionOf(other),
         level: 'warning',
@@ -48,14 +52,14 @@ export function kymaDifferences(rules: readonly Rule[]): Finding[] {
 }
 
 /** The protected rules that share a host and a path with an `allow` rule that comes first, for methods it lacks. */
-function shadowed(rule: Rule, byHost: ByHost): Rule[] {
+function shadowed(rule: Rule, byHost: ByHost, budget: AnalysisBudget): Rule[] {
   return [...byHost.meeting(rule)].filter(
     (other) =>
       other !== rule &&
       !other.strategies.some(({ handler }) => handler === 'allow') &&
       other.methods.some((method) => !rule.methods.includes(method)) &&
       comesFirst(rule, other) &&
-      relate(rule.pattern, other.pattern).relation !== 'disjoint',
+      relate(rule.pattern, other.pattern, budget).relation !== 'disjoint',
   );
 }
 
@@ -108,14 +112,18 @@ function addAll(target: Set<Rule>, source: Iterable<Rule> | undefined): void {
  * such a method was denied. Here, methods are part of what a rule matches, and the later rule answers.
  *
  * @param rules of one APIRule, in its order
+ * @param budget for the comparison of their paths
  */
-export function kymaExclusions(rules: readonly Rule[]): Finding[] {
+export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = UNLIMITED): Finding[] {
   const findings: Finding[] = [];
-  rules.forEach((later, index) => {
-    for (const earlier of rules.slice(0, index)) {
+  const numbers = new Map(rules.map((rule, number) => [rule, number]));
+  const numberOf = (rule: Rule): number => numbers.get(rule) as number;
+  const neighbours = new PathNeighbours();
+  for (const later of rules) {
+    for (const earlier of neighbours.of(later).sort((a, b) => numberOf(a) - numberOf(b))) {
       if (!later.methods.some((method) => earlier.methods.includes(method))) continue;
       const opened = later.methods.filter((method) => !earlier.methods.includes(method));
-      const { relation, witness } = relate(later.pattern, earlier.pattern);
+      const { relation, witness } = relate(later.pattern, earlier.pattern, budget);
       if (relation === 'a-in-b') {
         findings.push({
           ...positionOf(later),
@@ -136,6 +144,7 @@ export function kymaExclusions(rules: readonly Rule[]): Finding[] {
           `${earlier.path} has the path; here this rule answers. Give the methods rules of their own to say which`,
       });
     }
-  });
+    neighbours.add(later);
+  }
   return findings;
 }

@@ -1,7 +1,64 @@
 import type { Finding } from '../../document/finding.js';
 import type { Rule } from '../../model/rule.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { relate } from '../pattern/overlap.js';
 import { positionOf } from '../table/disjointness.js';
+import { PathNeighbours } from '../table/hosts.js';
+
+/** The rules of one APIRule in their order, as Kyma made routes of them. */
+class Routes {
+  readonly #rules: readonly Rule[];
+  readonly #budget: AnalysisBudget;
+  readonly #numbers: ReadonlyMap<Rule, number>;
+  /** By path: the first rule that has it. */
+  readonly #firsts = new Map<string, Rule>();
+
+  constructor(rules: readonly Rule[], budget: AnalysisBudget) {
+    this.#rules = rules;
+    this.#budget = budget;
+    this.#numbers = new Map(rules.map((rule, number) => [rule, number]));
+    for (const rule of rules) if (!this.#firsts.has(rule.path)) this.#firsts.set(rule.path, rule);
+  }
+
+  /** The earlier rule with the same path, because of which Kyma dropped this one. */
+  twinOf(rule: Rule): Rule | undefined {
+    const first = this.#firsts.get(rule.path);
+    return first === rule ? undefined : first;
+  }
+
+  comesBefore(rule: Rule, other: Rule): boolean {
+    return (this.#numbers.get(rule) as number) < (this.#numbers.get(other) as number);
+  }
+
+  isInside(rule: Rule, other: Rule): boolean {
+    const { relation } = relate(rule.pattern, other.pattern, this.#budget);
+    return relation === 'a-in-b' || relation === 'equal';
+  }
+
+  /** Whether there is an earlier open route for all that a rule allows: Kyma let it in as well. */
+  isOpenBefore(guarded: Rule, rule: Rule, earlier: readonly Rule[]): boolean {
+    return earlier.some(
+      (opener) =>
+        isOpen(opener) &&
+        this.comesBefore(opener, guarded) &&
+        (!isRestricted(opener) || rule.methods.every((method) => opener.methods.includes(method))) &&
+        this.isInside(rule, opener),
+    );
+  }
+
+  /**
+   * Each rule with the earlier ones that may share a path with it, in order.
+   *
+   * @param withDropped whether those count that Kyma dropped
+   */
+  *withEarlier(withDropped: boolean): Generator<[rule: Rule, earlier: () => Rule[]]> {
+    const neighbours = new PathNeighbours();
+    for (const rule of this.#rules) {
+      yield [rule, () => neighbours.of(rule).sort((a, b) => (this.comesBefore(a, b) ? -1 : 1))];
+      if (withDropped || this.twinOf(rule) === undefined) neighbours.add(rule);
+    }
+  }
+}
 
 /**
  * Warns where a rule of one APIRule answers here that Kyma never asked.
@@ -11,52 +68,46 @@ import { positionOf } from '../table/disjointness.js';
  * which answered 404 if none of its rules had the method. A later `allow` or `no_auth` rule on such a path had no say.
  *
  * @param rules of one APIRule of v1alpha1 or v1beta1, in its order
+ * @param budget for the comparison of paths
  */
-export function kymaHidden(rules: readonly Rule[]): Finding[] {
-  return rules.flatMap((rule, index) => {
-    const earlier = rules.slice(0, index).filter((other) => !isDropped(other, rules));
-    const twin = earlier.find(({ path }) => path === rule.path);
-    if (twin !== undefined && isRestricted(twin)) return restrictedTwin(rule, twin);
-    if (!isOpen(rule)) return [];
-    return earlier
-      .filter(
-        (other) => isGuarded(other) && !earlier.some((opener) => opensBefore(opener, other, rule, rules)),
-      )
-      .flatMap((other) => guardedFirst(rule, other, rules));
-  });
+export function kymaHidden(rules: readonly Rule[], budget: AnalysisBudget = UNLIMITED): Finding[] {
+  const routes = new Routes(rules, budget);
+  const findings: Finding[] = [];
+  for (const [rule, earlier] of routes.withEarlier(false)) {
+    const twin = routes.twinOf(rule);
+    if (twin !== undefined && isRestricted(twin)) findings.push(...restrictedTwin(rule, twin));
+    else if (isOpen(rule)) {
+      const before = earlier();
+      for (const other of before) {
+        if (isOpen(other) || routes.isOpenBefore(other, rule, before)) continue;
+        findings.push(...guardedFirst(rule, other, rules, budget));
+      }
+    }
+  }
+  return findings;
 }
 
 /**
- * Whether Kyma never asked a rule: an earlier one of its APIRule had all of its paths.
+ * Finds the rules that Kyma never asked, because an earlier one of their APIRule had all of their paths.
  *
  * @param rules of one APIRule of v1alpha1 or v1beta1, in its order
+ * @param budget for the comparison of paths
  */
-export function isWhollyHidden(rule: Rule, rules: readonly Rule[]): boolean {
-  if (isDropped(rule, rules)) return true;
-  return rules.slice(0, rules.indexOf(rule)).some((other) => !isRestricted(other) && isInside(rule, other));
+export function whollyHidden(rules: readonly Rule[], budget: AnalysisBudget): Set<Rule> {
+  const routes = new Routes(rules, budget);
+  const hidden = new Set<Rule>();
+  for (const [rule, earlier] of routes.withEarlier(true)) {
+    if (!isOpen(rule)) continue;
+    const isHidden =
+      routes.twinOf(rule) !== undefined ||
+      earlier().some((other) => !isRestricted(other) && routes.isInside(rule, other));
+    if (isHidden) hidden.add(rule);
+  }
+  return hidden;
 }
 
-function isInside(rule: Rule, other: Rule): boolean {
-  const { relation } = relate(rule.pattern, other.pattern);
-  return relation === 'a-in-b' || relation === 'equal';
-}
-
-function isDropped(rule: Rule, rules: readonly Rule[]): boolean {
-  return rules.slice(0, rules.indexOf(rule)).some(({ path }) => path === rule.path);
-}
-
-/** An earlier open route for all that a rule allows: Kyma let it in as well. */
-function opensBefore(opener: Rule, guarded: Rule, rule: Rule, rules: readonly Rule[]): boolean {
-  return (
-    isOpen(opener) &&
-    rules.indexOf(opener) < rules.indexOf(guarded) &&
-    (!isRestricted(opener) || rule.methods.every((method) => opener.methods.includes(method))) &&
-    isInside(rule, opener)
-  );
-}
-
-function guardedFirst(rule: Rule, first: Rule, rules: readonly Rule[]): Finding[] {
-  const { relation, witness } = relate(rule.pattern, first.pattern);
+function guardedFirst(rule: Rule, first: Rule, rules: readonly Rule[], budget: AnalysisBudget): Finding[] {
+  const { relation, witness } = relate(rule.pattern, first.pattern, budget);
   if (relation === 'disjoint') return [];
   const path = witness ?? rule.path;
   const asked = rule.methods.filter(

@@ -9,6 +9,7 @@ import { oathkeeperDurationSchema } from '../../model/duration.js';
 import type { Mutator } from '../../model/mutator.js';
 import type { PathAllowances, PathRewrite, Rule } from '../../model/rule.js';
 import { canonicalPath } from '../../parse/target.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { exampleOf, relate } from '../pattern/overlap.js';
 import { compilePattern } from '../pattern/pattern.js';
 import type { HandlerEntry } from './access-strategies.js';
@@ -204,11 +205,12 @@ function notCanonical(text: string): string | undefined {
 export function stripProblem(
   pattern: RegExp,
   strip: string,
+  budget: AnalysisBudget = UNLIMITED,
 ): { level: Finding['level']; code: string; message: string } | undefined {
   const literal = strip.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
   const within = compilePattern(`${literal}(?:/.*)?`, { undecided: 'accept' });
   if (!within.ok) return undefined;
-  const { relation } = relate(pattern, within.pattern);
+  const { relation } = relate(pattern, within.pattern, budget);
   if (relation === 'disjoint') {
     const example = exampleOf(pattern);
     const such = example === undefined ? '' : ` (such as ${example})`;

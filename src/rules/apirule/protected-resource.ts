@@ -4,6 +4,7 @@ import type { CorsPolicy, ResourceIndex, Rule } from '../../model/rule.js';
 import { readHost } from '../../parse/host.js';
 import { canonicalPath } from '../../parse/target.js';
 import type { TokenSource } from '../../parse/token.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { relate } from '../pattern/overlap.js';
 import { compilePattern } from '../pattern/pattern.js';
 import { wildcardsAround } from '../table/hosts.js';
@@ -91,15 +92,19 @@ function locate({ pathname }: URL): { path: string; source: ReturnType<typeof co
  *
  * @param resources valid ones, each with a place of its own
  * @param rules those that guard the resources: their scopes are the ones that the documents name
+ * @param known the documents, where another thread has found out already which rules guard them
+ * @param budget for the comparison of paths
  */
 export function compileResources(
   resources: readonly ResourceSettings[],
   rules: readonly Rule[],
   defaults: HandlerDefaults,
+  known?: readonly string[],
+  budget: AnalysisBudget = UNLIMITED,
 ): { rules: Rule[]; index?: ResourceIndex } {
   if (resources.length === 0) return { rules: [] };
   const open = openHandler('resource_metadata').compile({}, defaults);
-  const published = resources.map((settings): Rule => {
+  const published = resources.map((settings, index): Rule => {
     const url = new URL(settings.resource);
     const { source } = locate(url);
     if (!source.ok) throw new TypeError(`${settings.resource} was not checked`);
@@ -114,7 +119,7 @@ export function compileResources(
       cors: PUBLIC,
       upstream: { origin: url.origin, authority: url.host },
       document: {
-        text: JSON.stringify(metadataOf(settings, rulesOf(url, rules))),
+        text: known?.[index] ?? JSON.stringify(metadataOf(settings, rulesOf(url, rules, budget))),
         fields: [...['content-type', 'application/json'], ...['cache-control', `public, max-age=${MAX_AGE}`]],
       },
       timeout: 0,
@@ -125,7 +130,7 @@ export function compileResources(
 }
 
 /** The rules that a request to a resource can come to. */
-function rulesOf({ host: authority, pathname }: URL, rules: readonly Rule[]): Rule[] {
+function rulesOf({ host: authority, pathname }: URL, rules: readonly Rule[], budget: AnalysisBudget): Rule[] {
   const host = readHost(authority) as string;
   const names = new Set([host, ...wildcardsAround(host)]);
   const here = rules.filter(({ hosts }) => hosts.some((name) => names.has(name)));
@@ -135,7 +140,7 @@ function rulesOf({ host: authority, pathname }: URL, rules: readonly Rule[]): Ru
     undecided: 'accept',
   });
   return below.ok
-    ? here.filter(({ pattern }) => relate(pattern, below.pattern).relation !== 'disjoint')
+    ? here.filter(({ pattern }) => relate(pattern, below.pattern, budget).relation !== 'disjoint')
     : here;
 }
 

@@ -21,6 +21,9 @@ const PLAIN: ReadonlySet<string | number> = new Set([
   ...['jwks_url', 'check_session_url', 'url'],
 ]);
 
+/** The most characters of one text that are looked at: what is longer than any pattern may be is data. */
+const MAX_TEXT = 4_096;
+
 /** Fields whose value must not be shown. */
 const SECRET = /secret|password/i;
 
@@ -50,7 +53,8 @@ export function findUnexpanded(
       finding: { ...document.at(path), level: 'error', code: 'unexpanded-variable', message },
     });
   };
-  const look = (text: string, path: Path): void => {
+  const look = (whole: string, path: Path): void => {
+    const text = whole.slice(0, MAX_TEXT);
     const field = path.findLast((step) => typeof step === 'string') ?? '';
     const plain = PLAIN.has(field) && !path.includes('mutators') && !path.includes('request');
     if (HELM.test(text) || (plain && text.includes('{{'))) template ??= path;

@@ -6,7 +6,7 @@ import { charactersOf } from './syntax.js';
 const MAX_WAYS = 32;
 const MAX_STATES = 1_000;
 const MAX_POSITIONS = 1_000;
-/** Repetitions up to this number are written out, greater ones folded into a loop. */
+/** Repetitions up to this number are written out, greater ones folded into a loop; at the second attempt all are written out. */
 const MAX_COPIES = 16;
 
 /**
@@ -25,9 +25,11 @@ const MAX_COPIES = 16;
  *   enters them once and never comes back; runs inside are not counted.
  */
 export function isProvablyLinear(pattern: Pick<AST.Pattern, 'alternatives'>, ignoreCase: boolean): boolean {
-  const automaton = new Positions(ignoreCase);
-  const whole = automaton.build(pattern.alternatives);
-  return whole !== undefined && hasBoundedRuns(automaton, whole);
+  return [MAX_COPIES, MAX_POSITIONS].some((copies) => {
+    const automaton = new Positions(ignoreCase, copies);
+    const whole = automaton.build(pattern.alternatives);
+    return whole !== undefined && hasBoundedRuns(automaton, whole);
+  });
 }
 
 /** Positions with the number of ways to get to each. */
@@ -44,6 +46,7 @@ const NOTHING: Piece = { empty: 1, first: new Map(), last: new Map() };
 
 class Positions {
   readonly #ignoreCase: boolean;
+  readonly #maxCopies: number;
   /** By position: the characters it consumes. */
   readonly characters: ReadonlySet<number>[] = [];
   /** By position: where a run may go next. */
@@ -52,8 +55,10 @@ class Positions {
   /** Whether a repetition came before what is being built, or holds it. */
   #looped = false;
 
-  constructor(ignoreCase: boolean) {
+  /** @param maxCopies repetitions up to this number are written out */
+  constructor(ignoreCase: boolean, maxCopies: number) {
     this.#ignoreCase = ignoreCase;
+    this.#maxCopies = maxCopies;
   }
 
   /** Undefined where the pattern is not judged. */
@@ -125,7 +130,7 @@ class Positions {
     const empty = min === 0 ? body.empty + 1 : body.empty;
     if (max === 1) return { ...body, empty };
     if (body.empty > 0) return undefined;
-    if (max > MAX_COPIES) {
+    if (max > this.#maxCopies) {
       this.#link(body.last, body.first);
       return { ...body, empty };
     }

@@ -1,6 +1,7 @@
 import type * as Refa from 'refa';
 import type { Char, CharSet, DFA, Expression } from 'refa';
 import { lazyRequire } from '../../model/lazy-require.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { PATH_CODES } from './alphabet.js';
 import { getOrInsert } from './get-or-insert.js';
 
@@ -23,6 +24,11 @@ export interface Automaton {
 
 /** The largest automaton that is built; a pattern that needs more is not decided. */
 const MAX_NODES = 4_000;
+/**
+ * The most work: each state of the deterministic automaton is a set of states of the other one, and costs as much as
+ * that may hold.
+ */
+const MAX_WORK = 4_000_000;
 
 const SLASH = 0x2f;
 /** Stands for `$` while an automaton is built; no path and no class of the pattern holds it. */
@@ -35,25 +41,43 @@ const PATH_CODE_SET = new Set(PATH_CODES);
  * Builds the automaton of a pattern of the regular fragment.
  *
  * @param source in JavaScript's dialect, without the anchors around it
+ * @param budget pays for the work
  * @returns undefined where it would grow too large
  */
-export function automatonOf(source: string, flags: string): Automaton | undefined {
+export function automatonOf(
+  source: string,
+  flags: string,
+  budget: AnalysisBudget = UNLIMITED,
+): Automaton | undefined {
   const { JS, NFA, DFA, TooManyNodesError } = refa();
+  // Paid whatever comes of it.
+  let work = 0;
   try {
     const { expression } = JS.Parser.fromLiteral({ source, flags }).parse({
       assertions: 'unknown',
       backreferences: 'throw',
     });
     confine(expression);
-    const nodes = () => new NFA.LimitedNodeFactory(MAX_NODES);
-    const nfa = NFA.fromRegex(expression, { maxCharacter: MAX_CHARACTER }, {}, nodes());
-    const dfa = DFA.fromFA(nfa, new DFA.LimitedNodeFactory(MAX_NODES));
+    work = MAX_NODES;
+    const nfa = NFA.fromRegex(
+      expression,
+      { maxCharacter: MAX_CHARACTER },
+      {},
+      new NFA.LimitedNodeFactory(MAX_NODES),
+    );
+    const size = nfa.countNodes();
+    const most = Math.min(MAX_NODES, Math.ceil(MAX_WORK / size));
+    work = size * most;
+    const dfa = DFA.fromFA(nfa, new DFA.LimitedNodeFactory(most));
+    work = size * dfa.countNodes();
     // It is worth its time only where pairs of states would get many.
     if (dfa.countNodes() > 64) dfa.minimize();
     return flatten(dfa);
   } catch (error) {
     if (error instanceof TooManyNodesError) return undefined;
     throw error;
+  } finally {
+    budget.spend(work);
   }
 }
 

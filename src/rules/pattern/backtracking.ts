@@ -1,6 +1,8 @@
 import type { AST } from '@eslint-community/regexpp';
+import { LRUCache } from 'lru-cache';
 import type * as Recheck from 'recheck';
 import { lazyRequire, MissingPackageError } from '../../model/lazy-require.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { isProvablyLinear } from './ambiguity.js';
 
 /**
@@ -27,7 +29,7 @@ export type Backtracking =
  * a second, which says as much about the machine as about the pattern, and the texts that its own limit asks for take
  * a good part of that.
  */
-const LIMITS = { timeout: 10_000, attackLimit: 1_000_000, attackTimeout: null };
+const LIMITS = { timeout: 5_000, attackLimit: 1_000_000, attackTimeout: null };
 
 /**
  * Whether matching takes time linear in the length of the path.
@@ -37,13 +39,44 @@ const LIMITS = { timeout: 10_000, attackLimit: 1_000_000, attackTimeout: null };
  *
  * @param pattern the compiled, anchored pattern
  * @param syntax the same without its anchors
+ * @param budget told where nothing is found out
  */
-export function backtrackingOf(pattern: RegExp, syntax: AST.Pattern): Backtracking {
-  return isProvablyLinear(syntax, pattern.ignoreCase) ? { verdict: 'linear' } : behaviourOf(pattern);
+export function backtrackingOf(
+  pattern: RegExp,
+  syntax: AST.Pattern,
+  budget: AnalysisBudget = UNLIMITED,
+): Backtracking {
+  return isProvablyLinear(syntax, pattern.ignoreCase) ? { verdict: 'linear' } : behaviourOf(pattern, budget);
+}
+
+/** What analyses have found out, by pattern: plain data, for other threads. */
+export type KnownBehaviours = readonly (readonly [pattern: string, behaviour: Backtracking])[];
+
+/** Analyses are worth keeping over a reload, in which most patterns are the same. */
+const known = new LRUCache<string, Backtracking>({ max: 20_000 });
+
+/** What is known so far; without what an analysis did not find out in its time. */
+export function knownBehaviours(): KnownBehaviours {
+  return [...known.entries()];
+}
+
+/** Takes what another thread has found out. */
+export function learnBehaviours(behaviours: KnownBehaviours): void {
+  for (const [pattern, behaviour] of behaviours) known.set(pattern, behaviour);
 }
 
 /** The same of a pattern that is held against any text, not only paths, wherever in it. */
-export function behaviourOf(pattern: RegExp): Backtracking {
+export function behaviourOf(pattern: RegExp, budget: AnalysisBudget = UNLIMITED): Backtracking {
+  const key = String(pattern);
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const behaviour = analyse(pattern, Math.min(LIMITS.timeout, Math.max(1, budget.timeLeft)));
+  if (behaviour.verdict === 'unknown') budget.gaveUp();
+  else known.set(key, behaviour);
+  return behaviour;
+}
+
+function analyse(pattern: RegExp, timeout: number): Backtracking {
   let checkSync: typeof Recheck.checkSync;
   try {
     ({ checkSync } = recheck());
@@ -52,7 +85,7 @@ export function behaviourOf(pattern: RegExp): Backtracking {
     if (error instanceof MissingPackageError) return { verdict: 'unknown', reason: error.message };
     throw error;
   }
-  const result = checkSync(pattern.source, pattern.flags, LIMITS);
+  const result = checkSync(pattern.source, pattern.flags, { ...LIMITS, timeout });
   switch (result.status) {
     case 'safe':
       return { verdict: 'linear' };

@@ -1,4 +1,5 @@
 import { canonicalPath } from '../../parse/target.js';
+import type { AnalysisBudget } from '../budget.js';
 import { relate } from './overlap.js';
 import { shapeOf, unwrap, wrap } from './syntax.js';
 
@@ -20,11 +21,13 @@ export const CANONICAL = wrap(`/(?:${SEGMENT}/)*${SEGMENT}?`, '');
 /**
  * Whether it is proved that a pattern matches no canonical path, though it matches texts that look like paths: because
  * of an empty segment, a dot segment, half an escape. (Whole escapes in patterns are made canonical with the pattern.)
+ *
+ * @param budget for the proof
  */
-export function isNeverCanonical(pattern: RegExp): boolean {
+export function isNeverCanonical(pattern: RegExp, budget: AnalysisBudget): boolean {
   const { sample } = shapeOf(pattern);
   if (sample !== undefined && CANONICAL.test(sample)) return false;
-  return relate(pattern, CANONICAL).relation === 'disjoint';
+  return relate(pattern, CANONICAL, budget).relation === 'disjoint';
 }
 
 /** What a literal pattern should be written as; undefined for other patterns, and where no path is that. */

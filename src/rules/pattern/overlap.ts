@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { PATH_CODES } from './alphabet.js';
 import { type Automaton, automatonOf, automatonOfLiteral } from './automaton.js';
 import { getOrInsert } from './get-or-insert.js';
@@ -29,16 +31,20 @@ const MAX_TRIALS = 2_000;
  *
  * @param a as `compilePattern` made it
  * @param b the same
+ * @param budget for the states of automata that the proof needs
+ * @throws what the budget throws when it is used up
  */
-export function relate(a: RegExp, b: RegExp): Related {
+export function relate(a: RegExp, b: RegExp, budget: AnalysisBudget = UNLIMITED): Related {
   const left = analysisOf(a);
   const right = analysisOf(b);
   if (areApart(left.shape, right.shape)) return { relation: 'disjoint' };
   if (left.shape.literal && !b.test(left.shape.prefix)) return { relation: 'disjoint' };
   if (right.shape.literal && !a.test(right.shape.prefix)) return { relation: 'disjoint' };
-  if (left.automaton === undefined || right.automaton === undefined) return guess(a, left, b, right);
+  budget.spend(1);
+  const [inLeft, inRight] = [left.automaton(budget), right.automaton(budget)];
+  if (inLeft === undefined || inRight === undefined) return guess(a, inLeft, b, inRight);
 
-  const related = walk(left.automaton, right.automaton);
+  const related = walk(inLeft, inRight, budget);
   // The proof is about automata, the service about these two expressions: they must agree.
   const { witness } = related;
   if (witness !== undefined && !(a.test(witness) && b.test(witness))) return { relation: 'undecided' };
@@ -66,21 +72,31 @@ export function isPlainlyInside(inner: RegExp, outer: RegExp): boolean {
  * @returns undefined where it matches none, or where that is not decided
  */
 export function exampleOf(pattern: RegExp): string | undefined {
-  const { automaton } = analysisOf(pattern);
-  return automaton === undefined ? undefined : walk(automaton, automaton).witness;
+  const automaton = analysisOf(pattern).automaton(UNLIMITED);
+  return automaton === undefined ? undefined : walk(automaton, automaton, UNLIMITED).witness;
 }
 
-/** Whether it is proved that the pattern matches no path at all. */
-export function matchesNothing(pattern: RegExp): boolean {
+/**
+ * Whether it is proved that the pattern matches no path at all.
+ *
+ * @param budget as {@link relate} takes it
+ */
+export function matchesNothing(pattern: RegExp, budget: AnalysisBudget = UNLIMITED): boolean {
   const analysis = analysisOf(pattern);
-  return analysis.shape.sample === undefined && analysis.automaton?.initial === -1;
+  return analysis.shape.sample === undefined && analysis.automaton(budget)?.initial === -1;
 }
 
-/** What is known of one pattern; an automaton is built when a proof first needs it. */
+/** The most numbers in the tables of all automata that are kept; those used last are. */
+const MAX_CELLS = 8_000_000;
+const automata = new LRUCache<RegExp, { readonly automaton: Automaton | undefined }>({
+  maxSize: MAX_CELLS,
+  sizeCalculation: ({ automaton }) => (automaton?.next.length ?? 0) + 1,
+});
+
+/** What is known of one pattern; an automaton is built when a proof needs it. */
 class PatternAnalysis {
   readonly shape: Shape;
   readonly #pattern: RegExp;
-  #automaton: Automaton | undefined | null = null;
 
   constructor(pattern: RegExp) {
     this.#pattern = pattern;
@@ -88,15 +104,15 @@ class PatternAnalysis {
   }
 
   /** Undefined where the pattern is outside the fragment, or its automaton too large. */
-  get automaton(): Automaton | undefined {
-    this.#automaton ??= this.#build();
-    return this.#automaton;
-  }
-
-  #build(): Automaton | undefined {
+  automaton(budget: AnalysisBudget): Automaton | undefined {
     if (this.shape.undecidable !== undefined) return undefined;
     if (this.shape.literal) return automatonOfLiteral(this.shape.prefix);
-    return automatonOf(unwrap(this.#pattern), this.#pattern.flags);
+    let known = automata.get(this.#pattern);
+    if (known === undefined) {
+      known = { automaton: automatonOf(unwrap(this.#pattern), this.#pattern.flags, budget) };
+      automata.set(this.#pattern, known);
+    }
+    return known.automaton;
   }
 }
 
@@ -121,8 +137,8 @@ export function areApart(a: Shape, b: Shape): boolean {
 }
 
 /** One of the two has no automaton: an overlap may still be certain, because a path was found that both match. */
-function guess(a: RegExp, left: PatternAnalysis, b: RegExp, right: PatternAnalysis): Related {
-  for (const { automaton } of [left, right]) {
+function guess(a: RegExp, left: Automaton | undefined, b: RegExp, right: Automaton | undefined): Related {
+  for (const automaton of [left, right]) {
     if (automaton === undefined) continue;
     for (const path of pathsOf(automaton, MAX_TRIALS)) {
       if (a.test(path) && b.test(path)) return { relation: 'undecided', witness: path };
@@ -161,24 +177,21 @@ function sampleCodes(a: Automaton, b: Automaton): number[] {
  * Walks two trimmed automata in step, breadth first, so that the first accepting pair ends a shortest common path.
  * Where one goes on and the other cannot, the one has a path that the other has not: being trimmed, it still accepts.
  */
-function walk(a: Automaton, b: Automaton): Related {
+function walk(a: Automaton, b: Automaton, budget: AnalysisBudget): Related {
   if (a.initial === -1 || b.initial === -1) return { relation: 'disjoint' };
   const codes = sampleCodes(a, b);
   const aColumns = codes.map((code) => a.columns[code] as number);
   const bColumns = codes.map((code) => b.columns[code] as number);
   const size = b.accepting.length;
-
-  const open: number[] = [a.initial * size + b.initial];
-  const seen = new Set<number>(open);
-  /** For each of `open`: where in it the walk came from, and by which of the codes. */
-  const parents: number[] = [-1];
-  const steps: number[] = [-1];
+  const open = new Pairs(a.accepting.length * size);
+  open.add(a.initial * size + b.initial, -1, -1);
   let found = -1;
   let aAlone = false;
   let bAlone = false;
+  let paid = 0;
 
   for (let at = 0; at < open.length; at++) {
-    const pair = open[at] as number;
+    const pair = open.pair(at);
     const left = Math.floor(pair / size);
     const right = pair % size;
     const aAccepts = a.accepting[left] === 1;
@@ -195,22 +208,83 @@ function walk(a: Automaton, b: Automaton): Related {
       if (aNext === -1) {
         if (bNext !== -1) bAlone = true;
       } else if (bNext === -1) aAlone = true;
-      else {
-        const to = aNext * size + bNext;
-        if (seen.has(to)) continue;
-        seen.add(to);
-        open.push(to);
-        parents.push(at);
-        steps.push(i);
-      }
+      else open.add(aNext * size + bNext, at, i);
     }
-    if (open.length > MAX_PAIRS) return { relation: 'undecided' };
+    if (open.length > MAX_PAIRS) {
+      budget.spend(open.length - paid);
+      return { relation: 'undecided' };
+    }
+    if (open.length - paid > PACE) {
+      budget.spend(open.length - paid);
+      paid = open.length;
+    }
   }
+  budget.spend(open.length - paid);
 
   if (found === -1) return { relation: 'disjoint' };
   let witness = '';
-  for (let at = found; parents[at] !== -1; at = parents[at] as number) {
-    witness = String.fromCharCode(codes[steps[at] as number] as number) + witness;
+  for (let at = found; open.parent(at) !== -1; at = open.parent(at)) {
+    witness = String.fromCharCode(codes[open.step(at)] as number) + witness;
   }
   return { relation: aAlone ? (bAlone ? 'partial' : 'b-in-a') : bAlone ? 'a-in-b' : 'equal', witness };
+}
+
+/** So many pairs of states are visited before the budget is asked. */
+const PACE = 65_536;
+
+/**
+ * The pairs of states that a walk has come to, in their order, each once. Flat tables outside the heap: a set of a
+ * million numbers would double in steps that no limit of a worker's heap can refuse in good order.
+ */
+class Pairs {
+  /** A bit for each pair there can be. */
+  readonly #seen: Uint8Array;
+  #pairs = new Int32Array(256);
+  #parents = new Int32Array(256);
+  #steps = new Uint8Array(256);
+  length = 0;
+
+  /** @param pairs how many there can be */
+  constructor(pairs: number) {
+    this.#seen = new Uint8Array((pairs >> 3) + 1);
+  }
+
+  /**
+   * @param parent where in the order the walk came from, -1 for nowhere
+   * @param step by which of the codes
+   */
+  add(pair: number, parent: number, step: number): void {
+    const bit = 1 << (pair & 7);
+    const byte = this.#seen[pair >> 3] as number;
+    if ((byte & bit) !== 0) return;
+    this.#seen[pair >> 3] = byte | bit;
+    if (this.length === this.#pairs.length) this.#grow();
+    this.#pairs[this.length] = pair;
+    this.#parents[this.length] = parent;
+    this.#steps[this.length] = step;
+    this.length++;
+  }
+
+  pair(at: number): number {
+    return this.#pairs[at] as number;
+  }
+
+  parent(at: number): number {
+    return this.#parents[at] as number;
+  }
+
+  step(at: number): number {
+    return this.#steps[at] as number;
+  }
+
+  #grow(): void {
+    const size = this.#pairs.length * 2;
+    const pairs = new Int32Array(size);
+    const parents = new Int32Array(size);
+    const steps = new Uint8Array(size);
+    pairs.set(this.#pairs);
+    parents.set(this.#parents);
+    steps.set(this.#steps);
+    [this.#pairs, this.#parents, this.#steps] = [pairs, parents, steps];
+  }
 }

@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { anchorsOf, stripAnchors } from './anchors.js';
 import { backtrackingOf } from './backtracking.js';
 import { type Translated, translate } from './dialect.js';
-import { parse, shapeOf, sizeOf, wrap } from './syntax.js';
+import { adoptShape, parse, type Shape, shapeOf, sizeOf, unwrap, wrap } from './syntax.js';
 
 /** A path pattern that may serve, or why it may not. */
 export type Compiled =
@@ -36,11 +37,16 @@ const MAX_DEPTH = 200;
  * @param source the pattern as the rule has it; it must match the whole canonical path
  * @param options `undecided: accept` is the rule's acknowledgement that nobody can prove what a pattern with
  *   lookaround or backreferences overlaps with
+ * @param budget for its analysis
  */
-export function compilePattern(source: string, options: { undecided: 'refuse' | 'accept' }): Compiled {
+export function compilePattern(
+  source: string,
+  options: { undecided: 'refuse' | 'accept' },
+  budget: AnalysisBudget = UNLIMITED,
+): Compiled {
   let compiled = compiledPatterns.get(source);
   if (compiled === undefined) {
-    compiled = compile(source);
+    compiled = compile(source, budget);
     compiledPatterns.set(source, compiled);
   }
   if (!compiled.ok || compiled.undecidable === undefined) return compiled;
@@ -56,8 +62,51 @@ type Result = Compiled & { readonly undecidable?: string | undefined };
 
 /** Analyses are worth keeping over a reload, in which most patterns are the same. */
 const compiledPatterns = new LRUCache<string, Result>({ max: 20_000 });
+/** By expression: what it was compiled from. */
+const sources = new WeakMap<RegExp, string>();
 
-function compile(source: string): Result {
+/** A pattern that was accepted, as plain data for another thread. */
+export interface PatternDescription {
+  /** As written. */
+  readonly written: string;
+  /** In JavaScript's dialect, without the anchors around it. */
+  readonly source: string;
+  readonly flags: string;
+  readonly shape: Shape;
+}
+
+/**
+ * Describes an accepted pattern.
+ *
+ * @param pattern as {@link compilePattern} made it
+ */
+export function describePattern(pattern: RegExp): PatternDescription {
+  const source = unwrap(pattern);
+  return {
+    written: sources.get(pattern) ?? source,
+    source,
+    flags: pattern.flags,
+    shape: shapeOf(pattern),
+  };
+}
+
+/** Takes patterns that another thread accepted: {@link compilePattern} analyses them no more. */
+export function learnPatterns(patterns: readonly PatternDescription[]): void {
+  for (const { written, source, flags, shape } of patterns) {
+    // What has served before is compiled already.
+    if (compiledPatterns.get(written)?.ok === true) continue;
+    const pattern = wrap(source, flags);
+    adoptShape(pattern, shape);
+    sources.set(pattern, written);
+    compiledPatterns.set(written, accepted(pattern, written, shape));
+  }
+}
+
+function accepted(pattern: RegExp, source: string, { undecidable }: Shape): Result {
+  return { ok: true, pattern, source, decided: undecidable === undefined, undecidable };
+}
+
+function compile(source: string, budget: AnalysisBudget): Result {
   if (source.length > MAX_LENGTH)
     return fail('pattern-too-large', `a pattern has at most ${MAX_LENGTH} characters`);
   if (depthOf(source) > MAX_DEPTH)
@@ -92,7 +141,7 @@ function compile(source: string): Result {
     return fail('bad-pattern', `${error instanceof Error ? error.message : error}`);
   }
 
-  const behaviour = backtrackingOf(pattern, syntax);
+  const behaviour = backtrackingOf(pattern, syntax, budget);
   if (behaviour.verdict === 'super-linear') {
     return fail(
       'pattern-backtracking',
@@ -105,8 +154,8 @@ function compile(source: string): Result {
       `cannot be shown to match in linear time (${behaviour.reason}): ${source}`,
     );
   }
-  const { undecidable } = shapeOf(pattern);
-  return { ok: true, pattern, source, decided: undecidable === undefined, undecidable };
+  sources.set(pattern, source);
+  return accepted(pattern, source, shapeOf(pattern));
 }
 
 function fail(code: string, message: string): Result {

@@ -67,6 +67,11 @@ export function shapeOf(pattern: RegExp, syntax?: AST.Pattern): Shape {
   return getOrInsert(shapes, pattern, () => readShape(pattern, syntax ?? parse(unwrap(pattern))));
 }
 
+/** Takes a shape that {@link shapeOf} read off the same pattern elsewhere. */
+export function adoptShape(pattern: RegExp, shape: Shape): void {
+  shapes.set(pattern, shape);
+}
+
 function readShape(expression: RegExp, pattern: AST.Pattern): Shape {
   const { ignoreCase } = expression;
   const { min, max } = lengths(pattern.alternatives);

@@ -1,5 +1,6 @@
 import { byPosition, type Finding, type Position } from '../../document/finding.js';
 import type { Rule } from '../../model/rule.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { areApart, isPlainlyInside, type Related, relate } from '../pattern/overlap.js';
 import { shapeOf } from '../pattern/syntax.js';
@@ -8,8 +9,8 @@ import { type HostEntry, type HostIndex, PathNeighbours, wildcardsAround } from 
 /** How overlaps are treated: refused, or settled in favour of the rule that lies inside the other. */
 export type OverlapMode = 'error' | 'specific';
 
-/** Told how many comparisons are done, of how many. */
-export type Compared = (done: number, of: number) => void;
+/** Told of each rule before it is compared with others, and how far this is, of how many. */
+export type Comparing = (rule: Rule, done: number, of: number) => void;
 
 /** What is proved about a set of rules. */
 export interface OverlapAnalysis {
@@ -23,6 +24,9 @@ export interface OverlapAnalysis {
 /** Nobody reads more, and a set that is wrong throughout would have as many as it has pairs. */
 const MAX_FINDINGS = 1_000;
 
+/** Pairs of patterns that are remembered, for rules with several hosts or methods: their table grows by doubling. */
+const MAX_REMEMBERED = 100_000;
+
 /**
  * Compares every two rules that share a host and a method.
  *
@@ -30,20 +34,23 @@ const MAX_FINDINGS = 1_000;
  * `specific` they may where one lies inside the other, hosts and paths: the inner rule answers there. An exact host
  * lies inside `*.suffix`; equal paths on a narrower host are inside, too. All else is refused: that the one has the
  * narrower host and the other the narrower path settles nothing.
+ *
+ * @param budget for the comparison of their paths
  */
 export function analyseOverlaps(
   index: HostIndex,
   mode: OverlapMode,
-  compared: Compared = () => {},
+  budget: AnalysisBudget = UNLIMITED,
+  comparing: Comparing = () => {},
 ): OverlapAnalysis {
-  const analyser = new OverlapAnalyser(mode);
+  const analyser = new OverlapAnalyser(mode, budget);
   let done = 0;
-  const all = [...index].reduce((total, { rules }) => total + rules.length, 0);
+  const all = index.size;
   for (const site of index) {
-    const neighbours = analyser.within(site, () => compared(++done, all));
+    const neighbours = analyser.within(site, (rule) => comparing(rule, ++done, all));
     if (neighbours === undefined) break;
     for (const outer of index.around(site)) {
-      if (!analyser.between(neighbours, site, outer)) break;
+      if (!analyser.between(neighbours, site, outer, (rule) => comparing(rule, done, all))) break;
     }
   }
   return { findings: analyser.findings, depths: analyser.depths, rivals: analyser.rivals };
@@ -51,6 +58,7 @@ export function analyseOverlaps(
 
 class OverlapAnalyser {
   readonly #mode: OverlapMode;
+  readonly #budget: AnalysisBudget;
   readonly findings: Finding[] = [];
   readonly depths = new Map<HostEntry, Map<Rule, number>>();
   readonly rivals = new Map<Rule, Rule[]>();
@@ -59,8 +67,9 @@ class OverlapAnalyser {
   readonly #related = new Map<number, Related>();
   readonly #reported = new Map<Rule, Set<Rule>>();
 
-  constructor(mode: OverlapMode) {
+  constructor(mode: OverlapMode, budget: AnalysisBudget) {
     this.#mode = mode;
+    this.#budget = budget;
   }
 
   get #full(): boolean {
@@ -68,23 +77,32 @@ class OverlapAnalyser {
   }
 
   /**
-   * @param compared told of each rule
+   * @param comparing told of each rule
    * @returns the site's rules, to compare those of other sites with; undefined where there are too many findings
    */
-  within(site: HostEntry, compared: () => void): PathNeighbours | undefined {
+  within(site: HostEntry, comparing: (rule: Rule) => void): PathNeighbours | undefined {
     const neighbours = new PathNeighbours();
     for (const rule of site.rules) {
+      comparing(rule);
       for (const other of neighbours.of(rule)) this.#compare(rule, site, other, site);
       if (this.#full) return undefined;
       neighbours.add(rule);
-      compared();
     }
     return neighbours;
   }
 
-  /** @returns false where there are too many findings to go on */
-  between(neighbours: PathNeighbours, inner: HostEntry, outer: HostEntry): boolean {
+  /**
+   * @param comparing told of each rule
+   * @returns false where there are too many findings to go on
+   */
+  between(
+    neighbours: PathNeighbours,
+    inner: HostEntry,
+    outer: HostEntry,
+    comparing: (rule: Rule) => void,
+  ): boolean {
     for (const other of outer.rules) {
+      comparing(other);
       for (const rule of neighbours.of(other)) this.#compare(rule, inner, other, outer);
       if (this.#full) return false;
     }
@@ -130,7 +148,11 @@ class OverlapAnalyser {
 
   #relate(a: RegExp, b: RegExp): Related {
     const key = this.#number(a) * 2 ** 26 + this.#number(b);
-    return getOrInsert(this.#related, key, () => relate(a, b));
+    const known = this.#related.get(key);
+    if (known !== undefined) return known;
+    const related = relate(a, b, this.#budget);
+    if (this.#related.size < MAX_REMEMBERED) this.#related.set(key, related);
+    return related;
   }
 
   #number(pattern: RegExp): number {

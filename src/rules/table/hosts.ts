@@ -17,13 +17,21 @@ export class HostEntry {
 /** All sites, by host pattern and method. */
 export class HostIndex {
   readonly #byHost = new Map<string, Map<string, HostEntry>>();
+  /** Rules times hosts times methods. */
+  size = 0;
 
-  constructor(rules: readonly Rule[]) {
-    for (const rule of rules) {
-      for (const host of ownHosts(rule.hosts)) {
-        for (const method of new Set(rule.methods)) this.#site(host, method).rules.push(rule);
+  add(rule: Rule): void {
+    for (const host of ownHosts(rule.hosts)) {
+      for (const method of new Set(rule.methods)) {
+        this.#site(host, method).rules.push(rule);
+        this.size++;
       }
     }
+  }
+
+  /** The rules of one host pattern, as it is written, and one method. */
+  entry(host: string, method: string): HostEntry | undefined {
+    return this.#byHost.get(host)?.get(method);
   }
 
   #site(host: string, method: string): HostEntry {

@@ -15,20 +15,30 @@ export class Matcher {
   #wild = false;
   readonly #rivals: OverlapAnalysis['rivals'];
 
-  constructor(index: HostIndex, { depths, rivals }: Pick<OverlapAnalysis, 'depths' | 'rivals'>) {
+  private constructor(rivals: OverlapAnalysis['rivals']) {
     this.#rivals = rivals;
+  }
+
+  /** Makes one, in steps of some microseconds. */
+  static *grow(
+    index: HostIndex,
+    { depths, rivals }: Pick<OverlapAnalysis, 'depths' | 'rivals'>,
+  ): Generator<void, Matcher> {
+    const matcher = new Matcher(rivals);
     for (const [host, methods] of index.hosts) {
       const trees = new Map<string, Tree>();
       for (const [method, entry] of methods) {
-        const depth = depths.get(entry);
-        const entries = entry.rules.map((rule) => ({ rule, depth: depth?.get(rule) ?? 0 }));
-        trees.set(method, new Tree(entries));
+        trees.set(method, yield* Tree.grow(entry.rules, depths.get(entry)));
       }
-      this.#hosts.set(host, { trees, around: [] });
-      this.#wild ||= host.startsWith('*.');
+      matcher.#hosts.set(host, { trees, around: [] });
+      matcher.#wild ||= host.startsWith('*.');
     }
-    if (!this.#wild) return;
-    for (const [name, host] of this.#hosts) host.around.push(...this.#around(name));
+    if (!matcher.#wild) return matcher;
+    for (const [name, host] of matcher.#hosts) {
+      host.around.push(...matcher.#around(name));
+      yield;
+    }
+    return matcher;
   }
 
   /** See `RuleTable.find`. */

@@ -2,11 +2,13 @@ import { reservedHeaders } from '../../auth/mutators/chain.js';
 import { byPosition, type Finding } from '../../document/finding.js';
 import type { OverlapSummary, ResourceIndex, Rule, RuleTable } from '../../model/rule.js';
 import { kymaDifferences } from '../apirule/kyma-differences.js';
+import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { canonicalForm, isNeverCanonical } from '../pattern/canonical.js';
 import { matchesNothing } from '../pattern/overlap.js';
+import { atOnce } from '../slices.js';
 import {
   analyseOverlaps,
-  type Compared,
+  type Comparing,
   type OverlapAnalysis,
   type OverlapMode,
   positionOf,
@@ -20,44 +22,81 @@ export interface Built {
   readonly findings: Finding[];
 }
 
+/** What is proved about a set of rules, of which a table can be made. */
+export interface Proved {
+  readonly index: HostIndex;
+  readonly analysis: OverlapAnalysis;
+  /** By position. */
+  readonly findings: Finding[];
+}
+
+/** How a set is proved. */
+export interface ProveOptions {
+  /** As the setting `matching.overlap` has it. */
+  readonly overlap: OverlapMode;
+  readonly budget?: AnalysisBudget;
+  readonly comparing?: Comparing | undefined;
+}
+
+/** What a table has besides its rules. */
+export interface TableParts {
+  readonly version: number;
+  readonly resources?: ResourceIndex | undefined;
+}
+
 /**
  * Proves a set of rules and makes the table that serves it.
  *
  * @param rules in any order: it changes neither the findings nor any answer
- * @param options `overlap` as the setting `matching.overlap` has it; `version` is the new table's
  */
-export function buildTable(
-  rules: readonly Rule[],
-  options: {
-    readonly overlap: OverlapMode;
-    readonly version: number;
-    readonly resources?: ResourceIndex | undefined;
-    /** Told of every rule that was compared with the others of its host and method. */
-    readonly compared?: Compared | undefined;
-  },
-): Built {
-  const index = new HostIndex(rules);
-  const analysis = analyseOverlaps(index, options.overlap, options.compared);
-  const findings = [
-    ...analysis.findings,
-    ...kymaDifferences(rules.filter(({ document }) => document === undefined)),
-    ...deadRules(rules),
-  ].sort(inReadingOrder);
+export function buildTable(rules: readonly Rule[], options: ProveOptions & TableParts): Built {
+  const { index, analysis, findings } = proveRules(rules, options);
   if (findings.some(({ level }) => level === 'error')) return { findings };
-  const matcher = new Matcher(index, analysis);
-  const stated = reservedHeaders(rules.map(({ mutators }) => mutators));
-  const table: RuleTable = {
-    version: options.version,
-    rules,
-    ...(stated === undefined ? {} : { reservedHeaders: stated }),
-    ...(options.resources === undefined ? {} : { resources: options.resources }),
-    overlaps: summary(analysis),
-    find: (host, method, path) => matcher.find(host, method, path),
-  };
-  return { table, findings };
+  return { table: atOnce(growTable(rules, index, analysis, summary(analysis), options)), findings };
 }
 
-function summary({ depths, rivals }: OverlapAnalysis): OverlapSummary {
+/** Proves a set of rules. */
+export function proveRules(
+  rules: readonly Rule[],
+  { overlap, budget = UNLIMITED, comparing }: ProveOptions,
+): Proved {
+  const index = new HostIndex();
+  for (const rule of rules) index.add(rule);
+  const analysis = analyseOverlaps(index, overlap, budget, comparing);
+  const own = rules.filter(({ document }) => document === undefined);
+  const findings = [...analysis.findings, ...kymaDifferences(own, budget), ...deadRules(rules, budget)].sort(
+    inReadingOrder,
+  );
+  return { index, analysis, findings };
+}
+
+/**
+ * Makes the table of a proved set, in steps of some microseconds, without proving anything.
+ *
+ * @param index of these rules
+ * @param analysis without errors
+ */
+export function* growTable(
+  rules: readonly Rule[],
+  index: HostIndex,
+  analysis: Pick<OverlapAnalysis, 'depths' | 'rivals'>,
+  overlaps: OverlapSummary,
+  { version, resources }: TableParts,
+): Generator<void, RuleTable> {
+  const matcher = yield* Matcher.grow(index, analysis);
+  const reserved = reservedHeaders(rules.map(({ mutators }) => mutators));
+  return {
+    version,
+    rules,
+    ...(reserved === undefined ? {} : { reservedHeaders: reserved }),
+    ...(resources === undefined ? {} : { resources }),
+    overlaps,
+    find: (host, method, path) => matcher.find(host, method, path),
+  };
+}
+
+/** What was proved, for people. */
+export function summary({ depths, rivals }: OverlapAnalysis): OverlapSummary {
   const specific = new Set([...depths.values()].flatMap((inner) => [...inner.keys()].map(({ id }) => id)));
   const unproved = [...rivals].flatMap(([{ id }, others]) =>
     others.filter((other) => id < other.id).map((other): [string, string] => [id, other.id]),
@@ -71,13 +110,13 @@ function inReadingOrder(a: Finding, b: Finding): number {
 }
 
 /** Rules that no request can reach: what they were to protect is protected by another rule, or open. */
-function deadRules(rules: readonly Rule[]): Finding[] {
+function deadRules(rules: readonly Rule[], budget: AnalysisBudget): Finding[] {
   const findings: Finding[] = [];
   for (const rule of rules) {
     const { path, pattern } = rule;
-    const why = matchesNothing(pattern)
+    const why = matchesNothing(pattern, budget)
       ? 'it begins with /, is printable ASCII and holds no query'
-      : isNeverCanonical(pattern)
+      : isNeverCanonical(pattern, budget)
         ? 'it holds no dot segments, no empty ones, and escapes only where they are needed (docs/paths.md)'
         : undefined;
     if (why === undefined) continue;

@@ -18,14 +18,36 @@ export class Tree {
   /** Whether a match is the only one, as it is where no rule lies inside another. */
   readonly #flat: boolean;
 
-  constructor(entries: readonly Entry[]) {
-    this.#flat = entries.every(({ depth }) => depth === 0);
+  private constructor(flat: boolean) {
+    this.#flat = flat;
+  }
+
+  /**
+   * Makes one, in steps of some microseconds.
+   *
+   * @param depths by rule; a rule that is missing lies inside no other
+   */
+  static *grow(rules: readonly Rule[], depths?: ReadonlyMap<Rule, number>): Generator<void, Tree> {
+    const tree = new Tree(depths === undefined || depths.size === 0);
     // The innermost first: among those that agree with a path's segments, the first to match is the one.
-    for (const entry of entries.toSorted((a, b) => b.depth - a.depth)) {
-      const { literal, prefix } = shapeOf(entry.rule.pattern);
-      if (literal) this.#literals.set(prefix, entry);
-      else this.#root.add(entry);
+    const byDepth = new Map<number, Rule[]>();
+    for (const rule of rules) {
+      getOrInsert(byDepth, depths?.get(rule) ?? 0, () => [] as Rule[]).push(rule);
+      yield;
     }
+    for (const depth of [...byDepth.keys()].sort((a, b) => b - a)) {
+      for (const rule of byDepth.get(depth) as Rule[]) {
+        tree.#add({ rule, depth });
+        yield;
+      }
+    }
+    return tree;
+  }
+
+  #add(entry: Entry): void {
+    const { literal, prefix } = shapeOf(entry.rule.pattern);
+    if (literal) this.#literals.set(prefix, entry);
+    else this.#root.add(entry);
   }
 
   /** The innermost rule that matches a canonical path. */

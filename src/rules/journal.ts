@@ -1,0 +1,61 @@
+import type { TimedItem, WorkItem } from './budget.js';
+
+/** Bytes of one entry; the longest path of a file fits. */
+const SIZE = 32_768;
+/** Entries: what is being worked on, and what has taken longest so far. */
+const ENTRIES = 2;
+
+/** What is being worked on, and since when. */
+export interface StartedItem extends WorkItem {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}
+
+/**
+ * What a thread that loads rules is working on, in memory that it shares with the thread that waits: whoever waits can
+ * read it when the other one is too busy to answer, or has been ended.
+ */
+export class Journal {
+  readonly #entries: readonly Buffer[];
+  readonly shared: SharedArrayBuffer;
+
+  /** @param shared that of the other thread; default: memory of its own */
+  constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(SIZE * ENTRIES)) {
+    this.shared = shared;
+    this.#entries = Array.from({ length: ENTRIES }, (_, i) => Buffer.from(shared, i * SIZE, SIZE));
+  }
+
+  /** For the thread that works. */
+  write(item: WorkItem, longest: TimedItem | undefined): void {
+    this.#put(0, { ...item, since: Date.now() });
+    if (longest !== undefined) this.#put(1, longest);
+  }
+
+  /** Undefined before the first item, and in the moment when it is written. */
+  get item(): StartedItem | undefined {
+    return this.#get(0) as StartedItem | undefined;
+  }
+
+  get longest(): TimedItem | undefined {
+    return this.#get(1) as TimedItem | undefined;
+  }
+
+  #put(entry: number, value: object): void {
+    const buffer = this.#entries[entry] as Buffer;
+    const text = JSON.stringify(value);
+    const length = Buffer.byteLength(text);
+    if (length > SIZE - 4) return;
+    buffer.writeUInt32LE(length, 0);
+    buffer.write(text, 4);
+  }
+
+  #get(entry: number): object | undefined {
+    const buffer = this.#entries[entry] as Buffer;
+    const length = buffer.readUInt32LE(0);
+    try {
+      return JSON.parse(buffer.toString('utf8', 4, 4 + length)) as object;
+    } catch {
+      return undefined;
+    }
+  }
+}
