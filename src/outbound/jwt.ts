@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { Unavailable, Verification, Verified } from '../model/outbound.js';
 import type { KeySetCache, Keys } from './key-sets.js';
@@ -17,7 +18,7 @@ type Attempt =
 /**
  * Verifies a JWT with the keys of its issuer (RFC 7515 §5.2, RFC 7519 §7.2, RFC 9068 §4): type, algorithm,
  * signature, `exp` (required) and `nbf`. If no key matches, the key set is read again, once. If a key set
- * cannot be read, the token may still be valid, so the result is unavailable, not invalid.
+ * cannot be read, or was read too recently, the token may still be valid, so the result is unavailable, not invalid.
  *
  * @param now returns seconds since 1970
  * @returns the claims, why the token is invalid, or that a key set is unavailable
@@ -36,10 +37,19 @@ export async function verifyJwt(
   let refused: string | undefined;
   let unavailable: Unavailable | undefined;
   for (const url of urls) {
+    const before = keys.reads(url);
     let outcome = await judge(await keys.current(url));
     if (outcome.kind === 'unknown-key') {
       const found = await keys.again(url);
       if (found !== undefined) outcome = await judge(found);
+    }
+    if (outcome.kind === 'unknown-key') {
+      const { kid } = decodeProtectedHeader(token);
+      const name = kid ?? `token ${hash('sha256', token, 'base64')}`;
+      // Only a read that began after the token came can tell that its key is not published.
+      if (keys.reads(url) > before) keys.missed(url, name);
+      else if (!keys.isMissing(url, kid, name))
+        outcome = { kind: 'unavailable', answer: keys.tooRecent(url) };
     }
     if (outcome.kind === 'verified') return { ok: true, claims: outcome.claims };
     if (outcome.kind === 'refused') refused ??= outcome.reason;

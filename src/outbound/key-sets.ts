@@ -6,6 +6,10 @@ import type { Unavailable } from '../model/outbound.js';
 export interface Keys {
   readonly ok: true;
   readonly find: JWTVerifyGetKey;
+  /** The ids of the keys. */
+  readonly ids: ReadonlySet<string>;
+  /** Whether a key has no id. If not, the tokens of this issuer name theirs. */
+  readonly unnamed: boolean;
 }
 
 /** Reads the text of a JWKS document. A failure is a value. */
@@ -23,6 +27,8 @@ const STALE = 3_600_000;
  * reads.
  */
 const COOLDOWN = 10_000;
+/** The most missing keys that are remembered of one read. */
+const MOST_MISSING = 1_000;
 /** Milliseconds from a failure to the next attempt. */
 const PAUSE = 2_000;
 
@@ -32,6 +38,10 @@ interface Entry {
   readAt: number;
   failure?: { readonly answer: Unavailable; readonly until: number };
   flight?: Promise<Keys | Unavailable>;
+  /** The number of reads that have begun. */
+  reads: number;
+  /** Keys that the last read did not find, and those that the set had before it. */
+  readonly missing: Set<string>;
 }
 
 /**
@@ -72,10 +82,45 @@ export class KeySetCache {
     return this.#attempt(url, entry);
   }
 
+  /** The number of reads that have begun. A read that begins later finds what was published until now. */
+  reads(url: string): number {
+    return this.#entry(url).reads;
+  }
+
+  /**
+   * Remembers, until the next read, that the last one did not find a key.
+   *
+   * @param name the key's id, or what else stands for it
+   */
+  missed(url: string, name: string): void {
+    const { missing } = this.#entry(url);
+    if (missing.size < MOST_MISSING) missing.add(name);
+  }
+
+  /**
+   * Whether a key that does not fit is certainly no new one: the last read did not find it, the set had it before,
+   * or has it for another algorithm; or the token names no key although all keys have ids.
+   *
+   * @param name the key's id; undefined if the token names none
+   * @param other what stands for the key then
+   */
+  isMissing(url: string, name: string | undefined, other: string): boolean {
+    const { missing, keys } = this.#entry(url);
+    if (name === undefined) return missing.has(other) || keys?.unnamed === false;
+    return missing.has(name) || keys?.ids.has(name) === true;
+  }
+
+  /** The result for a token whose key may have been published since the last read, which was too recent. */
+  tooRecent(url: string): Unavailable {
+    const left = this.#entry(url).readAt + COOLDOWN - this.#clock.monotonic();
+    const retryAfter = Math.max(1, Math.ceil(left / 1000));
+    return { ok: false, cause: 'the key set was read too recently to look for a new key', retryAfter };
+  }
+
   #entry(url: string): Entry {
     let entry = this.#entries.get(url);
     if (entry === undefined) {
-      entry = { readAt: Number.NEGATIVE_INFINITY };
+      entry = { readAt: Number.NEGATIVE_INFINITY, reads: 0, missing: new Set() };
       this.#entries.set(url, entry);
     }
     return entry;
@@ -89,9 +134,12 @@ export class KeySetCache {
   }
 
   async #fly(url: string, entry: Entry): Promise<Keys | Unavailable> {
+    entry.reads++;
     const answer = await this.#read(url);
     const keys = answer.ok ? parseKeys(answer.body) : answer;
     if (keys.ok) {
+      entry.missing.clear();
+      for (const id of entry.keys?.ids ?? []) if (!keys.ids.has(id)) entry.missing.add(id);
       entry.keys = keys;
       entry.readAt = this.#clock.monotonic();
       delete entry.failure;
@@ -121,8 +169,14 @@ function parseKeys(body: string): Keys | Unavailable {
     (key: unknown) => typeof key === 'object' && key !== null && (key as { kty?: unknown }).kty !== 'oct',
   );
   if (keys.length === 0) return unusable('the key set holds no public key');
+  const ids = keys.map(({ kid }: { kid?: unknown }) => kid).filter((kid) => typeof kid === 'string');
   try {
-    return { ok: true, find: createLocalJWKSet({ keys } as JSONWebKeySet) };
+    return {
+      ok: true,
+      find: createLocalJWKSet({ keys } as JSONWebKeySet),
+      ids: new Set(ids),
+      unnamed: ids.length < keys.length,
+    };
   } catch {
     return unusable('the key set is malformed');
   }

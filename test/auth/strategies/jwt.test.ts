@@ -154,11 +154,15 @@ t.test('keys are rotated: an unknown one makes the set be read again, but rarely
   );
   t.equal(issuer.reads(), 2, 'one look for all of them');
 
-  for (let i = 0; i < 20; i++) t.equal((await get(await issuer.sign(key, `invented-${i}`, {}))).status, 401);
+  for (let i = 0; i < 20; i++) {
+    const invented = await get(await issuer.sign(key, `invented-${i}`, {}));
+    t.equal(invented.status, 503, 'the set was read a moment ago, and may have a new key since');
+    t.equal(invented.headers['retry-after'], '10');
+  }
   t.equal(issuer.reads(), 2, 'invented key ids make no further look');
   clock.advance(11_000);
-  t.equal((await get(await issuer.sign(key, 'invented', {}))).status, 401);
-  t.equal(issuer.reads(), 3);
+  for (let i = 0; i < 3; i++) t.equal((await get(await issuer.sign(key, 'invented', {}))).status, 401);
+  t.equal(issuer.reads(), 3, 'a key that the last look did not find is no new one');
 
   // A key that was taken back is forgotten when the set is fresh no more.
   issuer.keys.shift();
@@ -166,6 +170,32 @@ t.test('keys are rotated: an unknown one makes the set be read again, but rarely
   await get(await issuer.sign(next, 'k2', { exp: NOW + 1_000 }));
   t.equal((await get(await issuer.sign(next, 'k2', { exp: NOW + 1_000 }))).status, 200);
   t.equal((await get(await issuer.sign(key, 'k1', { exp: NOW + 1_000 }))).status, 401);
+});
+
+t.test('a rotation never makes a good token 401, whatever others have made the gateway read', async (t) => {
+  const { clock, issuer, key, get } = await start(t, ({ url }) => ({ ...EC, jwks_urls: [url] }));
+  t.equal(
+    (await get(await issuer.sign(key, 'invented', {}))).status,
+    401,
+    'the set was read for this very token',
+  );
+  // Hydra signs with a new key at once; it is published when it is used.
+  const next = await issuer.makeKey('k2');
+  const token = await issuer.sign(next, 'k2', {});
+  const early = await get(token);
+  t.equal(early.status, 503);
+  const wait = Number(early.headers['retry-after']);
+  clock.advance(wait * 1000);
+  t.equal((await get(token)).status, 200, 'and good when the client comes again');
+  t.equal((await get(await issuer.sign(key, 'k1', {}))).status, 200);
+  issuer.keys.shift();
+  clock.advance(301_000);
+  await get(token);
+  t.equal(
+    (await get(await issuer.sign(key, 'k1', { exp: NOW + 1_000 }))).status,
+    401,
+    'a key that was taken back is no new one',
+  );
 });
 
 t.test('an issuer in trouble is answered 503, never 401', async (t) => {
