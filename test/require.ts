@@ -32,6 +32,7 @@ const PROBES = {
   redis: () => onPath('redis-server'),
   zizmor: () => isExecutable(ZIZMOR[0]) || onPath(ZIZMOR[1]),
   sslyze: () => isExecutable(SSLYZE),
+  systemd: () => onPath('systemd-analyze'),
 } as const satisfies Record<string, () => boolean>;
 
 /** Why a test is skipped that needs something. */
