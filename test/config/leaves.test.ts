@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { type Leaf, leaves } from '../../src/config/schema.js';
 import { Secret } from '../../src/config/secret.js';
+import { canReusePort } from '../../src/config/sections/listen.js';
 import { loadSettings } from '../../src/config/settings.js';
 import { formatFinding } from '../../src/document/finding.js';
 import { makeCertificate } from '../stack/certificate.js';
@@ -93,6 +94,7 @@ const TRIALS: Readonly<Record<string, Trial>> = {
     ca: ['cert', STORE],
     prefix: ['b', STORE],
     timeout: ['7s', STORE],
+    wait: ['7s', STORE],
     'cluster.nodes': [['redis://b'], { nodes: ['redis://a'] }],
   }),
   ...inside('introspection.cache.shared.sentinel', {
@@ -176,6 +178,8 @@ t.test('every leaf of the schema makes a difference to what the gateway gets', a
   };
   for (const leaf of leaves()) {
     const name = leaf.path.join('.');
+    // reuse-port.test.ts tries it, whatever Node can do.
+    if (name === 'listen.proxy.reusePort' && !canReusePort(process.versions.node)) continue;
     const [value, section] = TRIALS[name] ?? [sample(leaf)];
     const [, beside] = Object.entries(BESIDE).find(([prefix]) => name.startsWith(`${prefix}.`)) ?? [];
     const minimal = { introspection: { url: 'http://as/' }, ...beside, rules: ['a'] };

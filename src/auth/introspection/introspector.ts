@@ -15,7 +15,7 @@ import type { Invalidation } from './invalidation.js';
 import type { UnknownTokenLimiter } from './rate-limit.js';
 import type { ReadinessChecks } from './readiness.js';
 import { type Caller, type CallLimits, type Failure, ServerCalls } from './server-calls.js';
-import type { SharedCache } from './shared-cache.js';
+import type { Found, SharedCache } from './shared-cache.js';
 import { identityOf } from './token-identity.js';
 
 /** The rate limit of unknown tokens: the limiter, and how it identifies the client of a request. */
@@ -47,7 +47,7 @@ export interface LocalIntrospector extends Required<Introspector> {
  * The shared cache behind the cache of this process. Its methods never reject, and they return within a short
  * timeout.
  */
-export type SecondTier = Pick<SharedCache, 'get' | 'set'>;
+export type SecondTier = Pick<SharedCache, 'get' | 'set' | 'turn' | 'endTurn'>;
 
 /** The result of one call, for all requests that wait for it. */
 type CallResult = { readonly answer: Answer; readonly shared?: true } | Failure;
@@ -114,22 +114,34 @@ export function createIntrospector({
     isCurrent: () => boolean,
   ): Promise<CallResult> {
     const { lifetime } = endpoint;
-    if (cache !== undefined && shared !== undefined && lifetime !== 0) {
-      const found = await shared.get(key, spelling);
-      // The answer may have been invalidated while scopegate read the shared cache.
-      if (found !== undefined && found.life > least && isCurrent()) {
+    const isSharing = cache !== undefined && shared !== undefined && lifetime !== 0;
+    if (isSharing) {
+      const look = async (): Promise<Found | undefined> => {
+        const found = await shared.get(key, spelling);
+        // The answer may have been invalidated while scopegate read the shared cache.
+        return found !== undefined && found.life > least && isCurrent() ? found : undefined;
+      };
+      const found = (await look()) ?? (await shared.turn(key, look, isCurrent));
+      if (found !== undefined) {
         cache.set(key, found.answer, lifetime === undefined ? found.life : Math.min(found.life, lifetime));
         return { answer: found.answer, shared: true };
       }
     }
     const asked = clock.wall() * 1000;
-    const result = await servers.call(endpoint, token, () => cache?.peekActive(key) !== undefined);
-    if ('cause' in result) return result;
-    if (cache !== undefined && isCurrent()) {
-      const life = cache.set(key, result, lifetime);
-      if (result.active && life > 0) shared?.set(key, spelling, result, life, asked);
+    let isShared = false;
+    try {
+      const result = await servers.call(endpoint, token, () => cache?.peekActive(key) !== undefined);
+      if ('cause' in result) return result;
+      if (cache !== undefined && isCurrent()) {
+        const life = cache.set(key, result, lifetime);
+        if (result.active && shared !== undefined && life > 0) {
+          isShared = shared.set(key, spelling, result, life, asked);
+        }
+      }
+      return { answer: result };
+    } finally {
+      if (isSharing && !isShared) shared.endTurn(key);
     }
-    return { answer: result };
   }
 
   /**

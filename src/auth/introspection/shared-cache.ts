@@ -1,14 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../model/clock.js';
 import type { ActiveAnswer } from '../../model/introspection.js';
-import { within } from '../../model/within.js';
-import { storeCauseOf } from '../../outbound/redis/connection.js';
 import type { Store } from '../../outbound/redis/store.js';
 import { readClaims } from './answer.js';
 import type { CacheKey } from './cache-keys.js';
-import { CircuitBreaker, type Permit } from './circuit-breaker.js';
 import { type Invalidation, type Purge, PurgeLog, SKEW } from './invalidation.js';
 import type { Seal } from './seal.js';
+import { PURGE_TIMEOUT, StoreCommands } from './store-commands.js';
 import { identityOf, type TokenIdentity } from './token-identity.js';
 
 /** Limits of the shared cache; times in milliseconds. */
@@ -19,6 +17,8 @@ export interface SharedLimits {
   readonly prefix: string;
   /** The longest time that an answer is used after the authorization server gave it. */
   readonly ttl: number;
+  /** The longest time that a request waits for another gateway that is asking about the same token; 0 for none. */
+  readonly wait: number;
 }
 
 /**
@@ -46,21 +46,14 @@ interface Stored {
 }
 
 /**
- * The circuit breaker of each store server: failures in a row that open it, and milliseconds that it stays
- * open.
- */
-const BREAKER = { failures: 3, openFor: 5_000 };
-/**
  * The list of purges in the store, which gateways read when they start: the shortest time that an entry
  * stays, in milliseconds, and the most entries.
  */
 const LOG = { life: 3_600_000, most: 10_000 };
+/** The first and the longest pause between two looks for another gateway's answer, in milliseconds. */
+const LOOK = { first: 1, longest: 16 };
 /** Milliseconds until scopegate reads the list of purges again after a failure. */
 const RETRY_AFTER = 200;
-/**
- * The timeout of purges, in milliseconds. It is longer than that of answers, because no request waits for it.
- */
-const PURGE_TIMEOUT = 5_000;
 
 /**
  * The cache that gateways share: active answers that other gateways got. It can only save introspection
@@ -77,8 +70,7 @@ export class SharedCache {
   readonly #seal: Seal;
   readonly #limits: SharedLimits;
   readonly #clock: Clock;
-  /** One circuit breaker for each server of the store. */
-  readonly #breakers = new Map<string, CircuitBreaker>();
+  readonly #commands: StoreCommands;
   readonly #onFailure: (cause: string) => void;
   readonly #purged: PurgeLog;
   #listening = false;
@@ -101,6 +93,7 @@ export class SharedCache {
     this.#limits = limits;
     this.#clock = clock;
     this.#onFailure = onFailure;
+    this.#commands = new StoreCommands(store, clock, limits.timeout, onFailure);
     this.#purged = new PurgeLog(limits.ttl);
   }
 
@@ -125,13 +118,51 @@ export class SharedCache {
    *
    * @param life milliseconds until the answer expires
    * @param asked when the authorization server was asked, in milliseconds since 1970
+   * @returns false if no other gateway will use it: it is about to expire, or a purge was just before
    */
-  set(key: string, token: string, { claims }: ActiveAnswer, life: number, asked: number): void {
-    if (life < 1) return;
+  set(key: string, token: string, { claims }: ActiveAnswer, life: number, asked: number): boolean {
+    if (life < 1) return false;
     const name = this.#name(key);
     const text = JSON.stringify({ asked, until: this.#now() + life, claims });
     const value = this.#seal.close(text, name, token);
-    void this.#runAt(name, 'set', (signal) => this.#store.set(name, value, Math.floor(life), signal));
+    void this.#commands.runAt(name, 'set', (signal) =>
+      this.#store.set(name, value, Math.floor(life), signal),
+    );
+    return !this.#purged.covers(key, claims, asked);
+  }
+
+  /**
+   * Waits for this gateway's turn to introspect a token: of the gateways that lack an answer, one asks, and the others use
+   * what it is answered. A gateway that dies meanwhile holds the others up for {@link SharedLimits.wait} at the longest.
+   *
+   * @param key the key of the local cache
+   * @param look looks for an answer that another gateway has stored
+   * @param isCurrent whether such an answer may still be used: not after a purge
+   * @returns that answer; undefined if it is this gateway's turn: it must call {@link set} or {@link endTurn} then
+   */
+  async turn(
+    key: string,
+    look: () => Promise<Found | undefined>,
+    isCurrent: () => boolean,
+  ): Promise<Found | undefined> {
+    const { wait } = this.#limits;
+    if (wait === 0 || !this.#synced) return undefined;
+    const name = this.#turnName(key);
+    const late = this.#clock.monotonic() + wait;
+    for (let ms = LOOK.first; ; ms = Math.min(ms * 2, LOOK.longest)) {
+      const taken = await this.#commands.runAt(name, 'turn', (signal) => this.#store.add(name, wait, signal));
+      // Without the store no gateway can wait for another.
+      if (taken !== false || this.#clock.monotonic() >= late || !isCurrent()) return undefined;
+      await pause(ms, undefined, { ref: false });
+      const found = await look();
+      if (found !== undefined) return found;
+    }
+  }
+
+  /** Ends a turn without an answer that other gateways could use. It works in the background. */
+  endTurn(key: string): void {
+    if (this.#limits.wait === 0) return;
+    void this.#commands.run('turn', () => this.#store.delete([this.#turnName(key)]), PURGE_TIMEOUT);
   }
 
   /**
@@ -169,7 +200,7 @@ export class SharedCache {
    */
   claim(digest: string, life: number): Promise<boolean | undefined> {
     const name = `${this.#limits.prefix}:proof:${digest}`;
-    return this.#runAt(name, 'claim', (signal) => this.#store.add(name, life, signal));
+    return this.#commands.runAt(name, 'claim', (signal) => this.#store.add(name, life, signal));
   }
 
   /**
@@ -183,8 +214,8 @@ export class SharedCache {
     // purge.
     this.#purged.add({ which, at: this.#now() }, keys, this.#now());
     if (keys.length === 0) return;
-    const names = keys.map((key) => this.#name(key));
-    void this.#run('delete', () => this.#store.delete(names), PURGE_TIMEOUT);
+    const names = this.#namesOf(keys);
+    void this.#commands.run('delete', () => this.#store.delete(names), PURGE_TIMEOUT);
   }
 
   /**
@@ -205,7 +236,7 @@ export class SharedCache {
     // Publish even if the deletion failed, because the gateways also have answers in their local caches.
     const channel = channelOf(this.#limits.prefix);
     const message = this.#seal.close(JSON.stringify(purge), channel);
-    const published = await this.#succeeds('publish', () => this.#store.publish(channel, message));
+    const published = await this.#commands.succeeds('publish', () => this.#store.publish(channel, message));
     return kept && published;
   }
 
@@ -242,6 +273,15 @@ export class SharedCache {
     return `${this.#limits.prefix}:answer:${key}`;
   }
 
+  /** Two names for each key: of its answer, and of the turn to ask for it. A purge must end both. */
+  #namesOf(keys: readonly string[]): string[] {
+    return keys.flatMap((key) => [this.#name(key), this.#turnName(key)]);
+  }
+
+  #turnName(key: string): string {
+    return `${this.#name(key)}:turn`;
+  }
+
   get #logName(): string {
     return `${this.#limits.prefix}:purged`;
   }
@@ -253,15 +293,16 @@ export class SharedCache {
   async #keep(purge: Purge, keys: readonly string[]): Promise<boolean> {
     const { which } = purge;
     if (which !== 'all' && 'token' in which) {
-      const names = keys.map((key) => this.#name(key));
-      const deleted = names.length === 0 || (await this.#succeeds('delete', () => this.#store.delete(names)));
+      const names = this.#namesOf(keys);
+      const deleted =
+        names.length === 0 || (await this.#commands.succeeds('delete', () => this.#store.delete(names)));
       // The store cannot find the other spellings either.
       if (which.identities === undefined) return deleted;
       return (await this.#log(purge)) && deleted;
     }
     const logged = await this.#log(purge);
     if (logged && which !== 'all') return true;
-    return this.#succeeds('delete', () => this.#store.deleteAll(`${this.#limits.prefix}:answer:`));
+    return this.#commands.succeeds('delete', () => this.#store.deleteAll(`${this.#limits.prefix}:answer:`));
   }
 
   /** Writes a purge into the list in the store. */
@@ -269,7 +310,7 @@ export class SharedCache {
     const name = this.#logName;
     const entry = this.#seal.close(JSON.stringify(purge), name);
     const life = Math.max(this.#limits.ttl, LOG.life);
-    return this.#succeeds('log', () => this.#store.append(name, entry, purge.at, life, LOG.most));
+    return this.#commands.succeeds('log', () => this.#store.append(name, entry, purge.at, life, LOG.most));
   }
 
   /** Reads the purges that this gateway may have missed. */
@@ -277,7 +318,7 @@ export class SharedCache {
     if (this.#reading) return;
     this.#reading = true;
     const generation = this.#generation;
-    const entries = await this.#runAt(
+    const entries = await this.#commands.runAt(
       this.#logName,
       'purges',
       (signal) => this.#store.entries(this.#logName, signal),
@@ -306,7 +347,7 @@ export class SharedCache {
 
   /** Gets a value and decrypts it. */
   async #fetch(name: string, token: string): Promise<Stored | undefined> {
-    const value = await this.#runAt(name, 'get', (signal) => this.#store.get(name, signal));
+    const value = await this.#commands.runAt(name, 'get', (signal) => this.#store.get(name, signal));
     if (value === undefined || value === null) return undefined;
     try {
       const text = this.#seal.open(value, name, token);
@@ -329,49 +370,5 @@ export class SharedCache {
     // If the other gateway's clock is ahead, scopegate cannot compare its time with those of purges.
     if (life <= 0 || asked > now + SKEW) return undefined;
     return this.#purged.covers(key, answer.claims, asked) ? undefined : { answer, life };
-  }
-
-  /** Runs a command about one name, unless the circuit breaker of the server that keeps it is open. */
-  async #runAt<T>(
-    name: string,
-    what: string,
-    work: (signal: AbortSignal) => Promise<T>,
-    timeout = this.#limits.timeout,
-  ): Promise<T | undefined> {
-    const place = this.#store.placeOf(name);
-    let breaker = this.#breakers.get(place);
-    if (breaker === undefined) {
-      breaker = new CircuitBreaker(BREAKER, this.#clock);
-      this.#breakers.set(place, breaker);
-    }
-    const permit = breaker.admit();
-    if (typeof permit === 'number') return undefined;
-    return this.#run(what, work, timeout, permit);
-  }
-
-  async #succeeds(what: string, work: () => Promise<unknown>): Promise<boolean> {
-    const done = await this.#run(what, () => work().then(() => true), PURGE_TIMEOUT);
-    return done === true;
-  }
-
-  async #run<T>(
-    what: string,
-    work: (signal: AbortSignal) => Promise<T>,
-    timeout: number,
-    permit?: Permit,
-  ): Promise<T | undefined> {
-    // A command that timed out must not be sent later: it could write back an answer that has been
-    // invalidated meanwhile.
-    const deadline = new AbortController();
-    try {
-      const result = await within(timeout, work(deadline.signal));
-      permit?.succeeded();
-      return result;
-    } catch (error) {
-      deadline.abort();
-      permit?.failed();
-      this.#onFailure(`${what}: ${storeCauseOf(error)}`);
-      return undefined;
-    }
   }
 }

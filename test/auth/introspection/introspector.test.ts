@@ -71,6 +71,9 @@ async function ask(introspector: Introspector, token: string, of = endpoint): Pr
   return introspector.introspect(of, token);
 }
 
+/** No other gateway is asking. */
+const ALONE = { turn: async () => undefined, endTurn: () => {} };
+
 t.test('the raw answer is cached, and a hit is synchronous', async (t) => {
   const { calls, introspector } = setUp();
   const first = introspector.introspect(endpoint, 't');
@@ -444,7 +447,7 @@ t.test('a refresh counts as a question of the client whose hit it is', async (t)
 
 t.test('of what other gateways have only an answer that is not about to end saves the call', async (t) => {
   const found = { answer: { ...active, scopes: ['of another gateway'] }, life: R };
-  const shared: SecondTier = { get: async () => (ready ? found : undefined), set: () => {} };
+  const shared: SecondTier = { get: async () => (ready ? found : undefined), set: () => true, ...ALONE };
   let ready = false;
   const { clock, calls, introspector, hit } = await warm({ shared });
   ready = true;
@@ -472,7 +475,7 @@ t.test('of what other gateways have only an answer that is not about to end save
 t.test('what other gateways have is of use to the last, also while the server is not asked', async (t) => {
   const found = { answer: { ...active, scopes: ['of another gateway'] }, life: 1 };
   let known = false;
-  const shared: SecondTier = { get: async () => (known ? found : undefined), set: () => {} };
+  const shared: SecondTier = { get: async () => (known ? found : undefined), set: () => true, ...ALONE };
   const { calls, introspector } = setUp({}, true, { shared });
   await failTimes(introspector, calls, 3);
   t.match(introspector.servers(), [{ breaker: 'open' }]);
@@ -485,7 +488,9 @@ t.test('what other gateways have is of use to the last, also while the server is
 t.test('without a cache nothing is kept, here or elsewhere, and there is nothing to forget', async (t) => {
   const shared: SecondTier = {
     get: async () => t.fail('nobody is to be asked') as never,
-    set: () => t.fail('nobody is to be told'),
+    set: () => t.fail('nobody is to be told') as never,
+    turn: async () => t.fail('nobody is waited for') as never,
+    endTurn: () => t.fail('nobody waits'),
   };
   const { calls, introspector } = setUp({}, false, { shared });
   for (let i = 0; i < 2; i++) {
@@ -580,7 +585,8 @@ t.test(
             give = () => resolve(found);
           });
         },
-        set: () => {},
+        set: () => true,
+        ...ALONE,
       };
       const { calls, cache, introspector } = setUp({}, true, { shared });
       const asked = ask(introspector, 't');

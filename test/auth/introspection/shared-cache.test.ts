@@ -71,6 +71,48 @@ t.test('what one gateway was answered, another need not ask; the store learns no
   t.equal(source(two), 'miss', 'an answer from the store lives no longer than where it came from');
 });
 
+t.test('of gateways that get a new token at once, one asks, and the others use its answer', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, gateway, redis } = await start(t);
+  const gateways = [
+    await gateway({ wait: '1h' }),
+    await gateway({ wait: '1h' }),
+    await gateway({ wait: '1h' }),
+  ];
+  const all = (token: string) => Promise.all(gateways.map((gate) => status(gate, token)));
+  let answer = (): void => {};
+  server.gate = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const asked = all('secret-token');
+  await until(() => server.asked.length === 1);
+  await until(async () =>
+    (await redis.call('INFO', 'commandstats'))?.toString().match(/cmdstat_set:calls=(?:[4-9]|\d\d)/),
+  );
+  t.equal(server.asked.length, 1, 'the others wait');
+  answer();
+  t.same(await asked, [200, 200, 200]);
+  t.equal(server.asked.length, 1);
+  t.same(await all('unknown'), [401, 401, 401]);
+  t.equal(server.asked.length, 4, 'an inactive answer is each one’s own, and holds nobody up');
+  await purge(gateways[0] as TestGateway, { token: 'secret-token' });
+  t.same(await all('secret-token'), [200, 200, 200], 'a purge ends the turn as well');
+  t.ok(server.asked.length > 4, 'a gateway that hears of the purge while it asks may ask again');
+});
+
+t.test('a gateway that dies while it asks holds the others up for a moment, and no longer', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, gateway, redis } = await start(t);
+  const gate = await gateway({ wait: '300ms' });
+  t.equal(await status(gate, 'secret-token'), 200);
+  const turn = [...(await redis.all()).keys()].find((name) => name.endsWith(':turn'));
+  t.ok(turn, 'an answer is there for as long as anybody may be waiting');
+  await purge(gate, { token: 'secret-token' });
+  await redis.call('SET', turn as string, '', 'PX', '500');
+  t.equal(await status(gate, 'secret-token'), 200, 'another one has the turn, and never ends it');
+  t.equal(server.asked.length, 2);
+});
+
 t.test('processes of one machine share a store by its Unix socket', async (t) => {
   if (!available(t, 'redis')) return;
   const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));

@@ -1,6 +1,17 @@
 import type { StorePlace } from '../../../outbound/redis/store.js';
 import { readCipherKey } from '../../key.js';
-import { file, integer, limit, list, openFile, openSecret, path, secretFile, text } from '../../kinds.js';
+import {
+  duration,
+  file,
+  integer,
+  limit,
+  list,
+  openFile,
+  openSecret,
+  path,
+  secretFile,
+  text,
+} from '../../kinds.js';
 import type { Place } from '../../place.js';
 import { optionalSection, type Value } from '../../setting.js';
 import { checkClientTls } from '../client-tls.js';
@@ -47,6 +58,10 @@ export const sharedStore = optionalSection('A second tier that several gateways 
   timeout: limit(
     'Longest time that a request waits for the store before the authorization server is asked.',
     '50ms',
+  ),
+  wait: duration(
+    'Longest time that a request waits for another gateway that is asking about the same token. 0s for none: each may ask then.',
+    '1s',
   ),
 }).as(({ url, cluster, sentinel, keyFile, previousKeyFile, passwordFile: password, ...rest }, place) => {
   if (password === undefined) refuseUser(rest.username, place);
