@@ -1,10 +1,12 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { serveClients } from './hydra/admin.js';
-import { health, send, sendError, sendFailure } from './hydra/answer.js';
+import { type Paging, serveClients } from './hydra/admin.js';
+import { health, NO_STORE, send, sendFailure, sendOAuth, sendText } from './hydra/answer.js';
 import { Clients, type HydraClient } from './hydra/client.js';
 import { readForm } from './hydra/form.js';
 import { type Answer, introspect } from './hydra/introspection.js';
-import { type Core, createCore, DESCRIPTIONS } from './hydra/provider.js';
+import { oauthError } from './hydra/oauth-errors.js';
+import { type Core, createCore } from './hydra/provider.js';
+import { servePublic } from './hydra/public.js';
 import { listen } from './listener.js';
 
 /** Where the authorization server listens; ports default to free ones. */
@@ -73,6 +75,12 @@ export interface AuthorizationServer {
    * `{"active":false}`, `/health/ready` with 503, the token endpoint with 401 and its admin API with 500.
    */
   setDatabase(state: 'up' | 'down'): void;
+  /** How lists of clients name the next page; `endless` as v1, also of an empty list. */
+  setPaging(paging: Paging): void;
+  /** Makes a new key of access tokens, which is published and used at once, as Hydra does. */
+  rotateKeys(): Promise<void>;
+  /** Signs a JWT access token with the newest key. */
+  signToken(claims?: Readonly<Record<string, unknown>>): Promise<string>;
   /** How often `/health/ready` of the admin port was asked. */
   readonly readinessChecks: number;
   /** Answers every introspection with this; undefined ends it. */
@@ -124,16 +132,15 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
   let core: Core;
   let delay = 0;
   let database = true;
+  let paging: Paging = 'keyset';
   let readinessChecks = 0;
   let fault: Fault | undefined;
 
-  const servePublic: RequestListener = (request, response) => {
-    const { pathname } = target(request);
-    if (health(pathname, response, database)) return;
-    // Hydra cannot read the client, and says the same as of one that does not exist.
-    if (!database && request.method === 'POST') {
-      sendError(response, 401, 'invalid_client', DESCRIPTIONS.invalid_client ?? '');
-    } else core.handle(request, response);
+  const servePublicPort: RequestListener = (request, response) => {
+    const path = withoutSlash(target(request).pathname);
+    if (health(path, response, database)) return;
+    const routes = { core, clients, issuer, lifetime, database };
+    servePublic(request, response, path, routes).catch((error: unknown) => sendFailure(response, error));
   };
   const serveAdmin: RequestListener = (request, response) => {
     route(request, response).catch((error: unknown) => sendFailure(response, error));
@@ -145,7 +152,7 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
       port: settings.publicPort ?? 0,
       ...how('public'),
     },
-    servePublic,
+    servePublicPort,
   );
   const adminListener = await listen(
     {
@@ -160,23 +167,24 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
     throw error;
   });
   const issuer = settings.issuer ?? publicListener.url;
-  core = await createCore(issuer, clients, lifetime);
+  core = await createCore(issuer, clients);
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = target(request);
     if (url.pathname === '/health/ready') readinessChecks++;
     if (health(url.pathname, response, database)) return;
     // Hydra trims a trailing slash and takes its v1 paths, without the prefix, too.
-    let path = url.pathname.replace(/(?<=.)\/$/, '');
+    let path = withoutSlash(url.pathname);
     if (!path.startsWith('/admin/')) path = `/admin${path}`;
     url.pathname = path;
     if (path === '/admin/oauth2/introspect') {
       if (request.method === 'POST') await answerIntrospection(request, response);
-      else sendError(response, 405, 'Method Not Allowed', '');
+      else sendText(response, 405, 'Method Not Allowed', 'POST');
     } else if (!database) {
       sendFailure(response, new Error('no database'));
-    } else if (!(await serveClients(request, response, url, clients))) {
-      sendError(response, 404, 'Not Found', 'The requested resource could not be found');
+    } else if (!(await serveClients(request, response, url, { clients, issuer, paging }))) {
+      request.resume();
+      sendText(response, 404, '404 page not found');
     }
   }
 
@@ -186,12 +194,13 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
     introspections.push({ token, form, headers: request.headers, at: Date.now() });
     if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay).unref());
     if (await fault?.(request, response)) return;
-    if (form.size === 0)
-      return sendError(response, 400, 'invalid_request', 'The POST body can not be empty.');
+    if (form.size === 0) {
+      const { error, message } = oauthError('invalid_request', 'The POST body can not be empty.');
+      return sendOAuth(response, 400, { error, error_description: message });
+    }
     const knows = (clientId: string) => database && clients.get(clientId) !== undefined;
-    send(response, 200, await introspect(form, { core, issuer, knows, overrides }), {
-      'cache-control': 'no-store',
-    });
+    const answer = await introspect(form, { core, issuer, knows, overrides });
+    sendOAuth(response, 200, answer, answer.active === true ? {} : NO_STORE);
   }
 
   function registerClient(client: Readonly<Record<string, unknown>> = {}): HydraClient {
@@ -239,6 +248,21 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
     setDatabase(state) {
       database = state === 'up';
     },
+    setPaging(next) {
+      paging = next;
+    },
+    rotateKeys: () => core.rotateKeys(),
+    signToken: (claims = {}) => {
+      const now = Math.floor(Date.now() / 1000);
+      return core.sign({
+        iss: issuer,
+        sub: 'test-client',
+        iat: now,
+        exp: now + lifetime,
+        scp: ['read'],
+        ...claims,
+      });
+    },
     get readinessChecks() {
       return readinessChecks;
     },
@@ -251,12 +275,16 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
       if (forget) {
         clients = new Clients();
         overrides.clear();
-        core = await createCore(issuer, clients, lifetime);
+        core = await createCore(issuer, clients);
       }
       await Promise.all([publicListener.reopen(), adminListener.reopen()]);
     },
     close: stop,
   };
+}
+
+function withoutSlash(path: string): string {
+  return path.replace(/(?<=.)\/$/, '');
 }
 
 function target(request: IncomingMessage): URL {

@@ -189,7 +189,7 @@ t.test('every field goes to Hydra, and comes back as no difference', async (t) =
     scope: 'admin read write',
     client_name: 'The tutorial',
     token_endpoint_auth_method: 'client_secret_post',
-    client_credentials_grant_access_token_lifespan: '90m',
+    client_credentials_grant_access_token_lifespan: '1h30m0s',
     metadata: { team: 'a', nested: { b: [1] } },
     backchannel_logout_uri: 'https://a.example/back',
   });

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { AdapterPayload } from 'oidc-provider';
+import { goDuration } from './duration.js';
 
 /** A client as Hydra's admin API reads and writes it. */
 export interface HydraClient {
@@ -25,12 +26,50 @@ export class HydraError extends Error {
   }
 }
 
+/** A request that Hydra cannot decode. */
+export function malformed(what: string): HydraError {
+  return new HydraError(400, 'The request was malformed or contained invalid parameters', what);
+}
+
+const METADATA =
+  "The value of one of the Client Metadata fields is invalid and the server has rejected this request. Note that an Authorization Server MAY choose to substitute a valid value for any requested parameter of a Client's Metadata. ";
+
+function invalidMetadata(what: string): HydraError {
+  return new HydraError(400, 'invalid_client_metadata', METADATA + what);
+}
+
+const LIFESPANS = [
+  'authorization_code_grant_access_token_lifespan',
+  'authorization_code_grant_id_token_lifespan',
+  'authorization_code_grant_refresh_token_lifespan',
+  'client_credentials_grant_access_token_lifespan',
+  'implicit_grant_access_token_lifespan',
+  'implicit_grant_id_token_lifespan',
+  'jwt_bearer_grant_access_token_lifespan',
+  'refresh_token_grant_id_token_lifespan',
+  'refresh_token_grant_access_token_lifespan',
+  'refresh_token_grant_refresh_token_lifespan',
+  'device_authorization_grant_id_token_lifespan',
+  'device_authorization_grant_access_token_lifespan',
+  'device_authorization_grant_refresh_token_lifespan',
+] as const;
+
+/** Lists that an answer to a write shows as `null` where the request has none, and reads as `[]`. */
+const NULLABLE = ['redirect_uris', 'grant_types', 'response_types', 'contacts'] as const;
+const LISTS = [
+  ...NULLABLE,
+  'audience',
+  'allowed_cors_origins',
+  'post_logout_redirect_uris',
+  'request_uris',
+] as const;
+
 /** What Hydra fills in where a client document is silent. */
 const DEFAULTS = {
   client_name: '',
   redirect_uris: [],
-  grant_types: ['authorization_code'],
-  response_types: ['code'],
+  grant_types: [],
+  response_types: [],
   scope: 'offline_access offline openid',
   audience: [],
   owner: '',
@@ -48,21 +87,12 @@ const DEFAULTS = {
   metadata: {},
   skip_consent: false,
   skip_logout_consent: null,
-  access_token_strategy: '',
-  authorization_code_grant_access_token_lifespan: null,
-  authorization_code_grant_id_token_lifespan: null,
-  authorization_code_grant_refresh_token_lifespan: null,
-  client_credentials_grant_access_token_lifespan: null,
-  implicit_grant_access_token_lifespan: null,
-  implicit_grant_id_token_lifespan: null,
-  jwt_bearer_grant_access_token_lifespan: null,
-  refresh_token_grant_access_token_lifespan: null,
-  refresh_token_grant_id_token_lifespan: null,
-  refresh_token_grant_refresh_token_lifespan: null,
+  ...Object.fromEntries(LIFESPANS.map((name) => [name, null])),
 } as const;
 
 /** Every other field that Hydra knows; anything else is dropped, as Go's JSON decoder does. */
 const OPTIONAL = new Set([
+  'access_token_strategy',
   'backchannel_logout_session_required',
   'backchannel_logout_uri',
   'frontchannel_logout_session_required',
@@ -75,7 +105,8 @@ const OPTIONAL = new Set([
   'token_endpoint_auth_signing_alg',
 ]);
 
-const WITH_SECRET = new Set(['client_secret_basic', 'client_secret_post']);
+/** Methods without a secret; a method that Hydra does not know gets one. */
+const WITHOUT_SECRET = new Set(['none', 'private_key_jwt']);
 
 /** The registry of OAuth 2.0 clients, with the semantics of Hydra's `/admin/clients`. */
 export class Clients {
@@ -97,7 +128,7 @@ export class Clients {
   }
 
   /**
-   * @returns the client, with its secret: the one time that Hydra tells it
+   * @returns the client as Hydra answers, with its secret: the one time that Hydra tells it
    * @throws HydraError 400 on invalid metadata, 409 when the id is in use
    */
   create(input: unknown): HydraClient {
@@ -111,27 +142,28 @@ export class Clients {
       );
     }
     const client = complete(document, id);
-    if (WITH_SECRET.has(client.token_endpoint_auth_method)) client.client_secret ||= randomSecret();
-    const now = timestamp();
+    if (!WITHOUT_SECRET.has(client.token_endpoint_auth_method)) client.client_secret ||= randomSecret();
+    const now = new Date().toISOString();
     Object.assign(client, { created_at: now, updated_at: now });
     this.#clients.set(id, client);
-    return structuredClone(client);
+    return answered(client, document);
   }
 
   /**
    * Replaces a whole client; a missing `client_secret` keeps the old one.
    *
-   * @returns the client, with the secret if the request changed it
+   * @returns the client as Hydra answers, with the secret if the request changed it
    * @throws HydraError 400, 404
    */
   replace(id: string, input: unknown): HydraClient {
     const old = this.#find(id);
-    const client = complete(object(input), id);
+    const document = object(input);
+    const client = complete(document, id);
     const changed = client.client_secret;
     if (changed === undefined && old.client_secret !== undefined) client.client_secret = old.client_secret;
-    Object.assign(client, { created_at: old.created_at, updated_at: timestamp() });
+    Object.assign(client, { created_at: old.created_at, updated_at: new Date().toISOString() });
     this.#clients.set(id, client);
-    return changed === undefined ? withoutSecret(client) : structuredClone(client);
+    return answered(changed === undefined ? withoutSecret(client) : client, document);
   }
 
   /** @throws HydraError 404 */
@@ -149,18 +181,30 @@ export class Clients {
 
 /** What oidc-provider has to know of a client; what Hydra alone knows stays in the registry. */
 export function oidcMetadata(client: HydraClient): AdapterPayload {
+  const method = client.token_endpoint_auth_method;
   return {
     client_id: client.client_id,
     ...(client.client_secret === undefined ? {} : { client_secret: client.client_secret }),
     grant_types: client.grant_types.filter((grant) => grant === 'client_credentials'),
     response_types: [],
     redirect_uris: [],
-    token_endpoint_auth_method: client.token_endpoint_auth_method as 'client_secret_basic',
+    token_endpoint_auth_method: WITHOUT_SECRET.has(method) ? 'none' : (method as 'client_secret_basic'),
   };
+}
+
+/** The answer to a write. */
+function answered(client: HydraClient, sent: Readonly<Record<string, unknown>>): HydraClient {
+  const answer: Record<string, unknown> = structuredClone(client);
+  for (const field of NULLABLE) answer[field] = sent[field] ?? null;
+  if (sent.metadata === null) answer.metadata = null;
+  return answer as HydraClient;
 }
 
 function complete(document: Record<string, unknown>, id: string): HydraClient {
   const client: Record<string, unknown> = structuredClone(DEFAULTS);
+  for (const field of LISTS) listOf(document, field);
+  for (const field of ['scope', 'owner', 'token_endpoint_auth_method', 'client_secret'])
+    text(document, field);
   for (const [field, value] of Object.entries(document)) {
     if (value === null || value === undefined || value === '') continue;
     if (field in DEFAULTS || OPTIONAL.has(field) || field === 'client_secret') client[field] = value;
@@ -168,46 +212,78 @@ function complete(document: Record<string, unknown>, id: string): HydraClient {
   client.client_id = id;
   // What Hydra's validator changes.
   client.client_secret_expires_at = 0;
-  if (Array.isArray(client.allowed_cors_origins)) {
-    client.allowed_cors_origins = client.allowed_cors_origins.map((origin) =>
-      String(origin).replace(/\/+$/, ''),
-    );
-  }
-  for (const field of ['grant_types', 'response_types', 'audience', 'redirect_uris']) {
+  client.allowed_cors_origins = listOf(client, 'allowed_cors_origins').map((origin) =>
+    origin.replace(/\/+$/, ''),
+  );
+  for (const field of LIFESPANS) {
     const value = client[field];
-    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
-      throw new HydraError(400, 'invalid_request', `The field ${field} must be a list of strings.`);
+    if (value === null) continue;
+    const duration = typeof value === 'string' ? goDuration(value) : undefined;
+    if (duration === undefined) {
+      throw malformed(`Unable to decode the request body: time: invalid duration '${value}'`);
     }
+    client[field] = duration;
   }
-  for (const field of ['scope', 'owner', 'token_endpoint_auth_method']) text(client, field);
+  validate(client);
+  return client as HydraClient;
+}
+
+/** @throws HydraError */
+function validate(client: Readonly<Record<string, unknown>>): void {
   const secret = text(client, 'client_secret');
   if (secret !== '' && secret.length < 6) {
-    throw new HydraError(
-      400,
-      'invalid_client_metadata',
-      'Field client_secret must contain a secret that is at least 6 characters long.',
-    );
+    throw invalidMetadata('Field client_secret must contain a secret that is at least 6 characters long.');
   }
-  if (!(client.redirect_uris as string[]).every((uri) => URL.canParse(uri) && !uri.includes('#'))) {
+  if (listOf(client, 'redirect_uris').some((uri) => uri.includes('#'))) {
     throw new HydraError(
       400,
       'invalid_redirect_uri',
-      'redirect_uris must be absolute URIs without a fragment.',
+      'The value of one or more redirect_uris is invalid. Redirect URIs must not contain fragments (#).',
     );
   }
-  return client as HydraClient;
+  const { jwks, jwks_uri: jwksUri, subject_type: subject, access_token_strategy: strategy = '' } = client;
+  if (
+    client.token_endpoint_auth_method === 'private_key_jwt' &&
+    jwksUri === undefined &&
+    Object.keys(jwks as object).length === 0
+  ) {
+    throw invalidMetadata(
+      "When token_endpoint_auth_method is 'private_key_jwt', either jwks or jwks_uri must be set.",
+    );
+  }
+  if (subject !== 'public') {
+    throw invalidMetadata(`Subject type ${subject} is not supported by server, only [public] are allowed.`);
+  }
+  if (!['', 'jwt', 'opaque'].includes(strategy as string)) {
+    throw invalidMetadata(`invalid access token strategy: expected one of [jwt, opaque] but got ${strategy}`);
+  }
 }
+
+const UNDECODABLE = 'Unable to decode the request body: json: cannot unmarshal';
 
 function object(input: unknown): Record<string, unknown> {
   if (typeof input === 'object' && input !== null && !Array.isArray(input))
     return input as Record<string, unknown>;
-  throw new HydraError(400, 'invalid_request', 'Unable to decode the request body.');
+  throw malformed(`${UNDECODABLE} ${kindOf(input)} into Go value of type client.Client`);
 }
 
-function text(document: Record<string, unknown>, field: string): string {
+function text(document: Readonly<Record<string, unknown>>, field: string): string {
   const value = document[field] ?? '';
   if (typeof value === 'string') return value;
-  throw new HydraError(400, 'invalid_request', `The field ${field} must be a string.`);
+  throw malformed(`${UNDECODABLE} ${kindOf(value)} into Go struct field Client.${field} of type string`);
+}
+
+function listOf(document: Readonly<Record<string, unknown>>, field: string): string[] {
+  const value = document[field] ?? [];
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
+  const type = 'sqlxx.StringSliceJSONFormat';
+  throw malformed(`${UNDECODABLE} ${kindOf(value)} into Go struct field Client.${field} of type ${type}`);
+}
+
+/** What Go's JSON decoder calls a value. */
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'array';
+  return typeof value === 'boolean' ? 'bool' : typeof value;
 }
 
 function withoutSecret(client: HydraClient): HydraClient {
@@ -217,9 +293,4 @@ function withoutSecret(client: HydraClient): HydraClient {
 
 function randomSecret(): string {
   return randomBytes(24).toString('base64url');
-}
-
-/** Hydra keeps whole seconds. */
-function timestamp(): string {
-  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
 }

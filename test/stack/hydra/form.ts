@@ -34,7 +34,7 @@ export async function readForm(request: IncomingMessage): Promise<URLSearchParam
   const body = await readBody(request);
   if (/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type)) return new URLSearchParams(body.toString());
   const form = new URLSearchParams();
-  if (!/^multipart\/form-data\s*;/i.test(type)) return form;
+  if (!/^multipart\/form-data\s*(;|$)/i.test(type)) return form;
   let parts: Iterable<[string, unknown]>;
   try {
     parts = (await new Response(body, { headers: { 'content-type': type } }).formData()).entries();

@@ -1,5 +1,6 @@
 import type { Core } from './provider.js';
 import { grants, words } from './scope.js';
+import { canonical } from './spellings.js';
 
 /** Hydra's answer about an active token; tests may add to it or bend it. */
 export type Answer = Readonly<Record<string, unknown>>;
@@ -40,6 +41,6 @@ export async function introspect(form: URLSearchParams, sources: Sources): Promi
     iss: sources.issuer,
     token_type: 'Bearer',
     token_use: 'access_token',
-    ...sources.overrides.get(value),
+    ...sources.overrides.get(canonical(value)),
   };
 }

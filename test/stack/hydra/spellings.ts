@@ -13,3 +13,14 @@ export function spellings(token: string): string[] {
     [0, 1, 2, 3].map((bits) => `${prefix}${key.slice(0, -1)}${BASE64URL[last | bits]}.${signature}`),
   );
 }
+
+/**
+ * The spelling in which a token was issued, of any that Hydra takes. Written apart from the gateway's own, so that a
+ * mistake there does not pass here.
+ */
+export function canonical(token: string): string {
+  const [, prefix = 'ory_at_', key = '', signature] =
+    /^(ory_[a-z]{2}_)?([\w-]{43})\.([\w-]{43})$/.exec(token) ?? [];
+  if (signature === undefined) return token;
+  return `${prefix}${Buffer.from(key, 'base64url').toString('base64url')}.${signature}`;
+}

@@ -1,0 +1,75 @@
+/**
+ * The metadata document of Hydra v26.2.0 with its default configuration (RFC 8414). It names more than the local server
+ * has.
+ */
+export function metadata(issuer: string): object {
+  return {
+    issuer,
+    authorization_endpoint: `${issuer}/oauth2/auth`,
+    device_authorization_endpoint: `${issuer}/oauth2/device/auth`,
+    token_endpoint: `${issuer}/oauth2/token`,
+    jwks_uri: `${issuer}/.well-known/jwks.json`,
+    subject_types_supported: ['public'],
+    response_types_supported: [
+      'code',
+      'code id_token',
+      'id_token',
+      'token id_token',
+      'token',
+      'token id_token code',
+    ],
+    claims_supported: ['sub'],
+    grant_types_supported: [
+      'authorization_code',
+      'implicit',
+      'client_credentials',
+      'refresh_token',
+      'urn:ietf:params:oauth:grant-type:device_code',
+    ],
+    response_modes_supported: ['query', 'fragment', 'form_post'],
+    userinfo_endpoint: `${issuer}/userinfo`,
+    scopes_supported: ['offline_access', 'offline', 'openid'],
+    token_endpoint_auth_methods_supported: [
+      'client_secret_post',
+      'client_secret_basic',
+      'private_key_jwt',
+      'none',
+    ],
+    userinfo_signing_alg_values_supported: ['none', 'RS256'],
+    id_token_signing_alg_values_supported: ['RS256'],
+    id_token_signed_response_alg: ['RS256'],
+    userinfo_signed_response_alg: ['RS256'],
+    request_parameter_supported: true,
+    request_uri_parameter_supported: true,
+    require_request_uri_registration: true,
+    claims_parameter_supported: false,
+    revocation_endpoint: `${issuer}/oauth2/revoke`,
+    backchannel_logout_supported: true,
+    backchannel_logout_session_supported: true,
+    frontchannel_logout_supported: true,
+    frontchannel_logout_session_supported: true,
+    end_session_endpoint: `${issuer}/oauth2/sessions/logout`,
+    request_object_signing_alg_values_supported: ['none', 'RS256', 'ES256'],
+    code_challenge_methods_supported: ['plain', 'S256'],
+    credentials_endpoint_draft_00: `${issuer}/credentials`,
+    credentials_supported_draft_00: [
+      {
+        format: 'jwt_vc_json',
+        types: ['VerifiableCredential', 'UserInfoCredential'],
+        cryptographic_binding_methods_supported: ['jwk'],
+        cryptographic_suites_supported: [
+          'PS256',
+          'RS256',
+          'ES256',
+          'PS384',
+          'RS384',
+          'ES384',
+          'PS512',
+          'RS512',
+          'ES512',
+          'EdDSA',
+        ],
+      },
+    ],
+  };
+}
