@@ -26,6 +26,7 @@ export interface Child {
  * @param rules YAML of the rules
  * @param environment what it sees besides PATH
  * @param flags Node's own options
+ * @param node another Node than this one
  */
 export async function startChild(
   t: Scope,
@@ -33,6 +34,7 @@ export async function startChild(
   rules: string,
   environment: Readonly<Record<string, string>> = {},
   flags: readonly string[] = [],
+  node = process.execPath,
 ): Promise<Child> {
   const folder = mkdtempSync(join(tmpdir(), 'scopegate-'));
   writeFileSync(join(folder, 'rules.yaml'), rules);
@@ -42,7 +44,7 @@ export async function startChild(
   const listen = { proxy: { host: '127.0.0.1', port: 0 }, admin: { host: '127.0.0.1', port: 0 } };
   writeFileSync(file, JSON.stringify({ listen, rules: ['./rules.yaml'], ...settings, server }));
   const command = [...flags, join(root, 'build/src/cli.js'), 'serve', '--config', file];
-  const child = spawn(process.execPath, command, {
+  const child = spawn(node, command, {
     cwd: folder,
     // Nothing of the test runner's own: its loaders would change what is tested.
     env: { PATH: process.env.PATH, ...environment },

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Test } from 'tap';
+import { canReusePort } from '../src/config/sections/listen.js';
 import { root } from './root.js';
 
 /** The test suite of Autobahn, where .ci/autobahn has put it. */
@@ -32,6 +33,8 @@ const PROBES = {
   redis: () => onPath('redis-server'),
   zizmor: () => isExecutable(ZIZMOR[0]) || onPath(ZIZMOR[1]),
   sslyze: () => isExecutable(SSLYZE),
+  /** A Node that can share a port; npm has one. */
+  reuseport: () => nodeThatSharesPorts() !== undefined,
   systemd: () => onPath('systemd-analyze'),
 } as const satisfies Record<string, () => boolean>;
 
@@ -70,6 +73,18 @@ export function available(t: Pick<Test, 'fail' | 'pass'>, name: Requirement): bo
 export function required(name: Requirement | 'all'): boolean {
   const names = (process.env.TEST_REQUIRE ?? '').split(',').map((each) => each.trim());
   return names.includes(name) || (names.includes('all') && name !== 'autobahn');
+}
+
+let sharing: string | undefined;
+
+/** The path of a Node that has `reusePort`: this one, or what npm brings; undefined where it brings none. */
+export function nodeThatSharesPorts(): string | undefined {
+  if (canReusePort(process.versions.node)) return process.execPath;
+  sharing ??= spawnSync('npx', ['-y', '-p', 'node@24', '--', 'node', '--print', 'process.execPath'], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  }).stdout?.trim();
+  return sharing === '' ? undefined : sharing;
 }
 
 /** Debian keeps servers in sbin, which a user's PATH need not hold. */
