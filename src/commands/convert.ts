@@ -1,18 +1,23 @@
 import { type Finding, formatFinding } from '../document/finding.js';
-import { readDocuments } from '../document/yaml.js';
-import { NotText, readTextFile } from '../model/text-file.js';
+import type { SourceDocument } from '../document/yaml.js';
+import { readRuleHost } from '../rules/apirule/host.js';
 import { items } from '../rules/apirule/manifest.js';
 import { type Io, readArgs, UsageError } from './command.js';
 import { cleanExport, isFromCluster, isMaesterRule } from './convert/cluster.js';
+import { readFile, readRepositories, strategyOf, unfolded } from './convert/input.js';
+import { isConfiguration, OathkeeperConfig } from './convert/oathkeeper.js';
 import { toYaml, tryOut, writeFiles } from './convert/output.js';
 import { Converter } from './convert/rule.js';
+import { settingsOf } from './convert/settings.js';
 import type { ApiRule } from './convert/trial.js';
 
-export const help = `Usage: scopegate convert [--out DIR] [--glob] [--namespace NAME] FILE...
+export const help = `Usage: scopegate convert [--config FILE] [--out DIR] [--glob] [--namespace NAME]
+                         [--hosts NAMES] [FILE...]
 
 Writes clean APIRules, from the export of a Kyma cluster (kubectl get apirules
 -A -o yaml, or -o json) or from Ory Oathkeeper access rules: a list of rules,
-one rule, or the custom resource of Oathkeeper Maester, in JSON or YAML.
+one rule, the custom resource of Oathkeeper Maester, or a ConfigMap that holds
+rules, in JSON or YAML.
 
 From an export, each APIRule gets its spec out of the annotation in which Kyma
 keeps it, and loses what the API server added. APIRules v1alpha1 become v1beta1.
@@ -26,17 +31,24 @@ What an APIRule cannot express of an access rule is listed on standard error:
                                                elsewhere: it is not printed
 
 The scheme and port of match.url are dropped, because scopegate serves all rules
-on its own listener. The configuration file of Oathkeeper is not read. If rules
-rely on its values (introspection_url, jwks_urls, scope_strategy), put these
-into the settings of scopegate or into the rules.
+on its own listener.
 
 Options:
+  --config FILE     the configuration of Oathkeeper (oathkeeper.yml). Rules get
+                    the config of their handlers from it, its error handlers and
+                    its CORS. With --out, DIR/scopegate.yaml has the settings of
+                    scopegate that mean the same, and the APIRules are in
+                    DIR/rules. Without a FILE, its access_rules.repositories are
+                    read
   --out DIR         write one file per APIRule, DIR/NAMESPACE.NAME.yaml, and
                     DIR/report.txt, instead of printing the APIRules. A file
                     that exists and says something else is not overwritten
   --glob            the rules use globs (matching_strategy: glob) instead of
-                    regular expressions
+                    regular expressions. The configuration says so, too, and
+                    rules that cannot be regular expressions are noticed
   --namespace NAME  metadata.namespace of the APIRules
+  --hosts NAMES     the hosts that rules for any host are for, separated by
+                    commas; without it, such a rule is for every host
   -h, --help        print this help
 
 Exit code:
@@ -48,6 +60,7 @@ Exit code:
 Examples:
   scopegate convert --out rules apirules.yaml
   scopegate convert access-rules.yaml > rules/apirules.yaml
+  scopegate convert --config oathkeeper.yml --out gateway access-rules.yaml
 `;
 
 /**
@@ -59,45 +72,70 @@ Examples:
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(
     args,
-    { glob: { type: 'boolean', default: false }, namespace: { type: 'string' }, out: { type: 'string' } },
+    {
+      config: { type: 'string' },
+      glob: { type: 'boolean', default: false },
+      hosts: { type: 'string' },
+      namespace: { type: 'string' },
+      out: { type: 'string' },
+    },
     true,
   );
-  if (positionals.length === 0) throw new UsageError('a FILE with APIRules or access rules is missing');
-  const { namespace } = values;
+  const { config: file, namespace, out } = values;
+  if (positionals.length === 0 && file === undefined)
+    throw new UsageError('a FILE with APIRules or access rules is missing');
   if (namespace !== undefined && !/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(namespace)) {
     throw new UsageError(`--namespace: "${namespace}" is not a valid namespace name`);
   }
+  const findings: Finding[] = [];
+  const config = file === undefined ? new OathkeeperConfig() : readConfig(file, findings);
+  const given = values.glob ? 'glob' : config.strategy;
   const converter = new Converter({
-    strategy: values.glob ? 'glob' : 'regexp',
+    strategy: given ?? 'regexp',
+    hosts: hostNames(values.hosts),
+    config,
     ...(namespace === undefined ? {} : { namespace }),
   });
+  const inputs = positionals.length > 0 ? positionals.map(readFile) : [readRepositories(config)];
   const apiRules: ApiRule[] = [];
-  const findings: Finding[] = [];
   const names = new Set<string>();
   const fromCluster: ApiRule[] = [];
-  for (const file of positionals) {
-    const read = readFile(file);
+  for (const read of inputs) {
     findings.push(...read.findings);
     const [exported, others] = partition(read.documents, isFromCluster);
     const [resources, manifests] = partition(
       exported.flatMap((document) => items(document, findings)),
-      isMaesterRule,
+      isOfOathkeeper,
     );
     const cleaned = cleanExport(manifests, names);
     findings.push(...cleaned.findings);
     fromCluster.push(...cleaned.apiRules);
-    for (const document of [...others, ...resources]) {
-      const converted = converter.document(document);
+    for (const document of unfolded([...others, ...resources], findings)) {
+      if (isConfiguration(document.value)) {
+        const message = "this is Oathkeeper's configuration, not a rule: give it with --config";
+        findings.push({ ...document.at([]), level: 'error', code: 'not-a-rule', message });
+        continue;
+      }
+      const strategy = given ?? strategyOf(document);
+      if (given === undefined && strategy === 'glob') {
+        const message =
+          'the expressions are no regular expressions, so they are read as globs; --glob says so';
+        findings.push({ ...document.at([]), level: 'warning', code: 'read-as-globs', message });
+      }
+      const converted = converter.document(document, strategy);
       apiRules.push(...converted.apiRules);
       findings.push(...converted.findings);
     }
   }
-  const lost = findings.length;
   const all = [...fromCluster, ...apiRules];
-  if (values.out === undefined) io.out(all.map(toYaml).join('---\n'));
-  else findings.push(...writeFiles(values.out, all, findings));
-  if (values.out === undefined)
+  const settings = config.isThere ? settingsOf(config, converter.services) : undefined;
+  findings.push(...(settings?.findings ?? []));
+  const lost = findings.length;
+  if (out === undefined) {
+    if (settings !== undefined) io.out(commented(settings.text));
+    io.out(all.map(toYaml).join('---\n'));
     findings.push(...fromCluster.flatMap((each) => tryOut(toYaml(each), 'stdout')));
+  } else findings.push(...writeFiles(out, all, findings, settings?.text));
   for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
   io.err(`convert: ${count(all.length, 'APIRule')}, ${count(findings.length, 'finding')}\n`);
   return lost > 0 || findings.some(({ level }) => level === 'error') ? 1 : 0;
@@ -107,20 +145,37 @@ function partition<T>(list: readonly T[], belongs: (item: T) => boolean): [T[], 
   return [list.filter(belongs), list.filter((item) => !belongs(item))];
 }
 
-function readFile(file: string): ReturnType<typeof readDocuments> {
-  try {
-    return readDocuments(readTextFile(file), file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined && !(error instanceof NotText)) throw error;
-    const finding: Finding = {
-      ...{ file, line: 1, col: 1 },
-      level: 'error',
-      code: 'unreadable-file',
-      message: error instanceof NotText ? error.message : `cannot be read: ${code}`,
-    };
-    return { documents: [], findings: [finding] };
+/** Whether an element of a list holds rules of Oathkeeper. */
+function isOfOathkeeper(document: SourceDocument): boolean {
+  return isMaesterRule(document) || (document.value as { kind?: unknown } | null)?.kind === 'ConfigMap';
+}
+
+function readConfig(file: string, findings: Finding[]): OathkeeperConfig {
+  const { documents, findings: found } = readFile(file);
+  findings.push(...found);
+  const [document] = documents;
+  if (document !== undefined && isConfiguration(document.value)) return new OathkeeperConfig(document);
+  if (found.length === 0) {
+    const message =
+      'this is not the configuration of Oathkeeper: it has none of access_rules, serve, authenticators';
+    findings.push({ file, line: 1, col: 1, level: 'error', code: 'not-a-configuration', message });
   }
+  return new OathkeeperConfig();
+}
+
+function hostNames(text: string | undefined): string[] {
+  const names = (text ?? '').split(',').map((name) => name.trim().toLowerCase());
+  return names.filter((name) => {
+    if (name === '') return false;
+    const read = readRuleHost(name, undefined);
+    if ('problem' in read) throw new UsageError(`--hosts: "${name}" ${read.problem}`);
+    return true;
+  });
+}
+
+/** The settings as a comment before the APIRules, so that both can be read as one file of rules. */
+function commented(text: string): string {
+  return `# scopegate.yaml:\n${text.trimEnd().replace(/^/gm, '# ')}\n---\n`;
 }
 
 function count(amount: number, noun: string): string {

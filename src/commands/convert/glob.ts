@@ -1,3 +1,6 @@
+/** How to read `<…>`: Oathkeeper's setting `access_rules.matching_strategy`. */
+export type Strategy = 'regexp' | 'glob';
+
 /**
  * Converts an Oathkeeper glob (gobwas/glob with the separators `.` and `/`) to a regular expression. `*` and
  * `?` stop at a separator, `**` does not; `[abc]`, `[!abc]` and `{a,b}` work as in a shell.

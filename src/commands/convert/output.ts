@@ -30,22 +30,32 @@ export function tryOut(text: string, file: string): Finding[] {
  *
  * @param folder is made where it does not exist
  * @param earlier findings about the input, for the report
+ * @param settings the settings file, which is then `scopegate.yaml`, with the APIRules in `rules` beside it
  * @returns what scopegate finds in the new files, and the files that could not be written
  */
 export function writeFiles(
   folder: string,
   apiRules: readonly ApiRule[],
   earlier: readonly Finding[],
+  settings?: string,
 ): Finding[] {
   const findings: Finding[] = [];
   const report: string[] = [];
   for (const apiRule of apiRules) {
     const { name, namespace } = apiRule.metadata as { name: string; namespace?: string };
-    const file = join(folder, `${namespace === undefined ? '' : `${namespace}.`}${name}.yaml`);
+    const file = join(
+      folder,
+      settings === undefined ? '' : 'rules',
+      `${namespace === undefined ? '' : `${namespace}.`}${name}.yaml`,
+    );
     const text = toYaml(apiRule);
     const problem = write(file, text, true);
     findings.push(...(problem === undefined ? tryOut(text, file) : [problem]));
     if (problem === undefined) report.push(`${namespace ?? 'default'}/${name}: ${file}`);
+  }
+  if (settings !== undefined) {
+    const problem = write(join(folder, 'scopegate.yaml'), settings, true);
+    if (problem !== undefined) findings.push(problem);
   }
   const lines = [...report, ...[...earlier, ...findings].map(formatFinding)];
   const problem = write(join(folder, 'report.txt'), `${lines.join('\n')}\n`, false);

@@ -3,17 +3,32 @@ import { validate } from '../../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
 import { RULE_METHODS } from '../../model/methods.js';
 import type { HandlerEntry } from '../../rules/apirule/access-strategies.js';
-import { compileApiRule } from '../../rules/apirule/apirule.js';
+import { compileApiRule, NO_GATEWAY } from '../../rules/apirule/apirule.js';
 import { VERSION } from '../../rules/apirule/schema.js';
+import { corsPolicyOf } from './cors.js';
+import type { Strategy } from './glob.js';
+import { accessStrategies, authorizers, errorHandlers, mutators } from './handlers.js';
+import { OathkeeperConfig } from './oathkeeper.js';
 import { type AccessRule, accessRuleSchema } from './schema.js';
 import { type ApiRule, TRIAL } from './trial.js';
-import { type MatchUrl, readMatchUrl, type Strategy, UnreadableUrl } from './url.js';
+import {
+  NO_UPSTREAM,
+  type RuleUpstream,
+  readUpstream,
+  UnreadableUpstream,
+  withinStripped,
+} from './upstream.js';
+import { type MatchUrl, readMatchUrl, UnreadableUrl } from './url.js';
 
 /** Options of the conversion. */
 export interface ConvertOptions {
   readonly strategy: Strategy;
   /** `metadata.namespace` of the APIRules. If undefined, they have none. */
   readonly namespace?: string;
+  /** The hosts that stand for expressions of any host. */
+  readonly hosts?: readonly string[];
+  /** Oathkeeper's own configuration. */
+  readonly config?: OathkeeperConfig;
 }
 
 /** The result for one document: the APIRules, and a finding for everything that was not converted. */
@@ -22,11 +37,10 @@ export interface Conversion {
   readonly findings: readonly Finding[];
 }
 
-/** Error handlers of Oathkeeper that do what scopegate does anyway. */
-const SAME_ERRORS: ReadonlySet<string> = new Set(['json']);
-
 /** Converts Oathkeeper's access rules to APIRules: one for each rule and host. */
 export class Converter {
+  /** The origins of services that are not at `http://{name}:{port}`, by name. */
+  readonly services = new Map<string, string>();
   readonly #options: ConvertOptions;
   readonly #names = new Map<string, number>();
 
@@ -37,33 +51,37 @@ export class Converter {
   /**
    * Converts the rules of one document: a list, one rule, or the custom resource of Oathkeeper Maester.
    * Findings have positions in the document.
+   *
+   * @param strategy how its URLs match, if that is not the same for all documents
    */
-  document(document: SourceDocument): Conversion {
+  document(document: SourceDocument, strategy: Strategy = this.#options.strategy): Conversion {
     const { value } = document;
     const parts = Array.isArray(value)
-      ? value.map((rule: unknown, index) => this.#rule(document, [index], rule))
-      : [this.#single(document, value)];
+      ? value.map((rule: unknown, index) => this.#rule(document, [index], rule, strategy))
+      : [this.#single(document, value, strategy)];
     return {
       apiRules: parts.flatMap(({ apiRules }) => apiRules),
       findings: parts.flatMap(({ findings }) => findings).sort(byPosition),
     };
   }
 
-  #single(document: SourceDocument, value: unknown): Conversion {
+  #single(document: SourceDocument, value: unknown, strategy: Strategy): Conversion {
     const { kind, spec, metadata } = (value ?? {}) as {
       kind?: unknown;
       spec?: unknown;
       metadata?: { name?: unknown };
     };
-    if (kind !== 'Rule' || typeof spec !== 'object') return this.#rule(document, [], value);
+    if (kind !== 'Rule' || typeof spec !== 'object') return this.#rule(document, [], value, strategy);
     const name = metadata?.name;
-    return this.#rule(document, ['spec'], typeof name === 'string' ? { id: name, ...spec } : spec);
+    const rule = typeof name === 'string' ? { id: name, ...spec } : spec;
+    return this.#rule(document, ['spec'], rule, strategy);
   }
 
-  #rule(document: SourceDocument, base: Path, value: unknown): Conversion {
+  #rule(document: SourceDocument, base: Path, value: unknown, strategy: Strategy): Conversion {
     const violations = validate(document, accessRuleSchema, base, value);
     if (violations.length > 0) return { apiRules: [], findings: violations };
-    const attempt = new Attempt(document, base, value as AccessRule, this.#options);
+    const options = { ...this.#options, strategy };
+    const attempt = new Attempt(document, base, value as AccessRule, options, this.services);
     const apiRules = attempt.apiRules((id) => this.#name(id));
     return { apiRules, findings: attempt.findings };
   }
@@ -89,12 +107,22 @@ class Attempt {
   readonly #base: Path;
   readonly #rule: AccessRule;
   readonly #options: ConvertOptions;
+  readonly #config: OathkeeperConfig;
+  readonly #services: Map<string, string>;
 
-  constructor(document: SourceDocument, base: Path, rule: AccessRule, options: ConvertOptions) {
+  constructor(
+    document: SourceDocument,
+    base: Path,
+    rule: AccessRule,
+    options: ConvertOptions,
+    services: Map<string, string>,
+  ) {
     this.#document = document;
     this.#base = base;
     this.#rule = rule;
     this.#options = options;
+    this.#config = options.config ?? new OathkeeperConfig();
+    this.#services = services;
   }
 
   /**
@@ -104,26 +132,37 @@ class Attempt {
    *   forward them elsewhere
    */
   apiRules(nameOf: (id: string) => string): ApiRule[] {
-    const { id = 'rule', description, authenticators, errors } = this.#rule;
+    const { id = 'rule', description } = this.#rule;
     if (this.#rule.match.full_method !== undefined) {
       this.#left(['match'], 'an APIRule cannot match gRPC methods (match.full_method)');
       return [];
     }
     const url = this.#url();
     const methods = this.#methods();
-    const service = this.#service();
-    const authorized = this.#authorizer();
-    (errors ?? []).forEach(({ handler }, index) => {
-      if (SAME_ERRORS.has(handler)) return;
-      this.#lost(
-        ['errors', index],
-        `the error handler ${handler}: scopegate always responds with JSON and a challenge`,
+    const upstream = this.#upstream();
+    const shift = shiftedBy(url?.groupsBefore ?? 0);
+    const authorizing = this.#authorizers(shift.walk);
+    if (url === undefined || methods === undefined || upstream === undefined || authorizing === undefined)
+      return [];
+    const lost = (path: Path, what: string): void => this.#lost(path, what);
+    const errors = errorHandlers(this.#rule.errors, this.#config, lost);
+    const strategies = accessStrategies(this.#rule.authenticators, this.#config, lost);
+    const mutating = mutators(this.#rule.mutators ?? [], this.#config, shift.walk);
+    if (shift.before) {
+      this.#left(
+        ['mutators'],
+        'it uses a capture group of the host or the scheme; an APIRule only has those of the path',
       );
-    });
-    if (url === undefined || methods === undefined || service === undefined || !authorized) return [];
-    const mutators = this.#mutators(url);
-    if (mutators === undefined) return [];
-
+      return [];
+    }
+    const { service, options } = upstream;
+    const scopegate = {
+      ...options,
+      ...(authorizing.length === 0 ? {} : { authorizers: authorizing }),
+      ...(errors.length === 0 ? {} : { errors }),
+    };
+    const path = options.stripPath === undefined ? url.path : withinStripped(url.path, options.stripPath);
+    const cors = corsPolicyOf(this.#config);
     const made = url.hosts.map(
       (host): ApiRule => ({
         apiVersion: VERSION,
@@ -134,21 +173,23 @@ class Attempt {
           ...(description === undefined ? {} : { annotations: { description } }),
         },
         spec: {
-          gateway: 'none/none',
+          gateway: NO_GATEWAY,
           host,
           service,
+          ...(cors === undefined ? {} : { corsPolicy: cors }),
           rules: [
             {
-              path: url.path,
+              path,
               methods,
-              accessStrategies: authenticators.map(entryOf),
-              ...(mutators.length === 0 ? {} : { mutators: mutators.map(entryOf) }),
+              accessStrategies: strategies,
+              ...(mutating.length === 0 ? {} : { mutators: mutating }),
+              ...(Object.keys(scopegate).length === 0 ? {} : { scopegate }),
             },
           ],
         },
       }),
     );
-    return made.every((each) => this.#loads(each)) ? made : [];
+    return made.every((each, index) => this.#loads(each, index === 0)) ? made : [];
   }
 
   #report(level: Finding['level'], path: Path, code: string, problem: string): void {
@@ -172,7 +213,7 @@ class Attempt {
     const { url } = this.#rule.match;
     if (url === undefined) return this.#left(['match'], 'match.url is missing');
     try {
-      const read = readMatchUrl(url, this.#options.strategy);
+      const read = readMatchUrl(url, this.#options.strategy, this.#options.hosts);
       for (const what of read.lost) this.#lost(['match', 'url'], what);
       return read;
     } catch (error) {
@@ -194,105 +235,124 @@ class Attempt {
   }
 
   /** Without its authorizer, the rule would allow requests that the authorizer refuses. */
-  #authorizer(): boolean {
-    const { handler } = this.#rule.authorizer;
-    if (handler === 'allow') return true;
-    this.#left(
-      ['authorizer'],
-      `APIRules have no authorizer ${handler}, and without it the rule would allow more requests`,
-    );
-    return false;
+  #authorizers(shift: (value: unknown) => unknown): HandlerEntry[] | undefined {
+    const { authorizer } = this.#rule;
+    const entries = authorizers(authorizer, this.#config, shift);
+    if (entries !== undefined) return entries;
+    const why = 'which scopegate does not have; without it the rule would allow more requests';
+    return this.#left(['authorizer'], `it has the authorizer ${authorizer.handler}, ${why}`);
   }
 
-  #service(): { name: string; port: number } | undefined {
-    const { url, strip_path, preserve_host } = this.#rule.upstream ?? {};
-    if (url === undefined || url === '')
-      return this.#left(['upstream'], 'it has no upstream.url to forward to');
-    if (!URL.canParse(url)) return this.#left(['upstream', 'url'], `"${url}" is not a URL`);
-    const { protocol, hostname, port, pathname, search, username } = new URL(url);
-    if (protocol !== 'http:' && protocol !== 'https:')
-      return this.#left(['upstream', 'url'], 'it is not an http or https URL');
-    if (pathname !== '/' || search !== '' || username !== '') {
-      return this.#left(
-        ['upstream', 'url'],
-        'an upstream has a scheme, a host and a port; it cannot have a path, a query or credentials',
-      );
+  #upstream(): RuleUpstream | undefined {
+    try {
+      const upstream = readUpstream(this.#rule.upstream ?? {});
+      if (upstream === undefined) {
+        this.#lost(
+          ['upstream'],
+          'that it has no upstream.url: scopegate decides about it at /decisions; at the proxy port it gets 502',
+        );
+        return { service: NO_UPSTREAM, options: {} };
+      }
+      return this.#placed(upstream);
+    } catch (error) {
+      if (!(error instanceof UnreadableUpstream)) throw error;
+      return this.#left(['upstream', error.field], error.message);
     }
-    if (strip_path !== undefined && strip_path !== null && strip_path.replaceAll('/', '') !== '') {
-      return this.#left(
-        ['upstream', 'strip_path'],
-        'scopegate forwards the path unchanged and cannot strip a prefix',
-      );
+  }
+
+  /** Notes the origin of a service for the settings. */
+  #placed(upstream: RuleUpstream): RuleUpstream | undefined {
+    const { service, origin } = upstream;
+    if (origin === undefined) return upstream;
+    const known = this.#services.get(service.name);
+    if (known !== undefined && known !== origin) {
+      const why = `the settings have one origin for each name, and ${service.name} is ${known} for another rule`;
+      return this.#left(['upstream', 'url'], why);
     }
-    if (preserve_host === true) {
-      this.#lost(
-        ['upstream', 'preserve_host'],
-        'set forward.host: preserve in the settings; it applies to all rules',
-      );
-    }
-    const settled = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
-    if (protocol === 'https:') {
-      const entry = `${hostname}: https://{name}:{port}`;
+    this.#services.set(service.name, origin);
+    if (!this.#config.isThere) {
+      const entry = `${service.name}: ${origin}`;
       this.#lost(['upstream', 'url'], `the scheme https; put it into the settings: services: { ${entry} }`);
     }
-    return { name: hostname, port: settled };
-  }
-
-  /**
-   * The mutators. Oathkeeper counts capture groups over the whole URL, an APIRule over the path only, so
-   * indices are shifted.
-   *
-   * @returns undefined if a mutator uses a group that stands before the path
-   */
-  #mutators({ groupsBefore }: MatchUrl): HandlerEntry[] | undefined {
-    let before = false;
-    const shift = (text: string): string =>
-      text.replace(/(\.RegexpCaptureGroups\s+)(\d+)/g, (_whole, name: string, index: string) => {
-        const counted = Number(index) - groupsBefore;
-        if (counted < 0) before = true;
-        return name + counted;
-      });
-    const walk = (value: unknown): unknown => {
-      if (typeof value === 'string') return shift(value);
-      if (Array.isArray(value)) return value.map(walk);
-      if (typeof value !== 'object' || value === null) return value;
-      return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, walk(each)]));
-    };
-    const mutators = (this.#rule.mutators ?? []).map((entry) => walk(entry) as HandlerEntry);
-    if (before)
-      return this.#left(
-        ['mutators'],
-        'it uses a capture group of the host or the scheme; an APIRule only has those of the path',
-      );
-    return mutators.filter(({ handler }) => handler !== 'noop');
+    return upstream;
   }
 
   /**
    * Whether scopegate can load the APIRule. If not, reports each reason at the part of the source that causes
    * it.
+   *
+   * @param told whether to report what does not keep it from being printed
    */
-  #loads(apiRule: ApiRule): boolean {
+  #loads(apiRule: ApiRule, told: boolean): boolean {
     const [document] = readDocuments(JSON.stringify(apiRule), '').documents;
     const errors = compileApiRule(document as SourceDocument, TRIAL).findings.filter(
       ({ level }) => level === 'error',
     );
+    let printed = true;
     for (const { message } of errors) {
       const [, field, index] =
-        /spec\.rules\.0\.(path|accessStrategies|mutators)(?:\.(\d+))?/.exec(message) ?? [];
+        /spec\.rules\.0\.(path|accessStrategies|mutators|scopegate\.[a-zA-Z]+)(?:\.(\d+))?/.exec(message) ??
+        [];
       const reason = message.replace(/^spec\.rules\.0\.[A-Za-z]+(\.\d+)?[:.]? ?/, '');
-      if (field === 'path') this.#left(['match', 'url'], reason);
-      else if (field === 'accessStrategies') this.#left(['authenticators', ...numbered(index)], reason);
-      else if (field === 'mutators') this.#left(['mutators', ...numbered(index)], reason);
-      else this.#left([], message);
+      const path = placeOf(field, index);
+      // The file of a key is where scopegate will run, not where its rules are converted.
+      if (/cannot be read: ENOENT$/.test(message)) {
+        if (told) this.#report('warning', path, 'missing-file', reason);
+        continue;
+      }
+      printed = false;
+      this.#left(path, field === undefined ? message : reason);
     }
-    return errors.length === 0;
+    return printed;
   }
 }
 
-function numbered(index: string | undefined): number[] {
-  return index === undefined ? [] : [Number(index)];
+/** Where the source has what the APIRule has in a field. */
+function placeOf(field: string | undefined, index: string | undefined): Path {
+  const numbered = index === undefined ? [] : [Number(index)];
+  switch (field) {
+    case 'path':
+      return ['match', 'url'];
+    case 'accessStrategies':
+      return ['authenticators', ...numbered];
+    case 'mutators':
+      return ['mutators', ...numbered];
+    case 'scopegate.authorizers':
+      return ['authorizer'];
+    case 'scopegate.errors':
+      return ['errors', ...numbered];
+    case 'scopegate.stripPath':
+      return ['upstream', 'strip_path'];
+    case 'scopegate.upstreamPath':
+      return ['upstream', 'url'];
+    default:
+      return [];
+  }
 }
 
-function entryOf({ handler, config }: HandlerEntry): HandlerEntry {
-  return config === undefined || config === null ? { handler } : { handler, config };
+/**
+ * Oathkeeper counts capture groups over the whole URL, an APIRule over the path only.
+ *
+ * @param groupsBefore the number of groups before the path
+ */
+function shiftedBy(groupsBefore: number): { walk(value: unknown): unknown; readonly before: boolean } {
+  let before = false;
+  const shift = (text: string): string =>
+    text.replace(/(\.RegexpCaptureGroups\s+)(\d+)/g, (_whole, name: string, index: string) => {
+      const counted = Number(index) - groupsBefore;
+      if (counted < 0) before = true;
+      return name + counted;
+    });
+  const walk = (value: unknown): unknown => {
+    if (typeof value === 'string') return shift(value);
+    if (Array.isArray(value)) return value.map(walk);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, walk(each)]));
+  };
+  return {
+    walk,
+    get before() {
+      return before;
+    },
+  };
 }

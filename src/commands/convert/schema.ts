@@ -32,6 +32,9 @@ export const accessRuleSchema = {
         url: { type: 'string' },
         strip_path: { type: ['string', 'null'] },
         preserve_host: { type: ['boolean', 'null'] },
+        // As the custom resource writes them.
+        stripPath: { type: ['string', 'null'] },
+        preserveHost: { type: ['boolean', 'null'] },
       },
     },
     // Only in the custom resource that Oathkeeper Maester reads.
@@ -56,5 +59,7 @@ export interface AccessRule {
     readonly url?: string;
     readonly strip_path?: string | null;
     readonly preserve_host?: boolean | null;
+    readonly stripPath?: string | null;
+    readonly preserveHost?: boolean | null;
   };
 }

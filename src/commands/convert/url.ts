@@ -1,19 +1,20 @@
-import { escapeText, globPattern } from './glob.js';
+import { escapeText, globPattern, type Strategy } from './glob.js';
+import { type HostPiece as Piece, readHosts } from './hosts.js';
 
 /** A `match.url`, divided into the parts that an APIRule has. */
 export interface MatchUrl {
-  /** Exact host names, or `*.suffix`. */
+  /** Exact host names, `*.suffix`, or `*` for any host. */
   readonly hosts: readonly string[];
   /** The regular expression for the whole path. */
   readonly path: string;
-  /** The number of capture groups before the path; the path of an APIRule does not have them. */
+  /**
+   * The number of capture groups before the path, which the path of an APIRule does not have. Infinite if a group
+   * spans the host and the path.
+   */
   readonly groupsBefore: number;
   /** The parts that the APIRule omits, in words. */
   readonly lost: readonly string[];
 }
-
-/** How to read `<…>`: Oathkeeper's setting `access_rules.matching_strategy`. */
-export type Strategy = 'regexp' | 'glob';
 
 /** A `match.url` that an APIRule cannot express. */
 export class UnreadableUrl extends Error {
@@ -23,41 +24,110 @@ export class UnreadableUrl extends Error {
   }
 }
 
-interface Piece {
-  readonly text: string;
-  /** Whether it stands between `<` and `>`. */
-  readonly pattern: boolean;
-}
-
 /** Expressions that match only the schemes http and https. */
 const SCHEMES =
-  /^\(?(?:\?:)?(?:https?|https\?|http\(s\)\?|http\(\?:s\)\?|http\|https|https\|http|https\{0,1\}|\{http,https\}|\{https,http\}|http\{,s\})\)?$/;
+  /^\(?(?:\?:)?(?:https?|https\?|http\(s\)\?|http\(\?:s\)\?|http\|https|https\|http|https\{0,1\}|\{http,https\}|\{https,http\}|http\{,s\}|http\{s,\})\)?$/;
+/** What stands behind a literal `http` for both. */
+const OPTIONAL_S = /^(?:s\?|\(s\)\?|\(\?:s\)\?|s\{0,1\}|\|s|s\||\{,s\}|\{s,\})$/;
+/** An expression that holds the whole URL, or all of it up to a place in its path. */
+const WITH_SCHEME = /^(\(?(?:\?:)?[a-z|?()]*\)?):\/\/(.*)$/s;
 
 /**
  * Reads a `match.url`: a URL in which `<…>` are regular expressions or globs. Scheme and port are dropped,
  * because scopegate serves all rules on its own listener and compares hosts without the port.
  *
+ * @param given the hosts of `--hosts`, for URLs of any host
  * @throws UnreadableUrl if an APIRule cannot express it
  */
-export function readMatchUrl(url: string, strategy: Strategy): MatchUrl {
+export function readMatchUrl(url: string, strategy: Strategy, given: readonly string[] = []): MatchUrl {
   const pieces = split(url);
   const at = pieces.findIndex(({ text, pattern }) => !pattern && text.includes('://'));
   const head = pieces[at];
-  if (head === undefined)
+  if (head === undefined) return readWhole(pieces, strategy, given);
+  const colon = head.text.indexOf('://');
+  const scheme = [...pieces.slice(0, at), { text: head.text.slice(0, colon), pattern: false }].filter(isSome);
+  const [first, second, ...more] = scheme;
+  const both =
+    first?.pattern === false && first.text === 'http' && second?.pattern === true && more.length === 0
+      ? OPTIONAL_S.test(second.text)
+      : scheme.length === 1 && SCHEMES.test(first?.text ?? '');
+  if (!both) throw new UnreadableUrl('its scheme must be http, https, or an expression for both');
+  const rest = [{ text: head.text.slice(colon + 3), pattern: false }, ...pieces.slice(at + 1)].filter(isSome);
+  return readRest(rest, groups(scheme, strategy), strategy, given);
+}
+
+/** Reads a URL whose scheme stands inside of an expression. */
+function readWhole(pieces: readonly Piece[], strategy: Strategy, given: readonly string[]): MatchUrl {
+  const [first, ...more] = pieces;
+  const parts = first?.pattern === true && strategy === 'regexp' ? WITH_SCHEME.exec(first.text) : null;
+  const [, scheme = '', rest = ''] = parts ?? [];
+  if (!SCHEMES.test(scheme)) {
     throw new UnreadableUrl(
       'it has no "://" outside of < and >, so its scheme and host cannot be told apart',
     );
-  const colon = head.text.indexOf('://');
-  const scheme = [...pieces.slice(0, at), { text: head.text.slice(0, colon), pattern: false }].filter(isSome);
-  if (scheme.length !== 1 || !SCHEMES.test(scheme[0]?.text ?? '')) {
-    throw new UnreadableUrl('its scheme must be http, https, or an expression for both');
   }
-  const rest = [{ text: head.text.slice(colon + 3), pattern: false }, ...pieces.slice(at + 1)].filter(isSome);
-  const { host, path, lost } = divide(rest);
-  const hosts = readHosts(host, strategy);
+  const slash = rest.indexOf('/');
+  const host = slash < 0 ? rest : rest.slice(0, slash);
+  if (!balanced(host)) throw new UnreadableUrl('its host and path cannot be told apart');
+  const path = slash < 0 ? [] : [{ text: rest.slice(slash), pattern: true }];
+  const found = readRest(
+    [{ text: host, pattern: true }, ...path, ...more].filter(isSome),
+    0,
+    strategy,
+    given,
+  );
+  return { ...found, groupsBefore: Number.POSITIVE_INFINITY };
+}
+
+function balanced(text: string): boolean {
+  const count = (bracket: string): number => text.split(bracket).length;
+  return count('(') === count(')') && count('[') === count(']');
+}
+
+/** Takes a colon and the expression behind it, before the path, for one expression of a port. */
+function withPorts(pieces: readonly Piece[]): Piece[] {
+  const at = pieces.findIndex(({ text, pattern }) => !pattern && /^[^/]*:$/.test(text));
+  const [name, port] = [pieces[at], pieces[at + 1]];
+  if (name === undefined || port?.pattern !== true) return [...pieces];
+  const joined = [
+    { text: name.text.slice(0, -1), pattern: false },
+    { text: `:${port.text}`, pattern: true },
+  ];
+  return [...pieces.slice(0, at), ...joined, ...pieces.slice(at + 2)].filter(isSome);
+}
+
+/** @param before the number of capture groups in the scheme */
+function readRest(
+  rest: readonly Piece[],
+  before: number,
+  strategy: Strategy,
+  given: readonly string[],
+): MatchUrl {
+  const { host, path, lost } = divide(withPorts(rest));
+  if (host.length === 0) throw new UnreadableUrl('it names no host');
+  const hosts = readHosts(host, strategy, given);
+  const name = host.map(({ text, pattern }) => (pattern ? `<${text}>` : text)).join('');
+  if (hosts === undefined) {
+    throw new UnreadableUrl(
+      `its host contains ${name}; an APIRule has exact names, *.suffix or any host: name yours with --hosts`,
+    );
+  }
+  const wide = host.some(
+    ({ text, pattern }) => pattern && (strategy === 'regexp' ? /\.[*+]/ : /\*\*/).test(text),
+  );
   const source = path.map((piece) => pathOf(piece, strategy)).join('');
-  if (source === '') throw new UnreadableUrl('it has no path; write / or <.*> after the host');
-  return { hosts, path: source, groupsBefore: groups([...scheme, ...host], strategy), lost };
+  if (source === '') {
+    // An expression for any text takes the path as well.
+    if (!wide) throw new UnreadableUrl('it has no path; write / or <.*> after the host');
+    return { hosts, path: '/.*', groupsBefore: Number.POSITIVE_INFINITY, lost };
+  }
+  const narrowed = `hosts that go on with a path, which ${name} takes as well; the APIRule has the path behind it`;
+  return {
+    hosts,
+    path: source,
+    groupsBefore: before + groups(host, strategy),
+    lost: wide && hosts.includes('*') ? [...lost, narrowed] : lost,
+  };
 }
 
 function isSome({ text }: Piece): boolean {
@@ -98,7 +168,13 @@ function divide(pieces: readonly Piece[]): { host: Piece[]; path: Piece[]; lost:
     const after = pieces.slice(index + 1);
     // An expression after a complete host begins the path. If a dot or another name follows it, it belongs to
     // the host.
-    if (piece.pattern && host.length > 0 && !/[.-]$/.test(host.at(-1)?.text ?? '') && !continuesHost(after)) {
+    if (
+      piece.pattern &&
+      host.length > 0 &&
+      !piece.text.startsWith(':') &&
+      !/[.-]$/.test(host.at(-1)?.text ?? '') &&
+      !continuesHost(after)
+    ) {
       const name = host.map(({ text }) => text).join('');
       const closed = /^\(*(?:\?:)?\/|^\(?:\\d/.test(piece.text);
       const lost = closed
@@ -114,45 +190,6 @@ function divide(pieces: readonly Piece[]): { host: Piece[]; path: Piece[]; lost:
 function continuesHost(after: readonly Piece[]): boolean {
   const [next] = after;
   return next !== undefined && !next.pattern && /^[A-Za-z0-9.-]/.test(next.text);
-}
-
-function readHosts(pieces: readonly Piece[], strategy: Strategy): string[] {
-  const [first, ...rest] = pieces;
-  if (first === undefined) throw new UnreadableUrl('it names no host');
-  if (first.pattern && rest.length === 1 && rest[0]?.pattern === false && rest[0].text.startsWith('.')) {
-    const any = strategy === 'regexp' ? /^(\.[*+]|\(\.[*+]\))$/ : /^\*\*$/;
-    if (any.test(first.text)) return [`*${withoutPort(rest[0].text)}`];
-  }
-  let hosts = [''];
-  for (const { text, pattern } of pieces) {
-    const texts = pattern ? alternatives(text, strategy) : [text];
-    if (texts === undefined) {
-      throw new UnreadableUrl(`its host contains <${text}>; an APIRule only has exact names and *.suffix`);
-    }
-    hosts = hosts.flatMap((before) => texts.map((each) => before + each));
-  }
-  return hosts.map((host) => withoutPort(host).toLowerCase());
-}
-
-function withoutPort(host: string): string {
-  return host.replace(/:\d+$/, '');
-}
-
-/** The names that an expression lists; undefined if it is more than a list. */
-function alternatives(text: string, strategy: Strategy): string[] | undefined {
-  if (/^\(?:\(?:?\\d[+*]\)?\)?\??$/.test(text)) return [''];
-  const list = strategy === 'regexp' ? /^\(?(?:\?:)?([^()]*)\)?$/.exec(text) : /^\{([^{}]*)\}$/.exec(text);
-  const names = list?.[1]
-    ?.split(strategy === 'regexp' ? '|' : ',')
-    .map((name) => name.replace(/\\([.-])/g, '$1'));
-  return names?.every((name) => /^[A-Za-z0-9.-]+$/.test(name)) && !unescapedDot(text, strategy)
-    ? names
-    : undefined;
-}
-
-/** An unescaped dot matches any character, so the expression is not a list of names. */
-function unescapedDot(text: string, strategy: Strategy): boolean {
-  return strategy === 'regexp' && /(^|[^\\])\./.test(text);
 }
 
 function pathOf({ text, pattern }: Piece, strategy: Strategy): string {

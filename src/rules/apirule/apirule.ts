@@ -17,7 +17,7 @@ import { readRuleHost } from './host.js';
 import { kymaExclusions } from './kyma-differences.js';
 import { kymaHidden } from './kyma-routing.js';
 import { compileMutators, type IdTokenDefaults, withIdTokenDefaults, withoutOwnHost } from './mutators.js';
-import { compileOptions, type OptionParts, stripProblem } from './options.js';
+import { compileOptions, type OptionParts, stripFindings } from './options.js';
 import { resolveService, type ServiceTemplates, serviceHosts } from './service.js';
 import { findUnexpanded } from './unexpanded.js';
 import { EARLIER_VERSION, v1alpha1 } from './v1alpha1.js';
@@ -44,6 +44,9 @@ export interface RuleDefaults {
   /** Whether another thread has accepted the rules: nothing is compared again. */
   readonly areAccepted?: true;
 }
+
+/** The `spec.gateway` of APIRules that were never in a cluster. */
+export const NO_GATEWAY = 'none/none';
 
 const REFUSED_METHODS: Readonly<Record<string, string>> = {
   CONNECT: 'it asks for a tunnel, which would pass every later check by',
@@ -267,8 +270,8 @@ class Compiler {
     this.#found(findings);
     const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' }, budget);
     if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message);
-    else if (options.stripPath !== undefined && !configured.findings.some(({ level }) => level === 'error'))
-      this.#strip(base, compiled.pattern, options.stripPath);
+    else if (this.#defaults.areAccepted !== true)
+      this.#findings.push(...stripFindings(this.#document, base, compiled.pattern, configured, budget));
     const failed = this.#findings.slice(before).some(({ level }) => level === 'error');
     if (!compiled.ok || failed) return undefined;
     const all = chain([...configured.authorizers, ...changed.mutators]);
@@ -288,18 +291,6 @@ class Compiler {
     this.#found([{ ...this.#places.at(path), level: 'warning', code, message }]);
   }
 
-  #strip(base: Path, pattern: RegExp, strip: string): void {
-    if (this.#defaults.areAccepted === true) return;
-    const problem = stripProblem(pattern, strip, this.#defaults.budget);
-    if (problem === undefined) return;
-    const path = [...base, 'scopegate', 'stripPath'];
-    this.#findings.push({
-      ...this.#document.at(path),
-      ...problem,
-      message: `${path.join('.')}: ${problem.message}`,
-    });
-  }
-
   #error(path: Path, code: string, problem: string): void {
     const message = `${path.join('.')}: ${problem}`;
     this.#findings.push({ ...this.#document.at(path), level: 'error', code, message });
@@ -315,13 +306,19 @@ class Compiler {
     const found: string[] = [];
     for (const { text, path } of hosts) {
       const host = readRuleHost(text, this.#defaults.domain);
-      if ('host' in host && !host.host.includes('.') && host.host !== 'localhost')
+      if ('host' in host && !/[.*]/.test(host.host) && host.host !== 'localhost' && !this.#isFromOathkeeper)
         this.#shortHost(path, host.host);
       if ('problem' in host) this.#error(path, 'invalid-value', host.problem);
       else if (found.includes(host.host)) this.#error(path, 'invalid-value', `${host.host} is listed twice`);
       else found.push(host.host);
     }
     return found;
+  }
+
+  /** Whether `convert` has made the APIRule of a rule of Oathkeeper, which appends no domain to a host. */
+  get #isFromOathkeeper(): boolean {
+    const { spec } = this.#document.value as { spec?: { gateway?: unknown } | null };
+    return spec?.gateway === NO_GATEWAY;
   }
 
   /** No client of a cluster ever sent such a host: Kyma appended the cluster's domain. */

@@ -199,28 +199,37 @@ function notCanonical(text: string): string | undefined {
 /**
  * Says whether the paths of a rule begin with what it strips.
  *
+ * @param base the path of the rule in the document
  * @param pattern the rule's compiled path
  * @returns an error if no path does, a warning if some do not: such a request is answered 400
  */
-export function stripProblem(
+export function stripFindings(
+  document: SourceDocument,
+  base: Path,
   pattern: RegExp,
-  strip: string,
+  { parts, findings }: CompiledOptions,
   budget: AnalysisBudget = UNLIMITED,
-): { level: Finding['level']; code: string; message: string } | undefined {
+): Finding[] {
+  const strip = parts.rewrite?.strip ?? '';
+  if (strip === '' || findings.some(({ level }) => level === 'error')) return [];
+  const place = [...base, 'scopegate', 'stripPath'];
+  const report = (level: Finding['level'], problem: string): Finding[] => {
+    const message = `${place.join('.')}: ${problem}`;
+    return [{ ...document.at(place), level, code: 'strip-path', message }];
+  };
   const literal = strip.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
   const within = compilePattern(`${literal}(?:/.*)?`, { undecided: 'accept' });
-  if (!within.ok) return undefined;
+  if (!within.ok) return [];
   const { relation } = relate(pattern, within.pattern, budget);
-  if (relation === 'disjoint') {
-    const example = exampleOf(pattern);
-    const such = example === undefined ? '' : ` (such as ${example})`;
-    const message = `no path of the rule${such} begins with the segments ${strip}: write a prefix that path has`;
-    return { level: 'error', code: 'strip-path', message };
+  if (relation === 'a-in-b' || relation === 'equal') return [];
+  if (relation !== 'disjoint') {
+    const problem = `a path of the rule that does not begin with the segments ${strip} is answered 400: nothing could be stripped from it`;
+    return report('warning', problem);
   }
-  if (relation === 'a-in-b' || relation === 'equal') return undefined;
-  return {
-    level: 'warning',
-    code: 'strip-path',
-    message: `a path of the rule that does not begin with the segments ${strip} is answered 400: nothing could be stripped from it`,
-  };
+  const example = exampleOf(pattern);
+  const such = example === undefined ? '' : ` (such as ${example})`;
+  return report(
+    'error',
+    `no path of the rule${such} begins with the segments ${strip}: write a prefix that path has`,
+  );
 }

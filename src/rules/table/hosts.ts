@@ -58,13 +58,17 @@ export class HostIndex {
 
 /**
  * The `*.suffix` patterns that hold all hosts of a pattern, and more, the narrowest first. A wildcard stands for one
- * label or several, as in Istio: `*.example.com` holds `a.b.example.com`, and not `example.com`.
+ * label or several, as in Istio: `*.example.com` holds `a.b.example.com`, and not `example.com`. `*` holds all hosts.
  */
 export function* wildcardsAround(host: string): Generator<string> {
   const from = host.startsWith('*.') ? 2 : 0;
   for (let dot = host.indexOf('.', from); dot !== -1; dot = host.indexOf('.', dot + 1))
     yield `*${host.slice(dot)}`;
+  if (host !== ANY) yield ANY;
 }
+
+/** The pattern of every host. */
+const ANY = '*';
 
 /** Whether one of a rule's host patterns holds the host of a request. */
 export function holdHost(patterns: readonly string[], host: string): boolean {

@@ -31,7 +31,7 @@ export class Matcher {
         trees.set(method, yield* Tree.grow(entry.rules, depths.get(entry)));
       }
       matcher.#hosts.set(host, { trees, around: [] });
-      matcher.#wild ||= host.startsWith('*.');
+      matcher.#wild ||= host.charCodeAt(0) === ASTERISK;
     }
     if (!matcher.#wild) return matcher;
     for (const [name, host] of matcher.#hosts) {

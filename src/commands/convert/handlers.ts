@@ -1,0 +1,224 @@
+import type { Path } from '../../document/yaml.js';
+import type { HandlerEntry } from '../../rules/apirule/access-strategies.js';
+import { merged, type OathkeeperConfig, type Pipeline } from './oathkeeper.js';
+
+/** Is told of a part of the rule that the APIRule omits. */
+export type Lost = (path: Path, what: string) => void;
+
+type Config = Record<string, unknown>;
+
+/** Fields of handlers that are settings of scopegate, or that it has no counterpart for; with what to say of them. */
+const DROPPED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  jwt: {
+    jwks_max_wait: 'key sets are read in the background, and a call ends at introspection.timeout',
+    jwks_ttl: 'key sets are read again after five minutes',
+  },
+  oauth2_client_credentials: { retry: 'its calls are made once' },
+};
+
+/** Handlers that look for their credential in Authorization unless their `config` says otherwise. */
+const BY_AUTHORIZATION: ReadonlySet<string> = new Set([
+  'oauth2_introspection',
+  'jwt',
+  'bearer_token',
+  'oauth2_client_credentials',
+]);
+
+/** The `config` of an entry with that of the configuration below it. */
+function settled(entry: HandlerEntry, pipeline: Pipeline, config: OathkeeperConfig): Config {
+  return merged(config.handler(pipeline, entry.handler), entry.config ?? {});
+}
+
+function entryOf(handler: string, config: Config): HandlerEntry {
+  return Object.keys(config).length === 0 ? { handler } : { handler, config };
+}
+
+/**
+ * Converts a rule's authenticators. What the settings say for all rules is left out of the rule. The order of
+ * `anonymous` and the meaning of `noop` behind others are brought into what scopegate has.
+ */
+export function accessStrategies(
+  authenticators: readonly HandlerEntry[],
+  config: OathkeeperConfig,
+  lost: Lost,
+): HandlerEntry[] {
+  const entries = authenticators.map((entry, index) => ({
+    entry: authenticator(entry, config, (path, what) => lost(['authenticators', index, ...path], what)),
+    index,
+  }));
+  // What lets everyone in, or nobody, is asked first and alone.
+  const first = entries[0]?.entry;
+  if (first !== undefined && (entries.length === 1 || ['noop', 'unauthorized'].includes(first.handler)))
+    return [first];
+  const kept: HandlerEntry[] = [];
+  let last: HandlerEntry | undefined;
+  for (const { entry, index } of entries) {
+    const later = entries.slice(index + 1).map((each) => each.entry);
+    if (last !== undefined && isOpen(entry)) continue;
+    if (entry.handler === 'unauthorized' && index === entries.length - 1) continue;
+    if (entry.handler === 'noop' && index > 0) {
+      lost(
+        ['authenticators', index],
+        'noop behind other handlers lets bad credentials of other kinds pass; here it is anonymous, which takes requests without one',
+      );
+      last = { handler: 'anonymous', config: { subject: '' } };
+    } else if (entry.handler === 'anonymous' && later.length > 0) {
+      if (later.some((each) => !takesAuthorization(each))) kept.push(entry);
+      else last = entry;
+    } else if (entry.handler === 'anonymous') {
+      last = entry;
+    } else {
+      kept.push(entry);
+    }
+  }
+  return last === undefined ? kept : [...kept, last];
+}
+
+function isOpen({ handler }: HandlerEntry): boolean {
+  return handler === 'noop' || handler === 'anonymous';
+}
+
+/** Whether a request without Authorization is not for this handler, so that `anonymous` before or behind it is one. */
+function takesAuthorization({ handler, config }: HandlerEntry): boolean {
+  if (handler === 'unauthorized' || handler === 'noop') return true;
+  return BY_AUTHORIZATION.has(handler) && (config?.token_from ?? null) === null;
+}
+
+function authenticator(entry: HandlerEntry, general: OathkeeperConfig, lost: Lost): HandlerEntry {
+  const { handler } = entry;
+  const config = settled(entry, 'authenticators', general);
+  for (const [field, why] of Object.entries(DROPPED[handler] ?? {})) {
+    if (!(field in config)) continue;
+    delete config[field];
+    lost(['config', field], `${field}: ${why}`);
+  }
+  const scopes = config.required_scope;
+  if (config.scope_strategy === 'none' && Array.isArray(scopes) && scopes.length > 0) {
+    delete config.scope_strategy;
+    if (entry.config?.scope_strategy !== undefined) {
+      lost(
+        ['config', 'scope_strategy'],
+        'the strategy none, with which the authorization server compared scopes: scopegate does, exactly',
+      );
+    }
+  }
+  if (handler === 'oauth2_introspection') ofSettings(config, general, entry);
+  return entryOf(handler, config);
+}
+
+/** Takes out of a rule what the settings have for all rules, where the rule says nothing else. */
+function ofSettings(config: Config, general: OathkeeperConfig, { config: own }: HandlerEntry): void {
+  for (const field of ['introspection_url', 'scope_strategy', 'cache', 'pre_authorization']) {
+    const inGeneral = general.handler('authenticators', 'oauth2_introspection')[field];
+    if (inGeneral !== undefined && own?.[field] === undefined) delete config[field];
+  }
+  const cache = config.cache as Config | undefined;
+  if (cache !== undefined) {
+    const { enabled, ttl } = cache;
+    const kept = { ...(enabled === undefined ? {} : { enabled }), ...(ttl === undefined ? {} : { ttl }) };
+    if (Object.keys(kept).length === 0) delete config.cache;
+    else config.cache = kept;
+  }
+}
+
+/** Converts a rule's mutators; `noop` is none. */
+export function mutators(
+  list: readonly HandlerEntry[],
+  config: OathkeeperConfig,
+  shift: (value: unknown) => unknown,
+): HandlerEntry[] {
+  return list
+    .filter(({ handler }) => handler !== 'noop')
+    .map((entry) => entryOf(entry.handler, shift(settled(entry, 'mutators', config)) as Config));
+}
+
+/** Authorizers that scopegate has. */
+const AUTHORIZERS: ReadonlySet<string> = new Set(['allow', 'deny', 'remote', 'remote_json']);
+
+/**
+ * Converts a rule's authorizer.
+ *
+ * @returns the entries of `scopegate.authorizers`; undefined if scopegate has no such authorizer
+ */
+export function authorizers(
+  entry: HandlerEntry,
+  config: OathkeeperConfig,
+  shift: (value: unknown) => unknown,
+): HandlerEntry[] | undefined {
+  if (!AUTHORIZERS.has(entry.handler)) return undefined;
+  if (entry.handler === 'allow') return [];
+  return [entryOf(entry.handler, shift(settled(entry, 'authorizers', config)) as Config)];
+}
+
+/** The errors that handlers of scopegate are for. */
+const ERRORS: ReadonlySet<unknown> = new Set(['unauthorized', 'forbidden']);
+
+/**
+ * Converts a rule's error handlers, or where it has none those that Oathkeeper falls back to.
+ *
+ * @param lost for the rule's own; what the configuration says for all rules is reported once, by `settingsOf`
+ * @returns the entries of `scopegate.errors`; none where every answer is JSON
+ */
+export function errorHandlers(
+  list: readonly HandlerEntry[] | undefined | null,
+  config: OathkeeperConfig,
+  lost: Lost,
+  fallbackLost?: Lost,
+): HandlerEntry[] {
+  const fallback = config.at('errors', 'fallback');
+  const own = list ?? [];
+  const names = Array.isArray(fallback) ? fallback.filter((name) => typeof name === 'string') : [];
+  const entries = own.length > 0 ? own : names.map((handler) => ({ handler }));
+  const made = entries.flatMap((entry, index) => {
+    const report: Lost = (path, what) => {
+      if (own.length > 0) lost(['errors', index, ...path], what);
+      else fallbackLost?.(['errors', 'handlers', entry.handler, ...path], what);
+    };
+    if (entry.handler === 'json') return [{ handler: 'json', config: settled(entry, 'errors', config) }];
+    if (entry.handler !== 'redirect' && entry.handler !== 'www_authenticate') {
+      report([], `the error handler ${entry.handler}, which scopegate does not have`);
+      return [];
+    }
+    const whole = errorConfig(settled(entry, 'errors', config), report);
+    if (whole === undefined) return [];
+    if (entry.handler === 'redirect' && typeof whole.to !== 'string') {
+      report([], 'the redirect, which does not say where to; give Oathkeeper’s configuration with --config');
+      return [];
+    }
+    return [{ handler: entry.handler, config: whole }];
+  });
+  while (made.at(-1)?.handler === 'json') made.pop();
+  return made.map((entry) => {
+    if (entry.handler !== 'json') return entry;
+    const whole = errorConfig(entry.config, () => {});
+    return entryOf('json', whole?.when === undefined ? {} : { when: whole.when });
+  });
+}
+
+/** @returns undefined if the handler is for nothing that scopegate lets be told in another way */
+function errorConfig(config: Config, lost: Lost): Config | undefined {
+  const { when, verbose: _, ...rest } = config;
+  if (rest.code !== undefined && ![301, 302, 303].includes(rest.code as number)) delete rest.code;
+  if (!Array.isArray(when) || when.length === 0) return rest;
+  const kept = (when as readonly Config[]).flatMap((each, index) => {
+    const { error, request } = each;
+    const { remote_ip: address, ...told } = (request ?? {}) as Config;
+    if (address !== undefined) {
+      lost(['config', 'when', index, 'request', 'remote_ip'], 'a condition on the address of the client');
+      return [];
+    }
+    const errors = Array.isArray(error) ? error.filter((name) => ERRORS.has(name)) : undefined;
+    if (Array.isArray(error) && errors?.length !== error.length) {
+      const what = 'errors other than unauthorized and forbidden, which are always told as JSON';
+      lost(['config', 'when', index, 'error'], what);
+    }
+    if (errors?.length === 0 && (error as unknown[]).length > 0) return [];
+    return [
+      {
+        ...(errors === undefined || errors.length === 0 ? {} : { error: errors }),
+        ...(Object.keys(told).length === 0 ? {} : { request: told }),
+      },
+    ];
+  });
+  return kept.length === 0 ? undefined : { ...rest, when: kept };
+}

@@ -1,0 +1,82 @@
+import type { Finding } from '../../document/finding.js';
+import type { Path, SourceDocument } from '../../document/yaml.js';
+import type { Strategy } from './glob.js';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The kinds of handlers that Oathkeeper's configuration configures for all rules. */
+export type Pipeline = 'authenticators' | 'authorizers' | 'mutators' | 'errors';
+
+/**
+ * What Oathkeeper's own configuration (`oathkeeper.yml`) says about rules: the `config` of handlers, who handles
+ * errors, how URLs match, and CORS.
+ */
+export class OathkeeperConfig {
+  readonly #document: SourceDocument | undefined;
+
+  /** @param document undefined where there is none: every handler then stands for itself */
+  constructor(document?: SourceDocument) {
+    this.#document = document;
+  }
+
+  /** The value at a path; undefined if there is none. */
+  at(...path: Path): unknown {
+    let value = this.#document?.value;
+    for (const step of path) {
+      if (typeof value !== 'object' || value === null) return undefined;
+      value = (value as Fields)[step];
+    }
+    return value;
+  }
+
+  /** The mapping at a path; empty if there is none. */
+  fields(...path: Path): Fields {
+    const value = this.at(...path);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+  }
+
+  /** `access_rules.matching_strategy`; undefined if it is not said. */
+  get strategy(): Strategy | undefined {
+    const said = this.at('access_rules', 'matching_strategy');
+    return said === 'glob' || said === 'regexp' ? said : undefined;
+  }
+
+  /** The `config` of a handler for all rules. */
+  handler(pipeline: Pipeline, name: string): Fields {
+    return pipeline === 'errors'
+      ? this.fields('errors', 'handlers', name, 'config')
+      : this.fields(pipeline, name, 'config');
+  }
+
+  /** A finding about a part of the configuration. */
+  lost(path: Path, what: string): Finding {
+    const position = this.#document?.at(path) ?? { file: '', line: 1, col: 1 };
+    const message = `${path.join('.')}: not carried over: ${what}`;
+    return { ...position, level: 'warning', code: 'not-carried-over', message };
+  }
+
+  get isThere(): boolean {
+    return this.#document !== undefined;
+  }
+}
+
+/** Lays a rule's own `config` over that of all rules: mappings are merged, everything else is replaced. */
+export function merged(general: Fields, own: Fields): Record<string, unknown> {
+  const result: Record<string, unknown> = { ...general };
+  for (const [name, value] of Object.entries(own)) {
+    const before = result[name];
+    result[name] = isMapping(before) && isMapping(value) ? merged(before, value) : value;
+  }
+  return result;
+}
+
+function isMapping(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether a value is Oathkeeper's configuration, and no rule. */
+export function isConfiguration(value: unknown): boolean {
+  if (!isMapping(value) || 'match' in value || 'kind' in value) return false;
+  const { access_rules: rules, serve, authenticators } = value;
+  return isMapping(rules) || isMapping(serve) || isMapping(authenticators);
+}

@@ -1,0 +1,173 @@
+import { stringify } from 'yaml';
+import type { Finding } from '../../document/finding.js';
+import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
+import { errorHandlers } from './handlers.js';
+import { merged, type OathkeeperConfig } from './oathkeeper.js';
+
+/** An origin that rules forward to, by the name of its service. */
+export type Services = ReadonlyMap<string, string>;
+
+/** Parts of the configuration that rules carry, or that need no setting. */
+const CARRIED: ReadonlySet<string> = new Set([
+  'access_rules',
+  'authenticators',
+  'authorizers',
+  'errors',
+  'mutators',
+  'serve',
+  'version',
+  '$schema',
+]);
+
+/**
+ * Makes scopegate's settings of Oathkeeper's configuration.
+ *
+ * @param services where the rules forward to
+ * @returns YAML, and a finding for each part that has no counterpart
+ */
+export function settingsOf(
+  config: OathkeeperConfig,
+  services: Services,
+): { text: string; findings: Finding[] } {
+  const findings: Finding[] = [];
+  const lost = (path: readonly (string | number)[], what: string): void => {
+    findings.push(config.lost(path, what));
+  };
+  for (const name of Object.keys(config.fields())) {
+    if (!CARRIED.has(name))
+      lost([name], 'the settings of scopegate that mean the same are in docs/settings.md');
+  }
+  const settings = {
+    ...listen(config, lost),
+    rules: ['./rules'],
+    services: { default: 'http://{name}:{port}', ...Object.fromEntries(services) },
+    introspection: introspection(config, lost),
+  };
+  repositories(config, lost);
+  errorHandlers([], config, lost, lost);
+  return { text: `${HEAD}${stringify(settings, { lineWidth: 0 })}`, findings };
+}
+
+const HEAD = '# Made of the configuration of Ory Oathkeeper. docs/settings.md says what else there is.\n';
+
+const DURATION = new RegExp(oathkeeperDurationSchema.pattern);
+
+type Lost = (path: readonly (string | number)[], what: string) => void;
+
+function listen(config: OathkeeperConfig, lost: Lost): object {
+  const ports: Record<string, object> = {};
+  for (const [part, listener] of [
+    ['proxy', 'proxy'],
+    ['api', 'admin'],
+  ] as const) {
+    const {
+      host,
+      port,
+      tls,
+      cors,
+      timeout,
+      trust_forwarded_headers: trust,
+      ...more
+    } = config.fields('serve', part);
+    if (timeout !== undefined)
+      lost(['serve', part, 'timeout'], 'see server and forward.timeout in the settings');
+    if (trust === true) {
+      lost(
+        ['serve', part, 'trust_forwarded_headers'],
+        'name the proxies that are believed in trustedProxies',
+      );
+    }
+    if (part === 'api' && cors !== undefined)
+      lost(['serve', part, 'cors'], 'the admin port answers no other origin');
+    for (const name of Object.keys(more)) lost(['serve', part, name], 'it has no counterpart');
+    const files = config.fields('serve', part, 'tls');
+    const [cert, key] = [
+      config.at('serve', part, 'tls', 'cert', 'path'),
+      config.at('serve', part, 'tls', 'key', 'path'),
+    ];
+    const both = typeof cert === 'string' && typeof key === 'string';
+    if (tls !== undefined && !both && Object.keys(files).length > 0) {
+      lost(
+        ['serve', part, 'tls'],
+        `write the files of the certificate and its key into listen.${listener}.tls`,
+      );
+    }
+    const said = {
+      ...(typeof host === 'string' && host !== '' ? { host } : {}),
+      ...(Number.isInteger(port) ? { port } : {}),
+      ...(both ? { tls: { cert, key } } : {}),
+    };
+    if (Object.keys(said).length > 0) ports[listener] = said;
+  }
+  for (const name of Object.keys(config.fields('serve'))) {
+    if (name === 'prometheus') lost(['serve', name], 'metrics are at /metrics of the admin port');
+    else if (name !== 'proxy' && name !== 'api') lost(['serve', name], 'it has no counterpart');
+  }
+  return Object.keys(ports).length === 0 ? {} : { listen: ports };
+}
+
+/** Where tokens are introspected; what handlers have besides stands in the rules. */
+function introspection(config: OathkeeperConfig, lost: Lost): object {
+  const at = ['authenticators', 'oauth2_introspection', 'config'];
+  const {
+    introspection_url: url,
+    scope_strategy: strategy,
+    cache,
+    pre_authorization: grant,
+  } = merged({}, config.handler('authenticators', 'oauth2_introspection'));
+  const { enabled, ttl, ...sizes } = (cache ?? {}) as Record<string, unknown>;
+  for (const name of Object.keys(sizes)) {
+    lost([...at, 'cache', name], 'the size of the cache is introspection.cache.maxEntries');
+  }
+  if (strategy === 'none') {
+    lost(
+      [...at, 'scope_strategy'],
+      'scopegate compares required scopes itself, exactly (introspection.scopeStrategy)',
+    );
+  }
+  const { enabled: authorized, client_secret: _, ...auth } = (grant ?? {}) as Record<string, unknown>;
+  if (authorized === true) {
+    lost(
+      [...at, 'pre_authorization', 'client_secret'],
+      'write it into a file, and its name into introspection.clientAuth.clientSecretFile',
+    );
+  }
+  const cached = {
+    ...(enabled === false ? { enabled: false } : {}),
+    ...(typeof ttl === 'string' && DURATION.test(ttl)
+      ? { ttl: `${Math.round(oathkeeperDurationSeconds(ttl) * 1000)}ms` }
+      : {}),
+  };
+  return {
+    url: typeof url === 'string' ? url : 'http://hydra:4445/admin/oauth2/introspect',
+    ...(typeof strategy === 'string' && strategy !== 'none' ? { scopeStrategy: strategy } : {}),
+    ...(Object.keys(cached).length === 0 ? {} : { cache: cached }),
+    ...(authorized === true ? { clientAuth: preAuthorization(auth) } : {}),
+  };
+}
+
+function preAuthorization({
+  client_id: clientId,
+  token_url: tokenUrl,
+  scope,
+  audience,
+}: Record<string, unknown>) {
+  return {
+    method: 'pre_authorization',
+    clientId,
+    clientSecretFile: './client-secret',
+    tokenUrl,
+    ...(scope === undefined ? {} : { scope }),
+    ...(audience === undefined ? {} : { audience }),
+  };
+}
+
+function repositories(config: OathkeeperConfig, lost: Lost): void {
+  const list = config.at('access_rules', 'repositories');
+  if (!Array.isArray(list)) return;
+  list.forEach((each: unknown, index) => {
+    if (typeof each !== 'string' || /^(file|inline):/.test(each)) return;
+    const what = 'rules are read from files and folders: fetch them, and give the files to convert';
+    lost(['access_rules', 'repositories', index], what);
+  });
+}
