@@ -472,7 +472,14 @@ t.test('pre_authorization of a rule, as Oathkeeper has it, before Hydra’s own 
   const gate = await startTestGateway(t, { rules });
   const token = await server.issueToken({ scope: 'read' });
   t.equal((await ask(gate, '/own', { token })).status, 200);
-  t.match(server.introspections[0]?.headers.authorization, /^Bearer ory_at_/);
+  const authorization = server.introspections[0]?.headers.authorization ?? '';
+  t.match(authorization, /^Bearer ory_at_/);
+  const own = await fetch(server.introspectionUrl, {
+    method: 'POST',
+    headers: { authorization },
+    body: new URLSearchParams({ token: authorization.slice('Bearer '.length) }),
+  });
+  t.match(await own.json(), { active: true, scope: 'introspect' }, 'of the scope that the rule names');
   const shown = await (await fetch(`${gate.adminUrl}/rules`)).text();
   t.notMatch(shown, client.client_secret as string, 'the admin port keeps the secret');
   t.notMatch(JSON.stringify(gate.log), client.client_secret as string);
