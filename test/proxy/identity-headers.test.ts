@@ -259,5 +259,7 @@ t.test('a name in any spelling is read as CGI reads it', (t) => {
   const many = Array.from({ length: 3_000 }, (_, i) => filter.judge(`remote-${i}`).removed);
   t.ok(many.every(Boolean));
   t.match(filter.judge('remote_user'), { plain: 'remote-user', removed: true });
+  const usual = createIdentityFilter({ remove: [], keep: [] });
+  t.equal(usual.judge('accept'), usual.judge('accept'), 'a usual name is judged once');
   t.end();
 });
