@@ -39,6 +39,16 @@ t.test('when all passed, the last line says that nothing was left out', async (t
   );
 });
 
+t.test('what a test notes stands below the count, once', async (t) => {
+  const output =
+    '# Subtest: a.test.js\n    # Subtest: deep\n        # note: 105 compared\n        # something else\n        ok 1 - one\n        1..1\n    ok 1 - deep\n    1..1\nok 1 - a.test.js\n1..1\n';
+  t.same((await closing(`TAP version 14\n${output}`)).slice(1, 4), [
+    '1 passed, 0 failed, 0 skipped',
+    '105 compared',
+    '',
+  ]);
+});
+
 t.test('what a machine lacks stands last, by name, with the files that want it', async (t) => {
   const output = ['a', 'b', 'c']
     .map(

@@ -7,6 +7,8 @@ export interface Summary {
   readonly failures: readonly { readonly name: string; readonly details: readonly string[] }[];
   /** Files whose tests were skipped, by the reason. */
   readonly skipped: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Comments of tests that begin with `note:`, in order. */
+  readonly notes: readonly string[];
 }
 
 /** Most lines that one failure takes in the summary; the whole of it stands where the test ran. */
@@ -26,6 +28,7 @@ export async function summarize(
 ): Promise<Summary> {
   const failures: Summary['failures'][number][] = [];
   const skipped = new Map<string, Set<string>>();
+  const notes: string[] = [];
   let passed = 0;
 
   /** Takes one level of subtests; the result says how much it and those below it had, once it is over. */
@@ -34,6 +37,10 @@ export async function summarize(
     let child = { count: 0, failed: 0 };
     parser.on('child', (subtest) => {
       child = take(subtest);
+    });
+    parser.on('comment', (comment) => {
+      const [, note] = /^# note: (.*)/.exec(comment) ?? [];
+      if (note !== undefined) notes.push(note);
     });
     parser.on('assert', (result) => {
       const below = result.closingTestPoint ? child : { count: 0, failed: 0 };
@@ -66,7 +73,7 @@ export async function summarize(
   const code = await ended;
   if (code !== 0 && failures.length === 0)
     failures.push({ name: 'the run', details: [`tap ended with ${code}`] });
-  return { passed, failures, skipped };
+  return { passed, failures, skipped, notes };
 }
 
 /** `build/test/rules/table.test.js > a test > in it`: the file. */
@@ -98,14 +105,15 @@ function detailsOf(diagnostics: unknown): string[] {
 }
 
 /**
- * The last lines of a run: the count, then each failure, then what this machine lacks.
+ * The last lines of a run: the count, what tests have noted, then each failure, then what this machine lacks.
  *
  * @param complete whether what was skipped may be: false where `TEST_REQUIRE=all` says that nothing may
  * @returns lines without line ends
  */
-export function closingLines({ passed, failures, skipped }: Summary, complete = true): string[] {
+export function closingLines({ passed, failures, skipped, notes }: Summary, complete = true): string[] {
   const files = [...skipped.values()].reduce((sum, names) => sum + names.size, 0);
   const lines = ['', `${passed} passed, ${failures.length} failed, ${files} skipped`];
+  lines.push(...notes);
   if (failures.length > 0) {
     lines.push('', 'failed:');
     for (const { name, details } of failures.slice(0, SHOWN))

@@ -137,8 +137,8 @@ t.test('the local server answers every recorded request as Hydra did', async (t)
     if (problems.length > 0) found[name] = problems;
   }
   const names = Object.keys(found);
-  t.comment(`${exchanges.length} exchanges, ${names.length} differ`);
-  for (const name of names) t.comment(`${name}: ${DIFFERENT[name] ?? found[name]?.join('; ')}`);
+  t.comment(`note: of ${exchanges.length} exchanges with Hydra, ${names.length} differ in the local stack`);
+  for (const name of names) t.comment(`note:   ${name}: ${DIFFERENT[name] ?? found[name]?.join('; ')}`);
   t.equal(exchanges.length, 105);
   t.same(names.sort(), Object.keys(DIFFERENT).sort(), 'those that differ are known, and differ still');
 });
