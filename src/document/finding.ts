@@ -5,6 +5,9 @@ export interface Position {
   readonly col: number;
 }
 
+/** The most findings that are looked for in one place, and that are shown: nobody reads more. */
+export const MAX_FINDINGS = 1_000;
+
 /** One thing wrong (or doubtful) in a file a person wrote. */
 export interface Finding extends Position {
   readonly level: 'error' | 'warning';

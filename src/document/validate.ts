@@ -1,6 +1,6 @@
 import type { AnySchema, ErrorObject } from 'ajv';
 import { compile } from './compile.js';
-import type { Finding } from './finding.js';
+import { type Finding, MAX_FINDINGS } from './finding.js';
 import { nearest } from './nearest.js';
 import type { Path, SourceDocument } from './yaml.js';
 
@@ -20,13 +20,10 @@ export function validate(
   const check = compile(schema);
   if (check(value)) return [];
   return (check.errors ?? [])
-    .slice(0, MAX_ERRORS)
+    .slice(0, MAX_FINDINGS)
     .filter(isOwnCause)
     .map((error, _index, all) => toFinding(document, base, error, all));
 }
-
-/** Violations of one document that are looked into: each is compared with the others, and nobody reads more. */
-const MAX_ERRORS = 1_000;
 
 /**
  * `if`/`oneOf`/`anyOf` report themselves beside the branch that failed; only the branch tells a reader what to mend.

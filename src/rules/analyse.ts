@@ -1,4 +1,4 @@
-import { byPosition, type Finding, type Position } from '../document/finding.js';
+import { byPosition, type Finding, MAX_FINDINGS, type Position } from '../document/finding.js';
 import { documentsOf, type SourceDocument } from '../document/yaml.js';
 import type { ResourceIndex, Rule } from '../model/rule.js';
 import { decodeText, NotText } from '../model/text-file.js';
@@ -46,8 +46,6 @@ export interface Analysed {
   readonly findings: Finding[];
 }
 
-/** Nobody reads more; and each is a line in the log of the thread that serves. */
-const MAX_FINDINGS = 1_000;
 /** Rules times hosts times methods: the table holds each of them in memory. */
 const MAX_ENTRIES = 500_000;
 /** A text takes so much of the heap for each of its bytes while it is decoded and read. */
@@ -69,16 +67,16 @@ export function analyseRules(
   budget: LoadBudget,
 ): Analysed {
   const analysis = new Analysis(options, budget);
-  const findings = [...unread];
+  const early = [...unread];
   let accepted: AcceptedRules | undefined;
   try {
     for (const [index, file] of files.entries()) analysis.read(file, index + 1, files.length);
-    accepted = analysis.prove(paths[0] ?? 'rules', findings.some(isError));
+    accepted = analysis.prove(paths[0] ?? 'rules', early.some(isError));
   } catch (error) {
     if (!(error instanceof LoadLimitExceeded)) throw error;
-    findings.push({ ...error.at, level: 'error', code: 'load-limit', message: error.message });
+    early.push({ ...error.at, level: 'error', code: 'load-limit', message: error.message });
   }
-  findings.push(...analysis.findings());
+  const findings = [...early, ...analysis.findings()];
   return accepted === undefined || findings.some(isError)
     ? { findings: readable(findings) }
     : { accepted, findings: readable(findings) };

@@ -1,6 +1,6 @@
 import { chain } from '../../auth/mutators/chain.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
-import { byPosition, type Finding } from '../../document/finding.js';
+import { byPosition, type Finding, MAX_FINDINGS } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
@@ -116,8 +116,11 @@ function* compile(document: SourceDocument, defaults: RuleDefaults): Generator<v
 
   const compiler = new Compiler(document, dialect, defaults, findings, list.length);
   const entries: (RuleEntry | undefined)[] = [];
+  let broken = 0;
   for (const [index, value] of list.entries()) {
-    entries.push(compiler.entry(value, index));
+    const entry = compiler.entry(value, index);
+    entries.push(entry);
+    if (entry === undefined && ++broken === MAX_FINDINGS) return { rules: [], findings };
     yield;
   }
   if (outer.length + inner.length > 0 || compiler.isTooLarge({ ...(spec as object), rules: [] }, ['spec'])) {

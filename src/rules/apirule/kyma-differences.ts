@@ -1,4 +1,4 @@
-import type { Finding } from '../../document/finding.js';
+import { type Finding, MAX_FINDINGS } from '../../document/finding.js';
 import { METHODS } from '../../model/methods.js';
 import type { Rule } from '../../model/rule.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
@@ -37,6 +37,7 @@ export function kymaDifferences(rules: readonly Rule[], budget: AnalysisBudget):
       code: 'kyma-allow-methods',
       message: `${rule.path}: Kyma's allow exposed every method; here ${exposed.join(', ')} need a rule of their own`,
     });
+    if (findings.length >= MAX_FINDINGS) continue;
     for (const other of shadowed(rule, byHost, budget)) {
       findings.push({
         ...positionOf(other),
@@ -120,6 +121,7 @@ export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = 
   const numberOf = (rule: Rule): number => numbers.get(rule) as number;
   const neighbours = new PathNeighbours();
   for (const later of rules) {
+    if (findings.length >= MAX_FINDINGS) break;
     for (const earlier of neighbours.of(later).sort((a, b) => numberOf(a) - numberOf(b))) {
       if (!later.methods.some((method) => earlier.methods.includes(method))) continue;
       const opened = later.methods.filter((method) => !earlier.methods.includes(method));

@@ -1,4 +1,4 @@
-import type { Finding } from '../../document/finding.js';
+import { type Finding, MAX_FINDINGS } from '../../document/finding.js';
 import type { Rule } from '../../model/rule.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { relate } from '../pattern/overlap.js';
@@ -74,6 +74,7 @@ export function kymaHidden(rules: readonly Rule[], budget: AnalysisBudget = UNLI
   const routes = new Routes(rules, budget);
   const findings: Finding[] = [];
   for (const [rule, earlier] of routes.withEarlier(false)) {
+    if (findings.length >= MAX_FINDINGS) break;
     const twin = routes.twinOf(rule);
     if (twin !== undefined && isRestricted(twin)) findings.push(...restrictedTwin(rule, twin));
     else if (isOpen(rule)) {
