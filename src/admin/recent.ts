@@ -20,6 +20,10 @@ export interface Recent {
   after(seq: number): RecentDecision[];
 }
 
+/** Characters of a text that are kept; a subject can be as long as the authorization server likes. */
+const MOST = 1_024;
+const TEXTS = ['requestId', 'method', 'host', 'path', 'reason', 'subject', 'clientId'] as const;
+
 /**
  * Builds a buffer of the last decisions. Allowed ones, and denied ones with those that would be denied, have a ring buffer each, so that many
  * allowed ones do not displace the few denied ones.
@@ -34,9 +38,21 @@ export function createRecent(size: number, now: () => number): Recent {
   return {
     add(entry) {
       const kind = entry.wouldDeny === undefined ? entry.decision : 'deny';
-      rings[kind][places[kind]++ % size] = { seq: ++seq, at: now(), entry };
+      rings[kind][places[kind]++ % size] = { seq: ++seq, at: now(), entry: bounded(entry) };
     },
     after: (last) =>
       [...rings.allow, ...rings.deny].filter((each) => each.seq > last).sort((a, b) => a.seq - b.seq),
   };
+}
+
+/** The entry with its texts cut to a length; nearly always the very same one. */
+function bounded(entry: AuditEntry): AuditEntry {
+  const long = TEXTS.filter((name) => (entry[name]?.length ?? 0) > MOST);
+  if (long.length === 0) return entry;
+  return { ...entry, ...Object.fromEntries(long.map((name) => [name, cut(entry[name] as string)])) };
+}
+
+/** A text's beginning, as a text of its own: a part of one keeps all of it in memory. */
+function cut(text: string): string {
+  return `${Buffer.from(text.slice(0, MOST)).toString()}…`;
 }

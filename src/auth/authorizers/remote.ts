@@ -5,6 +5,7 @@ import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
 import { encodeFieldValue } from '../../model/field-encoding.js';
+import { memorySize } from '../../model/memory-size.js';
 import type { Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
 import type { StrategyWarning } from '../../model/strategy.js';
@@ -17,8 +18,10 @@ import { parseTemplate, renderText, type Template, TemplateError } from '../muta
 import { callAgain, readRetry, retrySchema } from '../retry.js';
 import type { AuthorizerKind } from './authorizer.js';
 
-/** The most answers that one authorizer keeps. */
-const ENTRIES = 10_000;
+/** The memory that the cached verdicts of all authorizers may take, in bytes: some ten thousand of the usual size. */
+const BYTES = 16_777_216;
+/** Memory of a cached verdict besides its header fields. */
+const ENTRY = 304;
 /** A longer request body is not shown to an authorizer, in bytes. */
 const MAX_BODY = 65_536;
 
@@ -128,6 +131,11 @@ interface Verdict {
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
+/** The cached verdicts of all authorizers; they share one limit of memory. */
+const verdicts = new LRUCache<string, Verdict & { readonly until: number }>({ maxSize: BYTES });
+/** The number of authorizers so far: each has verdicts of its own. */
+let made = 0;
+
 class Remote implements Mutator {
   readonly headers: readonly string[];
   readonly cookies = [];
@@ -141,7 +149,7 @@ class Remote implements Mutator {
   readonly #ttl: number;
   readonly #key: readonly Template[];
   readonly #retry: RetryLimits | undefined;
-  readonly #verdicts = new LRUCache<string, Verdict & { until: number }>({ max: ENTRIES });
+  readonly #number = String(++made);
   /** Calls in flight, by the key of the cache: requests with one key share a call. */
   readonly #running = new Map<string, Promise<Verdict | Denial>>();
 
@@ -187,15 +195,16 @@ class Remote implements Mutator {
     };
     if (this.#ttl === 0) return this.#ask(session, services).then(take);
     const parts = this.#key.map((template) => renderText(template, session));
-    const key = hash('sha256', JSON.stringify(parts), 'base64');
-    const known = this.#verdicts.get(key);
+    const key = this.#number + hash('sha256', JSON.stringify(parts), 'base64');
+    const known = verdicts.get(key);
     if (known !== undefined && services.now() < known.until) return take(known);
     let running = this.#running.get(key);
     if (running === undefined) {
       running = this.#ask(session, services)
         .then((verdict) => {
           if (!('error' in verdict)) {
-            this.#verdicts.set(key, { ...verdict, until: services.now() + this.#ttl });
+            const size = ENTRY + memorySize(verdict.fields);
+            verdicts.set(key, { ...verdict, until: services.now() + this.#ttl }, { size });
           }
           return verdict;
         })

@@ -78,8 +78,8 @@ function withoutNulls(claims: object): object {
 const scopeLists = new Map<string, readonly string[]>();
 /** The map is cleared when it has this many entries. */
 const MAX_LISTS = 1_000;
-/** Longer texts are not kept, so that the map stays small. */
-const MAX_SCOPE = 1_000;
+/** Longer texts are not kept, so that the map stays small: a list takes ten times the memory of its text. */
+const MAX_SCOPE = 300;
 
 function scopesOf(scope: string): readonly string[] {
   let scopes = scopeLists.get(scope);

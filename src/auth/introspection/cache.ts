@@ -137,7 +137,7 @@ export class AnswerCache {
       const entry: Entry = { answer, until: now + life, expires, refreshAt };
       if (!answer.active) this.#inactive.set(key, entry, { size: 1 });
       else {
-        this.#active.set(key, entry, { size: entrySize(answer.claims) });
+        this.#active.set(key, entry, { size: entrySize(answer) });
         if (this.#active.size > this.#limits.maxEntries) this.#active.pop();
       }
     }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { ActiveAnswer } from '../../model/introspection.js';
 import { identityText, identityTextOf, type TokenIdentity } from './token-identity.js';
 
@@ -18,6 +19,8 @@ export interface Purge {
   readonly at: number;
 }
 
+/** The most characters of a name that is remembered as it is. */
+const MAX_NAME = 128;
 /** How much the clocks of gateways may differ, in milliseconds. */
 export const SKEW = 2_000;
 /** The most purges that are remembered one by one. If an older one is dropped, it counts for every answer. */
@@ -103,13 +106,19 @@ export class PurgeLog {
   }
 
   #since(name: string, from: number): boolean {
-    const at = this.#marks.get(name);
+    const at = this.#marks.get(short(name));
     return at !== undefined && from <= at;
   }
 
   #mark(name: string, at: number): void {
-    const before = this.#marks.get(name) ?? at;
-    this.#marks.delete(name);
-    this.#marks.set(name, Math.max(at, before));
+    const key = short(name);
+    const before = this.#marks.get(key) ?? at;
+    this.#marks.delete(key);
+    this.#marks.set(key, Math.max(at, before));
   }
+}
+
+/** Replaces a long name by its digest, so that the limit of remembered purges is a limit of memory as well. */
+function short(name: string): string {
+  return name.length > MAX_NAME ? createHash('sha256').update(name).digest('base64') : name;
 }

@@ -4,6 +4,7 @@ import { ConfigError } from '../../document/finding.js';
 import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
+import { memorySize } from '../../model/memory-size.js';
 import type { MatchContext, Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
 import { TOKEN } from '../../parse/grammar.js';
@@ -13,8 +14,10 @@ import { headerKey } from './header-key.js';
 import type { MutatorKind } from './mutator.js';
 import { captureGroups } from './session.js';
 
-/** The most responses that are cached. */
-const ENTRIES = 1_000;
+/** The memory that the cached responses of all hydrators may take, in bytes: some ten thousand of the usual size. */
+const BYTES = 16_777_216;
+/** Memory of a cached response besides its content. */
+const ENTRY = 304;
 /** The most names of header fields that a hydrator may set without its rule naming them. */
 const LEARNED = 50;
 
@@ -108,6 +111,11 @@ interface Hydration {
   readonly header: readonly (readonly [name: string, value: string])[];
 }
 
+/** The cached responses of all hydrators; they share one limit of memory. */
+const answers = new LRUCache<string, Hydration & { readonly until: number }>({ maxSize: BYTES });
+/** The number of hydrators so far: each has responses of its own. */
+let made = 0;
+
 class Hydrator implements Mutator {
   readonly headers: readonly string[];
   readonly cookies = [];
@@ -120,7 +128,7 @@ class Hydrator implements Mutator {
   readonly #named: ReadonlySet<string> | undefined;
   /** The fields that it has set so far. From then on, the rule's clients cannot set them. */
   readonly #learned = new Set<string>();
-  readonly #answers = new LRUCache<string, Hydration & { until: number }>({ max: ENTRIES });
+  readonly #number = String(++made);
 
   constructor(
     url: string,
@@ -140,8 +148,8 @@ class Hydrator implements Mutator {
   mutate(session: Session, services: MutatorServices): Denial | undefined | Promise<Denial | undefined> {
     const body = payload(session);
     // The session may contain a credential, so the cache key is its digest.
-    const key = this.#ttl > 0 ? hash('sha256', body, 'base64') : '';
-    const known = this.#ttl > 0 ? this.#answers.get(key) : undefined;
+    const key = this.#ttl > 0 ? this.#number + hash('sha256', body, 'base64') : '';
+    const known = this.#ttl > 0 ? answers.get(key) : undefined;
     if (known !== undefined && services.now() < known.until) {
       return this.#apply(known, session);
     }
@@ -164,7 +172,10 @@ class Hydrator implements Mutator {
           retryAfter: settled.ok ? 1 : settled.retryAfter,
         });
       }
-      if (this.#ttl > 0) this.#answers.set(key, { ...answer, until: services.now() + this.#ttl });
+      if (this.#ttl > 0) {
+        const size = ENTRY + memorySize(answer.extra) + memorySize(answer.header);
+        answers.set(key, { ...answer, until: services.now() + this.#ttl }, { size });
+      }
       return this.#apply(answer, session);
     };
     return reply instanceof Promise ? reply.then(take) : take(reply);

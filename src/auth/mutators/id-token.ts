@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
@@ -9,8 +9,12 @@ import type { MutatorKind } from './mutator.js';
 import { KeyError, readSigningKey, type SigningKey } from './signing.js';
 import { TemplateError } from './template.js';
 
-/** The most tokens that are cached. */
-const ENTRIES = 10_000;
+/** The memory that the cached tokens of all such mutators may take, in bytes: some ten thousand of the usual size. */
+const BYTES = 16_777_216;
+/** Memory of a cached token besides its text. */
+const ENTRY = 600;
+/** Longer cache keys are replaced by their digest. */
+const MAX_KEY = 200;
 /**
  * The share of its lifetime for which a token is reused. After that, too little time would be left for the
  * upstream to use it.
@@ -68,6 +72,13 @@ function attempt<T>(path: string[], read: () => T): T {
   }
 }
 
+/** The cached tokens of all such mutators; they share one limit of memory. */
+const tokens = new LRUCache<string, { token: Promise<string> | string; until: number }>({
+  maxSize: BYTES,
+});
+/** The number of mutators so far: each has tokens of its own. */
+let made = 0;
+
 class IdToken implements Mutator {
   readonly headers = ['Authorization'];
   readonly cookies = [];
@@ -76,9 +87,7 @@ class IdToken implements Mutator {
   readonly #key: SigningKey;
   readonly #ttl: number;
   readonly #claims: ClaimsTemplate;
-  readonly #tokens = new LRUCache<string, { token: Promise<string> | string; until: number }>({
-    max: ENTRIES,
-  });
+  readonly #number = ++made;
 
   /** @param ttl seconds until a token expires */
   constructor(issuer: string, key: SigningKey, ttl: number, claims: ClaimsTemplate) {
@@ -92,21 +101,23 @@ class IdToken implements Mutator {
   mutate(session: Session, services: MutatorServices): undefined | Promise<undefined> {
     const claims = renderClaims(this.#claims, session);
     const now = Math.floor(services.now());
-    const key = JSON.stringify([session.subject, claims]);
-    let entry = this.#tokens.get(key);
+    const content = JSON.stringify([this.#number, session.subject, claims]);
+    const key = content.length > MAX_KEY ? hash('sha256', content, 'base64') : content;
+    let entry = tokens.get(key);
     if (entry === undefined || now >= entry.until) {
-      const made: { token: Promise<string> | string; until: number } = {
+      const signed: { token: Promise<string> | string; until: number } = {
         token: this.#sign(claims, session.subject, now),
         until: now + this.#ttl * REUSE,
       };
-      (made.token as Promise<string>).then(
+      (signed.token as Promise<string>).then(
         (token) => {
-          made.token = token;
+          signed.token = token;
         },
-        () => this.#tokens.delete(key),
+        () => tokens.delete(key),
       );
-      this.#tokens.set(key, made);
-      entry = made;
+      // A token holds its claims in base64, which has four characters for three.
+      tokens.set(key, signed, { size: ENTRY + Math.ceil((content.length * 4) / 3) });
+      entry = signed;
     }
     const set = (token: string): undefined => {
       session.headers.set('authorization', ['Authorization', `Bearer ${token}`]);

@@ -1,12 +1,13 @@
 import t from 'tap';
+import { readAnswer } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache, type CacheLimits } from '../../../src/auth/introspection/cache.js';
 import { entrySize } from '../../../src/auth/introspection/entry-size.js';
 import type { Clock } from '../../../src/model/clock.js';
-import type { Answer } from '../../../src/model/introspection.js';
+import type { ActiveAnswer, Answer } from '../../../src/model/introspection.js';
 import { fakeClock } from '../../clock.js';
 
 const limits = { ttl: 60_000, negativeTtl: 5_000, maxEntries: 100, negativeMaxEntries: 10 };
-const active = (more: object = {}): Answer => ({
+const active = (more: object = {}): ActiveAnswer => ({
   active: true,
   claims: {},
   scopes: [],
@@ -209,9 +210,44 @@ t.test('active answers are bounded in bytes as well; the least used goes first',
 });
 
 t.test('an answer weighs what it holds, however deep', async (t) => {
+  const size = (claims: Record<string, unknown>) => entrySize(active({ claims }));
   const nested = JSON.parse(`{"ext":${'['.repeat(50_000)}${']'.repeat(50_000)}}`) as Record<string, unknown>;
-  t.ok(entrySize(nested) > 50_000 * 16);
-  const [narrow, wide] = ['a', '→'].map((char) => entrySize({ sub: char.repeat(1_000) }));
+  t.ok(size(nested) > 50_000 * 16);
+  // The first of a shape weighs its names as well.
+  size({ sub: '' });
+  const [narrow, wide] = ['a', '→'].map((char) => size({ sub: char.repeat(1_000) }));
   t.equal((wide ?? 0) - (narrow ?? 0), 1_000, 'a character beyond Latin-1 makes two bytes of each');
-  t.ok(entrySize({ a: { b: 1 } }) > entrySize({ a: 1 }));
+  t.ok(size({ a: { b: 1 } }) > size({ a: 1 }));
+});
+
+t.test('names weigh as much as what they name, unless many answers have the same ones', async (t) => {
+  let made = 0;
+  const named = (length: number, value: unknown) =>
+    active({
+      claims: {
+        ext: Object.fromEntries(
+          Array.from({ length: 200 }, () => [`${made++}`.padStart(length, 'n'), value]),
+        ),
+      },
+    });
+  const [byName, byValue] = [entrySize(named(1_000, 1)), entrySize(named(8, 'v'.repeat(1_000)))];
+  t.ok(byName > 200_000 && byName < 300_000, `200 names of 1,000 characters: ${byName}`);
+  t.ok(Math.abs(byName / byValue - 1) < 0.25, `200 values of 1,000 characters: ${byValue}`);
+  const usual = active({ claims: { scope: 'read', sub: 'someone', client_id: 'a', custom_claim: 'x' } });
+  const first = entrySize(usual);
+  const next = entrySize(usual);
+  t.ok(next < first - 400, `the first ${first}, then ${next}`);
+  const cache = new Cache({ ...limits, maxEntries: 1e6, maxBytes: 1_000_000 }, fakeClock());
+  for (let i = 0; i < 50; i++) cache.set(`k${i}`, named(1_000, 1));
+  t.ok(cache.bytes <= 1_000_000 && cache.size.active < 5, `${cache.size.active} of 50 are kept`);
+});
+
+t.test('scopes and audiences weigh what their lists take', async (t) => {
+  const scope = Array.from({ length: 1_000 }, (_, i) => i.toString(36)).join(' ');
+  const answer = readAnswer(JSON.stringify({ active: true, scope }));
+  t.ok(entrySize(answer as ActiveAnswer) > 30 * 1_000);
+  const audience = readAnswer(JSON.stringify({ active: true, aud: ['a', 'b'] })) as ActiveAnswer;
+  t.equal(audience.audience, audience.claims.aud, 'one list');
+  entrySize(audience);
+  t.ok(entrySize(audience) < 600, 'is counted once');
 });
