@@ -29,7 +29,7 @@ export type Backtracking =
  * a second, which says as much about the machine as about the pattern, and the texts that its own limit asks for take
  * a good part of that.
  */
-const LIMITS = { timeout: 5_000, attackLimit: 1_000_000, attackTimeout: null };
+const LIMITS = { timeout: 10_000, attackLimit: 1_000_000, attackTimeout: null };
 
 /**
  * Whether matching takes time linear in the length of the path.
