@@ -1,5 +1,6 @@
 import pino, { type DestinationStream, type Logger } from 'pino';
 import type { Settings } from '../config/settings.js';
+import { formatLines } from '../observe/line-format.js';
 import { openSink } from '../observe/log.js';
 import { prettyLog } from '../observe/pretty.js';
 
@@ -22,7 +23,8 @@ export interface LogOutput {
 export function openLog({ log: settings }: Settings, destination: DestinationStream | undefined): LogOutput {
   const sink = destination === undefined ? openSink() : undefined;
   const lines = (destination ?? sink) as DestinationStream;
-  const stream = settings.pretty ? prettyLog(lines) : lines;
+  const isPretty = settings.pretty ?? (destination === undefined && process.stdout.isTTY === true);
+  const stream = isPretty ? prettyLog(lines, hasColours()) : formatLines(lines, settings);
   const log = pino({ level: settings.level, base: { name: 'scopegate' } }, stream);
   return {
     log,
@@ -30,4 +32,9 @@ export function openLog({ log: settings }: Settings, destination: DestinationStr
     audits: settings.audit && log.isLevelEnabled('info'),
     dropped: () => sink?.dropped ?? 0,
   };
+}
+
+/** Whether standard output is a terminal that shows colours and whose user wants them (https://no-color.org). */
+function hasColours(): boolean {
+  return process.stdout.isTTY === true && process.stdout.hasColors();
 }

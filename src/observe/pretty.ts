@@ -29,9 +29,23 @@ const LEADING = new Set([
  * anything but printable ASCII, so that a client cannot write escape sequences to the terminal.
  *
  * @param destination receives the formatted lines
+ * @param isColoured whether lines that somebody should look at have a colour
  */
-export function prettyLog(destination: DestinationStream): DestinationStream {
-  return { write: (line) => destination.write(`${pretty(JSON.parse(line) as Record<string, unknown>)}\n`) };
+export function prettyLog(destination: DestinationStream, isColoured = false): DestinationStream {
+  return {
+    write: (text) => {
+      const line = JSON.parse(text) as Record<string, unknown>;
+      const colour = isColoured ? colourOf(line) : undefined;
+      const shown = pretty(line);
+      destination.write(colour === undefined ? `${shown}\n` : `\x1b[${colour}m${shown}\x1b[0m\n`);
+    },
+  };
+}
+
+/** The SGR parameter (ECMA-48 §8.3.117) of a line: red for errors, yellow for warnings and denials. */
+function colourOf({ level, decision, status }: Record<string, unknown>): number | undefined {
+  if (Number(level) >= 50 || Number(status) >= 500) return 31;
+  return Number(level) >= 40 || decision === 'deny' ? 33 : undefined;
 }
 
 function pretty(line: Record<string, unknown>): string {

@@ -125,7 +125,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       identity: { 'X-User': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
     },
     admin: { hosts: [] },
-    log: { level: 'info', audit: true, sampleAllowed: 1, pretty: false },
+    log: { level: 'info', audit: true, sampleAllowed: 1, levels: 'numbers', times: 'epoch' },
   });
   t.end();
 });

@@ -32,7 +32,7 @@ field changes its meaning or goes; new fields may come at any time. Lines withou
 
 - [\`log.audit\`](settings.md#log) turns the lines off, and \`log.sampleAllowed\` keeps a share of those of requests that were
   allowed and went well. Denied and failed requests always have theirs.
-- \`log.pretty\` writes lines for people instead.
+- \`log.pretty\` writes lines for people instead, and is on at a terminal. \`log.levels\` and \`log.times\` write \`info\` and RFC 3339 times.
 - Serving never waits for whoever reads the lines. A reader that falls behind has some megabytes of time; then, and when
   it is gone or the disk is full, lines are dropped, and \`scopegate_log_lines_dropped_total\` at \`/metrics\` counts them.
 - Requests that are turned away unread for want of room ([overload](operations.md#overload)) have no line each: every second

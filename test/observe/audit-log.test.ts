@@ -1,8 +1,10 @@
 import t from 'tap';
 import { AUDIT_FIELDS, AUDIT_VERSION } from '../../src/observe/audit.js';
+import { formatLines } from '../../src/observe/line-format.js';
 import { prettyLog } from '../../src/observe/pretty.js';
 import { ask } from '../ask.js';
-import { apiRule, startTestGateway, type TestGateway, VECTOR_RULES } from '../gateway.js';
+import { apiRule, rule, startTestGateway, type TestGateway, VECTOR_RULES } from '../gateway.js';
+import { until } from '../until.js';
 import { sendRaw } from '../wire.js';
 
 const decisions = (gate: TestGateway) => gate.log.filter(({ audit }) => audit !== undefined);
@@ -14,8 +16,11 @@ t.test('every line keeps to the schema, and every field of the schema is in a li
     accessStrategies: [{ handler: 'allow' }],
     scopegate: { revocation: 'observe' },
   };
+  const dry = rule('/dry/.*', ['GET'], 'admin', {
+    scopegate: { enforcement: 'observe', stripPath: '/dry' },
+  });
   const gate = await startTestGateway(t, {
-    rules: `${VECTOR_RULES}\n---\n${apiRule('gate.example', [revoke], 'revoke')}`,
+    rules: `${VECTOR_RULES}\n---\n${apiRule('gate.example', [revoke, dry], 'revoke')}`,
     settings: {
       log: { sampleAllowed: 0.999_999 },
       // Nothing is recorded, so nothing is sent there.
@@ -23,6 +28,7 @@ t.test('every line keeps to the schema, and every field of the schema is in a li
     },
   });
   await ask(gate, '/revoke', { method: 'POST', body: 'unreadable' });
+  await ask(gate, '/dry/x', { token: 'good-read' });
   await ask(gate, '/headers', { token: 'good-read' });
   await ask(gate, '/headers', { token: 'good-write' });
   await ask(gate, '/headers');
@@ -136,5 +142,38 @@ t.test('lines for people, in which no client writes to the terminal', async (t) 
   t.match(lines[2], /^12:30:05\.007 DENY {2}403 GET - 2ms subject=".*" reason="the token lacks"\n$/);
   t.match(lines[3], /ERROR "request failed" err=/);
   for (const line of lines) t.match(line, /^[\x20-\x7e]*\n$/, 'one line of printable ASCII');
+  t.end();
+});
+
+t.test('levels and times are written as a log system wants them', async (t) => {
+  const gate = await startTestGateway(t, { settings: { log: { levels: 'names', times: 'iso' } } });
+  await ask(gate, '/x', { token: 'good-read' });
+  await until(() => gate.log.some(({ msg }) => msg === 'decision'));
+  for (const line of gate.log) {
+    t.equal(line.level, 'info');
+    t.match(line.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  }
+  const lines: string[] = [];
+  const named = formatLines(
+    { write: (line: string) => void lines.push(line) },
+    { levels: 'names', times: 'epoch' },
+  );
+  named.write('{"level":40,"time":1,"msg":"{\\"level\\":30,\\"time\\":2"}\n');
+  t.same(lines, ['{"level":"warn","time":1,"msg":"{\\"level\\":30,\\"time\\":2"}\n']);
+});
+
+t.test('at a terminal that has colours, what somebody should look at stands out', (t) => {
+  const lines: string[] = [];
+  const pretty = prettyLog({ write: (line: string) => void lines.push(line) }, true);
+  const put = (line: object) => pretty.write(JSON.stringify({ time: 0, msg: 'm', ...line }));
+  put({ level: 30 });
+  put({ level: 40 });
+  put({ level: 50 });
+  put({ level: 30, audit: 1, decision: 'deny', status: 403, ms: 1 });
+  put({ level: 30, audit: 1, decision: 'allow', status: 502, ms: 1 });
+  t.same(
+    lines.map((line) => /^\x1b\[(\d+)m.*\x1b\[0m\n$/.exec(line)?.[1]),
+    [undefined, '33', '31', '33', '31'],
+  );
   t.end();
 });

@@ -365,7 +365,11 @@ t.test(
       ScopegateAuthorizationServerFailing: [
         'scopegate_errors_total{error="authorization_server_unavailable",rule="a"} 0+10x30',
       ],
-      ScopegateBreakerOpen: ['scopegate_breakers{state="open"} 1+0x30'],
+      ScopegateBreakerOpen: [
+        // Through an outage it is open and half-open in turn.
+        'scopegate_breakers{state="open"} 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0',
+        'scopegate_breakers{state="half-open"} 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1',
+      ],
       ScopegateRulesNotReloaded: ['scopegate_rule_reload_successful 0+0x30'],
       ScopegateCertificateNotReloaded: ['scopegate_tls_reload_successful 0+0x30'],
       ScopegateCertificateEnds: ['scopegate_tls_expiry_timestamp_seconds{listener="proxy"} 600000+0x30'],

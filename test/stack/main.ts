@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { prettyLog } from '../../src/observe/pretty.js';
 import { PortTaken } from './listener.js';
 import { help, howToChoose, readOptions, UsageError } from './options.js';
 import { HOSTS, startStack } from './stack.js';
@@ -48,11 +49,15 @@ async function main(): Promise<void> {
     if (process.env.npm_lifecycle_event !== undefined) onOrphaned(onSignal);
   });
 
+  process.stdout.write('Starting Hydra, HttpBin, a Function and scopegate …\n');
   let printLog = false;
+  const lines = { write: (line: string) => void process.stdout.write(`${line.trimEnd()}\n`) };
+  const { stdout } = process;
+  const log = stdout.isTTY ? prettyLog(lines, stdout.hasColors()) : lines;
   const stack = await startStack({
     ports,
     onLog: (line) => {
-      if (printLog) process.stdout.write(`${line}\n`);
+      if (printLog) log.write(line);
     },
     howToChoose,
   });
@@ -66,7 +71,7 @@ The tutorial is running. Paste these into another terminal, one by one; the stat
 
 ${steps.join('\n')}
 # The certificate's authority, to use --cacert instead of -k: ${stack.caFile}
-# The gateway's admin port: ${stack.urls.admin}/health/ready
+# The gateway's admin page: ${stack.urls.admin}/
 # Hydra's admin port:       ${stack.authorizationServer.adminUrl}/admin/clients
 
 Ctrl-C ends everything.${quiet ? '' : " The gateway's log follows, one line a decision."}

@@ -1,9 +1,22 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
-import Provider from 'oidc-provider';
+import type OidcProvider from 'oidc-provider';
 import { type Clients, oidcMetadata } from './client.js';
 import { canonical } from './spellings.js';
 import { Store } from './store.js';
+
+const Provider = await quietly();
+
+/** oidc-provider warns of every Node but its favourite, which is no concern of who tries this stack. */
+async function quietly(): Promise<typeof OidcProvider> {
+  const { warn } = console;
+  console.warn = () => {};
+  try {
+    return (await import('oidc-provider')).default;
+  } finally {
+    console.warn = warn;
+  }
+}
 
 /** An access token as it lies in the store. */
 export interface StoredToken {
@@ -109,7 +122,7 @@ async function newKey(): Promise<JWK> {
   return { ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig' };
 }
 
-type Token = InstanceType<Provider['ClientCredentials']>;
+type Token = InstanceType<OidcProvider['ClientCredentials']>;
 
 /** Gives a new opaque token its value, which looks as Hydra v2's: a prefix and two random parts. */
 function named(token: Token, prefix: string): Token {
