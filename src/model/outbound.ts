@@ -33,6 +33,8 @@ export interface Unavailable {
    * it was sent.
    */
   readonly unasked?: boolean;
+  /** The status of the response, if there was one. */
+  readonly status?: number;
 }
 
 /** What a JSON Web Token must meet before its claims are used. */

@@ -60,7 +60,7 @@ export class HttpClient {
       if (status >= 500 || status === 429 || status === 408 || (status >= 300 && status < 400)) {
         response.body.on('error', () => {}).destroy();
         const wish = retryAfterSeconds(response.headers['retry-after']) ?? 0;
-        return unavailable(`it answered ${status}`, Math.max(Math.ceil(wish), RETRY_AFTER));
+        return { ...unavailable(`it answered ${status}`, Math.max(Math.ceil(wish), RETRY_AFTER)), status };
       }
       const text = utf8.decode(await response.body.bytes());
       return { ok: true, status, body: text, headers: response.headers };

@@ -158,6 +158,20 @@ export function looksLikeHydra(url: string): boolean {
 }
 
 /**
+ * Derives where to ask about readiness from a token endpoint, which Hydra has on its public port.
+ *
+ * @param url a valid URL
+ * @returns undefined if the URL does not look like Hydra's
+ */
+export function tokenEndpointReadiness(url: string): Readiness | undefined {
+  const { origin, pathname } = new URL(url);
+  const path = /\/oauth2\/token\/?$/;
+  return path.test(pathname)
+    ? { url: `${origin}${pathname.replace(path, '')}/health/ready`, derived: true }
+    : undefined;
+}
+
+/**
  * Derives where to ask about readiness from an introspection URL.
  *
  * @param url a valid URL

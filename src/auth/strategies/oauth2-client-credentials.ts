@@ -7,6 +7,7 @@ import type { Call, Reply } from '../../model/outbound.js';
 import type { AccessStrategy, Outcome, RequestContext, Services } from '../../model/strategy.js';
 import { holdsBearer } from '../../parse/token.js';
 import { basicCredentials } from '../introspection/client-secret.js';
+import { ReadinessChecks, type ReadinessResult, tokenEndpointReadiness } from '../introspection/readiness.js';
 import { scopeTokens } from './config.js';
 import { missingScopes, scopeStrategies } from './scope.js';
 import type { Handler } from './strategy.js';
@@ -79,6 +80,8 @@ class ClientCredentials implements AccessStrategy {
   /** By a digest of the credentials: when they must be tried again, in seconds since 1970. */
   readonly #proven: LRUCache<string, number>;
   readonly #flights = new Map<string, Promise<Outcome>>();
+  /** Made when the server first refuses a client. */
+  #readiness: ReadinessChecks | undefined;
 
   constructor(url: string, scopes: readonly string[], ttl: number, entries: number) {
     this.#url = url;
@@ -105,10 +108,15 @@ class ClientCredentials implements AccessStrategy {
     if (until !== undefined && services.now() < until) return this.#allow(client);
     const running = this.#flights.get(key);
     if (running !== undefined) return running;
+    const asked = services.now();
     const reply = services.call(this.#call(client));
     if (!(reply instanceof Promise)) return this.#judge(reply, client, key, services.now());
     const flight = reply
-      .then((settled) => this.#judge(settled, client, key, services.now()))
+      .then((settled) =>
+        settled.ok && settled.status === 401
+          ? this.#confirm(settled, client, key, asked, services)
+          : this.#judge(settled, client, key, services.now()),
+      )
       .finally(() => this.#flights.delete(key));
     this.#flights.set(key, flight);
     return flight;
@@ -128,6 +136,30 @@ class ClientCredentials implements AccessStrategy {
       },
       body: form.toString(),
     };
+  }
+
+  /**
+   * Judges a refusal of the client, if the server is ready. Without its database, Hydra refuses every client as one that
+   * does not exist.
+   */
+  async #confirm(
+    reply: Reply,
+    client: Client,
+    key: string,
+    asked: number,
+    services: Services,
+  ): Promise<Outcome> {
+    const readiness = tokenEndpointReadiness(this.#url);
+    if (readiness === undefined) return this.#judge(reply, client, key, services.now());
+    this.#readiness ??= new ReadinessChecks(() => isReady(readiness.url, services), {
+      monotonic: () => services.now() * 1000,
+      wall: services.now,
+    });
+    const endpoint = { url: this.#url, headers: {}, auth: { method: 'none' }, readiness } as const;
+    const confirmed = await this.#readiness.confirm(endpoint, asked * 1000, this.#proven.has(key));
+    return confirmed.ok
+      ? this.#judge(reply, client, key, services.now())
+      : unavailable(Math.ceil(confirmed.retryAfter / 1000));
   }
 
   #judge(reply: Reply, client: Client, key: string, now: number): Outcome {
@@ -164,6 +196,16 @@ class ClientCredentials implements AccessStrategy {
     });
     return { kind: 'deny', denial: refused, subject: { subject: id, clientId: id } };
   }
+}
+
+/** The path is that of many servers, so only what Hydra says when it is not ready counts. */
+async function isReady(url: string, services: Services): Promise<ReadinessResult> {
+  const reply = await services.call({ purpose: 'readiness', url, method: 'GET', headers: {} });
+  if (reply.ok) return { state: 'ready' };
+  const { cause } = reply;
+  return reply.status === 503
+    ? { state: 'not_ready', cause, retryAfter: reply.retryAfter * 1000 }
+    : { state: 'absent', cause };
 }
 
 /** RFC 7617 §2, with the form encoding of RFC 6749 §2.3.1 undone. */

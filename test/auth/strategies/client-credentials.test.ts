@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { ask } from '../../ask.js';
 import { fakeClock } from '../../clock.js';
 import { apiRule, startTestGateway } from '../../gateway.js';
+import { start as startHydra } from '../../stack/authorization-server.js';
 import { FAULTS, json, startStore } from '../../store.js';
 
 async function start(t: Test, config: object = {}) {
@@ -65,6 +66,25 @@ t.test('what the token endpoint refuses', async (t) => {
   t.equal((await get()).status, 401);
   store.respond = json({ access_token: 'x', scope: 'more list read' });
   t.equal((await get()).status, 200, 'granted more');
+});
+
+t.test('without its database Hydra refuses every client: 503, as it is not ready', async (t) => {
+  const hydra = await startHydra();
+  t.teardown(() => hydra.close());
+  const { client_id: id, client_secret: secret } = hydra.registerClient();
+  const { clock, get } = await start(t, { token_url: `${hydra.publicUrl}/oauth2/token` });
+  const good = `${id}:${secret}`;
+  t.equal((await get(good)).status, 200);
+  hydra.setDatabase('down');
+  t.equal((await get(good)).status, 200, 'known for a while');
+  clock.advance(60_000);
+  const refused = await get(good);
+  t.equal(refused.status, 503);
+  t.equal(refused.headers['retry-after'], '1');
+  hydra.setDatabase('up');
+  t.equal((await get(good)).status, 200);
+  clock.advance(1_000);
+  t.equal((await get(`${id}:wrong`)).status, 401, 'a wrong secret is one still');
 });
 
 t.test('requests without client credentials, or with broken ones', async (t) => {
