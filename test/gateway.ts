@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../src/model/clock.js';
 import { loadRules } from '../src/rules/load.js';
 import { type IntrospectionEndpoint, startIntrospection } from './introspection.js';
 import { startUpstream, type Upstream } from './upstream.js';
+import { upstreamClient } from './upstream-client.js';
 
 /** The part of tap's test object that fixtures need. */
 export interface Scope {
@@ -107,6 +108,7 @@ export async function startTestGateway(t: Scope, options: TestGatewayOptions = {
   const gateway = await startGateway(settings, loaded.table, {
     destination: { write: (line: string) => void log.push(JSON.parse(line) as Record<string, unknown>) },
     clock: options.clock ?? systemClock,
+    createClient: upstreamClient,
   });
   t.teardown(async () => {
     upstream.server.closeAllConnections();

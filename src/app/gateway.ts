@@ -5,6 +5,7 @@ import type { Listener, Settings } from '../config/settings.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
 import { TimedOut, within } from '../model/within.js';
+import type { CreateUpstreamClient } from '../proxy/upstream/client.js';
 import type { ReloadOptions } from '../rules/reload.js';
 import { createAdminListener } from './admin.js';
 import { Certificates } from './certificates.js';
@@ -43,6 +44,8 @@ export interface StartOptions {
   readonly load?: ReloadOptions['load'];
   /** Of the files that the first rule set was read from, as `readRuleFiles` makes it: a difference is a change. */
   readonly digest?: string | undefined;
+  /** Makes the client of each upstream; default: scopegate's own. */
+  readonly createClient?: CreateUpstreamClient | undefined;
 }
 
 /**
@@ -60,7 +63,7 @@ const BACKLOG = 65_535;
 export async function startGateway(
   settings: Settings,
   table: RuleTable,
-  { destination, clock = systemClock, load, digest }: StartOptions = {},
+  { destination, clock = systemClock, load, digest, createClient }: StartOptions = {},
 ): Promise<Gateway> {
   const { listen, server } = settings;
   const started = new Date(clock.wall() * 1000).toISOString();
@@ -76,6 +79,7 @@ export async function startGateway(
     metrics.shareRefused,
     certificates.proxy,
     log,
+    createClient,
   );
   let draining = false;
   const status = () => (draining ? 'draining' : rules.table.rules.length === 0 ? 'no rules' : 'ok');

@@ -10,6 +10,7 @@ import { clientAddressReader } from '../parse/client-address.js';
 import { peerReader } from '../parse/peer.js';
 import { createForwarder, type Forwarder, type ForwarderOptions } from '../proxy/forwarder.js';
 import { createIdentityFilter } from '../proxy/identity-headers.js';
+import type { CreateUpstreamClient } from '../proxy/upstream/client.js';
 import type { Credentials } from '../tls/credentials.js';
 
 /** The proxy listener, and what it forwards by. */
@@ -26,6 +27,7 @@ export interface Proxy {
  * @param onShareRefused is told what a client had its share of already
  * @param credentials for TLS; undefined for plain HTTP
  * @param log is told of upstreams that are not verified
+ * @param createClient makes the client of each upstream; default: scopegate's own
  */
 export async function createProxy(
   settings: Settings,
@@ -34,6 +36,7 @@ export async function createProxy(
   onShareRefused: (kind: ClientShareKind) => void,
   credentials: Credentials | undefined,
   log: Logger,
+  createClient?: CreateUpstreamClient,
 ): Promise<Proxy> {
   const { forward, server } = settings;
   const forwarder = createForwarder({
@@ -42,6 +45,7 @@ export async function createProxy(
     realm: settings.realm,
     onFault: entrance.onFault,
     now: entrance.services.now,
+    createClient,
   });
   const listener = await createProxyListener({
     ...entrance,

@@ -13,8 +13,9 @@ import type { IdentityFilter } from './identity-headers.js';
 import { drain, refuse } from './refusal.js';
 import { type BodyLimits, RequestBody } from './request-body.js';
 import { forwardsLeft, requestFields } from './request-headers.js';
+import type { CreateUpstreamClient, UpstreamClient } from './upstream/client.js';
 import { CLIENT_SHARE, Interrupted, QUEUE_TIMEOUT } from './upstream/interrupted.js';
-import { Pool, READING } from './upstream/pool.js';
+import { createPool } from './upstream/pool.js';
 import { type Handshake, WebSockets } from './websocket/websockets.js';
 
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
@@ -46,6 +47,8 @@ export interface ForwarderOptions {
   readonly webSocketMaxAge: number;
   /** Seconds since 1970. */
   readonly now: () => number;
+  /** Makes the client of each upstream; default: scopegate's own. */
+  readonly createClient?: CreateUpstreamClient | undefined;
 }
 
 /** One allowed request on its way. */
@@ -108,26 +111,27 @@ export interface Forwarder {
  * at that moment. It verifies certificates unless the settings say `insecureSkipVerify`.
  */
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const pools = new Map<string, Pool>();
+  const { createClient = createPool } = options;
+  const clients = new Map<string, UpstreamClient>();
   const bodies = new BufferedBodies();
   const webSockets = new WebSockets(options.webSocketMaxAge, options.now, options.onFault);
 
-  function poolOf(upstream: Upstream): Pool {
-    let pool = pools.get(upstream.origin);
-    if (pool === undefined) {
-      const { identity, verify } = options.tlsOf(upstream.origin);
-      pool = new Pool({
-        origin: upstream.origin,
+  function clientOf({ origin }: Upstream): UpstreamClient {
+    let client = clients.get(origin);
+    if (client === undefined) {
+      const { identity, verify } = options.tlsOf(origin);
+      client = createClient({
+        origin,
         connections: options.connections,
         longExchanges: options.longExchanges,
         queueTimeout: options.queueTimeout,
-        connect: serverConnector(identity, options.connectTimeout, verify, READING),
         idleTimeout: options.idleTimeout,
         maxHeadBytes: options.maxResponseHeaderBytes,
+        connector: (onread) => serverConnector(identity, options.connectTimeout, verify, onread),
       });
-      pools.set(upstream.origin, pool);
+      clients.set(origin, client);
     }
-    return pool;
+    return client;
   }
 
   return {
@@ -187,7 +191,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
           const full = body === undefined || long ? undefined : request.record.rejoinInFlight();
           if (full !== undefined) throw new Interrupted(full === 'in_flight' ? QUEUE_TIMEOUT : CLIENT_SHARE);
           if (long && !request.record.joinLong()) throw new Interrupted(CLIENT_SHARE);
-          poolOf(upstream).dispatch(
+          clientOf(upstream).dispatch(
             {
               method: message.method as string,
               path: request.path,
@@ -213,13 +217,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       request.record.leaveInFlight();
       body.fill(dispatch);
     },
-    pools: () => [...pools.values()].map(({ state }) => state),
+    pools: () => [...clients.values()].map(({ state }) => state),
     bodies,
     drain() {
       webSockets.drain();
     },
     close() {
-      for (const pool of pools.values()) pool.close();
+      for (const client of clients.values()) client.close();
       webSockets.close();
     },
   };

@@ -14,6 +14,7 @@ import { conformancePage, GAPS, proofs } from './conformance.js';
 import { identityFieldsPage } from './identity-fields.js';
 import { pages } from './page.js';
 import { settingsPage } from './settings.js';
+import { upstreamClientPage } from './upstream-client.js';
 
 const all = pages();
 
@@ -64,6 +65,12 @@ t.test('docs/conformance.md is made from the statements and the tests', (t) => {
 
 t.test('docs/settings.md is what the schema says', (t) => {
   t.equal(readFileSync(join(root, 'docs/settings.md'), 'utf8'), settingsPage(), 'else run `npm run docs`');
+  t.end();
+});
+
+t.test('docs/upstream-client.md is what the list of differences says', (t) => {
+  const page = readFileSync(join(root, 'docs/upstream-client.md'), 'utf8');
+  t.equal(page, upstreamClientPage(), 'else run `npm run docs`');
   t.end();
 });
 

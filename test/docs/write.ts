@@ -6,6 +6,7 @@ import { auditPage } from './audit.js';
 import { conformancePage } from './conformance.js';
 import { identityFieldsPage } from './identity-fields.js';
 import { settingsPage } from './settings.js';
+import { upstreamClientPage } from './upstream-client.js';
 
 // `npm run docs`: writes the pages that are made from the code, and the schema that ships.
 writeFileSync(join(root, 'config/settings.schema.json'), schemaText());
@@ -13,3 +14,4 @@ writeFileSync(join(root, 'docs/settings.md'), settingsPage());
 writeFileSync(join(root, 'docs/audit.md'), auditPage());
 writeFileSync(join(root, 'docs/conformance.md'), conformancePage());
 writeFileSync(join(root, 'docs/identity-fields.md'), identityFieldsPage());
+writeFileSync(join(root, 'docs/upstream-client.md'), upstreamClientPage());

@@ -1,7 +1,34 @@
+import type { OnReadOpts } from 'node:net';
+import type { buildConnector } from 'undici';
 import type { PoolState } from '../../model/upstream.js';
 import type { Interrupted } from './interrupted.js';
 import type { UpstreamRequest } from './request-head.js';
 import type { ResponseHead } from './response-head.js';
+
+/** What the client of one upstream is made of; times in milliseconds, 0 for no limit. */
+export interface UpstreamClientOptions {
+  /** `http://name:port` or `https://name:port`. */
+  readonly origin: string;
+  /** The most connections at once for exchanges that are soon over. */
+  readonly connections: number;
+  /** The most exchanges at once that last; they have connections beside those. */
+  readonly longExchanges: number;
+  /** How long a request waits for a connection while all are busy. */
+  readonly queueTimeout: number;
+  /** The longest pause in a body. */
+  readonly idleTimeout: number;
+  /** The largest head of an answer, in bytes. */
+  readonly maxHeadBytes: number;
+  /**
+   * Builds what opens connections.
+   *
+   * @param onread how their sockets read; undefined as streams do
+   */
+  readonly connector: (onread?: OnReadOpts) => buildConnector.connector;
+}
+
+/** Makes the client of one upstream. */
+export type CreateUpstreamClient = (options: UpstreamClientOptions) => UpstreamClient;
 
 /** Sends requests to one upstream. What forwards a request knows no more of the HTTP client than this. */
 export interface UpstreamClient {

@@ -1,23 +1,20 @@
 import type { Socket } from 'node:net';
 import type { buildConnector } from 'undici';
 import type { PoolState } from '../../model/upstream.js';
-import type { ResponseReader, UpstreamClient } from './client.js';
-import { Connection, type Owner, type ResponseLimits } from './connection.js';
+import type {
+  CreateUpstreamClient,
+  ResponseReader,
+  UpstreamClient,
+  UpstreamClientOptions,
+} from './client.js';
+import { Connection, type Owner } from './connection.js';
 import { HEAD_TIMEOUT, Interrupted, LONG_FULL, QUEUE_TIMEOUT } from './interrupted.js';
 import { Queue } from './queue.js';
 import { type UpstreamRequest, writeHead } from './request-head.js';
 
-/** How a pool is made; times in milliseconds. */
-export interface PoolOptions extends ResponseLimits {
-  /** `http://name:port` or `https://name:port`. */
-  readonly origin: string;
-  /** The most connections at once for exchanges that are soon over. */
-  readonly connections: number;
-  /** The most exchanges at once that last; they have connections beside those. */
-  readonly longExchanges: number;
-  /** How long a request waits for a connection while all are busy; 0 for ever. */
-  readonly queueTimeout: number;
-  /** Opens one; its sockets read by {@link READING}. */
+/** How a pool is made. */
+export interface PoolOptions extends Omit<UpstreamClientOptions, 'connector'> {
+  /** Opens a connection; its sockets read by {@link READING}. */
   readonly connect: buildConnector.connector;
 }
 
@@ -47,6 +44,10 @@ export const READING = {
     return connection.read((buffer as Buffer).subarray(0, count));
   },
 };
+
+/** Makes a {@link Pool}. */
+export const createPool: CreateUpstreamClient = ({ connector, ...options }) =>
+  new Pool({ ...options, connect: connector(READING) });
 
 /**
  * The connections to one upstream: kept open between requests, a bounded number of them, a queue before them.
