@@ -178,10 +178,10 @@ t.test('what cannot be demanded is an error at its place', (t) => {
     ],
   ] as const) {
     const [first = '', ...more] = found(config);
-    t.ok(first.startsWith(expected), first);
+    t.ok(first.replace(' default/gate:', '').startsWith(expected), first);
     t.same(more, []);
     const [same = ''] = found({ jwks_urls: ['https://as.example/jwks'], ...config }, 'jwt');
-    t.ok(same.startsWith(expected), `jwt: ${same}`);
+    t.ok(same.replace(' default/gate:', '').startsWith(expected), `jwt: ${same}`);
   }
   t.same(
     found({ claims: { $id: 'https://x.example/a' } }).concat(

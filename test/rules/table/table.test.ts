@@ -86,6 +86,22 @@ t.test('a literal duplicate is a finding of its own', (t) => {
   t.end();
 });
 
+t.test('the host * is any host, and every other host lies inside of it', (t) => {
+  const rules = [
+    rule({ hosts: ['*'], path: '/.*' }),
+    rule({ hosts: ['*.example'], path: '/x.*' }),
+    rule({ hosts: ['a.example'], path: '/x' }),
+  ];
+  const { table } = buildTable(rules, { overlap: 'specific', version: 1 });
+  t.equal(table?.find('a.example', 'GET', '/x'), rules[2]);
+  t.equal(table?.find('b.example', 'GET', '/x'), rules[1]);
+  for (const host of ['other', 'a.b.c', '127.0.0.1', '[::1]'])
+    t.equal(table?.find(host, 'GET', '/x'), rules[0], host);
+  t.equal(table?.find('*', 'GET', '/x'), undefined);
+  t.match(buildTable(rules, { overlap: 'error', version: 1 }).findings[0], { code: 'overlap' });
+  t.end();
+});
+
 t.test('hosts: exact and wildcard overlap; the narrower lies inside', (t) => {
   const exact = rule({ hosts: ['api.example.com'], path: '/v1/.*', source: 'exact.yaml:1:1' });
   const wild = rule({ hosts: ['*.example.com'], path: '/.*', source: 'wild.yaml:1:1' });
