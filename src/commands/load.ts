@@ -1,6 +1,7 @@
 import type { HandlerDefaults } from '../auth/strategies/strategy.js';
 import type { Environment } from '../config/environment.js';
 import { readSettingsFile } from '../config/file.js';
+import { placeOfRules } from '../config/sections/rules.js';
 import { type AuthorizationServer, loadSettings, type Settings } from '../config/settings.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import type { ClientAuth, Endpoint } from '../model/authorization-server.js';
@@ -31,7 +32,18 @@ export function load(file: string, environment: Environment, progress?: ShownPro
   const rules = loadRules(settings.rules, loadOptions(settings, 1), progress?.step);
   progress?.end();
   const observed = settings.enforcement === 'observe' ? [observeWarning(file)] : [];
-  return { settings, ...rules, findings: [...findings, ...observed, ...rules.findings].sort(byPosition) };
+  return {
+    settings,
+    ...rules,
+    findings: [...findings, ...observed, ...placed(rules.findings, settings)].sort(byPosition),
+  };
+}
+
+/** A path that leads nowhere is a mistake in the settings, not in the file that is not there. */
+function placed(findings: readonly Finding[], { rules }: Settings): Finding[] {
+  return findings.map((finding) =>
+    finding.code === 'unreadable-file' ? { ...finding, ...placeOfRules(rules, finding.file) } : finding,
+  );
 }
 
 function observeWarning(file: string): Finding {
@@ -66,7 +78,11 @@ export async function loadForServing(
     const { fault, ...rules } = await loadOffThread(settings.rules, loadOptions(settings, 1), options);
     // A bug ends the command with its trace, as any bug does.
     if (fault !== undefined) throw fault;
-    return { settings, ...rules, findings: [...findings, ...rules.findings].sort(byPosition) };
+    return {
+      settings,
+      ...rules,
+      findings: [...findings, ...placed(rules.findings, settings)].sort(byPosition),
+    };
   } finally {
     progress.end();
   }

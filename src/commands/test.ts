@@ -1,7 +1,8 @@
 import { byPosition, type Finding, formatFinding, type Position } from '../document/finding.js';
 import { validate } from '../document/validate.js';
 import { readDocuments } from '../document/yaml.js';
-import { NotText, readTextFile } from '../model/text-file.js';
+import { fileProblem } from '../model/file-error.js';
+import { readTextFile } from '../model/text-file.js';
 import { explain } from '../rules/explain.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { tokenClaims } from './explain.js';
@@ -140,14 +141,13 @@ function readCases(files: readonly string[]): {
     try {
       content = readTextFile(file);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
       findings.push({
         file,
         line: 1,
         col: 1,
         level: 'error',
         code: 'unreadable-file',
-        message: error instanceof NotText ? error.message : `cannot be read: ${code}`,
+        message: `the file ${fileProblem(error)}`,
       });
       continue;
     }

@@ -1,6 +1,7 @@
 import type { Finding } from '../document/finding.js';
 import { readDocuments, type SourceDocument } from '../document/yaml.js';
-import { NotText, readTextFile } from '../model/text-file.js';
+import { fileProblem } from '../model/file-error.js';
+import { readTextFile } from '../model/text-file.js';
 
 /**
  * Reads the settings file: one YAML or JSON document, not yet validated.
@@ -12,8 +13,7 @@ export function readSettingsFile(file: string): { document?: SourceDocument; fin
   try {
     text = readTextFile(file);
   } catch (error) {
-    const why = error instanceof NotText ? 'is not UTF-8 text' : `cannot be read: ${reason(error)}`;
-    return { findings: [at(file, 'unreadable-file', `the settings file ${why}`)] };
+    return { findings: [at(file, 'unreadable-file', `the settings file ${file} ${fileProblem(error)}`)] };
   }
   const { documents, findings } = readDocuments(text, file);
   if (findings.length > 0) return { findings };
@@ -28,11 +28,6 @@ export function readSettingsFile(file: string): { document?: SourceDocument; fin
 function empty(file: string): SourceDocument {
   const start = { file, line: 1, col: 1 };
   return { file, value: {}, at: () => start, keyAt: () => start };
-}
-
-/** The system's own word for what went wrong (`ENOENT`, …), without the path, which the position says. */
-function reason(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? 'unknown error';
 }
 
 function at(file: string, code: string, message: string): Finding {

@@ -1,6 +1,8 @@
 import { isAbsolute, join } from 'node:path';
 import { byPosition, type Finding, type Position } from '../document/finding.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
+import { fileProblem } from '../model/file-error.js';
+import { NotText } from '../model/text-file.js';
 
 /** The process's environment, or a test's. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -108,8 +110,10 @@ export class Place {
    * @param error the system's, or one whose message holds nothing of what is in the file
    */
   unreadable(file: string, error: unknown): void {
-    const { code, message } = error as NodeJS.ErrnoException;
-    this.error(`${this.name}: ${file} cannot be used: ${code ?? message}`, 'unreadable-file');
+    const { code } = error as NodeJS.ErrnoException;
+    const known = code !== undefined || error instanceof NotText;
+    const why = known ? fileProblem(error) : `cannot be used: ${fileProblem(error)}`;
+    this.error(`${this.name}: ${file} ${why}`, 'unreadable-file');
   }
 
   /** The path by which the process can open a file that the settings name. */

@@ -21,8 +21,8 @@ import { type SettingSchema, section } from './setting.js';
 
 export type { SettingSchema } from './setting.js';
 
-/** All settings, each said in the file of its section; the order is that of the documentation. */
-export const root = section('The settings file of scopegate. Paths are relative to its folder.', {
+/** The sections of the settings, each said in its own file; the order is that of the documentation. */
+export const sections = {
   listen,
   rules,
   services,
@@ -42,7 +42,13 @@ export const root = section('The settings file of scopegate. Paths are relative 
   tracing,
   reload,
   log,
-}).check(({ proof, introspection }, place) => {
+};
+
+/** All settings. */
+export const root = section(
+  'The settings file of scopegate. Paths are relative to its folder.',
+  sections,
+).check(({ proof, introspection }, place) => {
   if (proof.dpop.replays === 'required' && introspection.cache.shared === undefined) {
     const replays = place.at('proof', 'dpop', 'replays');
     replays.error(`${replays.name}: required needs introspection.cache.shared`, 'missing-field');

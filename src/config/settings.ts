@@ -1,11 +1,12 @@
 import { dirname } from 'node:path';
 import { byPosition, type Finding } from '../document/finding.js';
 import { validate } from '../document/validate.js';
+import type { SourceDocument } from '../document/yaml.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
 import { Place, Reading } from './place.js';
-import { root, settingsSchema } from './schema.js';
-import type { Value } from './setting.js';
+import { root, sections, settingsSchema } from './schema.js';
+import type { Setting, Value } from './setting.js';
 
 export type { AuthorizationServer } from './sections/introspection/authorization-server.js';
 export type { Listener } from './sections/listen.js';
@@ -35,10 +36,29 @@ export function loadSettings(
   if (read.document === undefined) return { findings: read.findings };
   const { document, findings } = withEnvironment(read.document, environment);
   findings.push(...validate(document, settingsSchema));
-  if (findings.length > 0) return { findings: findings.sort(byPosition) };
+  if (findings.length > 0) {
+    findings.push(...furtherFindings(document, dirname(file), environment));
+    return { findings: findings.sort(byPosition) };
+  }
 
   const reading = new Reading(document, dirname(file), environment);
   const settings = root.settle(document.value, new Place(reading));
   findings.push(...reading.findings());
   return findings.length > 0 ? { findings } : { settings: { ...settings, file }, findings };
+}
+
+/**
+ * What the checks of single settings say of a file that the schema refuses, so that its author sees it in the same
+ * run: of all sections that the schema itself accepts.
+ */
+function furtherFindings(document: SourceDocument, folder: string, environment: Environment): Finding[] {
+  if (typeof document.value !== 'object' || document.value === null) return [];
+  const reading = new Reading(document, folder, environment);
+  const known: Readonly<Record<string, Setting<unknown>>> = sections;
+  for (const [key, value] of Object.entries(document.value)) {
+    const setting = Object.hasOwn(known, key) ? known[key] : undefined;
+    if (setting === undefined || validate(document, setting.schema, [key], value).length > 0) continue;
+    setting.settle(value, new Place(reading).at(key));
+  }
+  return reading.findings();
 }

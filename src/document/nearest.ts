@@ -1,20 +1,51 @@
 /**
- * The known name that a typo most likely meant, if any is within two edits (regardless of case).
+ * The known name that somebody most likely meant: one that is few edits away, for longer names some more, or one that
+ * has the same words and further ones (`LISTEN_PORT`, `LISTEN_PROXY_PORT`). Case does not count.
  *
  * @param name what was written
  * @param known what could have been written
  */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = 3;
+  let bestScore = Number.POSITIVE_INFINITY;
   for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) {
+    const score = distance(name, candidate);
+    if (score < bestScore) {
       best = candidate;
-      bestDistance = distance;
+      bestScore = score;
     }
   }
   return best;
+}
+
+/** Lower is nearer; infinite where nobody would take the one for the other. */
+function distance(name: string, candidate: string): number {
+  const [a, b] = [name.toLowerCase(), candidate.toLowerCase()];
+  const edits = editDistance(a, b);
+  // In a short name, three edits make another word.
+  const most = Math.max(2, Math.floor(Math.min(a.length, b.length) * 0.4));
+  if (edits <= Math.min(most, 5) && (edits <= 2 || a.slice(0, 3) === b.slice(0, 3))) return edits;
+  if (Math.min(a.length, b.length) >= 4 && (a.startsWith(b) || b.startsWith(a))) return 4;
+  const words = wordsOf(name);
+  const others = wordsOf(candidate);
+  const telling = words.length > 1 || a.length >= 8;
+  return telling && isSubsequence(words, others)
+    ? 5 + others.length - words.length
+    : Number.POSITIVE_INFINITY;
+}
+
+function wordsOf(name: string): string[] {
+  return name
+    .replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter((word) => word !== '');
+}
+
+function isSubsequence(words: readonly string[], others: readonly string[]): boolean {
+  let at = 0;
+  for (const other of others) if (other === words[at]) at++;
+  return at === words.length;
 }
 
 /** Levenshtein distance, two rows. */

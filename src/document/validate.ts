@@ -90,14 +90,14 @@ function toFinding(
         ...document.at(path),
         level: 'error',
         code: 'wrong-type',
-        message: `${name} must be ${article(String(error.params.type))}, not ${article(typeName(error.data))}`,
+        message: `${name} must be ${wanted(error)}, not ${article(typeName(error.data))}`,
       };
     case 'enum':
       return {
         ...document.at(path),
         level: 'error',
         code: 'invalid-value',
-        message: `${name} must be one of ${(error.params.allowedValues as unknown[]).map((v) => JSON.stringify(v)).join(', ')}`,
+        message: `${name} must be one of ${(error.params.allowedValues as unknown[]).map((v) => JSON.stringify(v)).join(', ')}${meant(error)}`,
       };
     case 'const':
       return {
@@ -107,13 +107,11 @@ function toFinding(
         message: `${name} must be ${JSON.stringify(error.params.allowedValue)}`,
       };
     case 'pattern': {
-      // A pattern's `title` says in words what the expression says to machines.
-      const title = (error.parentSchema as { title?: string } | undefined)?.title;
       return {
         ...document.at(path),
         level: 'error',
         code: 'invalid-value',
-        message: `${name} must ${title === undefined ? `match ${String(error.params.pattern)}` : `be ${title}`}`,
+        message: `${name} must be ${titleOf(error) ?? 'of another form'}`,
       };
     }
     default:
@@ -121,9 +119,53 @@ function toFinding(
         ...document.at(path),
         level: 'error',
         code: 'invalid-value',
-        message: `${name} ${error.message ?? 'is invalid'}`,
+        message: `${name} ${LIMITS[error.keyword]?.(error.params.limit as number) ?? error.message ?? 'is invalid'}`,
       };
   }
+}
+
+/** What the limits of JSON Schema ask for. */
+const LIMITS: Readonly<Record<string, (limit: number) => string>> = {
+  minItems: (limit) => (limit === 1 ? 'must not be empty' : `must have ${limit} items or more`),
+  maxItems: (limit) => `must have at most ${limit} item${limit === 1 ? '' : 's'}`,
+  minLength: (limit) => (limit === 1 ? 'must not be empty' : `must have ${limit} characters or more`),
+  minProperties: (limit) => `must have at least ${limit} field${limit === 1 ? '' : 's'}`,
+  maxProperties: (limit) => `must have at most ${limit} field${limit === 1 ? '' : 's'}`,
+  minimum: (limit) => `must be ${limit} or more`,
+  maximum: (limit) => `must be ${limit} or less`,
+};
+
+/** A schema's `title` says in words what a pattern says to machines: `a duration such as 2s`. */
+function titleOf({ parentSchema }: ErrorObject): string | undefined {
+  return (parentSchema as { title?: string } | undefined)?.title;
+}
+
+/** What should stand in the place of a value of a wrong type. */
+function wanted(error: ErrorObject): string {
+  const type = String(error.params.type);
+  // YAML 1.1 took these words for booleans, and other programs still do.
+  if (type === 'boolean' && /^(yes|no|on|off|y|n)$/i.test(String(error.data))) {
+    return `a boolean (write ${/^(yes|on|y)$/i.test(String(error.data)) ? 'true' : 'false'})`;
+  }
+  return (titleOf(error) ?? article(type)) + instead(type, error.data);
+}
+
+/** What to write for a value that is right but for its form. Only what is short and plain is repeated. */
+function instead(type: string, data: unknown): string {
+  if (type.split(',').includes('array') && typeof data === 'string' && /^[\w.:/*-]{1,60}$/.test(data)) {
+    return ` (write [${data}])`;
+  }
+  if (type === 'integer' && typeof data === 'string' && /^[0-9]{1,9}$/.test(data)) {
+    return ` (write ${data} without quotes)`;
+  }
+  return '';
+}
+
+/** The value that somebody most likely meant. */
+function meant({ data, params }: ErrorObject): string {
+  const values = (params.allowedValues as unknown[]).filter((value) => typeof value === 'string');
+  const hint = typeof data === 'string' ? nearest(data, values) : undefined;
+  return hint === undefined ? '' : `; did you mean "${hint}"?`;
 }
 
 /** RFC 6901 JSON Pointer to steps. */

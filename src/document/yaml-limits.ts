@@ -131,7 +131,12 @@ class Inspection {
       const keys = new Set<unknown>();
       for (const { key, value } of node.items) {
         if (isScalar(key)) {
-          if (keys.has(key.value)) this.#add(key, 'duplicate-key', 'Map keys must be unique');
+          if (keys.has(key.value))
+            this.#add(
+              key,
+              'duplicate-key',
+              'this key stands in the same mapping before; which of the two counts is unknown, so remove one',
+            );
           keys.add(key.value);
           this.values(key, depth + 1);
         }

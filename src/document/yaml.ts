@@ -8,9 +8,11 @@ import {
   type Node,
   type Pair,
   type ParsedNode,
+  visit,
 } from 'yaml';
 import type { Finding, Position } from './finding.js';
 import { inspect, LimitExceeded, MAX_PER_ANCHOR, type Problem, tokensOf } from './yaml-limits.js';
+import { yamlProblem } from './yaml-problem.js';
 
 /** A step into a document: a mapping's key or a sequence's index. */
 export type Path = readonly (string | number)[];
@@ -79,10 +81,11 @@ export function* documentsOf(
   try {
     for (const document of composer.compose(tokensOf(text, lines.addNewLine, reserve))) {
       const problems = [
-        ...[...document.errors, ...document.warnings].slice(0, MAX_FINDINGS).map((problem) => ({
-          offset: problem.pos[0],
+        // What follows the first mistake is a consequence of it.
+        ...[...document.errors, ...document.warnings].slice(0, 1).map((problem) => ({
+          offset: behindBlanks(text, problem.pos[0]),
           code: 'yaml-syntax',
-          message: firstLine(problem.message),
+          message: yamlProblem(problem),
         })),
         ...inspect(document.contents as ParsedNode | null),
       ];
@@ -93,9 +96,13 @@ export function* documentsOf(
       try {
         value = document.toJS({ maxAliasCount: MAX_PER_ANCHOR });
       } catch (error) {
-        // The bound of aliases; nothing else throws for a document without errors.
-        const message = error instanceof Error ? firstLine(error.message) : 'cannot be read';
-        add({ offset: document.range[0], code: 'yaml-syntax', message });
+        // An alias without its anchor, or the bound of aliases; nothing else throws for a document without errors.
+        const alias = /unresolved alias/i.test(String(error)) ? unresolvedAlias(root) : undefined;
+        const message =
+          alias === undefined
+            ? `an anchor (&name) is repeated more than ${MAX_PER_ANCHOR} times: write out what it holds`
+            : 'an alias (*name) needs an anchor (&name) before it; a text that begins with * must be in quotes';
+        add({ offset: alias ?? document.range[0], code: 'yaml-syntax', message });
         continue;
       }
       if (value === null) continue;
@@ -136,11 +143,31 @@ function locate(root: Node, path: Path): { node: unknown; pair: Pair | undefined
   return { node, pair };
 }
 
+/** The parser may point at the blanks before what is wrong. */
+function behindBlanks(text: string, offset: number): number {
+  let end = offset;
+  while (text[end] === ' ') end++;
+  return end;
+}
+
+/** The offset of the first alias whose anchor does not stand before it. */
+function unresolvedAlias(root: Node): number | undefined {
+  const anchors = new Set<string>();
+  let found: number | undefined;
+  visit(root, {
+    Node: (_, node) => {
+      if (isAlias(node) && !anchors.has(node.source)) {
+        found = offsetOf(node);
+        return visit.BREAK;
+      }
+      if (!isAlias(node) && node.anchor !== undefined) anchors.add(node.anchor);
+      return undefined;
+    },
+  });
+  return found;
+}
+
 function offsetOf(node: unknown): number | undefined {
   const range = (node as { range?: readonly number[] | null } | null | undefined)?.range;
   return range?.[0];
-}
-
-function firstLine(message: string): string {
-  return message.split('\n', 1)[0] ?? message;
 }

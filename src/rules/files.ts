@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Finding } from '../document/finding.js';
+import { fileProblem } from '../model/file-error.js';
 import { atOnce } from './slices.js';
 
 /** A rule file's content. */
@@ -118,9 +119,7 @@ class Reader {
         yield* this.#read(path);
       }
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const why = code === undefined ? message : `cannot be read: ${code}`;
-      this.#add(path, 'unreadable-file', `the rule file or folder ${why}`);
+      this.#add(path, 'unreadable-file', `the rule file or folder ${path} ${fileProblem(error)}`);
     }
   }
 

@@ -77,7 +77,10 @@ t.test('each mistake is one line with its file, line and column, in order', asyn
   t.match(lines[1], /^rules\/regex\.yaml:10:13 error bad-pattern /);
   t.match(lines[2], /^rules\/same\.yaml:14:7 error duplicate-rule .*same\.yaml:10:7/);
   t.match(lines[3], /^rules\/twice\.yaml:12:7 error duplicate-key /);
-  t.match(lines[4], /^rules\/type\.yaml:11:16 error wrong-type .*must be an array, not a string$/);
+  t.match(
+    lines[4],
+    /^rules\/type\.yaml:11:16 error wrong-type .*must be an array \(write \[GET\]\), not a string$/,
+  );
   t.match(lines[5], /^rules\/typo\.yaml:12:7 error unknown-field .*did you mean "accessStrategies"\?$/);
   t.equal(stderr, 'check: 6 errors\n');
 });

@@ -466,8 +466,8 @@ t.test('the store can be a cluster, or what sentinels name; the page’s example
 t.test('a file that cannot be read says why', (t) => {
   const folder = t.testdir({ folder: {}, 'latin1.yaml': Buffer.from([0x72, 0xe9]) });
   for (const [name, why] of [
-    ['absent', 'ENOENT'],
-    ['folder', 'EISDIR'],
+    ['absent', 'does not exist'],
+    ['folder', 'is a folder, not a file'],
     ['latin1.yaml', 'UTF-8'],
   ] as const) {
     const { findings } = loadSettings(join(folder, name), {});

@@ -72,7 +72,7 @@ export const hydrator: MutatorKind = {
       },
       headers: {
         type: 'array',
-        items: { type: 'string', pattern: TOKEN.source },
+        items: { type: 'string', title: 'the name of a header field', pattern: TOKEN.source },
         description:
           'The header fields that the service may set. They are then removed from every request on every rule, and the service can set no others.',
       },

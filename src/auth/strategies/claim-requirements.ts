@@ -28,7 +28,11 @@ export const claimRequirementProperties = {
   acr_values: {
     type: 'array',
     minItems: 1,
-    items: { type: 'string', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$' },
+    items: {
+      type: 'string',
+      title: 'a text of visible ASCII characters without quotes',
+      pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$',
+    },
     description: 'How the user must have logged in, by one of these ways, the best first (RFC 9470).',
   },
   max_age: {

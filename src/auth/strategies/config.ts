@@ -12,7 +12,11 @@ export const texts = { type: 'array', items: { type: 'string', minLength: 1 } } 
 /** JSON Schema of a list of scope tokens (RFC 6749 §3.3). */
 export const scopeTokens = {
   type: 'array',
-  items: { type: 'string', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$' },
+  items: {
+    type: 'string',
+    title: 'one scope, without blanks and quotes (for two scopes write [read, write])',
+    pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$',
+  },
 } as const;
 
 /** JSON Schema of `scope_strategy`. */

@@ -33,7 +33,7 @@ export const cookieSession: Handler = {
       ...sessionCheckProperties,
       only: {
         type: 'array',
-        items: { type: 'string', pattern: TOKEN.source },
+        items: { type: 'string', title: 'the name of a cookie', pattern: TOKEN.source },
         description: 'Cookies of which the request must carry one.',
       },
     },

@@ -72,14 +72,19 @@ export const oauth2Introspection: Handler = {
       },
       introspection_url: {
         type: 'string',
+        title: 'an http or https URL without credentials and fragment',
         pattern: '^https?://[^\\s#@]+$',
         description:
           'Another introspection endpoint than introspection.url, or the issuer of one of introspection.servers.',
       },
       introspection_request_headers: {
         type: 'object',
-        additionalProperties: { type: 'string', pattern: '^[\\t\\x20-\\x7e]*$' },
-        propertyNames: { pattern: TOKEN.source },
+        additionalProperties: {
+          type: 'string',
+          title: 'a text of printable ASCII characters',
+          pattern: '^[\\t\\x20-\\x7e]*$',
+        },
+        propertyNames: { title: 'the name of a header field', pattern: TOKEN.source },
         description: 'Header fields sent with the introspection call.',
       },
       token_from: {
@@ -98,7 +103,11 @@ export const oauth2Introspection: Handler = {
           enabled: { type: 'boolean' },
           client_id: { type: 'string', minLength: 1 },
           client_secret: { type: 'string', minLength: 1 },
-          token_url: { type: 'string', pattern: '^https?://[^\\s#@]+$' },
+          token_url: {
+            type: 'string',
+            title: 'an http or https URL without credentials and fragment',
+            pattern: '^https?://[^\\s#@]+$',
+          },
           scope: scopeTokens,
           audience: { type: 'string', minLength: 1 },
         },

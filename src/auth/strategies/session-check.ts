@@ -47,11 +47,18 @@ export const sessionCheckProperties = {
   preserve_query: { type: 'boolean', description: 'Keep the query of check_session_url; default true.' },
   preserve_host: { type: 'boolean', description: 'Tell the request’s host in X-Forwarded-Host.' },
   force_method: { enum: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] },
-  forward_http_headers: { type: 'array', items: { type: 'string', pattern: TOKEN.source } },
+  forward_http_headers: {
+    type: 'array',
+    items: { type: 'string', title: 'the name of a header field', pattern: TOKEN.source },
+  },
   additional_headers: {
     type: 'object',
-    propertyNames: { pattern: TOKEN.source },
-    additionalProperties: { type: 'string', pattern: '^[\\t\\x20-\\x7e]*$' },
+    propertyNames: { title: 'the name of a header field', pattern: TOKEN.source },
+    additionalProperties: {
+      type: 'string',
+      title: 'a text of printable ASCII characters',
+      pattern: '^[\\t\\x20-\\x7e]*$',
+    },
   },
   subject_from: { type: 'string', description: 'Where the answer names the subject.' },
   extra_from: { type: 'string', description: 'Where the answer holds what mutators read.' },

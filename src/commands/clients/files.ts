@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { byPosition, type Finding } from '../../document/finding.js';
-import { decodeText, NotText } from '../../model/text-file.js';
+import { fileProblem } from '../../model/file-error.js';
+import { decodeText } from '../../model/text-file.js';
 import { type ClientManifest, readManifests } from './manifest.js';
 import type { SecretManifest } from './secret.js';
 
@@ -26,8 +27,7 @@ export async function readFiles(files: readonly string[]): Promise<ReadFiles> {
       secrets.push(...read.secrets);
       findings.push(...read.findings);
     } catch (error) {
-      const why = error instanceof NotText ? 'is not UTF-8 text' : `cannot be read: ${codeOf(error)}`;
-      findings.push(errorAt(file, 'unreadable-file', `the file ${why}`));
+      findings.push(errorAt(file, 'unreadable-file', `the file ${fileProblem(error)}`));
     }
   }
   if (clients.length === 0 && !findings.some(({ level }) => level === 'error')) {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Finding } from '../../document/finding.js';
 import { type ReadResult, readDocuments, type SourceDocument } from '../../document/yaml.js';
+import { fileProblem } from '../../model/file-error.js';
 import { NotText, readTextFile } from '../../model/text-file.js';
 import { globPattern, type Strategy } from './glob.js';
 import { isConfiguration, type OathkeeperConfig } from './oathkeeper.js';
@@ -16,7 +17,7 @@ export function readFile(file: string): ReadResult {
       ...{ file, line: 1, col: 1 },
       level: 'error',
       code: 'unreadable-file',
-      message: error instanceof NotText ? error.message : `cannot be read: ${code}`,
+      message: `the file ${fileProblem(error)}`,
     };
     return { documents: [], findings: [finding] };
   }

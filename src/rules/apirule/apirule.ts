@@ -13,6 +13,7 @@ import { compilePattern } from '../pattern/pattern.js';
 import { atOnce } from '../slices.js';
 import { compileAccess } from './access-strategies.js';
 import { compileCors, NO_CORS } from './cors.js';
+import { globHint, withoutRules } from './hints.js';
 import { readRuleHost } from './host.js';
 import { kymaExclusions } from './kyma-differences.js';
 import { kymaHidden } from './kyma-routing.js';
@@ -49,8 +50,8 @@ export interface RuleDefaults {
 export const NO_GATEWAY = 'none/none';
 
 const REFUSED_METHODS: Readonly<Record<string, string>> = {
-  CONNECT: 'it asks for a tunnel, which would pass every later check by',
-  TRACE: "it sends the request's own header fields back, credentials included",
+  CONNECT: 'it asks for a tunnel, which would pass every later check by; remove it',
+  TRACE: "it sends the request's own header fields back, credentials included; remove it",
 };
 
 /** The rules that compiled, and everything that is wrong with the document and the other ones. */
@@ -110,7 +111,7 @@ function* compile(document: SourceDocument, defaults: RuleDefaults): Generator<v
   const outer = validate(document, dialect.documentSchema);
   // Without a spec, the document's own finding has said so.
   const inner = spec === undefined ? [] : validate(document, dialect.specSchema, ['spec'], spec);
-  const findings = [...outer, ...inner];
+  const findings = [...outer, ...(later ? inner.map(withoutRules) : inner)];
   const list = (spec as { rules?: unknown } | undefined | null)?.rules;
   if (!Array.isArray(list)) return { rules: [], findings };
 
@@ -272,7 +273,7 @@ class Compiler {
     );
     this.#found(findings);
     const compiled = compilePattern(entry.path, { undecided: options.undecidedPattern ?? 'refuse' }, budget);
-    if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message);
+    if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message + globHint(entry.path));
     else if (this.#defaults.areAccepted !== true)
       this.#findings.push(...stripFindings(this.#document, base, compiled.pattern, configured, budget));
     const failed = this.#findings.slice(before).some(({ level }) => level === 'error');
@@ -352,7 +353,8 @@ class Compiler {
       else if (Object.hasOwn(REFUSED_METHODS, method)) {
         this.#error(path, 'invalid-method', `${method} is never forwarded: ${REFUSED_METHODS[method]}`);
       } else if (!RULE_METHODS.includes(method)) {
-        const hint = nearest(method, METHODS) ?? nearest(method, RULE_METHODS);
+        const every = /^(ALL|ANY)$/i.test(method);
+        const hint = every ? undefined : (nearest(method, METHODS) ?? nearest(method, RULE_METHODS));
         const more =
           hint === undefined
             ? `; it must be one of ${METHODS.join(', ')}, or another one that Node can read, such as PROPFIND`

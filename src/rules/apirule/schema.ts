@@ -19,10 +19,14 @@ const metadata = {
   additionalProperties: false,
   required: ['name'],
   properties: {
-    name: { type: 'string', title: 'the name of a resource', pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' },
+    name: {
+      type: 'string',
+      title: 'the name of a resource (lower-case letters, digits, - and .)',
+      pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+    },
     namespace: {
       type: 'string',
-      title: 'the name of a namespace',
+      title: 'the name of a namespace (lower-case letters, digits and -)',
       pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
     },
     annotations: { type: ['object', 'null'], additionalProperties: { type: 'string' } },
@@ -63,12 +67,12 @@ const service = {
   properties: {
     name: {
       type: 'string',
-      title: 'the name of a service',
+      title: 'the name of a service (letters, digits, -, _ and .)',
       pattern: '^[a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?$',
     },
     namespace: {
       type: 'string',
-      title: 'the name of a namespace',
+      title: 'the name of a namespace (lower-case letters, digits and -)',
       pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
     },
     port: { type: 'integer', minimum: 1, maximum: 65_535 },
@@ -77,7 +81,7 @@ const service = {
 } as const;
 
 /** Seconds, as Kyma bounds them. */
-const timeout = { type: 'integer', minimum: 1, maximum: 3900 } as const;
+const timeout = { type: 'integer', title: 'a whole number of seconds', minimum: 1, maximum: 3900 } as const;
 
 /**
  * A `corsPolicy`.
@@ -116,7 +120,7 @@ export const specSchema = {
     host: { type: 'string', minLength: 1 },
     service,
     timeout,
-    corsPolicy: corsSchema({ type: 'string' } as const),
+    corsPolicy: corsSchema({ type: 'string', title: 'a duration such as 10m or 1h30m' } as const),
     rules: { type: 'array', minItems: 1 },
   },
 } as const;

@@ -61,9 +61,14 @@ function anyPath(
   document: SourceDocument,
   findings: Finding[],
 ): Pick<RuleEntry, 'path' | 'shown'> {
+  const place = [...at, 'path'];
+  const parameter = /\/(:[A-Za-z_]\w*)(?=\/|$)/.exec(path)?.[1];
+  if (parameter !== undefined) {
+    const message = `${place.join('.')}: ${parameter} stands for itself, because a path is a regular expression; for one segment write [^/]+`;
+    findings.push({ ...document.at(place), level: 'warning', code: 'glob-path', message });
+  }
   if (path !== '/*') return { path };
   const everything = hasIstioJwt(document);
-  const place = [...at, 'path'];
   const meaning = everything
     ? "is read as /.*, all paths, as Kyma's Istio handler did; write /.*"
     : 'matches the path / alone, because a path is a regular expression; did you mean /.*?';

@@ -43,7 +43,7 @@ export const v2: ApiRuleVersion = {
       gateway: specSchema.properties.gateway,
       externalGateway: specSchema.properties.gateway,
       timeout: specSchema.properties.timeout,
-      corsPolicy: corsSchema({ type: 'integer', minimum: 1 }),
+      corsPolicy: corsSchema({ type: 'integer', title: 'a whole number of seconds', minimum: 1 }),
       rules: specSchema.properties.rules,
     },
   },
@@ -104,7 +104,8 @@ export const v2: ApiRuleVersion = {
     if (isGiven(rule.extAuth)) {
       const problem =
         'an external authorizer is a part of the service mesh, which is not here; say what it checks with jwt, or in ' +
-        'an APIRule v1beta1 with oauth2_introspection, bearer_token or cookie_session';
+        'an APIRule v1beta1 with oauth2_introspection, bearer_token or cookie_session. To serve the other APIRules of an ' +
+        'export all the same, set kyma.unserved: leaveOut';
       error([...at, 'extAuth'], 'unsupported-handler', problem);
     }
     const pattern = pathPattern(rule.path);
@@ -116,7 +117,7 @@ export const v2: ApiRuleVersion = {
           error(
             [...at, 'request', part, name],
             'invalid-value',
-            'only a plain value is served, without % and {{',
+            'only a plain value is served, without % (a command of Envoy) and {{; remove it, or write the value itself',
           );
         }
       }

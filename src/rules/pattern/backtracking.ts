@@ -4,6 +4,7 @@ import type * as Recheck from 'recheck';
 import { lazyRequire, MissingPackageError } from '../../model/lazy-require.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { isProvablyLinear } from './ambiguity.js';
+import type { Attack } from './attack.js';
 
 /**
  * The build of `recheck` that runs in this process, without a worker or a child, which the main entry would start. It
@@ -20,6 +21,8 @@ export type Backtracking =
       readonly complexity: string;
       /** A text that shows it, as a JavaScript expression. */
       readonly attack: string;
+      /** The same in its parts. */
+      readonly parts: Attack;
     }
   | { readonly verdict: 'unknown'; readonly reason: string };
 
@@ -94,6 +97,11 @@ function analyse(pattern: RegExp, timeout: number): Backtracking {
         verdict: 'super-linear',
         complexity: result.complexity.summary,
         attack: result.attack.pattern,
+        parts: {
+          pumps: result.attack.pumps.map(({ prefix, pump }) => ({ prefix, pump })),
+          suffix: result.attack.suffix,
+          base: result.attack.base,
+        },
       };
     default:
       return {

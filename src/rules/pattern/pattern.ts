@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { anchorsOf, stripAnchors } from './anchors.js';
+import { pathOfAttack, withPlainTail } from './attack.js';
 import { backtrackingOf } from './backtracking.js';
 import { type Translated, translate } from './dialect.js';
 import { adoptShape, parse, type Shape, shapeOf, sizeOf, unwrap, wrap } from './syntax.js';
@@ -141,11 +142,17 @@ function compile(source: string, budget: AnalysisBudget): Result {
     return fail('bad-pattern', `${error instanceof Error ? error.message : error}`);
   }
 
-  const behaviour = backtrackingOf(pattern, syntax, budget);
+  const plain = withPlainTail(bare);
+  const behaviour =
+    plain === bare
+      ? backtrackingOf(pattern, syntax, budget)
+      : backtrackingOf(wrap(plain, flags), parse(plain), budget);
   if (behaviour.verdict === 'super-linear') {
+    const path = pathOfAttack(pattern, behaviour.parts);
+    const shown = path === undefined ? `the text ${behaviour.attack}` : `the path ${path}`;
     return fail(
       'pattern-backtracking',
-      `matching takes ${behaviour.complexity} time: ${source} on the path ${behaviour.attack}`,
+      `matching takes ${behaviour.complexity} time: ${source} on ${shown}; do not repeat what repeats already`,
     );
   }
   if (behaviour.verdict === 'unknown') {
@@ -174,12 +181,25 @@ function depthOf(source: string): number {
   return deepest;
 }
 
+/** What the parser says, in other words. */
+const PLAIN: readonly (readonly [RegExp, string])[] = [
+  [/nothing to repeat/i, 'a repetition (*, +, ? or {n}) has nothing before it to repeat'],
+  [/unterminated group/i, 'a parenthesis is not closed'],
+  [/unmatched '\)'/i, 'a parenthesis is closed that is not open'],
+  [/unterminated character class/i, 'a bracket is not closed'],
+  [/out of order in \{\}/i, 'the numbers of a repetition are the wrong way round'],
+  [/range out of order/i, 'the ends of a range in brackets are the wrong way round'],
+  [/at end of pattern/i, 'a backslash has nothing after it'],
+  [/lone quantifier brackets/i, 'a brace stands alone; write \\{ for the character'],
+];
+
 /** What the parser said, with the place in the pattern as written. */
 function syntaxProblem(error: unknown, { origins }: Translated): string {
   if (!(error instanceof Error)) throw error;
   const what = /^Invalid regular expression: .*: ([^:]+)$/s.exec(error.message)?.[1] ?? error.message;
   const index = 'index' in error && typeof error.index === 'number' ? error.index : undefined;
-  if (index === undefined) return what;
+  const plain = PLAIN.find(([pattern]) => pattern.test(what))?.[1] ?? what;
+  if (index === undefined) return plain;
   const origin = origins[index] ?? (origins.at(-1) ?? -1) + 1;
-  return `${what} at character ${origin + 1}`;
+  return `${plain} at character ${origin + 1}`;
 }

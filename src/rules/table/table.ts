@@ -120,12 +120,14 @@ function deadRules(rules: readonly Rule[], budget: AnalysisBudget): Finding[] {
         ? 'it holds no dot segments, no empty ones, and escapes only where they are needed (docs/paths.md)'
         : undefined;
     if (why === undefined) continue;
-    const form = canonicalForm(pattern);
+    const bare = /^[A-Za-z0-9_.]/.test(path) ? `/${path}` : undefined;
+    const form = bare ?? canonicalForm(pattern);
+    const hint = form === path ? undefined : form;
     findings.push({
       ...positionOf(rule),
       level: 'warning',
       code: 'pattern-matches-nothing',
-      message: `no canonical path matches ${path}: ${why}${form === undefined ? '' : `; did you mean ${form}?`}`,
+      message: `no canonical path matches ${path}: ${why}${hint === undefined ? '' : `; did you mean ${hint}?`}`,
     });
   }
   return findings;

@@ -214,7 +214,7 @@ t.test('a check that would go to the session store as the client’s own request
   };
   const whoami = 'http://store/sessions/whoami';
   const place =
-    'warning session-check-as-client spec\\.rules\\.0\\.accessStrategies\\.0\\.config\\.check_session_url: ';
+    'warning session-check-as-client default/gate: spec\\.rules\\.0\\.accessStrategies\\.0\\.config\\.check_session_url: ';
   for (const handler of ['cookie_session', 'bearer_token']) {
     for (const [config, problem] of [
       [

@@ -180,7 +180,7 @@ t.test('places that cannot be are errors', (t) => {
       /token_sources\.1: is a place that is named before/,
     ],
     [{ token_sources: [{ scheme: 'a' }] }, /token_sources\.0/],
-    [{ token_sources: [] }, /token_sources must NOT have fewer/],
+    [{ token_sources: [] }, /token_sources must not be empty/],
     [{ token_sources: [{ header: 'a b' }] }, /token_sources\.0\.header must be the name of a header field/],
     [
       { token_sources: [{ form_parameter: 'a' }], forward_token: false },

@@ -61,7 +61,7 @@ spec: { grantTypes: [client_credentials], secretName: ${secretName} }
     t.strictSame(await apply(good, bad), {
       code: 1,
       out: '',
-      err: `${bad}:1:1 error unreadable-file the file cannot be read: ENOENT open ${bad}\n`,
+      err: `${bad}:1:1 error unreadable-file the file does not exist\n`,
     });
   });
   await t.test('two clients in one folder', async (t) => {

@@ -22,3 +22,25 @@ t.test('the vectors: a pattern is let in if and only if it matches in linear tim
   }
   t.end();
 });
+
+t.test('an exponential pattern is shown with a path that requests can have', (t) => {
+  for (const source of ['/(a+)+', '/(.*)*x', '/(.*)*/(.*)*', '/(a|a)*', '/(.*/)*x']) {
+    const compiled = compilePattern(source, refuse);
+    if (compiled.ok) throw new Error(`${source} is let in`);
+    const [, shown = ''] = /on the path (.*); /.exec(compiled.message) ?? [];
+    t.match(shown, /^'\/[!-~]*' \+ '[!-~]+'\.repeat\(\d+\)( \+ '[!-~]+')?$/, `${source}: ${shown}`);
+  }
+  t.end();
+});
+
+t.test('what repeats at the end and cannot fail there is no danger', (t) => {
+  for (const source of ['/(.*)*', '/(.+)+', '/a/(?:.*)+']) {
+    const compiled = compilePattern(source, refuse);
+    if (!compiled.ok) throw new Error(compiled.message);
+    // Exponential matching would not come back.
+    t.ok(compiled.pattern.test(`/a/${'b'.repeat(8_000)}`), source);
+    t.notOk(compiled.pattern.test(`b/${'b'.repeat(8_000)}`), source);
+  }
+  t.equal(compilePattern('/(\\((.*)*', refuse).ok, false, 'an escaped parenthesis opens nothing');
+  t.end();
+});

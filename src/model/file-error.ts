@@ -1,0 +1,28 @@
+import { NotText } from './text-file.js';
+
+/** What the codes of file systems mean, as a predicate of the file. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be read by the user of this process (EACCES)',
+  EPERM: 'may not be read by the user of this process (EPERM)',
+  EISDIR: 'is a folder, not a file',
+  ENOTDIR: 'does not exist, because a part of its path is a file',
+  ELOOP: 'leads to itself through symbolic links',
+  ENAMETOOLONG: 'has a name that is too long',
+  EMFILE: 'cannot be opened, because this process has too many open files (EMFILE)',
+  EROFS: 'is on a file system that cannot be written',
+  ENOSPC: 'cannot be written, because the file system is full',
+};
+
+/**
+ * Says why a file cannot be used.
+ *
+ * @param error the system's, or one whose message holds nothing of the file's content
+ * @returns how a sentence goes on after the file's name
+ */
+export function fileProblem(error: unknown): string {
+  if (error instanceof NotText) return 'is not UTF-8 text';
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return message;
+  return MEANINGS[code] ?? `cannot be read (${code})`;
+}
