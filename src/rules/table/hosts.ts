@@ -1,6 +1,6 @@
 import type { Rule } from '../../model/rule.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
-import { shapeOf } from '../pattern/syntax.js';
+import { type Shape, shapeOf } from '../pattern/syntax.js';
 
 /** The rules of one host pattern and one method. */
 export class HostEntry {
@@ -89,46 +89,58 @@ function ownHosts(hosts: readonly string[]): string[] {
 
 /** Rules by the segments of their paths, to find those that may have a path in common with another. */
 export class PathNeighbours {
-  readonly #root: Place = { here: [] };
+  readonly #root: Place = newPlace();
 
   add(rule: Rule): void {
     let place = this.#root;
     for (const segment of shapeOf(rule.pattern).segments) {
       if (segment === undefined) {
-        place.other ??= { here: [] };
+        place.other ??= newPlace();
         place = place.other;
       } else {
         place.literals ??= new Map();
-        place = getOrInsert(place.literals, segment, () => ({ here: [] }));
+        place = getOrInsert(place.literals, segment, newPlace);
       }
     }
-    place.here.push(rule);
+    (shapeOf(rule.pattern).complete ? place.closed : place.open).push(rule);
   }
 
-  /** All rules but those that differ from this one in a literal segment. */
+  /** All rules but those that differ from this one in a literal segment, or in how many segments their paths have. */
   of(rule: Rule): Rule[] {
     const found: Rule[] = [];
-    collect(this.#root, shapeOf(rule.pattern).segments, 0, found);
+    collect(this.#root, shapeOf(rule.pattern), 0, found);
     return found;
   }
 }
 
 /** What is known to begin with the same segments. */
 interface Place {
-  /** The rules of which no more segments are known. */
-  readonly here: Rule[];
+  /** The rules with no more segments than these. */
+  readonly closed: Rule[];
+  /** The rules that may have more. */
+  readonly open: Rule[];
   literals?: Map<string, Place>;
   other?: Place;
 }
 
-function collect(place: Place, segments: readonly (string | undefined)[], at: number, found: Rule[]): void {
-  for (const rule of place.here) found.push(rule);
+function newPlace(): Place {
+  return { closed: [], open: [] };
+}
+
+function collect(place: Place, shape: Shape, at: number, found: Rule[]): void {
+  const { segments, complete } = shape;
+  for (const rule of place.open) found.push(rule);
+  if (at >= segments.length) {
+    for (const rule of place.closed) found.push(rule);
+    // All that follows has more segments.
+    if (complete) return;
+  }
   const segment = segments[at];
   if (segment === undefined) {
-    for (const next of place.literals?.values() ?? []) collect(next, segments, at + 1, found);
+    for (const next of place.literals?.values() ?? []) collect(next, shape, at + 1, found);
   } else {
     const next = place.literals?.get(segment);
-    if (next !== undefined) collect(next, segments, at + 1, found);
+    if (next !== undefined) collect(next, shape, at + 1, found);
   }
-  if (place.other !== undefined) collect(place.other, segments, at + 1, found);
+  if (place.other !== undefined) collect(place.other, shape, at + 1, found);
 }
