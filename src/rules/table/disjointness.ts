@@ -138,7 +138,7 @@ class OverlapAnalyser {
     if (related.relation === 'disjoint') return;
     if (related.relation === 'undecided') this.#undecided(a, b, related.witness);
     else if (this.#mode === 'error') {
-      this.#overlap(a, b, 'overlap', related.witness, innerOf(a, b, related.relation, sameHost));
+      this.#overlap(a, b, 'overlap', related.witness, innerOf(a, b, related.relation));
     } else if (related.relation === 'a-in-b' || (related.relation === 'equal' && !sameHost))
       this.#deepen(siteOfA, a);
     else if (related.relation === 'b-in-a' && sameHost) this.#deepen(siteOfB, b);
@@ -240,13 +240,20 @@ class OverlapAnalyser {
 }
 
 /**
- * The rule that `specific` would let answer.
- *
- * @param a on the same host as `b`, or on a narrower one
+ * The rule that would answer if `matching.overlap` were `specific`, wherever the two meet; undefined if neither would
+ * everywhere.
  */
-function innerOf(a: Rule, b: Rule, relation: Related['relation'], sameHost: boolean): Rule | undefined {
-  if (relation === 'a-in-b' || (relation === 'equal' && !sameHost)) return a;
-  return relation === 'b-in-a' && sameHost ? b : undefined;
+function innerOf(a: Rule, b: Rule, relation: Related['relation']): Rule | undefined {
+  const [aIsNarrower, bIsNarrower] = [isNarrower(a, b), isNarrower(b, a)];
+  if (relation === 'a-in-b') return aIsNarrower ? a : undefined;
+  if (relation === 'b-in-a') return bIsNarrower ? b : undefined;
+  if (relation !== 'equal' || aIsNarrower === bIsNarrower) return undefined;
+  return aIsNarrower ? a : b;
+}
+
+/** Whether a rule's hosts are as narrow as those of another one, or narrower, wherever the two meet. */
+function isNarrower(a: Rule, b: Rule): boolean {
+  return sharedHosts(a, b).every((host) => a.hosts.includes(host));
 }
 
 /** The APIRule of a rule: `namespace/name`. */

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { formatFinding } from '../../../src/document/finding.js';
+import type { Rule } from '../../../src/model/rule.js';
 import { buildTable } from '../../../src/rules/table/table.js';
 import { rule } from './rule.js';
 
@@ -229,3 +230,25 @@ function permutations<T>(items: readonly T[]): T[][] {
   if (items.length <= 1) return [[...items]];
   return items.flatMap((item, i) => permutations(items.toSpliced(i, 1)).map((rest) => [item, ...rest]));
 }
+
+t.test('what a finding advises does not depend on the order of rules and hosts', (t) => {
+  const parts = [
+    { path: '/', hosts: ['b.example.com', '*.y.example.com'], methods: ['GET'] },
+    { path: '/', hosts: ['x.y.example.com'], methods: ['POST'] },
+    { path: '/a*', hosts: ['b.example.com', 'x.y.example.com'], methods: ['GET', 'POST'] },
+  ];
+  const rules = parts.map((each, i) => rule({ ...each, id: `a/b#${i}`, source: `a.yaml:${i + 1}:1` }));
+  const [first, second, third] = rules as [Rule, Rule, Rule];
+  const found = buildTable(rules, { overlap: 'error', version: 1 }).findings;
+  t.match(found, [
+    { message: /make their paths or methods disjoint$/ },
+    { message: /lets \/ answer there$/ },
+  ]);
+  for (const order of [
+    [second, first, third],
+    [third, first, second],
+    [second, third, first],
+  ])
+    t.same(buildTable(order, { overlap: 'error', version: 1 }).findings, found);
+  t.end();
+});
