@@ -1,5 +1,7 @@
 import { excerpt } from '../document/excerpt.js';
 import { type Finding, formatFinding } from '../document/finding.js';
+import { toGithub } from '../document/github.js';
+import { toJunit } from '../document/junit.js';
 import { toSarif } from '../document/sarif.js';
 import { version } from '../observe/version.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
@@ -24,6 +26,8 @@ Options:
                      text: also the source line, with a caret under the place
                      json: a list of findings
                      sarif: a SARIF 2.1.0 log, for code hosts
+                     junit: a JUnit report, for CI servers
+                     github: annotations of GitHub Actions
   -h, --help         print this help
 
 Environment:
@@ -70,6 +74,16 @@ const FORMATS: Readonly<Record<string, (findings: readonly Finding[]) => string>
       .join('');
   },
   json: (findings) => `${JSON.stringify(findings, null, 2)}\n`,
+  junit: (findings) =>
+    toJunit(
+      'scopegate check',
+      findings.map(({ file, line, col, level, code, message }) => ({
+        name: `${file}:${line}:${col} ${level} ${code}`,
+        of: file,
+        failure: message,
+      })),
+    ),
+  github: toGithub,
   sarif: (findings) => `${JSON.stringify(toSarif(findings, version), null, 2)}\n`,
 };
 

@@ -32,9 +32,9 @@ A Kubernetes Secret in the files gives its CLIENT_ID and CLIENT_SECRET to the
 OAuth2Client that names it in secretName; otherwise Hydra generates them.
 
 With --watch, scopegate reads the files and compares Hydra with them again and
-again, until it gets SIGTERM or SIGINT. A Hydra that has lost its clients, such as
-one in memory after a restart, gets them back with the same ids and secrets. Only
-what changed is printed.
+again, until it gets SIGTERM or SIGINT. A Hydra that has lost its clients, such
+as one in memory after a restart, gets them back with the same ids and secrets.
+Only what changed is printed.
 
 Options:
   --admin-url URL  Hydra's admin address, for example http://hydra:4445; for

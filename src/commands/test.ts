@@ -1,9 +1,12 @@
 import { byPosition, type Finding, formatFinding, type Position } from '../document/finding.js';
+import { toGithub } from '../document/github.js';
+import { toJunit } from '../document/junit.js';
 import { validate } from '../document/validate.js';
 import { readDocuments } from '../document/yaml.js';
 import { fileProblem } from '../model/file-error.js';
 import { readTextFile } from '../model/text-file.js';
 import { explain } from '../rules/explain.js';
+import { casesSchema } from './cases-schema.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
 import { tokenClaims } from './explain.js';
 import { load } from './load.js';
@@ -26,6 +29,9 @@ as 'serve' and sends nothing.
 
 Options:
   -c, --config FILE  the settings file (YAML or JSON)
+  --format FORMAT    lines: one line per case, as above (the default)
+                     junit: a JUnit report, for CI servers
+                     github: annotations of GitHub Actions for what differs
   -h, --help         print this help
 
 Environment:
@@ -40,36 +46,6 @@ Exit code:
 Example:
   scopegate test --config config/folder.yaml config/cases.yaml
 `;
-
-const text = { type: 'string', minLength: 1 } as const;
-const SCHEMA = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['cases'],
-  properties: {
-    cases: {
-      type: 'array',
-      minItems: 1,
-      items: {
-        type: 'object',
-        additionalProperties: false,
-        required: ['request', 'expect'],
-        properties: {
-          name: text,
-          request: { type: 'string', pattern: '^[^ ]+ https?://[^ ]+$' },
-          scope: { type: 'string' },
-          aud: { type: ['string', 'array'], items: text },
-          iss: text,
-          sub: text,
-          client_id: text,
-          claims: { type: 'object' },
-          expect: { anyOf: [{ type: 'integer', minimum: 200, maximum: 599 }, { enum: ['allow', 'deny'] }] },
-          rule: text,
-        },
-      },
-    },
-  },
-} as const;
 
 interface Case {
   readonly name?: string;
@@ -91,7 +67,13 @@ interface Case {
  * @throws UsageError for invalid arguments
  */
 export async function run(args: readonly string[], io: Io): Promise<number> {
-  const { values, positionals } = readArgs(args, { config: { type: 'string', short: 'c' } }, true);
+  const options = {
+    config: { type: 'string', short: 'c' },
+    format: { type: 'string', default: 'lines' },
+  } as const;
+  const { values, positionals } = readArgs(args, options, true);
+  const print = FORMATS[values.format];
+  if (print === undefined) throw new UsageError(`--format must be one of ${Object.keys(FORMATS).join(', ')}`);
   const config = requireConfig(values.config);
   if (positionals.length === 0) throw new UsageError('a file with cases is missing');
   const { table, findings: problems } = load(config, io.environment, showProgress(io, 'test'));
@@ -99,8 +81,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   for (const finding of [...problems, ...findings].sort(byPosition)) io.err(`${formatFinding(finding)}\n`);
   if (table === undefined || findings.length > 0) return 1;
 
-  let failed = 0;
-  for (const { expected, position } of cases) {
+  const outcomes = cases.map(({ expected, position }): Outcome => {
     const { name, request, scope, aud, iss, sub, client_id, claims, expect } = expected;
     const [method = '', url = ''] = request.split(' ');
     const audience = typeof aud === 'string' ? [aud] : aud;
@@ -117,18 +98,50 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     if (expected.rule !== undefined && expected.rule !== decision.rule?.id) {
       wrong.push(`- rule ${expected.rule}`, `+ rule ${decision.rule?.id ?? 'none'}`);
     }
-    io.out(
-      `${wrong.length === 0 ? 'ok' : 'not ok'} ${name === undefined ? request : `${name}: ${request}`}\n`,
-    );
-    if (wrong.length === 0) continue;
-    failed++;
-    io.out(
-      `  at ${position.file}:${position.line}:${position.col}\n${wrong.map((line) => `  ${line}\n`).join('')}`,
-    );
-  }
-  io.err(`test: ${cases.length - failed} passed, ${failed} failed\n`);
+    return { ...position, name: name === undefined ? request : `${name}: ${request}`, wrong };
+  });
+  io.out(print(outcomes));
+  const failed = outcomes.filter(({ wrong }) => wrong.length > 0).length;
+  io.err(`test: ${outcomes.length - failed} passed, ${failed} failed\n`);
   return failed === 0 ? 0 : 1;
 }
+
+/** What became of one case; empty `wrong` where all is as expected. */
+interface Outcome extends Position {
+  readonly name: string;
+  readonly wrong: readonly string[];
+}
+
+const FORMATS: Readonly<Record<string, (outcomes: readonly Outcome[]) => string>> = {
+  lines: (outcomes) =>
+    outcomes
+      .map(({ file, line, col, name, wrong }) =>
+        wrong.length === 0
+          ? `ok ${name}\n`
+          : `not ok ${name}\n  at ${file}:${line}:${col}\n${wrong.map((text) => `  ${text}\n`).join('')}`,
+      )
+      .join(''),
+  junit: (outcomes) =>
+    toJunit(
+      'scopegate test',
+      outcomes.map(({ file, line, name, wrong }) => ({
+        name,
+        of: `${file}:${line}`,
+        failure: wrong.length === 0 ? undefined : wrong.join('\n'),
+      })),
+    ),
+  github: (outcomes) =>
+    toGithub(
+      outcomes
+        .filter(({ wrong }) => wrong.length > 0)
+        .map(({ file, line, col, name, wrong }) => ({
+          ...{ file, line, col },
+          level: 'error' as const,
+          code: 'unexpected-decision',
+          message: [name, ...wrong].join('\n'),
+        })),
+    ),
+};
 
 function readCases(files: readonly string[]): {
   cases: { expected: Case; position: Position }[];
@@ -154,7 +167,7 @@ function readCases(files: readonly string[]): {
     const read = readDocuments(content, file);
     findings.push(...read.findings);
     for (const document of read.documents) {
-      const violations = validate(document, SCHEMA);
+      const violations = validate(document, casesSchema);
       findings.push(...violations);
       if (violations.length > 0) continue;
       const { cases: listed } = document.value as { cases: Case[] };

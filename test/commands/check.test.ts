@@ -4,6 +4,8 @@ import { main } from '../../src/cli.js';
 import { loadOptions } from '../../src/commands/load.js';
 import { showProgress } from '../../src/commands/progress.js';
 import { loadSettings, type Settings } from '../../src/config/settings.js';
+import { toGithub } from '../../src/document/github.js';
+import { toJunit } from '../../src/document/junit.js';
 import { loadRules } from '../../src/rules/load.js';
 import { tutorialManifests } from '../rules/tutorial.js';
 import { Recorder } from './io.js';
@@ -187,6 +189,16 @@ t.test('check prints the same findings in every format', async (t) => {
       },
     ],
   });
+  const github = await check('github');
+  t.match(github.out, /^::error file=\.\/rules\/a\.yaml,line=10,col=7,title=unknown-field::.*"metods"/);
+  t.equal(github.out.split('\n').length, lines.out.split('\n').length);
+
+  const junit = await check('junit');
+  t.match(junit.out, /<testsuite name="scopegate check" tests="(\d+)" failures="\1">/);
+  t.match(
+    junit.out,
+    /<testcase name="\.\/rules\/a\.yaml:10:7 error unknown-field" classname="\.\/rules\/a\.yaml"><failure message=".*&quot;metods&quot;/,
+  );
   t.equal((await check('xml')).code, 2);
 });
 
@@ -298,4 +310,22 @@ t.test('progress tells of every file, APIRule and rule', async (t) => {
   const io = new Terminal();
   t.equal(await main(['check', '--config', join(folder, 'settings.yaml')], io), 0);
   t.match(io.stderr, /^check: 6 rules, /, 'what is done at once shows none');
+});
+
+t.test('reports hold what a file says as text, whatever it says', (t) => {
+  const hostile = 'a\r\n::error::b %0A <x a="&"> \u0000\u001b \ud800 😀';
+  const finding = { file: 'a:b,c', line: 1, col: 2, level: 'warning', code: 'x', message: hostile } as const;
+  t.equal(
+    toGithub([finding]),
+    '::warning file=a%3Ab%2Cc,line=1,col=2,title=x::a%0D%0A::error::b %250A <x a="&">    \ud800 😀\n',
+  );
+  const junit = toJunit('s', [
+    { name: hostile, of: 'f', failure: hostile },
+    { name: 'good', of: 'f' },
+  ]);
+  t.match(junit, /tests="2" failures="1"/);
+  t.notMatch(junit, /[\u0000-\u0009\u000b-\u001f]|\p{Surrogate}/u, 'what XML cannot say is shown');
+  t.match(junit, 'b %0A &lt;x a=&quot;&amp;&quot;&gt; \\u0000\\u001b \\ud800 😀');
+  t.equal(junit.split('\n').length, 8, 'one line a case');
+  t.end();
 });

@@ -9,7 +9,8 @@ import { settingsPage } from './settings.js';
 import { upstreamClientPage } from './upstream-client.js';
 
 // `npm run docs`: writes the pages that are made from the code, and the schema that ships.
-writeFileSync(join(root, 'config/settings.schema.json'), schemaText());
+for (const name of ['settings', 'apirule', 'cases'] as const)
+  writeFileSync(join(root, `config/${name}.schema.json`), schemaText(name));
 writeFileSync(join(root, 'docs/settings.md'), settingsPage());
 writeFileSync(join(root, 'docs/audit.md'), auditPage());
 writeFileSync(join(root, 'docs/conformance.md'), conformancePage());

@@ -1,0 +1,44 @@
+/** One test of a JUnit report. */
+export interface JunitCase {
+  readonly name: string;
+  /** What it belongs to: a file, or an APIRule. */
+  readonly of: string;
+  /** Why it failed; undefined where it passed. */
+  readonly failure?: string | undefined;
+}
+
+/** Prints a report in the JUnit format that CI servers read (https://github.com/testmoapp/junitxml). */
+export function toJunit(suite: string, cases: readonly JunitCase[]): string {
+  const failures = cases.filter(({ failure }) => failure !== undefined).length;
+  const lines = cases.map(({ name, of, failure }) => {
+    const start = `    <testcase name="${escaped(name)}" classname="${escaped(of)}"`;
+    if (failure === undefined) return `${start}/>`;
+    const [first = ''] = failure.split('\n');
+    return `${start}><failure message="${escaped(first)}">${escaped(failure)}</failure></testcase>`;
+  });
+  const counts = `tests="${cases.length}" failures="${failures}"`;
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    `<testsuites ${counts}>`,
+    `  <testsuite name="${escaped(suite)}" ${counts}>`,
+    ...lines,
+    '  </testsuite>',
+    '</testsuites>',
+    '',
+  ].join('\n');
+}
+
+/** XML 1.0 has no form for most control characters (§2.2): they are shown as JSON writes them. */
+function escaped(text: string): string {
+  return text
+    .replace(
+      /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/gu,
+      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    )
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll('\r', '&#13;')
+    .replaceAll('\n', '&#10;');
+}
