@@ -467,3 +467,26 @@ function answering(_t: Test, tokens: Readonly<Record<string, boolean>>, slow = t
   };
   return { ...noServices, introspect };
 }
+
+t.test('a rule that strips segments serves no path that has them elsewhere', async (t) => {
+  const rule = { ...ruleOf('/.*', [strategy('a', allowed('a'))]), rewrite: { strip: '/api', base: '' } };
+  for (const [path, sentPath] of [
+    ['/api/x', '/x'],
+    ['/api', '/'],
+    ['/apix', undefined],
+    ['/x', undefined],
+    ['/x/y/api', undefined],
+  ] as const) {
+    const { target, fields } = arrival(path);
+    const decision = await decide({
+      table: tableOf([rule]),
+      method: 'GET',
+      target,
+      fields,
+      services: noServices,
+    });
+    if (sentPath === undefined)
+      t.match(decision, { allowed: false, denial: { error: 'malformed_target' } }, path);
+    else t.match(decision, { allowed: true, sentPath }, path);
+  }
+});
