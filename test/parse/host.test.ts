@@ -1,5 +1,5 @@
 import t from 'tap';
-import { readHost } from '../../src/parse/host.js';
+import { isHeldBy, readHost } from '../../src/parse/host.js';
 
 t.test('a host is a name or an address, with a port or without, and nothing else', async (t) => {
   const long = 'a'.repeat(254);
@@ -84,3 +84,23 @@ t.test('an IPv6 address has eight groups, or fewer around one gap', async (t) =>
     t.equal(readHost(`[${address}]`) !== undefined, valid, address);
   }
 });
+
+t.test(
+  'a host is one of the names, or below one with an asterisk, and never one that only ends alike',
+  async (t) => {
+    for (const [patterns, host, held] of [
+      [['a.example'], 'a.example', true],
+      [['a.example'], 'x.a.example', false],
+      [['a.example'], 'xa.example', false],
+      [['*.a.example'], 'x.a.example', true],
+      [['*.a.example'], 'y.x.a.example', true],
+      [['*.a.example'], 'a.example', false],
+      [['*.a.example'], 'xa.example', false],
+      [['*.a.example'], 'x.a.example.evil', false],
+      [['b.example', '*.a.example'], 'x.a.example', true],
+      [['*'], 'any.example', true],
+      [[], 'a.example', false],
+    ] as const)
+      t.equal(isHeldBy(patterns, host), held, `${host} and ${patterns}`);
+  },
+);
