@@ -107,3 +107,14 @@ t.test('a WebSocket handshake has a key of 16 bytes, and is a GET of HTTP/1.1 wi
   ] as const)
     t.equal(await keyOf('GET / HTTP/1.1', { [name]: value }), undefined, `${name}: ${value}`);
 });
+
+t.test('the two hosts of a request in HTTP/2 are the same in any case', async (t) => {
+  for (const authority of ['gate.example', 'GATE.example']) {
+    for (const host of ['gate.example', 'Gate.Example'])
+      t.notOk(
+        'refused' in readFields([':authority', authority, 'host', host], '2.0'),
+        `${authority} ${host}`,
+      );
+    t.ok('refused' in readFields([':authority', authority, 'host', 'other.example'], '2.0'));
+  }
+});
