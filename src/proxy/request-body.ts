@@ -133,7 +133,6 @@ export class RequestBody extends Readable implements BufferedBody {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#deadline.end();
-    this.#ready = undefined;
     this.#buffered.release(this);
     const message = this.#message;
     message.off('data', this.#onData);
@@ -162,7 +161,7 @@ export class RequestBody extends Readable implements BufferedBody {
     if (!more) this.#pause();
     if (this.#ready === undefined) return;
     this.#held += chunk.length + PIECE_OVERHEAD;
-    if (!more || this.#held >= buffer) this.#goOn();
+    if (this.#held >= buffer) this.#goOn();
     else this.#buffered.hold(this, chunk.length + PIECE_OVERHEAD);
   };
 
@@ -175,7 +174,7 @@ export class RequestBody extends Readable implements BufferedBody {
   }
 
   #read(): void {
-    if (this.#readingSince !== undefined || this.#complete) return;
+    if (this.#readingSince !== undefined) return;
     const now = performance.now();
     this.#readingSince = now;
     this.#lastByte = now;
