@@ -16,7 +16,8 @@ t.test(
       t.equal(answered(await shell(command as string)).status, Number(status), String(says));
     }
     t.ok(new Set(steps.map(([, , status]) => status)).size >= 4, '200, 401, 403 and 404 are among them');
-    const admin = /http:\/\/127\.0\.0\.1:\d+\/health\/ready/.exec(printed)?.[0] ?? '';
+    const [, page = ''] = /admin page: (http:\/\/127\.0\.0\.1:\d+\/)/.exec(printed) ?? [];
+    const admin = `${page}health/ready`;
     const alive = await request(admin);
     await alive.body.dump();
     t.equal(alive.statusCode, 200);
