@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Test } from 'tap';
 import { canReusePort } from '../src/config/sections/listen.js';
@@ -28,6 +28,9 @@ const PROBES = {
   // Its `kustomize` is too old for what ships in those that do not name a version of it.
   kubectl: () => /Kustomize Version: v(?:[5-9]|\d\d)/.test(printed('kubectl', ['version', '--client'])),
   nginx: () => onPath('nginx'),
+  // As root, because the test's containers are in networks of their own and have limits.
+  podman: () => process.getuid?.() === 0 && ['podman', 'runc', 'catatonit'].every(onPath),
+  postgresql: () => existsSync('/usr/lib/postgresql'),
   prlimit: () => onPath('prlimit'),
   promtool: () => onPath('promtool'),
   redis: () => onPath('redis-server'),
@@ -62,6 +65,16 @@ export function available(t: Pick<Test, 'fail' | 'pass'>, name: Requirement): bo
   if (required(name)) t.fail(`${name} is required by TEST_REQUIRE and is not installed`);
   else t.pass(`needs ${name}`, { skip: missing(name) });
   return false;
+}
+
+/**
+ * Skips or fails a test whose program is installed and does not work on this machine.
+ *
+ * @param why what it says; the closing lines of `npm test` repeat it
+ */
+export function unavailable(t: Pick<Test, 'fail' | 'pass'>, name: Requirement, why: string): void {
+  if (required(name)) t.fail(`${name} is required by TEST_REQUIRE and does not work here: ${why}`);
+  else t.pass(`needs ${name}`, { skip: `${name} does not work here: ${why}` });
 }
 
 /**

@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parseAllDocuments } from 'yaml';
 import { available } from '../require.js';
 import { root } from '../root.js';
+import { freePort } from '../stack/port.js';
 import { type Stack, startStack } from '../stack/stack.js';
 import { type Block, type Page, pages } from './page.js';
+import { Terminal, walk } from './terminal.js';
 
 // Every shell command that the documentation shows is executed here, in a folder that holds config/ and the files that
 // the page shows (a `yaml` block whose info string is a path). Markers of `sh` blocks:
@@ -16,9 +18,11 @@ import { type Block, type Page, pages } from './page.js';
 //   clients           with the address of the authorization server's admin port
 //   serve             must start, and end with 0 at SIGTERM
 //   setup             npm commands that .ci/run and other tests run: here they must exist
-//   no-run REASON     needs what no test has: a container engine, a cluster
+//   folder            one after the other in one shell, below, with what they print
+//   compose, sidecar  the same on a container engine: test/image/containers.slow.ts
+//   no-run REASON     needs what this test has not: a container engine, a cluster, systemd
 
-const MARKERS = /^(|tutorial \d{3}|clients|serve|setup|no-run \S.*)$/;
+const MARKERS = /^(|tutorial \d{3}|clients|serve|setup|folder|compose|sidecar|no-run \S.*)$/;
 const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   scripts: Record<string, string>;
 };
@@ -38,6 +42,35 @@ t.test('the commands shown are executed', async (t) => {
       }
     });
   }
+});
+
+t.test('docs/folder.md is right, from the first command to the last', async (t) => {
+  if (!available(t, 'curl')) return;
+  const folder = t.testdir({ bin: {} });
+  // On ports that are free here, in the commands as in the files.
+  const ports = new Map<string, number>();
+  for (const port of ['4444', '4445', '4455', '4456', '8000']) ports.set(port, await freePort());
+  const moved = (text: string) =>
+    text.replace(/\b(4444|4445|4455|4456|8000)\b/g, (port) => `${ports.get(port)}`);
+  cpSync(join(root, 'config'), join(folder, 'config'), { recursive: true });
+  for (const name of readdirSync(join(folder, 'config/rules')))
+    rewrite(join(folder, 'config/rules', name), moved);
+  rewrite(join(folder, 'config/folder.yaml'), moved);
+  program(join(folder, 'bin/scopegate'), 'build/src/cli.js');
+  // `npm run hydra serve all --dev` starts this in a checkout.
+  program(join(folder, 'bin/hydra'), 'build/test/stack/hydra/main.js');
+  const terminal = new Terminal(folder, {
+    PATH: [join(folder, 'bin'), process.env.PATH].join(delimiter),
+    SERVE_PUBLIC_HOST: '127.0.0.1',
+    SERVE_ADMIN_HOST: '127.0.0.1',
+    SERVE_PUBLIC_PORT: `${ports.get('4444')}`,
+    SERVE_ADMIN_PORT: `${ports.get('4445')}`,
+  });
+  t.teardown(() => terminal.close());
+  const page = pages().find(({ path }) => path === 'docs/folder.md') as Page;
+  t.ok(
+    (await walk(t, page, 'folder', terminal, (text) => moved(text).replace('npm run hydra', 'hydra'))) > 8,
+  );
 });
 
 t.test('the YAML and JSON shown parses', (t) => {
@@ -64,15 +97,19 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
   const [marker = '', status] = info.split(' ');
   switch (marker) {
     case 'no-run':
-      t.ok(/docker|kubectl/.test(text), `${where}: only what needs an engine or a cluster is not run`);
-      for (const [path] of text.matchAll(/\bconfig\/\S+/g))
+      t.ok(
+        /docker|kubectl|kustomize|systemctl/.test(text),
+        `${where}: only what needs an engine, a cluster or systemd is not run`,
+      );
+      for (const [path] of text.matchAll(/\bconfig\/[\w./-]+/g))
         t.ok(existsSync(join(root, path)), `${where}: ${path}`);
       return;
     case 'setup':
       for (const command of text.split('\n')) {
         const [, verb = '', script = '', file] =
-          /^npm (ci|link|start|test|run) ?([^\s-]\S*)?(?: ?-- (\S+))?$/.exec(command) ?? [];
-        const shell = /^bash (\S+)$/.exec(command)?.[1];
+          /^npm (ci|link|start|test|run) ?(?:-s )?([^\s-]\S*)?(?: ?-- (\S+))?$/.exec(command) ?? [];
+        // A script, or one file of tests, with variables before it.
+        const shell = /^(?:bash|(?:[A-Z_]+=\S+ )*node) (\S+)$/.exec(command)?.[1];
         t.ok(
           ['ci', 'link'].includes(verb) ||
             (verb === 'run' ? script : verb) in scripts ||
@@ -81,6 +118,10 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
         );
         if (file !== undefined) t.ok(existsSync(join(root, file)), `${where}: ${file}`);
       }
+      return;
+    case 'folder':
+    case 'compose':
+    case 'sidecar':
       return;
     case 'serve':
       await serve(t, text, where, place);
@@ -133,9 +174,7 @@ function prepare(t: Test, page: Page, { urls, tokens, credentials, authorization
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, `${text}\n`);
   }
-  const program = join(folder, 'bin/scopegate');
-  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'build/src/cli.js')}' "$@"\n`);
-  chmodSync(program, 0o755);
+  program(join(folder, 'bin/scopegate'), 'build/src/cli.js');
   const environment = {
     PATH: [join(folder, 'bin'), process.env.PATH].join(delimiter),
     HOME: folder,
@@ -148,6 +187,17 @@ function prepare(t: Test, page: Page, { urls, tokens, credentials, authorization
     HYDRA_ADMIN: authorizationServer.adminUrl,
   };
   return { folder, environment };
+}
+
+/** Makes a program of a script of this checkout. */
+function program(path: string, script: string): void {
+  writeFileSync(path, `#!/bin/sh\nexec '${process.execPath}' '${join(root, script)}' "$@"\n`, {
+    mode: 0o755,
+  });
+}
+
+function rewrite(path: string, edit: (text: string) => string): void {
+  writeFileSync(path, edit(readFileSync(path, 'utf8')));
 }
 
 async function shell(command: string, place: Place): Promise<{ code: number | null; output: string }> {

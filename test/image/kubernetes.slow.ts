@@ -49,7 +49,7 @@ function complaints(folder: string, manifests: readonly Manifest[]): string[] {
 t.test('no manifest has a field that its kind has not', async (t) => {
   if (!available(t, 'kubectl')) return;
   const folder = join(root, 'test');
-  const manifests = ['sidecar', 'forward-auth/istio', 'forward-auth/kyma']
+  const manifests = ['hydra', 'sidecar', 'forward-auth/istio', 'forward-auth/kyma']
     .flatMap((use) => build(join(root, 'config/kubernetes', use)))
     .filter(({ kind }) => kind !== 'APIRule');
   t.same(complaints(folder, manifests), []);

@@ -19,7 +19,7 @@ import { filesOf } from './files.js';
 import { build, containersOf, type Manifest, namedFiles, podOf, read } from './manifests.js';
 
 const folder = join(root, 'config/kubernetes');
-const USES = ['sidecar', 'forward-auth/base', 'forward-auth/istio', 'forward-auth/kyma'] as const;
+const USES = ['hydra', 'sidecar', 'forward-auth/base', 'forward-auth/istio', 'forward-auth/kyma'] as const;
 type Built = Readonly<Record<(typeof USES)[number], readonly Manifest[]>>;
 let made: Built | undefined;
 
@@ -116,7 +116,10 @@ t.test('names, labels, ports and volumes lead somewhere', async (t) => {
             );
         }
         for (const { name, subPath } of container.volumeMounts ?? []) {
-          const source = pod?.volumes?.find((volume) => volume.name === name)?.configMap?.name ?? '';
+          const volume = pod?.volumes?.find((each) => each.name === name);
+          t.ok(volume, `${where}: volume ${name}`);
+          const source = volume?.configMap?.name;
+          if (source === undefined) continue;
           const map = find(current, 'ConfigMap', source);
           t.equal(map?.metadata.namespace, manifest.metadata.namespace, `${where}: ConfigMap ${source}`);
           if (subPath !== undefined) t.ok(map?.data?.[subPath], `${where}: ${subPath}`);
@@ -203,7 +206,7 @@ t.test('nothing runs with more rights than it needs', async (t) => {
           resources?.requests?.cpu && resources.requests.memory && resources.limits?.memory,
           `${use}: ${name}`,
         );
-        t.match(image, /:\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?$/, 'an image of one version');
+        t.match(image, /:v?\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?$/, 'an image of one version');
       }
     }
   }

@@ -136,13 +136,19 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
   let readinessChecks = 0;
   let fault: Fault | undefined;
 
+  // The issuer may be the address that is listened on, so requests can come before there is somebody to answer them.
+  let started = false;
+  const refuse = (response: ServerResponse) => void response.writeHead(503).end();
+
   const servePublicPort: RequestListener = (request, response) => {
+    if (!started) return refuse(response);
     const path = withoutSlash(target(request).pathname);
     if (health(path, response, database)) return;
     const routes = { core, clients, issuer, lifetime, database };
     servePublic(request, response, path, routes).catch((error: unknown) => sendFailure(response, error));
   };
   const serveAdmin: RequestListener = (request, response) => {
+    if (!started) return refuse(response);
     route(request, response).catch((error: unknown) => sendFailure(response, error));
   };
   const publicListener = await listen(
@@ -168,6 +174,7 @@ export async function start(settings: Settings = {}): Promise<AuthorizationServe
   });
   const issuer = settings.issuer ?? publicListener.url;
   core = await createCore(issuer, clients);
+  started = true;
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = target(request);
