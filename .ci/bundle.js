@@ -43,21 +43,25 @@ const UNUSED =
 
 /** Every schema that documents are held against. One that is missing here is compiled when it is used. */
 async function schemas() {
-  const [{ settingsSchema }, { v1beta1 }, { v2 }, { handlers }, { mutators }] = await Promise.all(
-    [
-      'config/schema',
-      'rules/apirule/v1beta1',
-      'rules/apirule/v2',
-      'auth/strategies/table',
-      'auth/mutators/table',
-    ].map((file) => load(`${file}.js`)),
-  );
+  const [{ settingsSchema }, { v1beta1 }, { v2 }, { handlers }, { mutators }, { authorizers }] =
+    await Promise.all(
+      [
+        'config/schema',
+        'rules/apirule/v1beta1',
+        'rules/apirule/v2',
+        'auth/strategies/table',
+        'auth/mutators/table',
+        'auth/authorizers/table',
+      ].map((file) => load(`${file}.js`)),
+    );
   const dialects = [v1beta1, v2].flatMap(({ documentSchema, specSchema, ruleSchema }) => [
     documentSchema,
     specSchema,
     ruleSchema,
   ]);
-  const configs = [...handlers.values(), ...mutators.values()].map(({ schema }) => schema);
+  const configs = [...handlers.values(), ...mutators.values(), ...authorizers.values()].map(
+    ({ schema }) => schema,
+  );
   return new Set([settingsSchema, ...dialects, ...configs]);
 }
 

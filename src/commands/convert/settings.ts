@@ -77,6 +77,15 @@ function listen(config: OathkeeperConfig, lost: Lost): object {
         'name the proxies that are believed in trustedProxies',
       );
     }
+    const { allow_credentials: credentials, allowed_origins: origins = ['*'] } = config.fields(
+      'serve',
+      part,
+      'cors',
+    );
+    if (part === 'proxy' && credentials === true && Array.isArray(origins) && origins.includes('*')) {
+      const what = 'with the origin * no browser takes it; name the origins in allowOrigins';
+      lost(['serve', part, 'cors', 'allow_credentials'], what);
+    }
     if (part === 'api' && cors !== undefined)
       lost(['serve', part, 'cors'], 'the admin port answers no other origin');
     for (const name of Object.keys(more)) lost(['serve', part, name], 'it has no counterpart');

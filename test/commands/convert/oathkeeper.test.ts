@@ -341,6 +341,21 @@ t.test(
   },
 );
 
+t.test('credentials for any origin, which no browser takes, are listed and left out', async (t) => {
+  const cors = { enabled: true, allowed_origins: ['*'], allow_credentials: true, max_age: 60 };
+  const { rules, lines } = await convert(
+    t,
+    { 'oathkeeper.yml': { serve: { proxy: { cors } } }, 'rules.json': [access()] },
+    (at) => ['--config', at('oathkeeper.yml'), at('rules.json')],
+  );
+  t.match(
+    lines[0],
+    /^oathkeeper\.yml:\d+:\d+ warning not-carried-over serve\.proxy\.cors\.allow_credentials: /,
+  );
+  t.match(rules[0]?.spec.corsPolicy, { allowOrigins: [{ exact: '*' }], maxAge: '60s' });
+  t.notOk('allowCredentials' in (rules[0]?.spec.corsPolicy ?? {}));
+});
+
 t.test('globs, ConfigMaps and resources of Maester are noticed', async (t) => {
   const globs = [matching('http://depot.example/<**>')];
   const read = await convert(t, { 'rules.json': globs });
