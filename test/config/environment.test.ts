@@ -107,6 +107,7 @@ t.test('every leaf has a description, and a default unless it is optional or req
     'admin.tokenFile',
     'tracing.endpoint',
     'tracing.serviceName',
+    'log.pretty',
   ]);
   t.end();
 });
