@@ -38,9 +38,10 @@ export function decide(request: DecisionRequest): Decision | Promise<Decision> {
   if (sentPath === null) {
     return malformed('the path cannot be sent upstream without what its rule strips', found);
   }
-  const finish = (decision: Decision): Decision => finished(decision, found, path, sentPath, request);
   const decision = attempt(request, found, path, 0);
-  return decision instanceof Promise ? decision.then(finish) : finish(decision);
+  return decision instanceof Promise
+    ? decision.then((settled) => finished(settled, found, path, sentPath, request))
+    : finished(decision, found, path, sentPath, request);
 }
 
 /**

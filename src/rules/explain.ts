@@ -85,7 +85,7 @@ export function explain(table: RuleTable, question: Question): Explanation {
   return {
     target,
     decision,
-    status: decision.allowed ? 200 : ERRORS[decision.denial.error].code,
+    status: decision.allowed ? 200 : (decision.denial.answer?.code ?? ERRORS[decision.denial.error].code),
     candidates: table.rules.map((candidate) => ({
       rule: candidate,
       failed: failure(candidate, method, target, rule, decision),

@@ -73,6 +73,29 @@ t.test('a rule says which Host its upstream gets', async (t) => {
   t.match(await host('/own'), /^127\.0\.0\.1:/);
 });
 
+t.test('explain says what a client is told, observed or not', (t) => {
+  const errors = [{ handler: 'redirect', config: { to: '/login' } }];
+  const shut = (path: string, scopegate: object) => ({
+    path,
+    methods: ['GET'],
+    accessStrategies: [{ handler: 'noop' }],
+    scopegate: { authorizers: [{ handler: 'deny' }], ...scopegate },
+  });
+  const folder = t.testdir({
+    'r.yaml': apiRule('gate.example', [
+      shut('/shut', {}),
+      shut('/login-first', { errors }),
+      shut('/dry', { enforcement: 'observe' }),
+    ]),
+  });
+  const { table } = loadRules([join(folder, 'r.yaml')], options);
+  if (table === undefined) throw new Error('no table');
+  const status = (path: string) =>
+    explain(table, { method: 'GET', url: `https://gate.example${path}` }).status;
+  t.same([status('/shut'), status('/login-first'), status('/dry')], [403, 302, 403]);
+  t.end();
+});
+
 t.test('explain says the path that is matched and the one that is sent', (t) => {
   const folder = t.testdir({
     'r.yaml': apiRule('gate.example', [open('/api/.*', { stripPath: '/api', upstreamPath: '/b' })]),
