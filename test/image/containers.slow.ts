@@ -233,8 +233,10 @@ async function main(): Promise<void> {
 
   await t.test('Hydra that comes back under another address is found', async (t) => {
     const ask = (token: string) => status(url('scopegate', '/headers'), token);
+    const known = await freshToken('tutorial');
+    t.equal(await ask(known), 200, 'its answer is cached for a minute');
     const [before, after] = await moves('hydra', async () => {
-      t.equal(await ask(read('scopegate')), 200, 'a token that is known goes on');
+      t.equal(await ask(known), 200, 'a token that is known goes on');
       t.equal(await ask('ory_at_unknown'), 503, 'and an unknown one is nobody’s fault but Hydra’s');
     });
     t.not(after, before, 'it has another address');
@@ -254,6 +256,8 @@ async function main(): Promise<void> {
   await t.test('a database that Hydra loses is 503, and not 401', async (t) => {
     const ask = (token: string) => status(url('scopegate-postgres', '/headers'), token);
     const container = await compose.container('postgres');
+    const known = await freshToken('tutorial-postgres');
+    t.equal(await ask(known), 200, 'its answer is cached for a minute');
     await engine.podman('stop', '--time', '10', container);
     let count = 0;
     await eventually(
@@ -261,14 +265,14 @@ async function main(): Promise<void> {
       () => ask(`ory_at_lost${count++}`),
       (is) => is === 503,
     );
-    t.equal(await ask(read('scopegate-postgres')), 200, 'a token that is known goes on');
+    t.equal(await ask(known), 200, 'a token that is known goes on');
     await engine.podman('start', container);
     await eventually(
       'it is asked again',
       () => ask(`ory_at_lost${count++}`),
       (is) => is === 401,
     );
-    t.equal(await ask(read('scopegate-postgres')), 200);
+    t.equal(await ask(known), 200);
   });
 
   await t.test('the sidecar goes on when its workload restarts or is killed', async (t) => {
