@@ -6,13 +6,14 @@
  *
  * Beside the program it writes what is inside it: sbom.cdx.json and third-party-licenses.txt.
  */
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
 import { build } from 'esbuild';
+import typescript from 'typescript';
 import { writeParts } from './parts.js';
 
 /** The top of the repository. */
@@ -109,6 +110,20 @@ const unused = {
   },
 };
 
+/** The sources of all that an entry loads at once. */
+function sourcesOf({ outputs }, entry) {
+  const files = new Set([Object.keys(outputs).find((name) => basename(name) === entry)]);
+  // A set goes on to what is added to it on the way.
+  for (const file of files) {
+    for (const { path, kind } of outputs[file].imports)
+      if (kind === 'import-statement' && path in outputs) files.add(path);
+  }
+  return [...files].flatMap((file) => Object.keys(outputs[file].inputs));
+}
+
+/** What an application sees of the plugin: these files say it by themselves, and import nothing but Fastify. */
+const DECLARATIONS = { 'plugin.ts': 'fastify.d.ts', 'plugin-types.ts': 'plugin-types.d.ts' };
+
 /** How both halves are made. */
 const common = {
   outdir: target,
@@ -130,6 +145,7 @@ const program = await build({
   entryPoints: [
     { in: join(compiled, 'cli.js'), out: 'cli' },
     { in: join(compiled, 'rules/worker.js'), out: 'worker' },
+    { in: join(compiled, 'fastify/plugin.js'), out: 'fastify' },
   ],
   splitting: true,
   format: 'esm',
@@ -157,5 +173,16 @@ const outside = [program, lazy]
     ),
   );
 if (outside.length > 0) throw new Error(`not inside the bundle: ${outside.map(({ path }) => path)}`);
+// An application brings its own Fastify, and hands it to the plugin.
+if (sourcesOf(program.metafile, 'fastify.js').some((name) => name.includes('node_modules/fastify/')))
+  throw new Error('the plugin has a Fastify of its own');
+for (const [source, name] of Object.entries(DECLARATIONS)) {
+  const { outputText, diagnostics } = typescript.transpileDeclaration(
+    readFileSync(join(root, 'src/fastify', source), 'utf8'),
+    { fileName: source, reportDiagnostics: true },
+  );
+  if (diagnostics.length > 0) throw new Error(`${source} says too little of its types`);
+  writeFileSync(join(target, name), outputText);
+}
 cpSync(join(root, 'src/admin/page'), join(target, 'page'), { recursive: true });
 writeParts(target, [program.metafile, lazy.metafile]);

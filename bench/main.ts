@@ -17,6 +17,7 @@ import type { Contender } from './contender.js';
 import { oauth2, openidc } from './contenders/apache.js';
 import { httpProxy } from './contenders/http-proxy.js';
 import { leanNjs, nginx, njs } from './contenders/nginx.js';
+import { bareRoute, pluginRoute, pluginUpstreams } from './contenders/plugin.js';
 import { scopegate } from './contenders/scopegate.js';
 import type { Order } from './load.js';
 import { type Results, type Sample, table, toJson } from './report.js';
@@ -42,7 +43,18 @@ const seconds = Number(values.seconds);
 const situations = values.only.split(',');
 const wanted = values.contenders?.split(',');
 
-const all: readonly Contender[] = [scopegate, httpProxy, nginx, njs, leanNjs, openidc, oauth2];
+const all: readonly Contender[] = [
+  scopegate,
+  pluginUpstreams,
+  pluginRoute,
+  bareRoute,
+  httpProxy,
+  nginx,
+  njs,
+  leanNjs,
+  openidc,
+  oauth2,
+];
 const contenders = all.filter((contender) => {
   if (wanted !== undefined && !wanted.includes(contender.name)) return false;
   const reason = contender.missing();

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { start } from '../child.js';
 import type { Contender } from '../contender.js';
 
-/** The tutorial's rules, the audit line and the metrics on. */
-const RULES = `apiVersion: gateway.kyma-project.io/v1beta1
+/** The tutorial's rules. */
+export const RULES = `apiVersion: gateway.kyma-project.io/v1beta1
 kind: APIRule
 metadata: { name: httpbin, namespace: default }
 spec:

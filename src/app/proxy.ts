@@ -1,17 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Revocations } from '../auth/introspection/revocation.js';
 import type { Settings } from '../config/settings.js';
-import { unverified, upstreamTls } from '../config/upstream-tls.js';
 import { createProxyListener, type ProxyListener } from '../listener/listener.js';
-import { type ClientShareKind, type ClientShareLimits, ClientShares } from '../observe/client-shares.js';
+import type { ClientShareKind } from '../observe/client-shares.js';
 import type { EntranceOptions } from '../observe/request-record.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { peerReader } from '../parse/peer.js';
-import { createForwarder, type Forwarder, type ForwarderOptions } from '../proxy/forwarder.js';
-import { createIdentityFilter } from '../proxy/identity-headers.js';
+import { createForwarder, type Forwarder } from '../proxy/forwarder.js';
 import type { CreateUpstreamClient } from '../proxy/upstream/client.js';
 import type { Credentials } from '../tls/credentials.js';
+import { clientShares } from './client-shares.js';
+import { upstreamOptions } from './upstream-options.js';
 
 /** The proxy listener, and what it forwards by. */
 export interface Proxy {
@@ -60,46 +59,4 @@ export async function createProxy(
     webSockets: forward.webSockets,
   });
   return { listener, forwarder };
-}
-
-/** Nothing is counted where there is no limit. */
-function clientShares(
-  limits: ClientShareLimits,
-  onRefused: (kind: ClientShareKind) => void,
-): ClientShares | undefined {
-  const isOff = Object.values(limits).every((limit) => limit === 0);
-  return isOff ? undefined : new ClientShares({ ...limits, onRefused });
-}
-
-/** What is the same for all upstreams, whatever sends the requests. */
-export type UpstreamOptions = Pick<ForwarderOptions, 'identity' | 'tlsOf' | 'body' | 'via'>;
-
-/**
- * Reads from the settings how upstreams are spoken to.
- *
- * @param log is warned of upstreams that are not verified, and of fields that clients may forge
- */
-export function upstreamOptions({ forward, server }: Settings, log: Logger): UpstreamOptions {
-  for (const setting of unverified(forward.tls)) {
-    log.warn({ setting }, 'insecure: upstream certificates are not verified');
-  }
-  const { keep } = forward.identityFields;
-  if (keep.length > 0) {
-    log.warn(
-      { setting: 'forward.identityFields.keep', fields: keep },
-      'insecure: clients may send fields that upstreams take for a statement of the gateway',
-    );
-  }
-  return {
-    identity: createIdentityFilter(forward.identityFields),
-    tlsOf: upstreamTls(forward.tls),
-    body: {
-      maxBytes: forward.maxBodyBytes,
-      idleTimeout: server.bodyIdleTimeout,
-      minRate: server.minBodyRate,
-      buffer: forward.requestBuffer,
-    },
-    // Another gateway of the same name is no loop.
-    via: `${forward.via}-${randomBytes(3).toString('hex')}`,
-  };
 }

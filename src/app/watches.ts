@@ -19,17 +19,32 @@ export function watchAll(
   digest: string | undefined,
 ): () => void {
   const { watch, poll, maxBytes } = settings.reload;
-  if (!watch) return () => {};
+  const endRules = watchRules(settings, rules, digest);
+  if (!watch) return endRules;
   const watching = { settle: SETTLE, poll, maxBytes };
-  const { reloader } = rules;
   const watches = certificates.all.map(([listener, credentials]) =>
     watchFiles(credentials.files, watching, () => certificates.renew(listener, credentials)),
   );
-  if (reloader !== undefined) {
-    const seen = { ...watching, seen: digest };
-    watches.push(watchFiles(settings.rules, seen, () => void reloader.reload()));
-  }
   return () => {
+    endRules();
     for (const each of watches) each.close();
   };
+}
+
+/**
+ * Loads rules again when their files change, where the settings ask for it.
+ *
+ * @param digest as above
+ * @returns ends it
+ */
+export function watchRules(
+  settings: Settings,
+  { reloader }: RulesInForce,
+  digest: string | undefined,
+): () => void {
+  const { watch, poll, maxBytes } = settings.reload;
+  if (!watch || reloader === undefined) return () => {};
+  const watching = { settle: SETTLE, poll, maxBytes, seen: digest };
+  const watches = watchFiles(settings.rules, watching, () => void reloader.reload());
+  return () => watches.close();
 }

@@ -1,7 +1,7 @@
-import { dirname } from 'node:path';
-import { byPosition, type Finding } from '../document/finding.js';
+import { dirname, join } from 'node:path';
+import { byPosition, type Finding, type Position } from '../document/finding.js';
 import { validate } from '../document/validate.js';
-import type { SourceDocument } from '../document/yaml.js';
+import type { Path, SourceDocument } from '../document/yaml.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
 import { Place, Reading } from './place.js';
@@ -34,17 +34,43 @@ export function loadSettings(
 ): { settings?: Settings; findings: Finding[] } {
   const read = readSettingsFile(file);
   if (read.document === undefined) return { findings: read.findings };
-  const { document, findings } = withEnvironment(read.document, environment);
+  return settle(read.document, dirname(file), environment);
+}
+
+/**
+ * Reads settings that stand in a program: what a settings file would have, as plain data.
+ *
+ * @param folder where relative paths start from
+ * @returns the settings if no finding is an error; findings have the name of the setting in place of a file
+ */
+export function settingsOf(
+  value: Readonly<Record<string, unknown>>,
+  folder: string,
+  environment: Environment,
+): { settings?: Settings; findings: Finding[] } {
+  const at = (path: Path): Position => ({ file: ['settings', ...path].join('.'), line: 1, col: 1 });
+  // A copy: who changes the object later must not change what was checked.
+  const copy: unknown = JSON.parse(JSON.stringify(value));
+  const document = { file: join(folder, 'settings'), value: copy, at, keyAt: at };
+  return settle(document, folder, environment);
+}
+
+function settle(
+  read: SourceDocument,
+  folder: string,
+  environment: Environment,
+): { settings?: Settings; findings: Finding[] } {
+  const { document, findings } = withEnvironment(read, environment);
   findings.push(...validate(document, settingsSchema));
   if (findings.length > 0) {
-    findings.push(...furtherFindings(document, dirname(file), environment));
+    findings.push(...furtherFindings(document, folder, environment));
     return { findings: findings.sort(byPosition) };
   }
 
-  const reading = new Reading(document, dirname(file), environment);
+  const reading = new Reading(document, folder, environment);
   const settings = root.settle(document.value, new Place(reading));
   findings.push(...reading.findings());
-  return findings.length > 0 ? { findings } : { settings: { ...settings, file }, findings };
+  return findings.length > 0 ? { findings } : { settings: { ...settings, file: read.file }, findings };
 }
 
 /**

@@ -10,9 +10,10 @@ import type { ShedCause } from './overload.js';
 export const AUDIT_VERSION = 1;
 
 /**
- * Where a request came in: at the proxy listener, or as a forward-auth question of a proxy (`/decisions`).
+ * Where a request came in: at the proxy listener, as a forward-auth question of a proxy (`/decisions`), or in an
+ * application with the Fastify plugin.
  */
-export type Entrance = 'proxy' | 'decisions';
+export type Entrance = 'proxy' | 'decisions' | 'fastify';
 
 /** The contents of one audit line. It holds no token, no query string and no header value. */
 export interface AuditEntry {
@@ -201,9 +202,9 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   entrance: {
     type: 'string',
     always: true,
-    values: ['proxy', 'decisions'],
+    values: ['proxy', 'decisions', 'fastify'],
     meaning:
-      'Where the request came in: at the proxy listener (`proxy`), or as a question of a proxy that uses forward-auth (`decisions`).',
+      'Where the request came in: at the proxy listener (`proxy`), as a question of a proxy that uses forward-auth (`decisions`), or in an application with the Fastify plugin (`fastify`).',
   },
   request_id: {
     type: 'string',

@@ -23,7 +23,7 @@ export class Tally {
  */
 const OTHER_METHOD = METHODS.length;
 
-const ENTRANCES: readonly Entrance[] = ['proxy', 'decisions'];
+const ENTRANCES: readonly Entrance[] = ['proxy', 'decisions', 'fastify'];
 
 /**
  * Encodes the labels of a request's series in one number, so that no request has to build or hash a string.
@@ -36,7 +36,7 @@ export function keyOf({
 }: Pick<AuditEntry, 'entrance' | 'method' | 'decision' | 'status'>): number {
   const listed = METHODS.indexOf(method);
   const place = listed === -1 ? OTHER_METHOD : listed;
-  const bits = ((entrance === 'proxy' ? 0 : 1) * 8 + place) * 2 + (decision === 'allow' ? 0 : 1);
+  const bits = (ENTRANCES.indexOf(entrance) * 8 + place) * 2 + (decision === 'allow' ? 0 : 1);
   return bits * 1024 + (status & 1023);
 }
 

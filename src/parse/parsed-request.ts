@@ -67,7 +67,8 @@ function framedBy(
   // There is no absolute form here: the authority has a field of its own.
   if (pseudoField(rawHeaders, ':path')?.startsWith('/') !== true)
     return { error: 'malformed_target', refused: 'the request target is not a path' };
-  if (pseudoField(rawHeaders, ':scheme') !== 'https')
+  const { encrypted = false } = connectionOf(message) as { encrypted?: boolean };
+  if (pseudoField(rawHeaders, ':scheme') !== (encrypted ? 'https' : 'http'))
     return { error: 'malformed_request', refused: 'the scheme is not that of the connection' };
   const { contentLength } = fields;
   if (stream.endAfterHeaders && (contentLength ?? 0) > 0)

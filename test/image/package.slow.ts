@@ -1,6 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -43,7 +52,7 @@ t.test('the package is packed and installed where nothing else is', { timeout: 9
   ];
   t.same(
     [...new Set(packed.files.map(({ path }) => path.split('/')[0]))].sort(),
-    ['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'docs', 'package.json'],
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'docs', 'examples', 'package.json'],
     'nothing else is published',
   );
   t.ok(packed.size < 2_000_000, `${packed.size} bytes`);
@@ -202,4 +211,109 @@ t.test('it shares answers through Redis', async (t) => {
   });
   t.match([...(await redis.all()).keys()][0], /^scopegate:answer:/);
   await end();
+});
+
+const CONSUMER = `import createApp from 'fastify';
+import scopegate, { frameworkErrors, type Scopegate, type ScopegateDecision } from 'scopegate/fastify';
+
+const app = createApp({ frameworkErrors });
+await app.register(scopegate, { settings: 'scopegate.yaml', upstreams: { prefix: '/up', methods: ['GET'] } });
+app.get('/a', { onRequest: app.scopegate.authorize }, async (request) => {
+  const decision: ScopegateDecision | null = request.scopegate;
+  const subject: string | undefined = decision?.subject;
+  return { subject, claims: decision?.claims.sub };
+});
+const { ready }: Scopegate = app.scopegate;
+const purged: { readonly purged: number } = await app.scopegate.purge({ claim: 'sub', value: 'a' });
+console.log(ready, purged);
+`;
+
+t.test('the plugin: for modules, for CommonJS, and with its types', async (t) => {
+  const upstream = await startUpstream();
+  const endpoint = await startIntrospection({ 'good-read': { scope: 'read', sub: 'reader' } });
+  t.teardown(() => Promise.all([upstream.close(), endpoint.close()]));
+  writeFileSync(join(folder, 'rules.yaml'), apiRule('gate.example', [rule('/.*', ['GET'], 'read')]));
+  writeFileSync(
+    join(folder, 'scopegate.yaml'),
+    JSON.stringify({
+      rules: ['./rules.yaml'],
+      services: { default: upstream.url },
+      introspection: { url: endpoint.url },
+    }),
+  );
+  // What an application brings itself.
+  mkdirSync(join(folder, 'node_modules/@types'), { recursive: true });
+  for (const name of ['fastify', '@types/node'])
+    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+  const body = `
+const app = createApp();
+const headers = { host: 'gate.example', authorization: 'Bearer good-read' };
+const run = async () => {
+  await app.register(scopegate, { settings: 'scopegate.yaml', upstreams: true });
+  app.get('/own', { onRequest: app.scopegate.authorize }, async (request) => request.scopegate.subject);
+  for (const url of ['/own', '/a', '//a']) console.log((await app.inject({ url, headers })).statusCode);
+  console.log((await app.inject({ url: '/own', headers: { host: 'gate.example' } })).statusCode);
+  await app.close();
+};
+run();
+`;
+  writeFileSync(
+    join(folder, 'app.mjs'),
+    `import createApp from 'fastify';\nimport scopegate from 'scopegate/fastify';\n${body}`,
+  );
+  writeFileSync(
+    join(folder, 'app.cjs'),
+    `const createApp = require('fastify');\nconst { scopegate } = require('scopegate/fastify');\n${body}`,
+  );
+  for (const file of ['app.mjs', 'app.cjs']) {
+    const child = spawn(process.execPath, [file], {
+      cwd: folder,
+      env: { PATH: process.env.PATH },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (data) => {
+      stdout += data;
+    });
+    child.stderr.on('data', (data) => {
+      stderr += data;
+    });
+    t.same(await once(child, 'close'), [0, null], `${file}: ${stderr}`);
+    t.equal(stdout, '200\n200\n400\n401\n', file);
+  }
+  writeFileSync(join(folder, 'consumer.mts'), CONSUMER);
+  const checked = spawnSync(
+    process.execPath,
+    [
+      join(root, 'node_modules/typescript/bin/tsc'),
+      '--noEmit',
+      '--strict',
+      '--exactOptionalPropertyTypes',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2023',
+      '--types',
+      'node',
+      'consumer.mts',
+    ],
+    { cwd: folder, encoding: 'utf8' },
+  );
+  t.same([checked.status, checked.stdout], [0, '']);
+  writeFileSync(join(folder, 'wrong.mts'), CONSUMER.replace("claim: 'sub'", "claim: 'name'"));
+  const wrong = spawnSync(
+    process.execPath,
+    [
+      join(root, 'node_modules/typescript/bin/tsc'),
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      '--types',
+      'node',
+      'wrong.mts',
+    ],
+    { cwd: folder, encoding: 'utf8' },
+  );
+  t.match(wrong.stdout, /wrong\.mts\(\d+,\d+\): error TS/, 'the types are not any');
 });

@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Settings } from '../config/settings.js';
+import { unverified, upstreamTls } from '../config/upstream-tls.js';
+import type { ForwarderOptions } from '../proxy/forwarder.js';
+import { createIdentityFilter } from '../proxy/identity-headers.js';
+
+/** What is the same for all upstreams, whatever sends the requests. */
+export type UpstreamOptions = Pick<ForwarderOptions, 'identity' | 'tlsOf' | 'body' | 'via'>;
+
+/**
+ * Reads from the settings how upstreams are spoken to.
+ *
+ * @param log is warned of upstreams that are not verified, and of fields that clients may forge
+ */
+export function upstreamOptions({ forward, server }: Settings, log: Logger): UpstreamOptions {
+  for (const setting of unverified(forward.tls)) {
+    log.warn({ setting }, 'insecure: upstream certificates are not verified');
+  }
+  const { keep } = forward.identityFields;
+  if (keep.length > 0) {
+    log.warn(
+      { setting: 'forward.identityFields.keep', fields: keep },
+      'insecure: clients may send fields that upstreams take for a statement of the gateway',
+    );
+  }
+  return {
+    identity: createIdentityFilter(forward.identityFields),
+    tlsOf: upstreamTls(forward.tls),
+    body: {
+      maxBytes: forward.maxBodyBytes,
+      idleTimeout: server.bodyIdleTimeout,
+      minRate: server.minBodyRate,
+      buffer: forward.requestBuffer,
+    },
+    // Another gateway of the same name is no loop.
+    via: `${forward.via}-${randomBytes(3).toString('hex')}`,
+  };
+}

@@ -1,0 +1,302 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
+import { decide } from '../auth/decide.js';
+import { corsFields } from '../listener/cors.js';
+import { preflight } from '../listener/preflight.js';
+import type { Allowed, Decision, Denied } from '../model/decision.js';
+import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
+import type { RuleTable } from '../model/rule.js';
+import type { ExchangeResult } from '../model/upstream.js';
+import type { ClientShares } from '../observe/client-shares.js';
+import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
+import type { ClientAddressReader } from '../parse/client-address.js';
+import { hasBody } from '../parse/fields.js';
+import { type BodyReader, holdBody } from '../parse/form.js';
+import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
+import { isStream, isUpgrade, type ParsedRequest } from '../parse/parsed-request.js';
+import { drain } from '../proxy/refusal.js';
+import type { Connections } from './connections.js';
+import { RequestDecision } from './decision.js';
+import { sendRefusal, setFields } from './reply.js';
+import { readAsRouted } from './routed-target.js';
+
+/** What decisions need of the plugin. */
+export interface AuthorizationOptions extends EntranceOptions {
+  /** Larger header sections are refused, in bytes. */
+  readonly maxHeaderBytes: number;
+  /** Undefined if clients have no shares. */
+  readonly shares: ClientShares | undefined;
+  /** Tells the client that a request comes from, however many trusted proxies it came through. */
+  readonly clientAddress: ClientAddressReader;
+  /** Whether the router takes `/a` and `/a/` for the same path. */
+  readonly ignoresTrailingSlash: boolean;
+}
+
+/** The response to a request of a client that has its share of requests in flight already. */
+const SHARE_TAKEN = denial('too_many_requests', 'too many requests of this client at once', {
+  retryAfter: 1,
+});
+
+/** One request from the hook until its response has ended. */
+export class Authorization implements BodyReader {
+  readonly #options: AuthorizationOptions;
+  readonly #ended: WeakSet<Socket>;
+  readonly #request: FastifyRequest;
+  readonly #reply: FastifyReply;
+  readonly #message: IncomingMessage;
+  #finished = false;
+  /** What the decision is about: nothing may change it afterwards. */
+  readonly #asked: string;
+  readonly record: RequestRecord;
+  /** Undefined if the request was refused unread. */
+  parsed: ParsedRequest | undefined;
+  /** Undefined until it is decided. */
+  decision: Decision | undefined;
+  table: RuleTable | undefined;
+  /** Called if the client leaves before the response has ended. */
+  onGone: (() => void) | undefined;
+  /** What an exchange with an upstream says of its end. */
+  result: Omit<ExchangeResult, 'status'> = {};
+
+  constructor(
+    options: AuthorizationOptions,
+    ended: WeakSet<Socket>,
+    connections: Connections,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) {
+    this.#options = options;
+    this.#ended = ended;
+    this.#request = request;
+    this.#reply = reply;
+    this.#message = request.raw;
+    this.#asked = asked(request.raw);
+    this.record = new RequestRecord('fastify', options, request.raw);
+    const unwatch = isStream(request.raw)
+      ? () => {}
+      : connections.watch(request.raw.socket, () => this.#onClose());
+    const end = (): void => {
+      unwatch();
+      this.#onClose();
+    };
+    reply.raw.once('close', end);
+    reply.raw.once('finish', () => {
+      // Of a stream that its client has reset, Node says the same.
+      this.#finished = !isStream(request.raw);
+      end();
+    });
+  }
+
+  /** @param done called if the request may go on, and never otherwise */
+  decide(done: HookHandlerDoneFunction): void {
+    try {
+      if (this.#message.socket.destroyed) {
+        this.decision = { allowed: false, denial: denial('malformed_request', 'the client has left') };
+        this.#abandon();
+        return;
+      }
+      const refused = this.#read();
+      if (refused !== undefined) {
+        this.refuse({ allowed: false, denial: refused });
+        return;
+      }
+      const decision = this.#ask();
+      if (decision instanceof Promise) {
+        decision.then(
+          (settled) => this.#settle(settled, done),
+          (error: unknown) => this.fail('decision', error),
+        );
+      } else if (decision !== undefined) {
+        this.#settle(decision, done);
+      }
+    } catch (error) {
+      this.fail('decision', error);
+    }
+  }
+
+  /** Another hook asks about the same request. */
+  again(done: HookHandlerDoneFunction): void {
+    if (this.decision?.allowed !== true) return;
+    if (this.unchanged) done();
+    else this.fail('decision', new Error('the request was changed after it was decided about'));
+  }
+
+  /** Whether the request is still the one that was decided about. */
+  get unchanged(): boolean {
+    return asked(this.#message) === this.#asked;
+  }
+
+  /** Refuses the request. */
+  refuse(decision: Denied): void {
+    this.decision = decision;
+    this.record.decided();
+    this.#publish(decision);
+    this.answer(decision.denial);
+  }
+
+  /** Answers with an error: the request was refused, or it was allowed and its exchange failed. */
+  answer(refused: Denial): void {
+    if ((ERRORS[refused.error] as ErrorRow).close === true && !isStream(this.#message)) {
+      this.#ended.add(this.#message.socket);
+    }
+    const cors = this.decision === undefined ? undefined : this.#cors(this.decision);
+    sendRefusal(this.#reply, refused, this.#options.realm, cors);
+  }
+
+  /** A fault of scopegate's own: never a response that could be taken for "allowed". */
+  fail(place: string, error: unknown): void {
+    const { onFault } = this.#options;
+    onFault(place, error);
+    this.result = { ...this.result, error: 'internal' };
+    try {
+      if (this.#reply.raw.headersSent || this.#message.socket.destroyed) {
+        this.decision ??= { allowed: false, denial: FAILED };
+        this.#reply.raw.destroy();
+        this.#end();
+      } else if (this.decision?.allowed === true) {
+        this.answer(FAILED);
+      } else {
+        this.refuse({ allowed: false, denial: FAILED });
+      }
+    } catch (fault) {
+      onFault('refusal of a request', fault);
+      this.#reply.raw.destroy();
+    }
+  }
+
+  readBody(length: number): Promise<Buffer | undefined> | undefined {
+    // Behind a hook that has read it, nothing is left to be looked into.
+    return this.#message.readableDidRead ? undefined : holdBody(this.#message, length);
+  }
+
+  /** Reads the request as strictly as the gateway does. @returns why it is refused */
+  #read(): Denial | undefined {
+    const message = this.#message;
+    const parsed = readAsRouted(message, this.#options);
+    if ('refused' in parsed) return denial(parsed.error, parsed.refused);
+    this.parsed = parsed;
+    const { fields } = parsed;
+    if (this.record.peer.trusted && forwardedScheme(fields) === null) {
+      return denial('malformed_request', SEVERAL_SCHEMES);
+    }
+    if (isUpgrade(message) && hasBody(fields)) {
+      return denial('malformed_request', 'an upgrade request with a body is not served');
+    }
+    const { shares, clientAddress } = this.#options;
+    if (shares === undefined) return undefined;
+    return this.record.takeShare(shares.of(clientAddress(this.record.peer, fields)))
+      ? undefined
+      : SHARE_TAKEN;
+  }
+
+  /** @returns the decision; undefined for a preflight, which is answered here */
+  #ask(): Decision | Promise<Decision> | undefined {
+    const { fields, target } = this.parsed as ParsedRequest;
+    const { rules, services } = this.#options;
+    const method = this.#message.method ?? '';
+    const table = rules();
+    this.table = table;
+    const asked = preflight(table, method, target, fields);
+    if (asked !== undefined) {
+      this.decision = { allowed: true, rule: asked.rule, path: target.path, subject: { subject: '' } };
+      this.record.decided();
+      setFields(this.#reply, asked.fields);
+      this.#reply.code(204).send();
+      drain(this.#message);
+      return undefined;
+    }
+    return decide({ table, method, target, fields, services, peer: this.record.peer, body: this });
+  }
+
+  #settle(decision: Decision, done: HookHandlerDoneFunction): void {
+    this.record.decided();
+    try {
+      this.decision = decision;
+      // The client left while its token was introspected: no route runs any more.
+      if (this.#message.socket.destroyed) this.#abandon();
+      else if (!decision.allowed) this.refuse(decision);
+      else if (!this.unchanged) throw new Error('the request was changed while it was decided about');
+      else if (decision.rule.document !== undefined) this.#serveDocument(decision);
+      else this.#allow(decision, done);
+    } catch (error) {
+      this.fail('decision', error);
+    }
+  }
+
+  /** Nobody waits for a response any more. */
+  #abandon(): void {
+    this.#reply.hijack();
+    this.#end();
+  }
+
+  #allow(decision: Allowed, done: HookHandlerDoneFunction): void {
+    this.#publish(decision);
+    setFields(this.#reply, this.#cors(decision) ?? []);
+    if (decision.nonce !== undefined) {
+      this.#reply.header('dpop-nonce', decision.nonce).header('cache-control', 'no-store');
+    } else if (decision.query !== undefined) {
+      // The token stood in the query (RFC 6750 §2.3).
+      this.#reply.header('cache-control', 'private');
+    }
+    done();
+  }
+
+  /** Answers with a document that scopegate itself publishes. */
+  #serveDocument(decision: Allowed): void {
+    const { text, fields } = decision.rule.document as { text: string; fields: readonly string[] };
+    this.#publish(decision);
+    setFields(this.#reply, [...fields, ...(this.#cors(decision) ?? [])]);
+    this.#reply.code(200).send(text);
+    drain(this.#message);
+  }
+
+  #publish(decision: Decision): void {
+    const { requestId } = this.record;
+    (this.#request as unknown as { scopegate: RequestDecision }).scopegate = new RequestDecision(
+      decision,
+      requestId,
+    );
+  }
+
+  /** What a page of another origin may see of the response; undefined if the rule has no policy. */
+  #cors({ rule }: Decision): readonly string[] | undefined {
+    const parsed = this.parsed;
+    return rule?.cors === undefined || parsed === undefined
+      ? undefined
+      : corsFields(rule.cors, parsed.fields);
+  }
+
+  /** The response has ended, one way or the other. */
+  #onClose(): void {
+    try {
+      if (!this.#isWhole) this.onGone?.();
+      this.#end();
+    } catch (error) {
+      this.#options.onFault('end of a request', error);
+    }
+  }
+
+  get #isWhole(): boolean {
+    const { raw } = this.#reply;
+    return this.#finished || (isStream(this.#message) ? raw.writableEnded : raw.writableFinished);
+  }
+
+  #end(): void {
+    const { raw } = this.#reply;
+    const { decision } = this;
+    // The client left before the decision, which comes all the same.
+    if (decision === undefined) return;
+    const left = !this.#isWhole && this.result.cause === undefined ? { cause: 'client_closed' } : {};
+    const status = raw.headersSent ? raw.statusCode : 0;
+    const { target } = this.parsed ?? {};
+    this.record.write(decision, this.#message.method ?? '', target, { status, ...this.result, ...left });
+  }
+}
+
+const FAILED = denial('internal', 'the gateway failed');
+
+/** What a decision is about, of what hooks can change. */
+function asked({ method, url, headers: { host } }: IncomingMessage): string {
+  return `${method} ${host} ${url}`;
+}

@@ -1,0 +1,162 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { clientShares } from '../app/client-shares.js';
+import { type Core, startCore } from '../app/core.js';
+import type { LogOutput } from '../app/log-output.js';
+import { upstreamOptions } from '../app/upstream-options.js';
+import { watchRules } from '../app/watches.js';
+import { loadOptions } from '../commands/load.js';
+import type { Settings } from '../config/settings.js';
+import { formatFinding } from '../document/finding.js';
+import { systemClock } from '../model/clock.js';
+import type { Denial } from '../model/errors.js';
+import { clientAddressReader } from '../parse/client-address.js';
+import { type Peer, peerReader } from '../parse/peer.js';
+import { loadOffThread } from '../rules/off-thread.js';
+import { Authorizer } from './authorizer.js';
+import type { Scopegate, ScopegateOptions, ScopegatePurge } from './plugin-types.js';
+import { checkRouter, ignoresTrailingSlash } from './router-options.js';
+import { loadAll, outputOf } from './start.js';
+import { Upstreams } from './upstreams.js';
+
+/** One registration of the plugin in an application. */
+export interface RunningPlugin {
+  readonly scopegate: Scopegate;
+  /** Refuses and records a request that the router itself refuses. */
+  refuseUnrouted(request: FastifyRequest, reply: FastifyReply, denial: Denial): void;
+}
+
+/**
+ * Starts the plugin in an application, and ends it with the application.
+ *
+ * @throws Error if the settings or the rules have errors, or the application's router would undermine them
+ */
+export async function startPlugin(app: FastifyInstance, options: ScopegateOptions): Promise<RunningPlugin> {
+  checkOptions(options);
+  checkRouter(app);
+  if (app.hasDecorator('scopegate')) {
+    throw new Error(
+      'scopegate: it is registered here already; register it once, or in contexts beside each other',
+    );
+  }
+  const { settings, table, digest } = await loadAll(options, (finding) => app.log.warn({ finding }, 'rules'));
+  const output = outputOf(app, settings, options);
+  const core = await startCore(settings, table, {
+    output,
+    clock: systemClock,
+    load: (version, signal) =>
+      loadOffThread(settings.rules, loadOptions(settings, version), { signal, inBackground: true }),
+  });
+  let closing = false;
+  const { rules, introspection } = core;
+  const ready = (): boolean => !closing && rules.table.rules.length > 0;
+  const authorizer = createAuthorizer(app, settings, core);
+  const { upstreams: routes = false } = options;
+  const upstreams =
+    routes === false
+      ? undefined
+      : new Upstreams({
+          settings,
+          upstream: upstreamOptions(settings, output.log),
+          authorizer,
+          isClosing: () => closing,
+          revocations: introspection.revocations,
+        });
+  watchMetrics(core, output, upstreams, ready);
+  const unwatch = watchRules(settings, rules, digest);
+  app.addHook('preClose', async () => {
+    closing = true;
+    unwatch();
+  });
+  app.addHook('onClose', async () => {
+    unwatch();
+    await Promise.all([upstreams?.pools.close(), core.close()]);
+  });
+  const scopegate = createScopegate(core, authorizer, ready);
+  app.decorate('scopegate', scopegate);
+  app.decorateRequest('scopegate', null);
+  if (routes !== false) upstreams?.declare(app, routes === true ? {} : routes);
+  return {
+    scopegate,
+    refuseUnrouted: (request, reply, denial) => authorizer.refuseUnrouted(request, reply, denial),
+  };
+}
+
+/** @throws TypeError for what would be passed over in silence */
+function checkOptions(options: ScopegateOptions & { readonly prefix?: unknown }): void {
+  const { settings } = options;
+  if (typeof settings !== 'string' && (typeof settings !== 'object' || settings === null)) {
+    throw new TypeError('scopegate: "settings" must be the path of a settings file, or an object like one');
+  }
+  if (options.prefix !== undefined) {
+    throw new TypeError(
+      'scopegate: "prefix" does nothing here: rules have whole paths. For upstreams write upstreams: { prefix }',
+    );
+  }
+}
+
+function createAuthorizer(app: FastifyInstance, settings: Settings, core: Core): Authorizer {
+  const peerOf = peerReader(settings.trustedProxies);
+  return new Authorizer({
+    ...core.entrance,
+    peerOf: (socket) => {
+      const peer = peerOf(socket);
+      return peer.address === '' && !socket.destroyed ? LOCAL : peer;
+    },
+    maxHeaderBytes: settings.forward.maxHeaderBytes,
+    shares: clientShares(settings.server.clientShare, core.metrics.shareRefused),
+    clientAddress: clientAddressReader(settings.trustedProxies),
+    ignoresTrailingSlash: ignoresTrailingSlash(app),
+  });
+}
+
+/** Whoever comes through a Unix socket: it has no address (RFC 7239 §6.2). */
+const LOCAL: Peer = { address: 'unknown', secure: false, trusted: false };
+
+function createScopegate(core: Core, authorizer: Authorizer, ready: () => boolean): Scopegate {
+  const { rules, introspection, metrics } = core;
+  return {
+    authorize: authorizer.authorize,
+    get ready() {
+      return ready();
+    },
+    get rulesVersion() {
+      return rules.table.version;
+    },
+    async reload() {
+      const state = await rules.reloader?.reload();
+      return { ok: state?.ok === true, findings: (state?.findings ?? []).map(formatFinding) };
+    },
+    async purge(which: ScopegatePurge) {
+      const { count, told } = introspection.purge(which);
+      return told === undefined ? { purged: count } : { purged: count, told: await told };
+    },
+    metrics: () => metrics.text(),
+    metricsType: metrics.contentType,
+  };
+}
+
+function watchMetrics(
+  { metrics, rules, introspection, accounts }: Core,
+  output: LogOutput,
+  upstreams: Upstreams | undefined,
+  ready: () => boolean,
+): void {
+  const { cache, introspector } = introspection;
+  metrics.watch({
+    rules: () => rules.table,
+    ready,
+    cache: () => ({
+      ...(cache?.size ?? { active: 0, inactive: 0 }),
+      bytes: cache?.bytes ?? 0,
+      evictions: cache?.evictions ?? 0,
+    }),
+    servers: introspector.servers,
+    refreshes: introspector.refreshes,
+    inFlight: () => accounts.inFlight.inFlight,
+    certificates: () => [],
+    pools: () => upstreams?.pools.states() ?? [],
+    bufferedBytes: () => upstreams?.bufferedBytes ?? 0,
+    admittedShare: () => accounts.inFlight.share,
+    droppedLines: output.dropped,
+  });
+}

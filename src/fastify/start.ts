@@ -1,0 +1,65 @@
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { LogOutput } from '../app/log-output.js';
+import { openLog } from '../app/log-output.js';
+import { loadOptions } from '../commands/load.js';
+import { loadSettings, type Settings, settingsOf } from '../config/settings.js';
+import { type Finding, formatFinding } from '../document/finding.js';
+import type { RuleTable } from '../model/rule.js';
+import { loadOffThread } from '../rules/off-thread.js';
+import type { ScopegateOptions } from './plugin-types.js';
+
+/** Settings and rules without errors. */
+export interface Loaded {
+  readonly settings: Settings;
+  readonly table: RuleTable;
+  /** Of the rule files. */
+  readonly digest: string;
+}
+
+/**
+ * Loads the settings and rules of the plugin, the rules on another thread.
+ *
+ * @param warn is told of findings that are no errors
+ * @throws Error with all errors, each as `file:line:col level code message`
+ */
+export async function loadAll(options: ScopegateOptions, warn: (finding: string) => void): Promise<Loaded> {
+  const { settings: source, environment = process.env } = options;
+  // In an object a finding names the setting in place of a file.
+  const { settings, findings } =
+    typeof source === 'string'
+      ? loadSettings(source, environment)
+      : settingsOf(source, process.cwd(), environment);
+  if (settings === undefined) throw failure(findings);
+  const rules = await loadOffThread(settings.rules, loadOptions(settings, 1));
+  if (rules.fault !== undefined) throw rules.fault;
+  const { table, digest } = rules;
+  if (table === undefined) throw failure(rules.findings);
+  for (const finding of [...findings, ...rules.findings]) warn(formatFinding(finding));
+  return { settings, table, digest };
+}
+
+function failure(findings: readonly Finding[]): Error {
+  const errors = findings.filter(({ level }) => level === 'error').map(formatFinding);
+  return new Error(`scopegate: the settings or the rules have errors:\n${errors.join('\n')}`);
+}
+
+/**
+ * Where the plugin's lines go: to a stream of the application's choice as the gateway writes them, or to the
+ * application's logger.
+ */
+export function outputOf(app: FastifyInstance, settings: Settings, options: ScopegateOptions): LogOutput {
+  if (options.destination !== undefined) return openLog(settings, options.destination);
+  const log = app.log.child({ name: 'scopegate' }) as unknown as Logger;
+  // A logger that is no pino may not know what is enabled.
+  const audits = settings.log.audit && (log.isLevelEnabled?.('info') ?? log.info !== log.debug);
+  return {
+    log,
+    audits,
+    dropped: () => 0,
+    write(line) {
+      const { level: _level, time: _time, name: _name, msg, ...fields } = JSON.parse(line);
+      log.info(fields, msg);
+    },
+  };
+}
