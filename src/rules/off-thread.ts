@@ -34,20 +34,30 @@ export interface LoadedOffThread extends LoadedRules {
 const PACE = 100;
 /** Milliseconds that the thread has to end by itself once its time is up, before it is ended. */
 const GRACE = 1_000;
-/** MiB of the thread's heap, at least and at most, and the share of the memory that the process may use. */
-const HEAP = { least: 96, most: 1_024, share: 3 / 8 } as const;
+/**
+ * MiB of the thread's heap: so much if there is room, at most, and as a share of the memory that the process may use.
+ * With less than `smallest` no thread is started.
+ */
+const HEAP = { least: 96, most: 1_024, share: 3 / 8, smallest: 16 } as const;
+/** MiB that a thread takes besides its heap. */
+const BESIDES = 32;
 /** MiB of it that are for what does not live long; Node's own choice is 48. */
 const YOUNG = 16;
 
 /**
- * MiB of heap that a thread that loads rules may have: a part of what the container may use, so that a rule set that is
- * too large is refused before the container is killed.
+ * MiB of heap that a thread that loads rules may have: a part of what the container may use, and no more than is free, so
+ * that a rule set that is too large is refused before the container is killed.
  *
  * @param available bytes that the process may use, 0 where nobody says
+ * @param resident bytes that it uses already
  */
-export function heapLimit(available: number = process.constrainedMemory()): number {
+export function heapLimit(
+  available: number = process.constrainedMemory(),
+  resident: number = process.memoryUsage.rss(),
+): number {
   const memory = Math.min(available || Number.POSITIVE_INFINITY, totalmem()) / 2 ** 20;
-  return Math.round(Math.min(HEAP.most, Math.max(HEAP.least, memory * HEAP.share)));
+  const free = memory - resident / 2 ** 20 - BESIDES;
+  return Math.floor(Math.min(HEAP.most, Math.max(HEAP.least, memory * HEAP.share), free));
 }
 
 /**
@@ -62,6 +72,7 @@ export async function loadOffThread(
   { signal, progress, inBackground = false, heap = heapLimit() }: OffThreadOptions = {},
 ): Promise<LoadedOffThread> {
   signal?.throwIfAborted();
+  if (heap < HEAP.smallest) return { ...tooLittleMemory(paths), digest: '' };
   const journal = new Journal();
   const { port1, port2 } = new MessageChannel();
   const task: LoadTask = {
@@ -141,6 +152,12 @@ function* received(port: MessagePort): Generator<Piece> {
     if (next === undefined) return;
     yield next.message;
   }
+}
+
+function tooLittleMemory([file = 'rules']: readonly string[]): { findings: Finding[] } {
+  const message =
+    'too little of the memory that the process may use is free to load rules: give the container more';
+  return { findings: [error({ file, line: 1, col: 1 }, 'load-limit', message)] };
 }
 
 /** The findings of a load that was ended, at the place where it was. */

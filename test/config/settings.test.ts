@@ -58,7 +58,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
         negativeTtl: 5000,
         refreshBefore: 0,
         maxEntries: 100_000,
-        maxBytes: 134_217_728,
+        maxBytes: 67_108_864,
         negativeMaxEntries: 10_000,
       },
       flood: { badTokens: 0, per: 60_000, maxClients: 10_000 },

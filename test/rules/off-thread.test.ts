@@ -373,9 +373,17 @@ t.test('a load that nobody wants any more ends', async (t) => {
 
 t.test('the memory for loading is a part of what the process may use', (t) => {
   const mib = 2 ** 20;
-  t.equal(heapLimit(256 * mib), 96);
-  t.equal(heapLimit(64 * mib), 96, 'with less, no rules could be loaded at all');
-  t.equal(heapLimit(512 * mib), 192);
-  t.ok(heapLimit(2 ** 60) <= 1_024);
+  t.equal(heapLimit(256 * mib, 60 * mib), 96);
+  t.equal(heapLimit(512 * mib, 60 * mib), 192);
+  t.equal(heapLimit(256 * mib, 180 * mib), 44, 'no more than is free');
+  t.ok(heapLimit(2 ** 60, 0) <= 1_024);
   t.end();
+});
+
+t.test('where no memory is free, no thread is started, and the set is refused', async (t) => {
+  const file = join(t.testdir(), 'rules.yaml');
+  writeFileSync(file, VECTOR_RULES);
+  const { table, findings } = await loadOffThread([file], options, { heap: -20 });
+  t.equal(table, undefined);
+  t.match(findings, [{ file, code: 'load-limit', message: /too little of the memory/ }]);
 });

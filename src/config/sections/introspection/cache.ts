@@ -17,7 +17,7 @@ export const cache = section('The cache of introspection answers.', {
   maxEntries: integer('Most active answers kept.', 100_000, 1),
   maxBytes: integer(
     'About how much memory active answers may take together, in bytes; 0 is no limit. An answer that is larger is not kept.',
-    134_217_728,
+    67_108_864,
     0,
   ),
   negativeMaxEntries: integer('Most inactive answers kept, apart from the active ones.', 10_000, 1),
