@@ -110,6 +110,18 @@ const unused = {
   },
 };
 
+/** @fastify/http-proxy asks for it at once, and uses it for WebSockets alone, which the plugin does not serve. */
+const noWebSockets = {
+  name: 'no-websockets',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^ws$/ }, ({ path }) => ({ path, namespace: 'no-websockets' }));
+    onLoad({ filter: /.*/, namespace: 'no-websockets' }, () => ({
+      contents: 'module.exports = {};',
+      loader: 'js',
+    }));
+  },
+};
+
 /** The sources of all that an entry loads at once. */
 function sourcesOf({ outputs }, entry) {
   const files = new Set([Object.keys(outputs).find((name) => basename(name) === entry)]);
@@ -151,7 +163,7 @@ const program = await build({
   format: 'esm',
   // OpenTelemetry as modules: of its 27 MB a tenth of one is used, which shows in those alone.
   mainFields: ['module', 'main'],
-  plugins: [generated, unused],
+  plugins: [generated, unused, noWebSockets],
   // What is CommonJS inside asks for Node's own modules with it.
   banner: {
     js: "import { createRequire as requireFrom } from 'node:module';\nvar require = requireFrom(import.meta.url);",
