@@ -8,6 +8,7 @@ import { ask } from '../ask.js';
 import { apiRule, rule } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
 import { root } from '../root.js';
+import { until } from '../until.js';
 import { startUpstream } from '../upstream.js';
 
 // The example applications run as they stand, each a process, on the bundle and a Fastify that they find beside it.
@@ -101,7 +102,8 @@ t.test('own routes', async (t) => {
   });
   t.match(made, { status: 201, text: '{"item":"a","by":"writer"}' });
   t.equal((await ask(app, '/%zz')).status, 400);
-  t.match(app.output(), /"name":"scopegate".*"decision":"allow"/);
+  // What a process writes comes when it comes.
+  await until(() => /"name":"scopegate".*"decision":"allow"/.test(app.output()));
   t.notMatch(app.output(), /Bearer|"token"/);
   await app.end();
 });
@@ -115,6 +117,7 @@ t.test('upstreams', async (t) => {
     text: '{"path":"/a?b"}',
     headers: { 'x-served-by': 'example' },
   });
+  await until(() => /"metrics":\d+/.test(app.output()));
   const port = /"metrics":(\d+)/.exec(app.output())?.[1];
   const metrics = await ask({ url: `http://127.0.0.1:${port}` }, '/metrics');
   t.match(metrics.text, /scopegate_requests_total\{[^}]*entrance="fastify"[^}]*status="200"\} 1/);
