@@ -157,7 +157,10 @@ export class Exchange implements ResponseReader {
   /** Sends the head if nothing has taken it along yet. */
   flushHead(): void {
     try {
-      if (!this.#settled && this.#writeHead()) this.#response.flushHeaders();
+      if (this.#settled || !this.#writeHead()) return;
+      // `flushHeaders` writes the fields of HTTP/1.1 in UTF-8, which makes two bytes of each beyond ASCII.
+      if (isStream(this.#message)) this.#response.flushHeaders();
+      else this.#response.write('', 'latin1');
     } catch (error) {
       this.#fault('flush of the answer head', error);
     }

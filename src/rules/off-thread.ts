@@ -53,11 +53,20 @@ const YOUNG = 16;
  */
 export function heapLimit(
   available: number = process.constrainedMemory(),
-  resident: number = process.memoryUsage.rss(),
+  resident: number = residentMemory(),
 ): number {
   const memory = Math.min(available || Number.POSITIVE_INFINITY, totalmem()) / 2 ** 20;
   const free = memory - resident / 2 ** 20 - BESIDES;
   return Math.floor(Math.min(HEAP.most, Math.max(HEAP.least, memory * HEAP.share), free));
+}
+
+/** Bytes that the process uses; 0 if it cannot be read, because there is no file descriptor left for that. */
+function residentMemory(): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return 0;
+  }
 }
 
 /**

@@ -142,7 +142,7 @@ t.test('signals that come while the first set is loaded', async (t) => {
   );
   // Says when the signals are listened to: before that, nobody could answer them.
   const spy = `const timer = setInterval(() => {
-    if (process.listenerCount('SIGTERM') > 0) { process.stderr.write('ready for signals'); clearInterval(timer); }
+    if (process.listenerCount('SIGTERM') > 0 && process.listenerCount('SIGHUP') > 0) { process.stderr.write('ready for signals'); clearInterval(timer); }
   }, 1)`;
   const command = ['--import', `data:text/javascript,${encodeURIComponent(spy)}`];
   const child = spawn(

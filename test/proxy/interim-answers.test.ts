@@ -2,7 +2,8 @@ import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import t from 'tap';
 import { startTestGateway } from '../gateway.js';
 import { answerOf, fields, startTlsGateway } from '../streams.js';
-import { sendRaw } from '../wire.js';
+import { until } from '../until.js';
+import { open, sendRaw } from '../wire.js';
 import { FORWARD_RULES, request, startRawUpstream } from './raw.js';
 
 t.jobs = 4;
@@ -79,3 +80,26 @@ t.test('interim answers come as often as an honest upstream sends them', async (
   t.equal((await sendRaw(flooded.port, request('GET /'))).answers[0]?.status, 502);
   t.match(flooded.log.at(-1), { cause: 'too_many_interim_answers' });
 });
+
+t.test(
+  'the bytes of a field are the same, whether its answer comes at once or begins before its body',
+  async (t) => {
+    const field = 'X-Name: J\xfcrgen';
+    for (const body of ['', '4\r\ndata\r\n0\r\n\r\n']) {
+      const upstream = await startRawUpstream(t, (socket) => {
+        const head = `HTTP/1.1 200 OK\r\n${field}\r\nTransfer-Encoding: chunked\r\n\r\n`;
+        socket.write(Buffer.from(head + body, 'latin1'));
+      });
+      const gate = await startTestGateway(t, { rules: FORWARD_RULES, upstreamUrl: upstream.url });
+      const socket = await open(gate.port);
+      t.teardown(() => socket.destroy());
+      let heard = '';
+      socket.setEncoding('latin1').on('data', (text: string) => {
+        heard += text;
+      });
+      socket.write(request('GET /'));
+      await until(() => heard.includes('\r\n\r\n'));
+      t.match(heard, `\r\n${field}\r\n`, body === '' ? 'before its body' : 'at once');
+    }
+  },
+);

@@ -47,22 +47,17 @@ t.test('the rule’s timeout counts before the APIRule’s, and that before the 
     settings: { forward: { timeout: '3s' } },
     respond: () => {},
   });
-  const started = performance.now();
+  const ended: string[] = [];
   const wait = async (path: string, host: string) => {
     const { status } = await ask(gate, path, { host });
-    return { status, seconds: (performance.now() - started) / 1000 };
+    ended.push(`${status} ${host}${path}`);
   };
-  const [rule, spec, setting] = await Promise.all([
-    wait('/rule', 'gate.example'),
-    wait('/spec', 'gate.example'),
+  await Promise.all([
     wait('/', 'other.example'),
+    wait('/spec', 'gate.example'),
+    wait('/rule', 'gate.example'),
   ]);
-  t.same(
-    [rule, spec, setting].map(({ status }) => status),
-    [504, 504, 504],
-  );
-  // undici's own timers tick once a second at these lengths.
-  t.ok(rule.seconds >= 0.9 && rule.seconds < spec.seconds && spec.seconds < setting.seconds);
+  t.same(ended, ['504 gate.example/rule', '504 gate.example/spec', '504 other.example/']);
 });
 
 t.test('180 seconds where nobody says', async (t) => {
