@@ -15,7 +15,7 @@ export interface Source {
  */
 const TABLE = `
 auth/decide.ts 16
-  auth/decide auth/error-handlers/error-handlers observe/would-deny parse/target auth/mutators/mutators
+  auth/decide auth/authorizers/authorizers auth/error-handlers/error-handlers observe/would-deny parse/target auth/mutators/mutators
   auth/strategies/credentials auth/strategies/sources conformance/rfc9728 conformance/rfc9449
   admin/decisions proxy/pitfalls
 auth/strategies/scope.ts all
@@ -34,7 +34,7 @@ auth/strategies/token-binding.ts 6
   auth/strategies/token-binding conformance/rfc8705 conformance/rfc9449 auth/strategies/jwt
   auth/introspection/provider
 auth/strategies/jwt.ts 5
-  auth/strategies/jwt auth/strategies/claim-requirements
+  auth/strategies/jwt auth/strategies/claim-requirements conformance/rfc9449
 auth/strategies/session-check.ts 3
   auth/strategies/sessions
 auth/strategies/oauth2-client-credentials.ts 3
