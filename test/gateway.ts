@@ -7,6 +7,7 @@ import { loadOptions } from '../src/commands/load.js';
 import { loadSettings, type Settings } from '../src/config/settings.js';
 import { formatFinding } from '../src/document/finding.js';
 import { type Clock, systemClock } from '../src/model/clock.js';
+import type { RuleTable } from '../src/model/rule.js';
 import { loadRules } from '../src/rules/load.js';
 import { type IntrospectionEndpoint, startIntrospection } from './introspection.js';
 import { startUpstream, type Upstream } from './upstream.js';
@@ -21,6 +22,8 @@ export interface Scope {
 export interface TestGateway {
   readonly gateway: Gateway;
   readonly settings: Settings;
+  /** The rules that it was started with. */
+  readonly table: RuleTable;
   /** The proxy listener's base URL and port. */
   readonly url: string;
   readonly port: number;
@@ -119,6 +122,7 @@ export async function startTestGateway(t: Scope, options: TestGatewayOptions = {
   return {
     gateway,
     settings,
+    table: loaded.table,
     url: gateway.proxyUrl,
     port: Number(new URL(gateway.proxyUrl).port),
     adminUrl: gateway.adminUrl,

@@ -145,9 +145,16 @@ t.test('signals that come while the first set is loaded', async (t) => {
     if (process.listenerCount('SIGTERM') > 0 && process.listenerCount('SIGHUP') > 0) { process.stderr.write('ready for signals'); clearInterval(timer); }
   }, 1)`;
   const command = ['--import', `data:text/javascript,${encodeURIComponent(spy)}`];
+  // Without the hooks that the test runner puts into every Node process: they listen to signals as well.
   const child = spawn(
-    process.execPath,
-    [...command, join(root, 'build/src/cli.js'), 'serve', '--config', file],
+    '/usr/bin/env',
+    [
+      '--unset=NODE_OPTIONS',
+      process.execPath,
+      ...command,
+      join(root, 'build/src/cli.js'),
+      ...['serve', '--config', file],
+    ],
     {
       env: { PATH: process.env.PATH },
     },
