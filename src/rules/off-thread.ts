@@ -39,8 +39,11 @@ const GRACE = 1_000;
  * With less than `smallest` no thread is started.
  */
 const HEAP = { least: 96, most: 1_024, share: 3 / 8, smallest: 16 } as const;
-/** MiB that a thread takes besides its heap. */
-const BESIDES = 32;
+/**
+ * MiB that a load takes besides the heap of its thread: at the start, and while requests are served, when the new set
+ * comes to the one in force, and the caches may grow meanwhile.
+ */
+const BESIDES = { start: 32, reload: 80 } as const;
 /** MiB of it that are for what does not live long; Node's own choice is 48. */
 const YOUNG = 16;
 
@@ -50,14 +53,20 @@ const YOUNG = 16;
  *
  * @param available bytes that the process may use, 0 where nobody says
  * @param resident bytes that it uses already
+ * @param besides MiB that the load takes besides
  */
 export function heapLimit(
   available: number = process.constrainedMemory(),
   resident: number = residentMemory(),
+  besides: number = BESIDES.start,
 ): number {
   const memory = Math.min(available || Number.POSITIVE_INFINITY, totalmem()) / 2 ** 20;
-  const free = memory - resident / 2 ** 20 - BESIDES;
+  const free = memory - resident / 2 ** 20 - besides;
   return Math.floor(Math.min(HEAP.most, Math.max(HEAP.least, memory * HEAP.share), free));
+}
+
+function ownHeapLimit(inBackground: boolean): number {
+  return heapLimit(undefined, undefined, inBackground ? BESIDES.reload : BESIDES.start);
 }
 
 /** Bytes that the process uses; 0 if it cannot be read, because there is no file descriptor left for that. */
@@ -78,7 +87,7 @@ function residentMemory(): number {
 export async function loadOffThread(
   paths: readonly string[],
   options: LoadOptions,
-  { signal, progress, inBackground = false, heap = heapLimit() }: OffThreadOptions = {},
+  { signal, progress, inBackground = false, heap = ownHeapLimit(inBackground) }: OffThreadOptions = {},
 ): Promise<LoadedOffThread> {
   signal?.throwIfAborted();
   if (heap < HEAP.smallest) return { ...tooLittleMemory(paths), digest: '' };

@@ -98,8 +98,8 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
   switch (marker) {
     case 'no-run':
       t.ok(
-        /docker|kubectl|kustomize|systemctl/.test(text),
-        `${where}: only what needs an engine, a cluster or systemd is not run`,
+        /docker|kubectl|kustomize|systemctl|npm install/.test(text),
+        `${where}: only what needs an engine, a cluster, systemd or a registry is not run`,
       );
       for (const [path] of text.matchAll(/\bconfig\/[\w./-]+/g))
         t.ok(existsSync(join(root, path)), `${where}: ${path}`);
@@ -107,7 +107,9 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
     case 'setup':
       for (const command of text.split('\n')) {
         const [, verb = '', script = '', file] =
-          /^npm (ci|link|start|test|run) ?(?:-s )?([^\s-]\S*)?(?: ?-- (\S+))?$/.exec(command) ?? [];
+          /^npm (ci|link|start|test|run) ?(?:-s )?([^\s-]\S*)?(?: ?-- (?:(?:--\w+ ?)+|(\S+)))?$/.exec(
+            command,
+          ) ?? [];
         // A script, or one file of tests, with variables before it.
         const shell = /^(?:bash|(?:[A-Z_]+=\S+ )*node) (\S+)$/.exec(command)?.[1];
         t.ok(
