@@ -2,13 +2,14 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { Fields } from './fields.js';
 import { type Peer, readNetwork } from './peer.js';
 
-/** Tells the address of the client that a request comes from, however many trusted proxies it came through. */
+/** Returns the address of the client that sent a request, through any number of trusted proxies. */
 export type ClientAddressReader = (peer: Peer | undefined, fields: Fields) => string;
 
 /**
- * Builds the function that tells a client's address: the peer's, or what a trusted peer says of it in
- * `X-Forwarded-For`, read from its end, where the last proxy wrote, up to the first address that is no trusted
- * proxy's: what stands before that one a client can have made up.
+ * Builds the function that finds the client's address. That is the peer's address, unless the peer is a
+ * trusted proxy. A trusted proxy states the client in `X-Forwarded-For`. The list is read from its end, where
+ * the last proxy wrote, up to the first address that is not a trusted proxy: a client can have forged what is
+ * before that address.
  *
  * @param cidrs the networks of trusted proxies, valid
  */
@@ -38,8 +39,8 @@ export function clientAddressReader(cidrs: readonly string[]): ClientAddressRead
 }
 
 /**
- * The key by which limits tell clients apart. For an IPv6 address it is the /64 network: a client gets at least that,
- * and may use every address in it.
+ * The key that limits count a client by. For an IPv6 address it is the /64 network: a client usually gets at
+ * least a /64, and may use every address in it.
  *
  * @param address an IP address
  */
@@ -49,7 +50,7 @@ export function clientKey(address: string): string {
   const groups = head === '' ? [] : head.split(':');
   if (tail !== undefined) {
     const after = tail === '' ? [] : tail.split(':');
-    // An IPv4 address at the end takes the place of two groups.
+    // An IPv4 address at the end replaces two groups.
     const missing = 8 - groups.length - after.length - (tail.includes('.') ? 1 : 0);
     groups.push(...Array<string>(Math.max(0, missing)).fill('0'), ...after);
   }

@@ -1,29 +1,32 @@
 /**
- * A cookie's name as the most liberal server reads it: percent-decoded, without regard to case, and with PHP's
- * underscores for dots, blanks and brackets.
+ * A cookie's name as the most lenient server reads it: percent-decoded, in lower case, and with underscores
+ * for dots, blanks and brackets, as in PHP.
  */
 export function cookieKey(name: string): string {
   let decoded = name.trim();
   try {
     decoded = decodeURIComponent(decoded);
   } catch {
-    // No escape after all.
+    // The name contains an invalid escape, so the server would not decode it either.
   }
   return decoded.toLowerCase().replace(/[. [\]]/g, '_');
 }
 
-/** The names of all that any server takes for a cookie in a Cookie field, as {@link cookieKey} makes them. */
+/**
+ * The names of everything in a Cookie field that some server reads as a cookie, in the form of {@link
+ * cookieKey}.
+ */
 export function cookieKeys(field: string): string[] {
-  // Old servers take a comma for a semicolon, and read `$` and quotation marks as RFC 2109 did.
+  // Old servers split at commas as well as semicolons, and interpret `$` and quotation marks as in RFC 2109.
   return field
     .split(/[;,]/)
     .map((piece) => cookieKey((piece.split('=', 1)[0] as string).replace(/^[\s"$]+|[\s"]+$/g, '')));
 }
 
 /**
- * The values of the cookies with exactly this name (RFC 6265 §4.2.1), without the quotation marks around them.
+ * The values of the cookies with exactly this name (RFC 6265 §4.2.1), without surrounding quotation marks.
  *
- * @param cookie the Cookie field; undefined where there is none
+ * @param cookie the Cookie field; undefined if there is none
  */
 export function cookieValues(cookie: string | undefined, name: string): string[] {
   if (cookie === undefined) return [];

@@ -1,6 +1,6 @@
 import { TOKEN } from './grammar.js';
 
-/** Names that most requests and answers have. */
+/** Names that occur in most requests and responses. */
 const USUAL: readonly string[] = [
   'accept',
   'accept-encoding',
@@ -50,7 +50,10 @@ const USUAL: readonly string[] = [
   'x-request-id',
 ];
 
-/** Each as HTTP/2 and as most of HTTP/1.1 writes it, with its lower case: looked up, not worked out anew each time. */
+/**
+ * Maps each usual name, as HTTP/2 and as most HTTP/1.1 senders write it, to lower case. A look-up is cheaper
+ * than `toLowerCase` for every field.
+ */
 const LOWER: ReadonlyMap<string, string> = new Map(
   USUAL.flatMap((name) => [
     [name, name],
@@ -58,12 +61,12 @@ const LOWER: ReadonlyMap<string, string> = new Map(
   ]),
 );
 
-/** Whether a text can be the name of a field (RFC 9110 §5.1). */
+/** Whether a text is a valid field name (RFC 9110 §5.1). */
 export function isFieldName(text: string): boolean {
   return LOWER.has(text) || TOKEN.test(text);
 }
 
-/** A field's name in lower case: case means nothing in it (RFC 9110 §5.1). */
+/** A field's name in lower case: field names are case-insensitive (RFC 9110 §5.1). */
 export function lowerName(name: string): string {
   return LOWER.get(name) ?? name.toLowerCase();
 }

@@ -1,17 +1,17 @@
 import { lowerName } from './field-names.js';
 
-/** What one pass over a request's raw header fields found. */
+/** The result of one pass over a request's raw header fields. */
 export interface Fields {
   /** Name, value, name, value … exactly as received (`IncomingMessage.rawHeaders`), without HTTP/2's pseudo fields. */
   readonly raw: readonly string[];
   /** The lower-case name of each field, in the order of `raw`. */
   readonly names: readonly string[];
-  /** HTTP/2's `:authority`, or Host. */
+  /** The value of `:authority` in HTTP/2, or of Host. */
   readonly host: string | undefined;
   readonly authorization: string | undefined;
   readonly cookie: string | undefined;
   readonly contentType: string | undefined;
-  /** Declared length in bytes; undefined without Content-Length. */
+  /** The declared length of the body in bytes; undefined without Content-Length. */
   readonly contentLength: number | undefined;
   /** Whether a body of undeclared length follows: `Transfer-Encoding: chunked`, or an open stream of HTTP/2. */
   readonly chunked: boolean;
@@ -21,15 +21,15 @@ export interface Fields {
   readonly expectsContinue: boolean;
 }
 
-/** Why the fields are refused; `error` is the row of the error table. */
+/** Why the fields are refused; `error` names the row of the error table. */
 export interface FieldsRefusal {
   readonly refused: string;
   readonly error: 'malformed_request' | 'expectation_failed' | 'headers_too_large';
 }
 
 /**
- * Fields that may not be imitated with an underscore: CGI and WSGI upstreams read `Content_Length` as
- * `Content-Length`. Other names with underscores are dropped on the way to the upstream.
+ * Fields that a client must not send with underscores: CGI and WSGI upstreams read `Content_Length` as
+ * `Content-Length`. Other names with underscores are dropped before the upstream.
  */
 const INIMITABLE = new Set([
   'authorization',
@@ -43,16 +43,18 @@ const INIMITABLE = new Set([
 ]);
 
 /**
- * More fields than any honest request has. Node's own limit must be off (`maxHeadersCount` 0), because it drops what
- * is beyond it and serves the rest; and a Node upstream, which drops beyond 1000, must see all that the gateway adds.
+ * The most header fields of a request; legitimate requests have far fewer. Node's own limit must be off
+ * (`maxHeadersCount` 0), because Node drops the fields beyond its limit and serves the request without them.
+ * A Node upstream drops fields beyond 1000, so the limit leaves room for the fields that scopegate adds.
  */
 const MAX_FIELDS = 500;
 
 const OWS = /^[ \t]+|[ \t]+$/g;
 
 /**
- * Reads the raw header fields once: what must be unique, how the body is framed, what belongs to the connection.
- * Reads `rawHeaders`, because Node's `headers` silently keeps the first of duplicates.
+ * Reads the raw header fields in one pass: the fields that must be unique, how the body is framed, and which
+ * fields belong to the connection. It reads `rawHeaders`, because Node's `headers` silently keeps the first
+ * of several fields with the same name.
  *
  * @param raw name, value, name, value …
  * @param version the request's HTTP version, such as `1.1`
@@ -119,24 +121,27 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
   }
 
   if (version === '2.0') {
-    // RFC 9113 §8.2.2: these belong to connections of HTTP/1.1, and a request with any of them is malformed.
+    // RFC 9113 §8.2.2: these fields manage HTTP/1.1 connections; an HTTP/2 request with any of them is
+    // malformed.
     if (names.some((name) => OF_HTTP1.has(name))) return malformed('a field has no place in HTTP/2');
     const te = names.indexOf('te');
     if (te !== -1 && regular[te * 2 + 1] !== 'trailers') return malformed('the TE field is malformed');
     const authority = pseudoField(raw, ':authority');
-    // RFC 9113 §8.3.1: the two may not differ; which of them an upstream would go by is not for a client to choose.
+    // RFC 9113 §8.3.1: the two must not differ. Otherwise a client could choose which host the rule sees and
+    // which host the upstream sees.
     if (authority !== undefined && host !== undefined && authority.toLowerCase() !== host.toLowerCase())
       return malformed('the request names two hosts');
     host = authority ?? host;
   }
   let contentLength: number | undefined;
   if (length !== undefined) {
-    // RFC 9112 §6.3: only digits; and no more than a number holds exactly.
+    // RFC 9112 §6.3: only digits; at most 15, because a JavaScript number holds those exactly.
     if (!/^[0-9]{1,15}$/.test(length)) return malformed('the Content-Length is malformed');
     contentLength = Number(length);
   }
   if (coding !== undefined) {
-    // RFC 9112 §6.1: faulty in HTTP/1.0; with Content-Length it is how requests are smuggled.
+    // RFC 9112 §6.1: Transfer-Encoding is invalid in HTTP/1.0, and together with Content-Length it may be
+    // request smuggling.
     if (version !== '1.1') return malformed('Transfer-Encoding is not defined for this HTTP version');
     if (length !== undefined) return malformed('the request has Transfer-Encoding and Content-Length');
     if (coding.replace(OWS, '').toLowerCase() !== 'chunked') {
@@ -164,16 +169,16 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
   };
 }
 
-/** Whether a body follows. */
+/** Whether the request has a body. */
 export function hasBody({ chunked, contentLength }: Fields): boolean {
   return chunked || (contentLength ?? 0) > 0;
 }
 
 /**
- * The value of a field that may stand once at most.
+ * The value of a field that may occur at most once.
  *
  * @param name in lower case
- * @returns its value, undefined when absent, null when the request has it more than once
+ * @returns its value; undefined if absent, null if the request has the field more than once
  */
 export function singleField(fields: Fields, name: string): string | null | undefined {
   const at = fields.names.indexOf(name);
@@ -181,10 +186,13 @@ export function singleField(fields: Fields, name: string): string | null | undef
   return fields.names.includes(name, at + 1) ? null : (fields.raw[at * 2 + 1] as string);
 }
 
-/** Fields by which HTTP/1.1 manages a connection. */
+/** Fields that manage an HTTP/1.1 connection. */
 const OF_HTTP1 = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
 
-/** Without what a request line is in HTTP/1.1: it comes first, and but once (RFC 9113 §8.3). */
+/**
+ * Removes the pseudo fields, which HTTP/2 has in place of the request line. They come before all other fields
+ * (RFC 9113 §8.3).
+ */
 function withoutPseudoFields(raw: readonly string[]): readonly string[] {
   let first = 0;
   while (first < raw.length && (raw[first] as string).startsWith(':')) first += 2;
@@ -192,9 +200,9 @@ function withoutPseudoFields(raw: readonly string[]): readonly string[] {
 }
 
 /**
- * The value of one of HTTP/2's pseudo fields.
+ * The value of an HTTP/2 pseudo field.
  *
- * @param raw all fields as they came
+ * @param raw all fields as received
  */
 export function pseudoField(raw: readonly string[], name: string): string | undefined {
   for (let i = 0; i < raw.length && (raw[i] as string).startsWith(':'); i += 2) {

@@ -1,29 +1,29 @@
 import type { Readable } from 'node:stream';
 import { type Fields, singleField } from './fields.js';
 
-/** Hands out a request's body before it is forwarded. */
+/** Reads a request's body before the request is forwarded. */
 export interface BodyReader {
   /**
    * @param length the declared length of the body, in bytes
-   * @returns undefined where the body did not come whole
+   * @returns the body; undefined if it did not arrive completely
    */
   readBody(length: number): Promise<Buffer | undefined> | Buffer | undefined;
 }
 
-/** A longer form is not looked into, in bytes. */
+/** The longest form that is searched for a token, in bytes. */
 export const MAX_FORM_BYTES = 16_384;
-/** How long a form may take to come, in milliseconds. */
+/** How long the client may take to send a form, in milliseconds. */
 const PATIENCE = 5_000;
-/** Methods whose content means something (RFC 9110 §9.3). */
+/** Methods whose content has a defined meaning (RFC 9110 §9.3). */
 const METHODS: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 const TYPE = /^application\/x-www-form-urlencoded(?:[ \t]*;[ \t]*charset="?(?:utf-8|us-ascii)"?)?$/i;
 
 /**
- * The length of a request's form, where it may hold a token: of the one type that may, single-part, not encoded, of a
- * method that has content (RFC 6750 §2.2), of a declared and bounded length, and not held back until the client is
- * told to go on.
+ * The length of a request's form, if the form may contain a token (RFC 6750 §2.2). The method must have
+ * content, the type must be the single-part form type, and the body must not be encoded. The length must be
+ * declared and bounded. The client must not be waiting for `100 Continue`.
  *
- * @returns undefined where it may not
+ * @returns the length in bytes; undefined if the form cannot contain a token
  */
 export function formLength(method: string, fields: Fields): number | undefined {
   const { contentLength: length } = fields;
@@ -35,10 +35,10 @@ export function formLength(method: string, fields: Fields): number | undefined {
 }
 
 /**
- * Reads a body and puts it back, byte for byte: whoever reads the message next finds it as it came.
+ * Reads a body and puts it back unchanged, so that the next reader of the message gets the same bytes.
  *
  * @param length its declared length, in bytes
- * @returns undefined where it does not come whole, or takes too long
+ * @returns the body; undefined if it does not arrive completely, or takes too long
  */
 export function holdBody(message: Readable, length: number): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
@@ -48,7 +48,7 @@ export function holdBody(message: Readable, length: number): Promise<Buffer | un
       clearTimeout(timer);
       message.off('readable', take).off('close', settle).off('error', settle);
       const body = Buffer.concat(chunks);
-      // Before Node finds that nothing is left, and tells of the end.
+      // Put the body back now, before Node notices that the stream is empty and emits `end`.
       if (held > 0 && !message.destroyed) message.unshift(body);
       resolve(held === length ? body : undefined);
     };

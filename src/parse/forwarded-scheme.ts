@@ -1,15 +1,15 @@
 import type { Fields } from './fields.js';
 
-/** Why a request is refused whose X-Forwarded-Proto has no one meaning. */
+/** The reason given when X-Forwarded-Proto is ambiguous. */
 export const SEVERAL_SCHEMES = 'X-Forwarded-Proto must be one scheme';
 
 /**
- * The scheme by which a proxy says that its client came, in `X-Forwarded-Proto`. Proxies say `wss` of an upgrade, write it
- * in any case, and append to what stands there; a list that says one thing throughout is that, and any other one has no
- * meaning: which of the proxies is to be believed is unknown.
+ * The scheme that the client used, as a proxy states it in `X-Forwarded-Proto`. Proxies write `wss` for an
+ * upgrade, use any case, and append to the existing value. A list in which all values agree counts as that
+ * value. A list with different values is ambiguous, because it is unknown which proxy is right.
  *
- * @param fields of a request whose peer is trusted
- * @returns undefined where nothing is said, null where it has no one meaning
+ * @param fields the fields of a request whose peer is trusted
+ * @returns undefined if the field is absent, null if it is ambiguous
  */
 export function forwardedScheme({ names, raw }: Fields): 'http' | 'https' | undefined | null {
   let scheme: 'http' | 'https' | undefined;

@@ -1,6 +1,7 @@
 /**
- * A host name or address with an optional port, nothing else: RFC 3986 §3.2.2 without percent-encoding and without
- * userinfo, which have no place in Host (RFC 9110 §7.2). Underscores are tolerated because service names carry them.
+ * A host name or address with an optional port, and nothing else: RFC 3986 §3.2.2 without percent-encoding
+ * and without userinfo, which Host must not contain (RFC 9110 §7.2). Underscores are allowed because service
+ * names contain them.
  */
 const AUTHORITY =
   /^([A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9._-])?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?$/;
@@ -8,7 +9,7 @@ const AUTHORITY =
 /**
  * Reads an authority (`Host`, `:authority`, the authority of an absolute-form target).
  *
- * @returns the host in lower case without its port, or undefined when the text is not one plain authority
+ * @returns the host in lower case without its port; undefined if the text is not a plain authority
  */
 export function readHost(authority: string): string | undefined {
   const match = AUTHORITY.exec(authority);
@@ -21,9 +22,9 @@ export function readHost(authority: string): string | undefined {
 }
 
 /**
- * Whether a host is one of these.
+ * Whether a host matches one of the patterns.
  *
- * @param patterns lower case: names, `*.suffix` for all names below, or `*` for any
+ * @param patterns in lower case: names, `*.suffix` for all names below, or `*` for any
  */
 export function isHeldBy(patterns: readonly string[], host: string): boolean {
   return patterns.some((each) =>
@@ -36,7 +37,7 @@ function isIpv6(address: string): boolean {
   const halves = address.split('::');
   if (halves.length > 2) return false;
   const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
-  // Only at the very end: `192.0.2.1::` is none.
+  // An IPv4 address may only be at the very end: `192.0.2.1::` is invalid.
   const last = halves.at(-1)?.split(':').at(-1) ?? '';
   const dotted =
     /^(?:\d{1,3}\.){3}\d{1,3}$/.test(last) && last.split('.').every((part) => Number(part) < 256);

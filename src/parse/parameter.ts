@@ -1,10 +1,10 @@
-/** Parameters of one name in a query or a form, as strict and as liberal servers find them. */
+/** The parameters of one name in a query or a form, as strict and as lenient servers find them. */
 export interface Occurrences {
   /** The values of parameters with exactly this name, decoded. */
   readonly values: readonly string[];
   /**
-   * How many parameters some server takes for this name: without regard to case (ASP.NET), with `.`, blanks and
-   * brackets for `_` (PHP), as lists (`name[]`), or separated by `;`.
+   * How many parameters the most lenient servers read as this name. They ignore case (ASP.NET), read `.`,
+   * blanks and brackets as `_` (PHP), accept lists (`name[]`), or separate parameters with `;`.
    */
   readonly lookalikes: number;
 }
@@ -14,12 +14,12 @@ const NONE: Occurrences = { values: [], lookalikes: 0 };
 /**
  * Finds the parameters of one name.
  *
- * @param text `a=1&b=2`; a query may have its `?`
- * @param name as it is when decoded
+ * @param text `a=1&b=2`; a query may begin with `?`
+ * @param name the decoded name
  */
 export function occurrences(text: string, name: string): Occurrences {
   const pairs = text.startsWith('?') ? text.slice(1) : text;
-  // The cheap test first: most parameters have neither the name nor an escape in them.
+  // The cheap test comes first: most texts contain neither the name nor an escape.
   if (pairs === '' || !mayName(pairs, name)) return NONE;
   const key = parameterKey(name);
   const lookalikes = pairs.split(/[&;]/).filter((pair) => isCalled(pair, key)).length;
@@ -36,7 +36,7 @@ function isCalled(pair: string, key: string): boolean {
   return parameterKey(name) === key || parameterKey(name.split('[', 1)[0] as string) === key;
 }
 
-/** A parameter's name as the most liberal server reads it. */
+/** A parameter's name as the most lenient server reads it. */
 function parameterKey(name: string): string {
   return name
     .trim()
@@ -49,7 +49,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(plain);
   } catch {
-    // An escape that is none: URLSearchParams leaves it as it is, and decodes the others.
+    // The name contains an invalid escape. URLSearchParams keeps such an escape and decodes the others.
     return new URLSearchParams(`&${text}`).keys().next().value ?? plain;
   }
 }

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { type Fields, type FieldsRefusal, pseudoField, readFields } from './fields.js';
 import { canonicalTarget, type Target } from './target.js';
 
-/** A request that is well-formed enough to be decided about. */
+/** A request that is well-formed, so that a rule can decide about it. */
 export interface ParsedRequest {
   readonly fields: Fields;
   readonly target: Target;
@@ -14,11 +14,11 @@ export interface ParsedRequest {
 export interface RequestLimits {
   /** Longer request-targets are answered 414 (RFC 9112 §3). */
   readonly maxTargetBytes: number;
-  /** Larger header sections are answered 431, where Node's parser has not done so already. */
+  /** Larger header sections are answered 431, if Node's parser has not refused them already. */
   readonly maxHeaderBytes: number;
 }
 
-/** Why a request is refused before any rule is asked. */
+/** Why a request is refused before scopegate looks for a rule. */
 export interface RequestRefusal {
   /** The row of the error table. */
   readonly error: FieldsRefusal['error'] | 'malformed_target' | 'method_refused' | 'target_too_long';
@@ -26,7 +26,7 @@ export interface RequestRefusal {
 }
 
 /**
- * Reads what arrived, as strictly as a gateway must: what this function lets through has one meaning.
+ * Parses a request strictly: every request that passes has exactly one interpretation.
  *
  * @param rawTarget the request-target exactly as received
  */
@@ -36,7 +36,8 @@ export function parseRequest(
   { maxTargetBytes, maxHeaderBytes }: RequestLimits,
 ): ParsedRequest | RequestRefusal {
   const { httpVersion: version, method } = message;
-  // Node's parser lets HTTP/0.9 and a textual HTTP/2.0 through; only a message of real HTTP/2 has a stream.
+  // Node's parser accepts HTTP/0.9 and an HTTP/1 request line that says `HTTP/2.0`. Only a real HTTP/2
+  // request has a stream.
   if (version !== '1.1' && version !== '1.0' && !(version === '2.0' && isStream(message))) {
     return { error: 'malformed_request', refused: 'the HTTP version is not served' };
   }
@@ -54,17 +55,21 @@ export function parseRequest(
   return { fields: framed, target };
 }
 
-/** What the stream says of a request of HTTP/2 (RFC 9113 §8.1, §8.3.1). */
+/**
+ * Checks an HTTP/2 request against its stream and connection, and reads how its body is framed (RFC 9113
+ * §8.1, §8.3.1).
+ */
 function framedBy(
   message: IncomingMessage & Http2ServerRequest,
   fields: Fields,
   maxHeaderBytes: number,
 ): Fields | RequestRefusal {
   const { rawHeaders, stream } = message;
-  // A client need not heed SETTINGS_MAX_HEADER_LIST_SIZE, and nghttp2 does not before it has been acknowledged.
+  // SETTINGS_MAX_HEADER_LIST_SIZE is only advice to the client, and nghttp2 does not enforce it before the
+  // client has acknowledged it.
   if (rawHeaders.reduce((bytes, text) => bytes + text.length + FIELD_OVERHEAD / 2, 0) > maxHeaderBytes)
     return { error: 'headers_too_large', refused: 'the header fields are too large' };
-  // There is no absolute form here: the authority has a field of its own.
+  // HTTP/2 has no absolute form: the authority has a field of its own.
   if (pseudoField(rawHeaders, ':path')?.startsWith('/') !== true)
     return { error: 'malformed_target', refused: 'the request target is not a path' };
   const { encrypted = false } = connectionOf(message) as { encrypted?: boolean };
@@ -76,20 +81,20 @@ function framedBy(
   return { ...fields, chunked: contentLength === undefined && !stream.endAfterHeaders };
 }
 
-/** What a field counts besides its name and value (RFC 9113 §6.5.2). */
+/** Bytes that each field counts in addition to its name and value (RFC 9113 §6.5.2). */
 const FIELD_OVERHEAD = 32;
 
 /**
- * Whether Node has handed the connection over for an upgrade, which it does where Connection asks for it too. An Upgrade
- * that Connection does not name is no more than a field of the connection.
+ * Whether Node has handed the connection over for an upgrade. Node does so only if Connection lists `upgrade`
+ * as well. An Upgrade field that Connection does not list is only a hop-by-hop field.
  */
 export function isUpgrade(message: IncomingMessage): boolean {
   return (message as { upgrade?: boolean | null }).upgrade === true;
 }
 
 /**
- * Whether a connection ends with a request (RFC 9112 §9.3). Node's parser lets `keep-alive` win over `close` in
- * HTTP/1.0, and takes Proxy-Connection for Connection.
+ * Whether the connection closes after this request (RFC 9112 §9.3). Node's own answer is not used: in
+ * HTTP/1.0 its parser lets `keep-alive` override `close`, and it reads Proxy-Connection as Connection.
  */
 export function endsConnection(message: IncomingMessage, { connection }: Fields): boolean {
   if (connection === undefined) return message.httpVersion === '1.0';
@@ -98,20 +103,20 @@ export function endsConnection(message: IncomingMessage, { connection }: Fields)
   );
 }
 
-/** Whether a message is one stream of an HTTP/2 connection: other streams are none of its affair. */
+/** Whether a message is an HTTP/2 stream. Its connection carries other streams, which it must not affect. */
 export function isStream(message: IncomingMessage): message is IncomingMessage & Http2ServerRequest {
   return 'stream' in message;
 }
 
-/** The connection that a request came on; streams of HTTP/2 share one. */
+/** The connection that a request arrived on; HTTP/2 streams share one. */
 export function connectionOf(message: IncomingMessage): Socket {
   return isStream(message) ? ((message.stream.session?.socket as Socket) ?? message.socket) : message.socket;
 }
 
 /**
- * The Sec-WebSocket-Key of a WebSocket handshake (RFC 6455 §4.2.1); undefined for any other request. What else a handshake
- * must say is for the upstream to judge, its version among it (§4.2.2). An Upgrade that is none is ignored and the request
- * served as what it is without it (RFC 9110 §7.8).
+ * The Sec-WebSocket-Key of a WebSocket handshake (RFC 6455 §4.2.1); undefined for any other request. The
+ * upstream checks the rest of the handshake, for example the version (§4.2.2). Other Upgrade fields are
+ * ignored, and the request is served as if it had none (RFC 9110 §7.8).
  */
 export function webSocketKey(message: IncomingMessage): string | undefined {
   const { headers } = message;
@@ -122,6 +127,6 @@ export function webSocketKey(message: IncomingMessage): string | undefined {
     message.httpVersion === '1.1' &&
     headers.upgrade?.toLowerCase() === 'websocket' &&
     /^[0-9]{1,3}$/.test(String(headers['sec-websocket-version']));
-  // 16 bytes in Base64. A second key would have been joined to it with a comma.
+  // 16 bytes in Base64. Node joins a second key with a comma, which this pattern does not allow.
   return isHandshake && typeof key === 'string' && /^[A-Za-z0-9+/]{22}==$/.test(key) ? key : undefined;
 }

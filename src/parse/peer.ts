@@ -2,23 +2,23 @@ import { hash } from 'node:crypto';
 import { BlockList, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-/** Who is at the other end of a connection. */
+/** The peer of a connection: a client or a proxy. */
 export interface Peer {
-  /** IP address; IPv4-mapped IPv6 addresses are shown as IPv4. Empty for a connection that is gone. */
+  /** IP address; IPv4-mapped IPv6 addresses are shown as IPv4. Empty if the connection is closed already. */
   readonly address: string;
   /** Whether the connection itself is TLS. */
   readonly secure: boolean;
-  /** Whether what it says in `Forwarded` and `X-Forwarded-*` is believed. */
+  /** Whether its `Forwarded` and `X-Forwarded-*` fields are trusted. */
   readonly trusted: boolean;
-  /** The SHA-256 thumbprint, in base64url, of the certificate that it has shown in the TLS handshake, if any. */
+  /** The SHA-256 thumbprint, in base64url, of the peer's certificate from the TLS handshake, if any. */
   readonly thumbprint?: string | undefined;
 }
 
 /**
- * Builds the function that tells who a connection's peer is. The answer is kept with the connection.
+ * Builds the function that returns the peer of a connection. The result is cached per connection.
  *
- * @param cidrs addresses and CIDR blocks of the proxies that are believed
- * @throws RangeError when an entry is neither
+ * @param cidrs addresses and CIDR blocks of trusted proxies
+ * @throws RangeError if an entry is neither
  */
 export function peerReader(cidrs: readonly string[]): (socket: Socket) => Peer {
   const trusted = new BlockList();
@@ -44,7 +44,7 @@ export function peerReader(cidrs: readonly string[]): (socket: Socket) => Peer {
   };
 }
 
-/** The peer of one connection. Its certificate is looked at when it is first asked for, which it seldom is. */
+/** The peer of one connection. Its certificate is read on first use, because it is seldom needed. */
 class Connected implements Peer {
   readonly address: string;
   readonly secure: boolean;
@@ -68,18 +68,18 @@ class Connected implements Peer {
   }
 }
 
-/** An address, or a block of them, as `net.BlockList` takes it. */
+/** An address or a CIDR block, in the form that `net.BlockList` takes. */
 export interface Network {
   readonly address: string;
   readonly family: 'ipv4' | 'ipv6';
-  /** Leading bits that must agree: all of them for a single address. */
+  /** Leading bits that must match: all of them for a single address. */
   readonly prefix: number;
 }
 
 /**
  * Reads an address or a CIDR block.
  *
- * @returns undefined where the text is neither
+ * @returns undefined if the text is neither
  */
 export function readNetwork(text: string): Network | undefined {
   const [address = '', bits, ...rest] = text.split('/');

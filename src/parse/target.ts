@@ -2,8 +2,8 @@ import { confusableWith } from './confusables.js';
 import { readHost } from './host.js';
 
 /**
- * What a path contains that upstreams are known to read in more than one way. A path with marks is refused unless
- * its rule allows each of them (docs/paths.md), and even then every reading must lead to that same rule.
+ * Path contents that different upstreams read in different ways. A path with marks is refused unless its rule
+ * allows each of them (docs/paths.md). Even then, every possible reading must match that same rule.
  */
 export const MARK = {
   encodedSlash: 1,
@@ -11,26 +11,26 @@ export const MARK = {
   semicolon: 4,
 } as const;
 
-/** The one canonical form of what a request asks for: matched, forwarded, logged and explained. */
+/** The canonical form of a request-target. Rules match it, and scopegate forwards, logs and explains it. */
 export interface Target {
-  /** Lower-case, without port. */
+  /** In lower case, without port. */
   readonly host: string;
   /**
-   * RFC 3986 §6.2.2: unreserved characters decoded, other escapes upper-case, dot segments resolved; and beyond
-   * it, empty segments merged. Printable ASCII only.
+   * Normalised by RFC 3986 §6.2.2: unreserved characters are decoded, other escapes are in upper case, dot
+   * segments are resolved. In addition, empty segments are merged. Printable ASCII only.
    */
   readonly path: string;
-  /** Starts with `?`, or is empty. Never matched, forwarded as it came. */
+  /** Starts with `?`, or is empty. Rules do not match it; it is forwarded as received. */
   readonly query: string;
-  /** Sum of the {@link MARK}s the path carries. */
+  /** The sum of the {@link MARK}s of the path. */
   readonly marks: number;
-  /** The path with its empty segments kept, where it had any. */
+  /** The path with its empty segments, if it had any. */
   readonly unmerged?: string;
-  /** Whether the path holds escapes that an upstream may decode into something a rule speaks of. */
+  /** Whether the path contains escapes that an upstream may decode into text that a rule matches. */
   readonly escaped: boolean;
   /**
-   * The path as it came, where another proxy forwards the request and will send that, and it is not the canonical one.
-   * The upstream reads it instead of {@link path}: both must lead to the same rule.
+   * The path as received, if another proxy forwards the request with that path and it is not the canonical
+   * one. The upstream reads it instead of {@link path}, so both must match the same rule.
    */
   readonly asSent?: string;
 }
@@ -44,14 +44,16 @@ const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/i;
 const QUERY = /^[\x21\x22\x24-\x7e]*$/;
 
 /**
- * Turns a raw request-target and Host into the one canonical target, or says why not. Total, pure and linear.
+ * Turns a raw request-target and Host into the canonical target, or returns why it is refused. The function
+ * is total, pure and linear.
  *
- * Strict where parsers are known to differ: controls, spaces, non-ASCII bytes, backslashes, fragments, bad or
- * overlong escapes, escaped delimiters, dot segments above the root or across an empty segment are refused, because
- * no canonical form of them is what every upstream would see (CVE-2026-33494 and its kind).
+ * It is strict wherever parsers are known to differ. It refuses controls, spaces, non-ASCII bytes,
+ * backslashes, fragments, invalid or overlong escapes, escaped delimiters, and dot segments above the root or
+ * across an empty segment. No canonical form of these is what every upstream would see (for example
+ * CVE-2026-33494).
  *
  * @param raw the request-target exactly as received (RFC 9112 §3.2)
- * @param authority the one Host field's value, or HTTP/2's `:authority`
+ * @param authority the value of the single Host field, or of `:authority` in HTTP/2
  */
 export function canonicalTarget(raw: string, authority: string | undefined): Target | TargetRefusal {
   if (authority === undefined) return refuse('the request names no host');
@@ -62,7 +64,8 @@ export function canonicalTarget(raw: string, authority: string | undefined): Tar
   if (raw.charCodeAt(0) !== SLASH) {
     const absolute = ABSOLUTE.exec(raw);
     if (absolute === null) return refuse('the request target is not a path');
-    // RFC 9112 §3.2.2 lets the target's authority win; a request that names two hosts is refused instead.
+    // RFC 9112 §3.2.2 lets the target's authority override Host. A request that names two hosts is refused
+    // instead.
     if (readHost(absolute[1] as string) !== host) return refuse('the request target names another host');
     rest = absolute[2] as string;
     if (rest === '' || rest.charCodeAt(0) === QUESTION) rest = `/${rest}`;
@@ -79,17 +82,18 @@ export function canonicalTarget(raw: string, authority: string | undefined): Tar
   return { host, query, ...canonical };
 }
 
-/** A dot segment, with its dots escaped or not. */
+/** A dot segment; its dots may be escaped. */
 const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?=\/|$)/i;
 
 /**
- * The target of a request that another proxy forwards, once it has asked. scopegate cannot rewrite what that proxy
- * sends, so what is matched must be what is sent: a target whose path is not canonical is refused where its dot
- * segments make two paths of it (a router that reads the raw `/admin/../pub/x` serves `/admin`), and is marked
- * otherwise, so that the decision holds every reading of it against the rules.
+ * The target of a request that another proxy will forward after scopegate has decided about it. scopegate
+ * cannot rewrite what that proxy sends, so rules must match the path that is sent. A path with dot segments
+ * is refused: a router that reads the raw `/admin/../pub/x` serves `/admin`. Any other path that is not
+ * canonical is kept in {@link Target.asSent}, so that the decision checks every reading of it against the
+ * rules.
  *
- * @param raw as the asking proxy describes it; begins with `/`
- * @param authority the host that it describes
+ * @param raw the target as the asking proxy describes it; begins with `/`
+ * @param authority the host as the asking proxy describes it
  */
 export function describedTarget(raw: string, authority: string): Target | TargetRefusal {
   const target = canonicalTarget(raw, authority);
@@ -102,14 +106,15 @@ export function describedTarget(raw: string, authority: string): Target | Target
   return { ...target, asSent };
 }
 
-/** A path's canonical form; see {@link Target}. */
+/** The canonical form of a path; see {@link Target}. */
 export type CanonicalPath = Pick<Target, 'path' | 'marks' | 'unmerged' | 'escaped'>;
 
 /**
  * Canonicalises a path that starts with `/`; see {@link canonicalTarget}.
  *
  * @param raw the path without query
- * @param partly whether escapes of it may be decoded already, so that `"` and the like stand in it
+ * @param partly whether some escapes may be decoded already, so that the path may contain `"` and similar
+ *   characters
  */
 export function canonicalPath(raw: string, partly = false): CanonicalPath | TargetRefusal {
   const decoded = decodeEscapes(raw, partly);
@@ -127,7 +132,8 @@ export function canonicalPath(raw: string, partly = false): CanonicalPath | Targ
     } else if (segment === '..') {
       const popped = kept.pop();
       if (popped === undefined) return refuse('the path leads above the root');
-      // Merge first or pop the empty segment? Parsers differ, so nobody can know what the upstream would see.
+      // Some parsers merge empty segments first, others remove the empty segment for "..". So nobody can know
+      // which path the upstream would see.
       if (popped === '') return refuse('the path has ".." after an empty segment');
       if (last) kept.push('');
     } else {
@@ -143,25 +149,26 @@ export function canonicalPath(raw: string, partly = false): CanonicalPath | Targ
   return { path: unmerged.replace(/\/{2,}/g, '/'), marks, escaped, unmerged };
 }
 
-/** So many readings no honest path has. */
+/** The most readings of one path. Legitimate paths have fewer. */
 const MAX_READINGS = 32;
 
 /**
- * The other ways an upstream may read a canonical path: each is a path that, if it led to another rule, would make
- * the rule that was matched the wrong one. Upstreams do these things one after the other, in any order, so every
- * reading is read again until nothing new comes of it. Empty for the paths without escapes or marks.
+ * The other ways in which an upstream may read a canonical path. If one of these readings matches another
+ * rule, the rule that was matched is the wrong one. Upstreams apply such steps one after the other, in any
+ * order, so each reading is read again until there is no new one. Empty for paths without escapes or marks.
  *
- * @param keepsEmpty whether the path is sent with its empty segments, so that keeping them is a reading too
- * @returns paths; an undefined element is a reading that no rule can be asked about (it is refused itself)
+ * @param keepsEmpty whether the path is sent with its empty segments, so that keeping them is one more
+ *   reading
+ * @returns paths; an undefined element is a reading that is refused itself, so that no rule can match it
  */
 export function readings(target: Target, keepsEmpty = false): (string | undefined)[] {
   const known = new Set<string>([target.path]);
   if (keepsEmpty && target.unmerged !== undefined) {
     known.add(target.unmerged);
-    // Who resolves it as a reference takes the first segment for a host.
+    // An upstream that resolves the path as a URI reference reads its first segment as a host.
     if (target.unmerged.startsWith('//')) known.add(target.unmerged.replace(/^\/\/+[^/]*/, '') || '/');
   }
-  // A set goes on to what is added to it on the way.
+  // Iterating over a Set includes elements that are added during the iteration.
   for (const path of known) {
     if (!path.includes('%') && !path.includes(';')) continue;
     for (const reading of readAgain(path)) {
@@ -174,10 +181,10 @@ export function readings(target: Target, keepsEmpty = false): (string | undefine
   return [...known];
 }
 
-/** What each single step of an upstream makes of a path. */
+/** The readings that one step of an upstream can make of a path. */
 function readAgain(path: string): (string | undefined)[] {
   const found: (string | undefined)[] = [
-    // Sub-delimiters and other ASCII decoded, as WSGI, Go and most frameworks do before they route.
+    // Decodes sub-delimiters and other ASCII, as WSGI, Go and most frameworks do before they route.
     path.replace(/%(2[1246-9A-CE]|3[ACDE]|40|5[BDE]|60|7[BCD])/g, decodeByte),
     foldCompatible(path),
   ];
@@ -189,13 +196,15 @@ function readAgain(path: string): (string | undefined)[] {
   return found;
 }
 
-/** The path as an upstream that treats it once more would canonicalise it; undefined where that is refused. */
+/**
+ * The path as an upstream would canonicalise it after one more step; undefined if canonicalising refuses it.
+ */
 function resolve(path: string): string | undefined {
   const again = canonicalPath(path, true);
   return 'refused' in again ? undefined : again.path;
 }
 
-/** One more round of decoding; a `%25` that forms no escape with what follows stays the data that it is. */
+/** Decodes `%25` once more. A `%25` that forms no escape with the following characters stays as it is. */
 function decodePercents(path: string): string {
   return path.replace(/%25(?=[0-9A-Fa-f]{2})/g, '%');
 }
@@ -204,7 +213,10 @@ function decodeByte(_: string, hex: string): string {
   return String.fromCharCode(Number.parseInt(hex, 16));
 }
 
-/** Unicode compatibility forms (NFKC) folded: a full-width `ａdmin` is `admin` to an upstream that normalises. */
+/**
+ * Folds Unicode compatibility forms (NFKC): an upstream that normalises reads a full-width `ａdmin` as
+ * `admin`.
+ */
 function foldCompatible(path: string): string {
   if (!/%[89A-F]/.test(path)) return path;
   return path.replace(/(?:%[89A-F][0-9A-F])+/g, (run) => {
@@ -221,8 +233,9 @@ const SEMICOLON = 0x3b;
 const DOT = 0x2e;
 
 /**
- * Per byte: 0 refused raw, 1 allowed raw in a path (pchar and `/`, RFC 3986 §3.3), 2 unreserved (§2.3), 3 refused raw
- * but met where an upstream has decoded.
+ * The class of each byte. 0: refused unescaped. 1: allowed unescaped in a path (pchar and `/`, RFC 3986
+ * §3.3). 2: unreserved (§2.3). 3: refused unescaped from a client, but possible after an upstream has decoded
+ * the path.
  */
 const CLASS = new Uint8Array(256);
 for (const char of '"<>[]^`{|}') CLASS[char.charCodeAt(0)] = 3;
@@ -231,7 +244,10 @@ for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
   CLASS[char.charCodeAt(0)] = 2;
 }
 
-/** The common case in one pass and no allocation: nothing to decode, merge, resolve or refuse. */
+/**
+ * Whether there is nothing to decode, merge, resolve or refuse. This is the common case, checked in one pass
+ * without allocation.
+ */
 function isPlain(path: string): boolean {
   let previous = 0;
   for (let i = 0; i < path.length; i++) {
@@ -307,7 +323,7 @@ function hexDigit(code: number): number {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The one UTF-8 character whose escapes start at `at`; undefined where they are overlong, cut or invalid. */
+/** The UTF-8 character whose escapes start at `at`; undefined if they are overlong, incomplete or invalid. */
 function utf8At(raw: string, at: number): { text: string; end: number } | undefined {
   const first = escapeAt(raw, at);
   const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;

@@ -3,30 +3,30 @@ import { type Fields, singleField } from './fields.js';
 import { type BodyReader, formLength } from './form.js';
 import { occurrences } from './parameter.js';
 
-/** One place where a rule reads its token from; by default the Authorization field alone. */
+/** One place that a rule reads its token from; the default is only the Authorization field. */
 export type TokenSource =
   /**
-   * `scheme` is the word that stands before the token; default `Bearer` in Authorization, and nothing elsewhere.
-   * `prefix` is any other text before it (Istio's `fromHeaders.prefix`), compared exactly.
+   * `scheme` is the word before the token; the default is `Bearer` in Authorization, and no scheme elsewhere.
+   * `prefix` is any other text before the token (Istio's `fromHeaders.prefix`), compared exactly.
    */
   | { readonly header: string; readonly scheme?: string; readonly prefix?: string }
   | { readonly query_parameter: string }
   | { readonly cookie: string }
   | { readonly form_parameter: string };
 
-/** What tells one place from another: the scheme in it does not. */
+/** The key that identifies a place. The scheme is not part of it. */
 export function placeKey(source: TokenSource): string {
   if ('header' in source) return `header ${source.header.toLowerCase()}`;
   if ('cookie' in source) return `cookie ${source.cookie}`;
   return 'form_parameter' in source ? `form ${source.form_parameter}` : `query ${source.query_parameter}`;
 }
 
-/** A request as its token is looked for. */
+/** The parts of a request that may contain a token. */
 export interface TokenRequest {
   readonly method: string;
   readonly fields: Fields;
   readonly target: { readonly query: string };
-  /** Undefined where there is no body to look into. */
+  /** Undefined if there is no body to search. */
   readonly body?: BodyReader | undefined;
 }
 
@@ -34,35 +34,36 @@ export interface TokenRequest {
 export interface TokenCredential {
   readonly kind: 'token';
   readonly token: string;
-  /** Undefined: it is a bearer token. */
+  /** Undefined for a bearer token. */
   readonly scheme?: 'DPoP';
 }
 
-/** What a request carries as its credential. */
+/** The credential of a request. */
 export type Credential =
   | TokenCredential
-  /** No credential, or one of another scheme: the answer carries no error code (RFC 6750 §3.1). */
+  /** No credential, or one of another scheme: the response then has no error code (RFC 6750 §3.1). */
   | { readonly kind: 'none' }
-  /** More than one, or one that is no token at all: 400 `invalid_request`. */
+  /** More than one credential, or one that is not a valid token: 400 `invalid_request`. */
   | { readonly kind: 'malformed'; readonly reason: string };
 
 /** `b64token` of RFC 6750 §2.1. */
 const B64TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
-/** A longer one is refused before anybody is asked about it, in bytes. */
+/** The longest token, in bytes. A longer one is refused before introspection. */
 const MAX_TOKEN_LENGTH = 4096;
-/** The parameter of RFC 6750 §2.2 and §2.3. */
+/** The parameter name of RFC 6750 §2.2 and §2.3. */
 const ACCESS_TOKEN = 'access_token';
 const NONE: Credential = { kind: 'none' };
 const SEVERAL = 'the request carries more than one token';
 const TWO_METHODS = 'the request carries a token in the header and in the query';
 
 /**
- * Finds the request's one token in a rule's places, in their order. A second one, in another of them or in one of the
- * standard places (RFC 6750 §2), makes the request malformed: which of the two an upstream would believe is unknown.
+ * Finds the request's single token in a rule's places, in their order. A second token makes the request
+ * malformed, whether it is in another of these places or in one of the standard places (RFC 6750 §2).
+ * Otherwise nobody could know which of the two the upstream would use.
  *
- * @param sources undefined: the Authorization field
- * @param dpop whether the scheme DPoP is served (RFC 9449 §7.1); where not, it is another scheme like any
- * @returns a promise only where a form has to be read
+ * @param sources the places; undefined means the Authorization field
+ * @param dpop whether the scheme DPoP is supported (RFC 9449 §7.1); if not, it counts as any other scheme
+ * @returns a promise only if a form must be read
  */
 export function readCredential(
   request: TokenRequest,
@@ -77,11 +78,11 @@ export function readCredential(
 }
 
 /**
- * Whether a request holds anything in some places: where a rule's other access strategies read their tokens, it would
- * be a second credential.
+ * Whether a request has a credential in some places. Other access strategies of the rule read their tokens
+ * from these, so a token there would be a second credential.
  *
  * @param sources the places
- * @returns a promise only where a form has to be read
+ * @returns a promise only if a form must be read
  */
 export function holdsCredential(
   request: TokenRequest,
@@ -93,14 +94,17 @@ export function holdsCredential(
 }
 
 /**
- * Whether a request holds a token where every upstream may look for one: the schemes Bearer and DPoP of Authorization,
- * and `access_token` in the query (RFC 6750 §2, RFC 9449 §7.1).
+ * Whether a request has a token in a place that any upstream may read: the schemes Bearer and DPoP in
+ * Authorization, and `access_token` in the query (RFC 6750 §2, RFC 9449 §7.1).
  */
 export function holdsBearer({ fields, target }: TokenRequest): boolean {
   return statesBearer(fields.authorization) || carriesAccessToken(target.query);
 }
 
-/** Hands on the form, where a place is in it and the request has one that may be read. */
+/**
+ * Calls `read` with the form, if one of the places is a form parameter and the request's form may be read.
+ * Otherwise it calls `read` without a form.
+ */
 function withForm<T>(
   { method, fields, body }: TokenRequest,
   sources: readonly TokenSource[],
@@ -143,10 +147,13 @@ function oneOf(
   return inField || inQuery || inForm ? malformed(SEVERAL) : found;
 }
 
-/** What one place holds. */
+/** The content of one place. */
 interface Place {
   readonly credential: Credential;
-  /** How many credentials some server could find there; those it finds under another spelling are no token here. */
+  /**
+   * How many credentials the most lenient server could find there. A credential under another spelling of the
+   * name counts here, but scopegate does not read its token.
+   */
   readonly held: number;
 }
 
@@ -170,7 +177,7 @@ function readPlace(
   }
   if (form === undefined) return EMPTY;
   const { values, lookalikes } = occurrences(form.toString('latin1'), source.form_parameter);
-  // RFC 6750 §2.2: no token comes in a form that is not ASCII throughout.
+  // RFC 6750 §2.2: a form with a token must be ASCII only.
   const plain = form.every((byte) => byte < 0x80);
   return single(plain ? values : [], Math.max(values.length, lookalikes), 'the token parameter');
 }
@@ -206,7 +213,10 @@ function counted(credential: Credential): Place {
   return credential.kind === 'none' ? EMPTY : { credential, held: 1 };
 }
 
-/** CGI and its heirs write every character of a name that is neither letter nor digit as an underscore. */
+/**
+ * Whether two names are the same for CGI and similar interfaces, which write every character of a name that
+ * is neither letter nor digit as an underscore.
+ */
 function spelledAlike(given: string, name: string): boolean {
   return given === name || (given.length === name.length && plain(given) === plain(name));
 }
@@ -228,8 +238,8 @@ function carriesAccessToken(query: string): boolean {
 }
 
 /**
- * A bearer or DPoP credential as the most liberal upstream finds it: in any case, behind any white space, in a list,
- * with or without a token.
+ * A bearer or DPoP credential as the most lenient upstream finds it: in any case, after any white space, in a
+ * list, with or without a token.
  */
 const BEARER = /(?:^|[\s,])(?:bearer|dpop)(?![!#$%&'*+.^_`|~0-9a-z-])/i;
 
@@ -241,7 +251,8 @@ function fromAuthorization(authorization: string | undefined, dpop: boolean): Cr
   if (authorization === undefined) return NONE;
   const space = authorization.indexOf(' ');
   const scheme = space === -1 ? authorization : authorization.slice(0, space);
-  // The scheme is case-insensitive (RFC 9110 §11.1); another one is no bearer credential at all.
+  // The scheme is case-insensitive (RFC 9110 §11.1). A credential of another scheme is not a bearer
+  // credential.
   const bearer = scheme.length === 6 && scheme.toLowerCase() === 'bearer';
   if (!bearer && !(dpop && scheme.length === 4 && scheme.toLowerCase() === 'dpop')) return NONE;
   let start = space === -1 ? authorization.length : space;
@@ -250,14 +261,14 @@ function fromAuthorization(authorization: string | undefined, dpop: boolean): Cr
   return bearer || credential.kind !== 'token' ? credential : { ...credential, scheme: 'DPoP' };
 }
 
-/** What stands behind a scheme; a value of another scheme is no token of ours. */
+/** Reads the token after a scheme. A value of another scheme counts as no credential. */
 function behind(value: string | undefined, scheme: string): Credential {
   const [given, ...rest] = (value ?? '').split(' ');
   if (given?.toLowerCase() !== scheme.toLowerCase()) return NONE;
   return checked(rest.join(' ').trimStart());
 }
 
-/** What stands after a text that is no scheme, with or without blanks between them. */
+/** Reads the token after a prefix that is not a scheme, with or without blanks between them. */
 function after(value: string | undefined, prefix: string): Credential {
   return value?.startsWith(prefix) === true ? checked(value.slice(prefix.length).trimStart()) : NONE;
 }
@@ -268,14 +279,14 @@ function checked(token: string): Credential {
 }
 
 /**
- * A query without one parameter, byte by byte as it was otherwise.
+ * Removes one parameter from a query and leaves every other byte unchanged.
  *
  * @param query with its `?`, or empty
- * @param name as it is when decoded
+ * @param name the decoded name
  */
 export function withoutParameter(query: string, name: string): string {
   if (occurrences(query, name).values.length === 0) return query;
-  // The `&` keeps a `?` at the start of a name from being taken for the query's own.
+  // URLSearchParams would remove a `?` at the start of a name; the `&` prevents that.
   const kept = query
     .slice(1)
     .split('&')
