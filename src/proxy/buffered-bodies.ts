@@ -1,19 +1,19 @@
-/** What all bodies together may hold while their requests have no connection to an upstream, in bytes. */
+/** The most memory of all bodies together whose requests have no upstream connection yet, in bytes. */
 const MAX_BYTES = 33_554_432;
 
-/** A request's body that is read ahead. */
+/** A request body that is read ahead. */
 export interface BufferedBody {
-  /** Gives up, because the memory is needed by others. */
+  /** Ends the body, because other bodies need the memory. */
   evict(): void;
 }
 
 /**
- * Counts the memory of request bodies that are read ahead. A body that comes fast is whole soon; where the memory is
- * full, the one that has been read longest is given up, so that slow senders make room for the others.
+ * Counts the memory of request bodies that are read ahead. If the memory is full, the oldest body is evicted.
+ * A fast body is complete soon, so the oldest is most likely a slow sender, and it makes room for the others.
  */
 export class BufferedBodies {
   readonly #max: number;
-  /** In the order in which they began. */
+  /** In the order in which reading began. */
   readonly #held = new Map<BufferedBody, number>();
   #bytes = 0;
 
@@ -22,7 +22,7 @@ export class BufferedBodies {
     this.#max = max;
   }
 
-  /** What is held now, in bytes, about. */
+  /** The approximate memory in use now, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -32,7 +32,7 @@ export class BufferedBodies {
     return this.#held.size;
   }
 
-  /** A body holds so many bytes more. */
+  /** Counts further bytes for a body, and evicts the oldest bodies if the memory is full. */
   hold(body: BufferedBody, bytes: number): void {
     this.#held.set(body, (this.#held.get(body) ?? 0) + bytes);
     this.#bytes += bytes;
@@ -44,7 +44,7 @@ export class BufferedBodies {
     }
   }
 
-  /** A body holds nothing any more that counts here. */
+  /** Stops counting a body. */
   release(body: BufferedBody): void {
     const bytes = this.#held.get(body);
     if (bytes === undefined) return;

@@ -2,10 +2,10 @@ import type { HeaderMutations, HeaderRemoval } from '../model/mutator.js';
 import { cookieKeys } from '../parse/cookies.js';
 
 /**
- * Takes cookies out of a Cookie field. Old servers take a comma for a semicolon and a quoted value for a whole: a
- * pair in which anything could be taken for such a cookie goes as a whole.
+ * Removes cookies from a Cookie field. Old servers split at commas, or read a quoted value as one piece. So a
+ * pair is removed completely if any server could read any part of it as such a cookie.
  *
- * @param keys as {@link cookieKey} makes them
+ * @param keys the names, in the form of {@link cookieKey}
  */
 export function withoutCookies(field: string, keys: ReadonlySet<string>): string {
   return field
@@ -15,7 +15,7 @@ export function withoutCookies(field: string, keys: ReadonlySet<string>): string
     .join('; ');
 }
 
-/** The Cookie field to send; empty for none. */
+/** The Cookie field to send; empty means no field. */
 export function cookieField(
   sent: string,
   removals: readonly (HeaderRemoval | undefined)[],

@@ -8,16 +8,16 @@ import {
 } from './upstream/interrupted.js';
 import { UnsendableRequest } from './upstream/request-head.js';
 
-/** The cause of an exchange that ended because scopegate failed at it. */
+/** The cause of an exchange that ended because of an error in scopegate. */
 export const FAULT = 'internal_error';
 
-/** The cause of an answer whose head Node refuses to write. */
+/** The cause of a response whose head Node refuses to write. */
 export const HEAD_REFUSED = 'answer_head_refused';
 
-/** Seconds until it is worth asking again where an upstream has too much to do. */
+/** Seconds after which a client may retry if an upstream is overloaded. */
 export const RETRY = { retryAfter: 1 };
 
-/** What the client is told of each. */
+/** The reason that the client gets for each error. */
 export const REASONS: Readonly<Record<ErrorFor, string>> = {
   upstream_unreachable: 'no connection to the upstream',
   upstream_invalid: 'the upstream broke off or broke the protocol',
@@ -30,7 +30,7 @@ export const REASONS: Readonly<Record<ErrorFor, string>> = {
   internal: 'the request could not be sent',
 };
 
-/** The rows of the error table that a failed exchange is answered with. */
+/** The rows of the error table for failed exchanges. */
 export type ErrorFor =
   | 'upstream_unreachable'
   | 'upstream_invalid'
@@ -45,7 +45,7 @@ export type ErrorFor =
 /**
  * The row of the error table for a failed exchange.
  *
- * @param cause as `causeOf` says it
+ * @param cause the result of `causeOf`
  */
 export function errorFor(error: Error, cause: string): ErrorFor {
   if (error instanceof RequestBodyError) return BODY_ERRORS[error.code];
@@ -56,7 +56,7 @@ export function errorFor(error: Error, cause: string): ErrorFor {
   return UNREACHABLE.test(cause) ? 'upstream_unreachable' : 'upstream_invalid';
 }
 
-/** Whether an error is a mistake in a program rather than something that happened to a connection. */
+/** Whether an error is a bug in a program, not a failure of a connection. */
 export function isFault(error: Error): boolean {
   return (
     FAULTS.some((kind) => error instanceof kind) && typeof (error as { code?: unknown }).code !== 'string'

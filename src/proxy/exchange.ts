@@ -14,52 +14,53 @@ import { Interrupted } from './upstream/interrupted.js';
 import { hasNoBody } from './upstream/response-body.js';
 import type { ResponseHead } from './upstream/response-head.js';
 
-/** The cause of an exchange whose client has left. */
+/** The cause of an exchange whose client has disconnected. */
 export const CLIENT_CLOSED = 'client_closed';
-/** Bodies up to this many bytes leave in one write with their head. */
+/** Bodies of up to this many bytes are sent in one write with the head. */
 const SINGLE_WRITE = 16_384;
 
-/** RFC 9110 §15.3.6: an answer without content, whatever its fields say. */
+/** RFC 9110 §15.3.6: a response without content, whatever its fields say. */
 const RESET_CONTENT = 205;
-/** The last status that HTTP defines, and that HTTP/2 of Node writes (RFC 9110 §15). */
+/** The highest status that HTTP defines and that Node writes over HTTP/2 (RFC 9110 §15). */
 const LAST_STATUS = 599;
 
-/** What a request's record is for here. */
+/** The part of the request record that an exchange uses. */
 export interface InFlightRecord {
-  /** The request lasts: it takes no place among those in flight. */
+  /** Stops counting the request as in flight, because it is a long exchange. */
   leaveInFlight(): void;
-  /** It takes a place among them again. @returns which limit is reached; undefined if none is */
+  /** Counts it as in flight again. @returns the limit that is reached; undefined if none is */
   rejoinInFlight(): 'in_flight' | 'client_share' | undefined;
-  /** It takes a place among its client's long exchanges. @returns false where there is no room */
+  /** Counts it as a long exchange of its client. @returns false if there is no room */
   joinLong(): boolean;
 }
 
-/** What one exchange is made of. */
+/** The parts of one exchange. */
 export interface ExchangeOptions {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
-  /** Undefined where the request has none. */
+  /** Undefined if the request has no body. */
   readonly requestBody: RequestBody | undefined;
   readonly realm: string;
-  /** How long a client may leave the answer unread, in milliseconds, 0 for ever. */
+  /** How long a client may leave the response unread, in milliseconds; 0 means no limit. */
   readonly stallTimeout: number;
-  /** What the gateway itself has to say in the answer. */
+  /** The fields that scopegate itself sets in the response. */
   readonly overlay: Overlay;
-  /** Of the request, which leaves the count of requests in flight when it lasts. */
+  /** The record of the request. It stops counting the request as in flight if the exchange is long. */
   readonly record: InFlightRecord;
-  /** Is told of an exception. */
+  /** Called for each exception. */
   readonly onFault: OnFault;
   /** Called exactly once, when the exchange is over. */
   readonly done: (result: ExchangeResult) => void;
 }
 
 /**
- * One request at the upstream, from the dispatch to the last byte: a connection's reader on one side, Node's response on
- * the other. Streams with back-pressure both ways; a client that leaves cancels the upstream at once; an upstream
- * that breaks off in the middle is seen by the client as broken off, never as complete (RFC 9112 §8).
+ * One request to the upstream, from dispatch to the last byte. It reads from the upstream connection and
+ * writes to Node's response, with back-pressure both ways. If the client disconnects, the upstream request is
+ * cancelled at once. If the upstream ends in the middle of a response, the client's response is broken off
+ * too, so that it never looks complete (RFC 9112 §8).
  *
- * Every method that the event loop enters catches whatever is thrown in it: an exception ends this exchange, and
- * reaches no other.
+ * Every method that the event loop calls catches all exceptions: an exception ends this exchange and affects
+ * no other.
  */
 export class Exchange implements ResponseReader {
   readonly #message: IncomingMessage;
@@ -73,18 +74,18 @@ export class Exchange implements ResponseReader {
   readonly #done: (result: ExchangeResult) => void;
   readonly #started = performance.now();
 
-  /** Before it has a connection. */
+  /** Set while the request waits for a connection. */
   #waiting: Waiting | undefined;
-  /** While it has one. */
+  /** Set while the exchange has a connection. */
   #connection: UpstreamConnection | undefined;
-  /** For whatever is being waited for: a free connection, then a client that does not read. Most wait for neither. */
+  /** The current time limit: for a free connection, or for a client that does not read. Rarely used. */
   #deadline: Deadline | undefined;
   #trailers: readonly string[] = [];
-  /** The head of the answer as long as it is not written: until then the client can be told of a failure. */
+  /** The head of the response until it is written. Until then the client can still get an error response. */
   #head: ClientFields | undefined;
   #upstreamStatus: number | undefined;
   #upstreamMs: number | undefined;
-  /** Whether the client has been given more than it takes. */
+  /** Whether the response waits for the client to read. */
   #draining = false;
   #gone = false;
   #settled = false;
@@ -104,7 +105,7 @@ export class Exchange implements ResponseReader {
     requestBody?.on('error', (error) => this.#end(error));
   }
 
-  /** Whether it is over. */
+  /** Whether the exchange is over. */
   get settled(): boolean {
     return this.#settled;
   }
@@ -132,12 +133,12 @@ export class Exchange implements ResponseReader {
   onEarlyHints({ names, fields }: ResponseHead): void {
     const links = fields.filter((_, i) => i % 2 === 1 && names[(i - 1) / 2] === 'link');
     if (links.length === 0 || this.#message.httpVersion === '1.0') return;
-    // Another answer has the connection now, and would be interrupted by it.
+    // An earlier response still uses the connection; early hints would be written into it.
     if (!isStream(this.#message) && this.#response.socket === null) return;
     try {
       this.#response.writeEarlyHints({ link: links });
     } catch {
-      // Node takes links of the usual form alone. A hint is no more than a hint.
+      // Node accepts only links of the usual form. Early hints are optional, so others are dropped.
     }
   }
 
@@ -146,19 +147,20 @@ export class Exchange implements ResponseReader {
       this.#upstreamStatus = head.status;
       this.#upstreamMs = performance.now() - this.#started;
       this.#head = responseFields(head, this.#overlay);
-      // A first part of the body in the same packet takes the head along; else the head of a stream goes alone, at
-      // once: the client of an event stream waits for it. A body of known length comes when it comes.
+      // If the first bytes of the body are in the same packet, the head is sent together with them. Otherwise
+      // the head of a stream is sent at once, because the client of an event stream waits for it. The head of
+      // a response with known length waits for the body.
       if (this.#head.length === undefined) process.nextTick(flushHead, this);
     } catch (error) {
       this.#fault('answer head', error);
     }
   }
 
-  /** Sends the head if nothing has taken it along yet. */
+  /** Sends the head if it was not sent with the body. */
   flushHead(): void {
     try {
       if (this.#settled || !this.#writeHead()) return;
-      // `flushHeaders` writes the fields of HTTP/1.1 in UTF-8, which makes two bytes of each beyond ASCII.
+      // `flushHeaders` writes HTTP/1.1 fields as UTF-8, which turns each non-ASCII byte into two.
       if (isStream(this.#message)) this.#response.flushHeaders();
       else this.#response.write('', 'latin1');
     } catch (error) {
@@ -175,7 +177,7 @@ export class Exchange implements ResponseReader {
     }
   }
 
-  /** @returns false where the client is to be waited for */
+  /** @returns false if the upstream must wait for the client */
   #take(chunk: Buffer): boolean {
     const response = this.#response;
     const head = this.#head;
@@ -183,14 +185,14 @@ export class Exchange implements ResponseReader {
     if (head !== undefined) {
       if (!this.#writeHead()) return true;
       if (chunk.length === head.length && chunk.length <= SINGLE_WRITE) {
-        // Node writes text in one piece with the head, and a buffer in a piece of its own.
+        // Node writes a string in one piece with the head, but a buffer separately.
         response.end(chunk.toString('latin1'), 'latin1');
         return true;
       }
     }
-    // What is given belongs to the connection, and is written when the client takes it.
+    // Copy the bytes: the upstream connection reuses the buffer, and Node writes only when the client reads.
     if (response.writableEnded || response.write(Buffer.from(chunk))) return true;
-    // Pieces that had been read already may still follow.
+    // Pieces that were read before the pause may still arrive.
     if (this.#draining) return false;
     this.#draining = true;
     response.once('drain', () => this.#onDrain());
@@ -217,14 +219,14 @@ export class Exchange implements ResponseReader {
       response.end();
     }
     if (this.#requestBody !== undefined) {
-      // The upstream may have answered before it had read the body: what is left of it leads nowhere.
+      // The upstream may have responded before it read the whole body. The rest of the body is discarded.
       this.#requestBody.destroy();
       drain(this.#message);
     }
     this.#settle(response.statusCode);
   }
 
-  /** The client has been told 101 with the upstream's fields: its connection is not HTTP's any more. */
+  /** The client has received 101 with the upstream's fields, so its connection no longer speaks HTTP. */
   onUpgrade(): void {
     this.#connection = undefined;
     this.#response.off('close', this.#onClose);
@@ -253,7 +255,7 @@ export class Exchange implements ResponseReader {
       return;
     }
     const response = this.#response;
-    // Before the refusal, which reads what is left of the body by itself.
+    // Destroy the body before `refuse`, which reads the rest of the message itself.
     this.#requestBody?.destroy();
     const cause = causeOf(error);
     if (this.#gone || cause === CLIENT_CLOSED || wasReset(this.#message)) {
@@ -278,7 +280,7 @@ export class Exchange implements ResponseReader {
   /**
    * Writes the head if it is not written yet.
    *
-   * @returns false where Node refuses it: then the exchange is over
+   * @returns false if Node refuses the head; the exchange is then over
    */
   #writeHead(): boolean {
     const head = this.#head;
@@ -310,19 +312,20 @@ export class Exchange implements ResponseReader {
 
   readonly #onClose = (): void => {
     const response = this.#response;
-    // Node calls the answer of a stream finished that its client has reset.
+    // If the client has reset an HTTP/2 stream, Node reports the response as finished, so `writableFinished`
+    // cannot be used.
     if (isStream(this.#message) ? response.writableEnded : response.writableFinished) return;
     this.#gone = true;
     this.#end(new Interrupted(CLIENT_CLOSED));
   };
 
-  /** An exception in one of the methods above: it ends this exchange. */
+  /** Ends this exchange because of an exception in one of the methods above. */
   #fault(place: string, error: unknown): void {
     this.#onFault(place, error);
     this.#giveUp('internal', FAULT);
   }
 
-  /** Ends the exchange with an error of the table if there is still time for it, or by breaking off. Never throws. */
+  /** Ends the exchange with an error response or, once the head is sent, by breaking off. Never throws. */
   #giveUp(name: ErrorFor, cause: string): void {
     const connection = this.#connection;
     this.#connection = undefined;
@@ -341,14 +344,14 @@ export class Exchange implements ResponseReader {
     connection?.abort(new Interrupted(cause));
   }
 
-  /** Ends it from this side, wherever it is. */
+  /** Ends the exchange from the client's side, in any state. */
   #end(error: Error): void {
     this.#waiting?.cancel();
     if (this.#connection === undefined) this.onError(error);
     else this.#connection.abort(error);
   }
 
-  /** @param ms milliseconds that what is waited for may take, 0 for ever */
+  /** @param ms the longest wait in milliseconds; 0 means no limit */
   #allow(ms: number): void {
     this.#deadline ??= new Deadline(() =>
       this.#end(this.#waiting?.late() ?? new Interrupted('client_stalled')),
@@ -374,12 +377,12 @@ function flushHead(exchange: Exchange): void {
   exchange.flushHead();
 }
 
-/** The client took its request back, which HTTP/2 tells of before the response closes. */
+/** Whether the client cancelled its request. In HTTP/2 this is known before the response closes. */
 function wasReset(message: IncomingMessage): boolean {
   return isStream(message) && message.stream.aborted;
 }
 
-/** HTTP/2's response takes trailer fields by name alone. */
+/** Adds trailer fields. An HTTP/2 response accepts them only as an object. */
 function addTrailers(response: ServerResponse, trailers: [string, string][]): void {
   if ('stream' in response) response.addTrailers(Object.fromEntries(trailers));
   else response.addTrailers(trailers);

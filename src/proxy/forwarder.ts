@@ -21,94 +21,94 @@ import { type Handshake, WebSockets } from './websocket/websockets.js';
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface ForwarderOptions {
   readonly connectTimeout: number;
-  /** The longest pause in a body, either way. */
+  /** The longest pause in a body, in either direction. */
   readonly idleTimeout: number;
   readonly body: BodyLimits;
-  /** Host towards the upstream: its own authority, or the client's. */
+  /** The Host field for the upstream: the upstream's own authority, or the client's Host. */
   readonly host: 'upstream' | 'preserve';
-  /** Connections to one upstream for exchanges that are soon over. */
+  /** The most connections to one upstream for short exchanges. */
   readonly connections: number;
-  /** Exchanges with one upstream that last. */
+  /** The most long exchanges with one upstream. */
   readonly longExchanges: number;
-  /** The largest head of an upstream's answer, in bytes. */
+  /** The largest response head from an upstream, in bytes. */
   readonly maxResponseHeaderBytes: number;
-  /** How long a request waits for a connection while all are busy. */
+  /** How long a request waits for a connection if all are busy. */
   readonly queueTimeout: number;
-  /** Which fields only the gateway may state. */
+  /** Decides which fields only scopegate may set. */
   readonly identity: IdentityFilter;
-  /** By the origin of the upstream. */
+  /** Returns the TLS settings for the origin of an upstream. */
   readonly tlsOf: (origin: string) => UpstreamTls;
   /** The gateway's name in Via. */
   readonly via: string;
   readonly realm: string;
-  /** Is told of exceptions, each of which ended one exchange. */
+  /** Called for each exception; each exception ended one exchange. */
   readonly onFault: OnFault;
-  /** The longest a WebSocket may last. */
+  /** The longest that a WebSocket may stay open. */
   readonly webSocketMaxAge: number;
-  /** Seconds since 1970. */
+  /** Returns seconds since 1970. */
   readonly now: () => number;
-  /** Makes the client of each upstream; default: scopegate's own. */
+  /** Makes the client of each upstream; the default is scopegate's own. */
   readonly createClient?: CreateUpstreamClient | undefined;
 }
 
-/** One allowed request on its way. */
+/** One allowed request to forward. */
 export interface ForwardedRequest {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
   readonly fields: Fields;
   readonly peer: Peer;
   readonly requestId: string;
-  /** Of this request. */
+  /** The record of this request. */
   readonly record: InFlightRecord;
-  /** Undefined where tracing is off. */
+  /** Undefined if tracing is off. */
   readonly trace?: RequestTrace | undefined;
   readonly upstream: Upstream;
-  /** Whether the upstream gets the request's Host; undefined leaves it to the settings. */
+  /** Whether the upstream gets the request's Host; undefined means as in the settings. */
   readonly preserveHost?: boolean | undefined;
-  /** The very path that was matched, with the query. */
+  /** Exactly the path that the rule matched, with the query. */
   readonly path: string;
-  /** Milliseconds until the upstream's answer must have begun. */
+  /** Milliseconds within which the upstream's response must begin. */
   readonly timeout: number;
-  /** What mutators write on any rule: the client's copies never pass. */
+  /** Fields and cookies that mutators set on any rule; the client's copies are always removed. */
   readonly reservedHeaders?: HeaderRemoval | undefined;
-  /** What else of the client's stays behind, for this request. */
+  /** Fields and cookies of the client that are also removed from this request. */
   readonly removal?: HeaderRemoval | undefined;
-  /** What the mutators of this request's rule made of it. */
+  /** The changes by the mutators of this request's rule. */
   readonly mutations?: HeaderMutations | undefined;
-  /** The CORS fields of the answer, in place of the upstream's; undefined leaves the upstream's alone. */
+  /** The CORS fields of the response, which replace the upstream's; undefined keeps the upstream's. */
   readonly cors?: readonly string[] | undefined;
-  /** Is shown each piece of the request's body. */
+  /** Called with each piece of the request body. */
   readonly watch?: ((piece: Buffer) => void) | undefined;
-  /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
+  /** Keeps the response out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
   readonly isPrivate?: boolean;
   /** The nonce for the client's next DPoP proof (RFC 9449 §8.2). */
   readonly nonce?: string | undefined;
-  /** Where the request is a WebSocket handshake. */
+  /** Set if the request is a WebSocket handshake. */
   readonly handshake?: Handshake | undefined;
 }
 
 /** Forwards allowed requests to upstreams. */
 export interface Forwarder {
   /**
-   * Sends one request and streams the answer back.
+   * Sends one request and streams the response back.
    *
    * @param done called exactly once
    */
   forward(request: ForwardedRequest, done: (result: ExchangeResult) => void): void;
-  /** What the pools of connections are doing, one an upstream. */
+  /** The state of the connection pools, one per upstream. */
   pools(): PoolState[];
-  /** Bytes of request bodies that are read ahead, and how many bodies that are. */
+  /** The bytes of the request bodies that are read ahead, and the number of these bodies. */
   readonly bodies: { readonly bytes: number; readonly count: number };
-  /** Ends every WebSocket with a Close frame: the gateway goes away (RFC 6455 §7.4.1: 1001). */
+  /** Ends every WebSocket with a Close frame of status 1001, "going away" (RFC 6455 §7.4.1). */
   drain(): void;
-  /** Ends every connection to every upstream. */
+  /** Closes every connection to every upstream. */
   close(): void;
 }
 
 /**
- * Builds the forwarder: one pool of connections for each upstream. It caches nothing and follows no redirect. It sends a
- * request a second time in one case only: a safe method without a body, on an idle connection that the upstream closed
- * at that moment. It verifies certificates unless the settings say `insecureSkipVerify`.
+ * Builds the forwarder with one connection pool per upstream. It caches nothing and follows no redirect. It
+ * retries a request in one case only: a safe method without a body, sent on an idle connection that the
+ * upstream closed at that moment. It verifies certificates unless the settings say `insecureSkipVerify`.
  */
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const { createClient = createPool } = options;
@@ -146,7 +146,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       }
       const left = forwardsLeft(message.method, fields);
       if (left === 0) {
-        // The gateway is the final recipient, and has nothing to say.
+        // Max-Forwards is 0, so scopegate is the final recipient. It has nothing to report.
         response.writeHead(204).end();
         drain(message);
         return done({ status: 204 });
@@ -170,7 +170,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       if (headers === undefined) return stop('loop_detected', 'the request has passed this gateway before');
 
       const withBody = hasBody(fields);
-      // The decision has been made: now the client may send what it holds back (RFC 9110 §10.1.1).
+      // The request is allowed, so the client may now send the body that it holds back (RFC 9110 §10.1.1).
       if (withBody && fields.expectsContinue) allowBody(response);
       const body = withBody ? new RequestBody(message, options.body, bodies, request.watch) : undefined;
       const exchange = new Exchange({
@@ -205,7 +205,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
             long,
           );
         } catch (error) {
-          // What cannot be written is not sent.
+          // A request that cannot be sent ends here with an error.
           exchange.onError(error as Error);
         }
       };
@@ -213,7 +213,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         dispatch();
         return;
       }
-      // Until the body is whole, or too large to wait for, the request holds nothing that others need.
+      // Until the body is complete, or too large to wait for, the request uses no place that other requests
+      // need.
       request.record.leaveInFlight();
       body.fill(dispatch);
     },
@@ -230,8 +231,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 }
 
 /**
- * Writes 100 Continue when it is this response's turn. Of a response that still waits behind an earlier one, Node would
- * put the head before what was written already, so that the interim answer came to stand in the final one's body.
+ * Writes 100 Continue when it is this response's turn. If an earlier response is still being sent, Node would
+ * write the head of this response before the interim response, so that the interim response ends up in the
+ * body of the final one.
  */
 function allowBody(response: ServerResponse): void {
   if (response.socket !== null) response.writeContinue();

@@ -1,6 +1,6 @@
 /**
- * Fields that belong to one connection and never cross the gateway, named in Connection or not
- * (RFC 9110 §7.6.1; the list is the one Go's and Caddy's reverse proxies keep).
+ * Fields that belong to one connection. They are never forwarded, even if Connection does not list them
+ * (RFC 9110 §7.6.1; Go's and Caddy's reverse proxies use the same list).
  */
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
@@ -16,7 +16,10 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** Fields that must not be merged from or sent in trailers: framing, routing, authentication (RFC 9110 §6.5.1). */
+/**
+ * Fields that must not be sent in trailers, or merged from them: framing, routing, authentication (RFC 9110
+ * §6.5.1).
+ */
 export const NEVER_A_TRAILER: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   'authorization',
@@ -41,9 +44,9 @@ export const NEVER_A_TRAILER: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Fields that an answer holds once: a server and the proxy before it may both add `X-Content-Type-Options`, and of two
- * different values one client takes this one and the next client the other (RFC 9110 §5.3). The names are those that
- * Node refuses to write twice over HTTP/2.
+ * Fields that a response must have only once. For example, a server and the proxy before it may both add
+ * `X-Content-Type-Options`. If the values differ, some clients use the first and some the last (RFC 9110
+ * §5.3). These are the names that Node refuses to write twice over HTTP/2.
  */
 export const SINGLE_VALUE: ReadonlySet<string> = new Set([
   'access-control-allow-credentials',
@@ -82,5 +85,8 @@ export const SINGLE_VALUE: ReadonlySet<string> = new Set([
   'x-content-type-options',
 ]);
 
-/** Those of them whose value is a list all the same: several are one, joined (RFC 9110 §8.4, §8.5). */
+/**
+ * Fields of {@link SINGLE_VALUE} whose value is nevertheless a list. Several of them are joined into one
+ * (RFC 9110 §8.4, §8.5).
+ */
 export const JOINED: ReadonlySet<string> = new Set(['content-encoding', 'content-language']);

@@ -1,25 +1,30 @@
 import type { IdentityFieldSettings } from '../config/sections/identity-fields.js';
 import { IDENTITY_TABLE } from './identity-table.js';
 
-/** Tells which fields of a request state something that only scopegate may state. */
+/** Decides which request fields state something that only scopegate may state. */
 export interface IdentityFilter {
-  /** @param name in lower case, as it came */
+  /** @param name in lower case, as received */
   judge(name: string): FieldVerdict;
 }
 
-/** What a field's name means for whether a client's copy goes on. */
+/** Whether a client's field may be forwarded, judged by its name. */
 export interface FieldVerdict {
-  /** The name as {@link plainName} makes it. */
+  /** The name in the form of {@link plainName}. */
   readonly plain: string;
   /** Whether a client's field must not reach the upstream. */
   readonly removed: boolean;
 }
 
-/** Verdicts that are kept: those of the names that clients of one place send, and not those that somebody makes up. */
+/**
+ * The most cached verdicts. Legitimate clients use few names; the limits stop invented names from filling the
+ * memory.
+ */
 const MAX_KNOWN = 1_000;
 const MAX_KNOWN_LENGTH = 64;
 
-/** Fields of clients that go on to the upstream: all but those of {@link IDENTITY_TABLE}, or as the settings say. */
+/**
+ * Builds the filter. It removes the client's fields of {@link IDENTITY_TABLE}, as changed by the settings.
+ */
 export function createIdentityFilter(settings: IdentityFieldSettings): IdentityFilter {
   const removes = compile(settings);
   const known = new Map<string, FieldVerdict>();
@@ -49,15 +54,16 @@ function compile({ remove, keep }: IdentityFieldSettings): (name: string, plain:
   }
   for (const field of keep) own.add(field, false);
   return (name, plain) => {
-    // What is kept is kept in the very spelling; what is removed, in every one.
+    // `keep` applies only to the exact spelling; `remove` applies to every spelling.
     const said = own.find(name) ?? (name === plain ? undefined : removed.find(plain));
     return said ?? (name.includes('_') || table.find(plain) === true);
   };
 }
 
 /**
- * A field's name as upstreams read it that make variables of names, such as CGI, WSGI and PHP: whatever is neither a
- * letter nor a digit is the same character. `X_User` and `X.User` are `X-User` to them.
+ * A field's name as CGI, WSGI, PHP and similar upstreams read it. They make variables of names, and write
+ * every character that is neither letter nor digit in the same way. So they read `X_User` and `X.User` as
+ * `X-User`.
  *
  * @param name in lower case
  */
@@ -65,23 +71,24 @@ export function plainName(name: string): string {
   for (let i = 0; i < name.length; i++) {
     const code = name.charCodeAt(i);
     const plain = (code >= 0x61 && code <= 0x7a) || code === 0x2d || (code >= 0x30 && code <= 0x39);
-    // A leading `$` is the mark of WebSphere's private fields.
+    // A leading `$` marks WebSphere's private fields.
     if (!plain && !(i === 0 && code === 0x24)) return name.replace(/(?!^\$)[^a-z0-9]/g, '-');
   }
   return name;
 }
 
 /**
- * Names and beginnings of names, each with a verdict. A request has some twenty fields, so a look-up must be cheap: the
- * name itself, then the beginnings that share its first segment, or its first two behind `x-`.
+ * Names and prefixes of names, each with a verdict. A request has about twenty fields, so a look-up must be
+ * cheap. It tries the name itself, then the prefixes with the same first segment. For names that begin with
+ * `x-`, that is the first two segments.
  */
 class NamePatterns {
   readonly #names = new Map<string, boolean>();
   readonly #bySegment = new Map<string, Beginning[]>();
-  /** Beginnings that end within a segment. */
+  /** Prefixes that end within a segment. */
   readonly #loose: Beginning[] = [];
 
-  /** @param pattern a name, or a beginning of names with `*` at its end; in any case */
+  /** @param pattern a name, or a prefix of names that ends in `*`; in any case */
   add(pattern: string, verdict: boolean): void {
     const lower = pattern.toLowerCase();
     if (!lower.endsWith('*')) {
@@ -96,11 +103,11 @@ class NamePatterns {
       this.#bySegment.set(segment, list);
     }
     list.push({ text, verdict });
-    // The longest, which says the most, first.
+    // The longest prefix comes first, because it is the most specific.
     list.sort((a, b) => b.text.length - a.text.length);
   }
 
-  /** The verdict of the most specific pattern; undefined where there is none. */
+  /** The verdict of the most specific pattern; undefined if no pattern matches. */
   find(name: string): boolean | undefined {
     const exact = this.#names.get(name);
     if (exact !== undefined) return exact;
@@ -117,7 +124,7 @@ interface Beginning {
   readonly verdict: boolean;
 }
 
-/** `remote` of `remote-user`, `x-remote` of `x-remote-user`; undefined where no hyphen ends it. */
+/** `remote` for `remote-user`, `x-remote` for `x-remote-user`; undefined if no hyphen ends the segment. */
 function firstSegment(name: string): string | undefined {
   const hyphen = name.indexOf('-', name.startsWith('x-') ? 2 : 0);
   return hyphen === -1 ? undefined : name.slice(0, hyphen);

@@ -1,25 +1,30 @@
-/** What a field states that upstreams believe. */
+/** The kind of statement in a field that upstreams trust. */
 export type StatementKind = 'user' | 'certificate' | 'address' | 'routing' | 'method' | 'framework';
 
-/** Request fields of one family, which an upstream believes because a proxy or a framework is thought to have set them. */
+/**
+ * Request fields of one family. Upstreams trust them, because they assume that a proxy or a framework has set
+ * them.
+ */
 export interface IdentityFamily {
   readonly family: string;
   readonly kind: StatementKind;
-  /** Names, and beginnings of names that end in `*`. A family is removed as a whole. */
+  /** Names, and prefixes of names that end in `*`. A family is removed as a whole. */
   readonly fields: readonly string[];
-  /** Names that one of the beginnings holds and that clients send for themselves. */
+  /** Names that match one of the prefixes, but that clients legitimately send. */
   readonly except?: readonly string[];
   readonly believedBy: string;
-  /** Where that is documented. */
+  /** The documentation of this behaviour. */
   readonly source: string;
 }
 
 /**
- * The request fields that a client's copies of never pass, on any rule and with any handler (RFC 9700 §4.13): who the
- * user is, which certificate was shown, where the request came from, what host, path or method was meant. What scopegate
- * and its mutators state themselves is set after they are gone. `docs/identity-fields.md` is made from this table.
+ * The request fields that scopegate removes from every client's request, on any rule and with any handler
+ * (RFC 9700 §4.13). They state who the user is, which certificate was presented, where the request came from,
+ * or which host, path or method was meant. scopegate and its mutators set their own fields after the removal.
+ * `docs/identity-fields.md` is generated from this table.
  *
- * Not here: what clients send as their own credential (X-Api-Key, X-Auth-Token, X-Access-Token).
+ * The table does not contain fields in which clients send their own credential (X-Api-Key, X-Auth-Token,
+ * X-Access-Token).
  */
 export const IDENTITY_TABLE: readonly IdentityFamily[] = [
   {

@@ -3,24 +3,27 @@ import { constants } from 'node:http2';
 import { challenge, type Denial, ERRORS, type ErrorRow, errorBody } from '../model/errors.js';
 import { isStream } from '../parse/parsed-request.js';
 
-/** How long a client may take to end a body that nobody wants, in milliseconds, and how much of it is read. */
+/**
+ * The limits of reading a body that is discarded: how long the client may take to finish it, in milliseconds,
+ * and how many bytes are read.
+ */
 const DRAIN_TIME = 5_000;
 const DRAIN_BYTES = 1_048_576;
 
-/** A row of the error table as a response: what any way to send one needs. */
+/** A row of the error table as a response, in a form that every sender can use. */
 export interface Refusal {
   readonly code: number;
-  /** Name, value, name, value …; without those of the connection. */
+  /** Name, value, name, value …; without the hop-by-hop fields. */
   readonly fields: string[];
   readonly body: string;
-  /** Whether the connection ends with it. */
+  /** Whether the connection closes after this response. */
   readonly closes: boolean;
 }
 
 /**
  * Builds the response of a refusal.
  *
- * @param realm for the challenge
+ * @param realm the realm of the challenge
  */
 export function refusalOf(refused: Denial, realm: string): Refusal {
   const row: ErrorRow = ERRORS[refused.error];
@@ -38,12 +41,12 @@ export function refusalOf(refused: Denial, realm: string): Refusal {
 }
 
 /**
- * Answers a request with a row of the error table. The answer is complete before the client's body is: what is left
- * of the body is read and thrown away within a bound, and never parsed as a request (RFC 9112 §9.3). Where the
- * connection closes, it closes after that: closed over unread bytes it would be reset, and the answer be lost with it
- * (RFC 9112 §9.6).
+ * Answers a request with a row of the error table. The response is complete before the client has sent its
+ * whole body. The rest of the body is read and discarded up to a limit, and never parsed as a request
+ * (RFC 9112 §9.3). A connection that must close closes only after that: if it closed with unread bytes, it would
+ * be reset, and the client could lose the response (RFC 9112 §9.6).
  *
- * @param realm for the challenge
+ * @param realm the realm of the challenge
  * @param cors further fields: name, value, name, value …
  * @returns the status sent
  */
@@ -55,7 +58,8 @@ export function refuse(
   cors: readonly string[] = [],
 ): number {
   const { code, fields, body, closes } = refusalOf(refused, realm);
-  // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
+  // A client that waits for 100 may never send the body that it declared. So the next bytes on the connection
+  // may be the body or another request, and the connection must close.
   const waits = message.headers.expect !== undefined;
   const ofStream = isStream(message);
   if ((closes || waits) && !ofStream) fields.push('connection', 'close');
@@ -65,7 +69,8 @@ export function refuse(
   const rest = ofStream || hasBody(message);
   if (closes && !waits && !ofStream && rest) {
     response.write(text);
-    // Node would hold it back until the parser has seen what follows, which may break the connection.
+    // Node would delay the response until the parser has read the following bytes, which may break the
+    // connection.
     response.socket?.uncork();
     drain(message, () => response.end());
   } else {
@@ -76,11 +81,11 @@ export function refuse(
 }
 
 /**
- * Answers with a row of the error table if the answer has not begun, and breaks it off otherwise. For the failures of
- * scopegate itself: it throws nothing, whatever state the response is in.
+ * Answers with a row of the error table if the response has not begun; otherwise breaks the response off. It
+ * is for errors in scopegate itself, so it never throws, whatever state the response is in.
  *
- * @param realm for the challenge
- * @returns the status that the client was told; 0 where it was told none
+ * @param realm the realm of the challenge
+ * @returns the status that the client got; 0 if it got none
  */
 export function refuseOrBreakOff(
   message: IncomingMessage,
@@ -91,7 +96,7 @@ export function refuseOrBreakOff(
   const begun = response.headersSent;
   try {
     if (!begun) {
-      // HTTP/2's response keeps the fields of a head that it refused to write.
+      // An HTTP/2 response keeps the fields of a head that it refused to write.
       for (const name of response.getHeaderNames()) response.removeHeader(name);
       return refuse(message, response, refused, realm);
     }
@@ -103,29 +108,33 @@ export function refuseOrBreakOff(
   return begun ? response.statusCode : 0;
 }
 
-/** Makes an unfinished answer look unfinished: a reset where nothing but the connection's end frames it. */
+/**
+ * Ends an unfinished response in such a way that the client sees it as incomplete. If only the end of the
+ * connection frames the response, the connection is reset.
+ */
 export function breakOff(message: IncomingMessage, response: ServerResponse): void {
   if (isStream(message)) {
-    // A stream that is destroyed without more is reset with "no error", which some clients take for an end.
+    // Destroying the stream would reset it with "no error", which some clients read as a complete response.
     message.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     return;
   }
   const socket = response.socket;
-  // Node cannot reset what is shutting down already: the socket would stay, and keep its loop busy.
+  // Node cannot reset a socket that is already shutting down: the socket would stay open and keep the event
+  // loop busy.
   if (message.httpVersion === '1.0' && socket !== null && !('encrypted' in socket) && !socket.writableEnded) {
     socket.resetAndDestroy();
   }
   response.destroy();
 }
 
-/** Whether a body follows the request's head (RFC 9112 §6.3). */
+/** Whether the request has a body (RFC 9112 §6.3). */
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
 }
 
 /**
- * Reads and forgets the rest of a body that nobody wants any more, within a bound of size and time; then the
- * connection ends.
+ * Reads and discards the rest of a body that is no longer needed, up to a limit of size and time. Beyond the
+ * limit the connection closes.
  *
  * @param done called when the body or the connection has ended
  */
@@ -135,11 +144,12 @@ export function drain(message: IncomingMessage, done?: () => void): void {
     return;
   }
   let left = DRAIN_BYTES;
-  // A connection that is gone tells a message nothing once its answer is out: the timer must not hold up an exit.
+  // Once its response is sent, a message gets no event when its connection closes. So the timer may stay, and
+  // it must not delay the exit of the process.
   const timer = setTimeout(() => abandon(message), DRAIN_TIME).unref();
   message.on('data', (chunk: Buffer) => {
     left -= chunk.length;
-    // Ended now, the connection would be reset before the client has read its answer.
+    // Only pause: if the connection closed now, it would be reset before the client has read its response.
     if (left < 0) message.pause();
   });
   message.on('error', () => {});
@@ -150,7 +160,10 @@ export function drain(message: IncomingMessage, done?: () => void): void {
   message.resume();
 }
 
-/** Stops to read a request: with its connection, or with its stream, whose answer is complete (RFC 9113 §8.1). */
+/**
+ * Stops reading a request. It closes the connection, or the HTTP/2 stream, whose response is complete
+ * (RFC 9113 §8.1).
+ */
 function abandon(message: IncomingMessage): void {
   if (isStream(message)) message.stream.close(constants.NGHTTP2_NO_ERROR);
   else message.destroy();

@@ -4,20 +4,20 @@ import { isStream } from '../parse/parsed-request.js';
 import type { BufferedBodies, BufferedBody } from './buffered-bodies.js';
 import { Deadline } from './upstream/deadline.js';
 
-/** Why a request's body did not arrive. */
+/** Why a request body did not arrive completely. */
 export type RequestBodyFault =
-  /** It ended before it was whole, or its framing broke. */
+  /** It ended before it was complete, or its framing is invalid. */
   | 'request_body_broken'
   /** It is larger than allowed. */
   | 'request_body_too_large'
-  /** The client sent nothing of it for too long. */
+  /** The client sent no byte of it for too long. */
   | 'request_body_stalled'
-  /** The client sent it at less than the least rate. */
+  /** The client sent it more slowly than the minimum rate. */
   | 'request_body_too_slow'
-  /** Bodies that are read ahead have filled the memory that they share, and this one had been there longest. */
+  /** The memory for bodies that are read ahead is full, and this body is the oldest. */
   | 'request_body_evicted';
 
-/** A request's body did not arrive. */
+/** A request body did not arrive completely. */
 export class RequestBodyError extends Error {
   /** For the log and the error table. */
   readonly code: RequestBodyFault;
@@ -30,29 +30,29 @@ export class RequestBodyError extends Error {
 
 /** Limits on request bodies; 0 means no limit. */
 export interface BodyLimits {
-  /** Of a whole body, in bytes. */
+  /** The largest whole body, in bytes. */
   readonly maxBytes: number;
   /** How long a client may send nothing while its body is read, in milliseconds. */
   readonly idleTimeout: number;
-  /** The least rate on average, in bytes a second, after {@link GRACE}. */
+  /** The minimum average rate, in bytes a second, after {@link GRACE}. */
   readonly minRate: number;
-  /** How much is read before the request takes a connection to its upstream, in bytes. */
+  /** How much is read before the request takes an upstream connection, in bytes. */
   readonly buffer: number;
 }
 
-/** How long a body may come at any rate, in milliseconds. */
+/** How long a body may arrive at any rate, in milliseconds. */
 const GRACE = 5_000;
-/** How often the rate is looked at, in milliseconds. */
+/** How often the rate is checked, in milliseconds. */
 const LOOK = 1_000;
-/** What a piece takes in memory besides its bytes, about. */
+/** The approximate memory that a piece takes in addition to its bytes. */
 const PIECE_OVERHEAD = 256;
 
 /**
- * A request's body on its way upstream: read ahead up to a bound, then streamed with back-pressure, never parsed,
- * counted where it has a limit.
+ * A request body on its way to the upstream. It is read ahead up to a limit, then streamed with
+ * back-pressure. It is never parsed; its bytes are counted if there is a limit.
  *
- * It stands between the client's message and the connection to the upstream: when the upstream answers early, this
- * stream is destroyed, and the client's message, which its answer still needs, is not.
+ * It is a stream between the client's message and the upstream connection. If the upstream responds early,
+ * this stream is destroyed, but not the client's message, which the response still needs.
  */
 export class RequestBody extends Readable implements BufferedBody {
   readonly #message: IncomingMessage;
@@ -63,20 +63,20 @@ export class RequestBody extends Readable implements BufferedBody {
   /** Called once, when the request may take a connection. */
   #ready: (() => void) | undefined;
   #bytes = 0;
-  /** What is read ahead takes in memory, about. */
+  /** The approximate memory of what is read ahead. */
   #held = 0;
   #complete = false;
   #minRate: number;
   #idleTimeout: number;
-  /** In monotonic milliseconds: since when it is read without a pause; undefined during one. */
+  /** When the current reading began, in monotonic milliseconds; undefined during a pause. */
   #readingSince: number | undefined;
-  /** How long it was read before that, in milliseconds. */
+  /** How long it was read before the last pause, in milliseconds. */
   #readFor = 0;
   #lastByte = performance.now();
 
   /**
-   * @param buffered counts what bodies hold in memory
-   * @param watch is shown each piece on its way
+   * @param buffered counts the memory of all bodies
+   * @param watch called with each piece
    */
   constructor(
     message: IncomingMessage,
@@ -99,12 +99,12 @@ export class RequestBody extends Readable implements BufferedBody {
     message.pause();
   }
 
-  /** Ends it, because bodies that are read ahead need the memory. */
+  /** Ends the body, because other bodies that are read ahead need the memory. */
   evict(): void {
     this.destroy(new RequestBodyError('request_body_evicted'));
   }
 
-  /** Whether all of it has arrived. */
+  /** Whether the whole body has arrived. */
   get complete(): boolean {
     return this.#complete;
   }
@@ -112,14 +112,17 @@ export class RequestBody extends Readable implements BufferedBody {
   /**
    * Reads ahead.
    *
-   * @param ready called once, later: when the body is whole or the buffer is full; not where it breaks before
+   * @param ready called once, never synchronously, when the body is complete or the buffer is full; not
+   *   called if the body fails before
    */
   fill(ready: () => void): void {
     this.#ready = ready;
     this.read(0);
   }
 
-  /** From here on it may come as slowly as it likes: the upstream answers, and both may take turns. */
+  /**
+   * Removes the limits on rate and pauses. The upstream is responding, and the two directions may alternate.
+   */
   allowAnyRate(): void {
     this.#minRate = 0;
     this.#idleTimeout = 0;
@@ -165,7 +168,7 @@ export class RequestBody extends Readable implements BufferedBody {
     else this.#buffered.hold(this, chunk.length + PIECE_OVERHEAD);
   };
 
-  /** The request may take its connection. */
+  /** Lets the request take its connection. */
   #goOn(): void {
     const ready = this.#ready;
     this.#ready = undefined;
@@ -181,7 +184,7 @@ export class RequestBody extends Readable implements BufferedBody {
     this.#deadline.wait(this.#lookAfter());
   }
 
-  /** While the upstream does not take more, neither pause nor rate is the client's. */
+  /** Pauses reading. While the upstream accepts no more, a pause or a low rate is not the client's fault. */
   #pause(): void {
     this.#message.pause();
     if (this.#readingSince === undefined) return;
@@ -190,7 +193,7 @@ export class RequestBody extends Readable implements BufferedBody {
     this.#deadline.wait(0);
   }
 
-  /** @returns milliseconds until the client may be late; 0 for never */
+  /** @returns milliseconds until the client can be too slow at the earliest; 0 for never */
   #lookAfter(): number {
     const idleTimeout = this.#idleTimeout;
     if (this.#minRate === 0) return idleTimeout;
@@ -227,7 +230,7 @@ export class RequestBody extends Readable implements BufferedBody {
     if (!this.#message.complete) this.#onReset();
   };
 
-  /** A stream of HTTP/2 that was reset, with whatever code, also says that it has ended: later, and it is not true. */
+  /** A reset HTTP/2 stream also emits `end` later, with any error code, although the body is incomplete. */
   readonly #onReset = (): void => {
     this.destroy(new RequestBodyError('request_body_broken'));
   };

@@ -7,33 +7,33 @@ import { cookieField } from './cookie-header.js';
 import { HOP_BY_HOP } from './hop-by-hop.js';
 import type { IdentityFilter } from './identity-headers.js';
 
-/** What the gateway states to the upstream about a request it forwards. */
+/** What scopegate tells the upstream about a request. */
 export interface UpstreamHeaderContext {
   readonly peer: Peer;
-  /** Which fields only the gateway may state. */
+  /** Decides which fields only scopegate may set. */
   readonly identity: IdentityFilter;
   /** The Host field to send. */
   readonly host: string;
   readonly requestId: string;
-  /** The fields that take the place of the client's trace context: name, value, …; undefined leaves that alone. */
+  /** The fields that replace the client's trace context: name, value, …; undefined keeps the client's. */
   readonly trace?: readonly string[] | undefined;
-  /** The gateway's own name in Via. */
+  /** The name of this gateway in Via. */
   readonly via: string;
-  /** The version the request came in, such as `1.1`. */
+  /** The HTTP version of the request, such as `1.1`. */
   readonly version: string;
-  /** What mutators write on any rule: the client's copies never pass. */
+  /** Fields and cookies that mutators set on any rule; the client's copies are always removed. */
   readonly reservedHeaders?: HeaderRemoval | undefined;
-  /** What else of the client's stays behind, for this request. */
+  /** Fields and cookies of the client that are also removed from this request. */
   readonly removal?: HeaderRemoval | undefined;
-  /** What the mutators of this request's rule made of it. */
+  /** The changes by the mutators of this request's rule. */
   readonly mutations?: HeaderMutations | undefined;
-  /** What Max-Forwards has left after this hop, where the method makes it count (RFC 9110 §7.6.2). */
+  /** The value of Max-Forwards after this hop, if the method uses the field (RFC 9110 §7.6.2). */
   readonly maxForwards?: number | undefined;
 }
 
 /**
- * Fields for the upstream that Connection may not name (RFC 9110 §7.6.1): a client, or a proxy before it, must not
- * take from the upstream what the decision rests on or what says how the body is to be read.
+ * Fields that Connection cannot remove (RFC 9110 §7.6.1). A client, or a proxy before scopegate, must not be
+ * able to remove fields that the decision is based on or that say how the body must be read.
  */
 const END_TO_END: ReadonlySet<string> = new Set([
   'authorization',
@@ -44,22 +44,25 @@ const END_TO_END: ReadonlySet<string> = new Set([
   'cookie',
 ]);
 
-/** What a trusted proxy says of the port and the prefix that the client saw, and nobody else does, goes on as it came. */
+/**
+ * Fields in which a trusted proxy states the port and the prefix that the client used. scopegate forwards
+ * them unchanged from a trusted proxy and removes them from any other peer.
+ */
 const OF_PROXIES: ReadonlySet<string> = new Set(['x-forwarded-port', 'x-forwarded-prefix']);
 
-/** More hops than any honest chain of proxies has. */
+/** The most hops in Via. Legitimate chains of proxies are shorter. */
 const MAX_HOPS = 32;
 
-/** Header fields towards the upstream, or undefined when the request has gone in a circle. */
+/** Header fields for the upstream; undefined if the request is in a loop. */
 export type UpstreamFields = string[] | undefined;
 
 /**
- * Builds the header fields that go upstream: name, value, name, value …, in the order they came, without what
- * belongs to the connection (RFC 9110 §7.6.1), without the client's copies of what the gateway states, and then
- * with the gateway's own statements, set after the removal so that `Connection: x-forwarded-for` cannot strip them
- * (CVE-2026-33805).
+ * Builds the header fields for the upstream: name, value, name, value …, in the order of the request. It
+ * removes the connection's fields (RFC 9110 §7.6.1) and the client's copies of the fields that scopegate
+ * sets. Then it adds scopegate's own fields. They are added after the removal, so that `Connection:
+ * x-forwarded-for` cannot remove them (CVE-2026-33805).
  *
- * @returns undefined when Via shows a loop (RFC 9110 §7.6.3)
+ * @returns undefined if Via shows a loop (RFC 9110 §7.6.3)
  */
 export function requestFields(fields: Fields, context: UpstreamHeaderContext): UpstreamFields {
   const { raw, names, connection } = fields;
@@ -78,7 +81,8 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
   } = context;
   const believed = peer.trusted;
   const cookies = cookiesOf(reservedHeaders, removal, mutations);
-  // HTTP/2 may have split the field to compress it better; elsewhere it is one (RFC 9113 §8.2.3).
+  // An HTTP/2 client may split Cookie to compress it better; other versions need a single field (RFC 9113
+  // §8.2.3).
   const gathered = cookies || version === '2.0';
   let cookie = '';
   const sent: string[] = ['host', host];
@@ -159,7 +163,7 @@ export function requestFields(fields: Fields, context: UpstreamHeaderContext): U
   return sent;
 }
 
-/** Whether any mutator has to do with cookies; where none has, they go as they came. */
+/** Whether cookies must be changed. Otherwise they are forwarded unchanged. */
 function cookiesOf(
   reservedHeaders: HeaderRemoval | undefined,
   removal: HeaderRemoval | undefined,
@@ -174,8 +178,8 @@ function cookiesOf(
 }
 
 /**
- * How often an OPTIONS may still be forwarded (RFC 9110 §7.6.2); undefined where the request does not say so once and
- * in digits. Other methods pass the field on as it is.
+ * How often an OPTIONS request may still be forwarded (RFC 9110 §7.6.2); undefined if Max-Forwards is absent,
+ * repeated, or not a number. For other methods the field is forwarded unchanged.
  */
 export function forwardsLeft(method: string | undefined, fields: Fields): number | undefined {
   if (method !== 'OPTIONS') return undefined;
@@ -183,13 +187,13 @@ export function forwardsLeft(method: string | undefined, fields: Fields): number
   return typeof value === 'string' && /^[0-9]{1,9}$/.test(value) ? Number(value) : undefined;
 }
 
-/** RFC 7239 §6: an IPv6 address is bracketed and quoted. */
+/** RFC 7239 §6: an IPv6 address is written in brackets and quotes. */
 function node(address: string): string {
   if (address === '') return 'unknown';
   return address.includes(':') ? `"[${address}]"` : address;
 }
 
-/** RFC 7239 §4: a value that is no token is quoted. */
+/** RFC 7239 §4: a value that is not a token is quoted. */
 function quoted(value: string): string {
   return TOKEN.test(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`;
 }

@@ -4,30 +4,30 @@ import type { ResponseHead } from './upstream/response-head.js';
 /** An upstream's header fields, ready for the client: name, value, name, value … */
 export interface ClientFields {
   readonly fields: string[];
-  /** Trailer fields the upstream announced and the client may be told of. */
+  /** Trailer fields that the upstream announced and that may be forwarded to the client. */
   readonly trailers: readonly string[];
-  /** The body's length in bytes, where it is known before its end. */
+  /** The length of the body in bytes, if it is known in advance. */
   readonly length: number | undefined;
 }
 
-/** What the gateway itself has to say in an upstream's answer. */
+/** The fields that scopegate itself sets in an upstream's response. */
 export interface Overlay {
-  /** Its own CORS fields, which replace the upstream's; undefined leaves those alone. */
+  /** scopegate's CORS fields, which replace the upstream's; undefined keeps the upstream's. */
   readonly cors?: readonly string[] | undefined;
-  /** Keeps the answer out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
+  /** Keeps the response out of shared caches, whatever the upstream says (RFC 6750 §2.3). */
   readonly isPrivate?: boolean;
-  /** `DPoP-Nonce` in place of the upstream's; nobody may store such an answer (RFC 9449 §8). */
+  /** The `DPoP-Nonce` that replaces the upstream's. No cache may store such a response (RFC 9449 §8). */
   readonly nonce?: string | undefined;
 }
 
 /**
- * Cleans an upstream's header fields: nothing of its connection crosses the gateway, repeated fields stay repeated
- * and in order (`Set-Cookie` is never joined, RFC 9110 §5.3). Of a field that an answer holds once, the first counts,
- * as at nginx.
+ * Builds the client's header fields from the upstream's. Hop-by-hop fields are removed. Repeated fields stay
+ * repeated and in order (`Set-Cookie` is never joined, RFC 9110 §5.3). Of a field that a response must have
+ * only once, the first is used, as nginx does.
  *
- * What frames the body is the gateway's own: Content-Length is written from what was read of it, whatever the upstream
- * names in Connection. A 304 has none, because what it may state is not what follows, and a 205 has no body
- * (RFC 9110 §15.3.6).
+ * scopegate frames the body itself: it writes Content-Length from the value it has parsed, even if the
+ * upstream lists that field in Connection. A 304 gets no Content-Length, because the value would not be the
+ * length of what follows. A 205 has no body (RFC 9110 §15.3.6).
  */
 export function responseFields(
   { status, fields: raw, names, length: stated }: ResponseHead,
@@ -60,7 +60,7 @@ export function responseFields(
     }
     fields.push(raw[i * 2] as string, value);
   }
-  // Without chunks there is no place for trailers, and Node throws where they are announced all the same.
+  // Without chunked coding there can be no trailers, and Node throws if they are announced.
   const trailers =
     announced === undefined || length !== undefined
       ? NO_TRAILERS
@@ -74,8 +74,8 @@ export function responseFields(
 }
 
 /**
- * The trailer fields that may follow a body: those that were announced, and never one that frames, routes or
- * authenticates (RFC 9110 §6.5.1).
+ * The trailer fields that are sent after a body: the announced ones, except fields that frame, route or
+ * authenticate (RFC 9110 §6.5.1).
  */
 export function trailerFields(raw: readonly string[], announced: readonly string[]): [string, string][] {
   const trailers: [string, string][] = [];
@@ -86,7 +86,7 @@ export function trailerFields(raw: readonly string[], announced: readonly string
   return trailers;
 }
 
-/** Every field by which an answer speaks of CORS begins so. */
+/** The prefix of all CORS response fields. */
 const CORS_PREFIX = 'access-control-';
 
 const NO_TRAILERS: readonly string[] = [];
@@ -96,12 +96,12 @@ function options(value: string): string[] {
   return value.split(',').map((option) => option.trim().toLowerCase());
 }
 
-/** Options that name no field of the answer: hop-by-hop fields are gone already. */
+/** Connection options that are not names of fields to remove: hop-by-hop fields are removed already. */
 function isPlain(option: string): boolean {
   return option === 'keep-alive' || option === 'close';
 }
 
-/** Adds another value to the field of that name, unless it has it. */
+/** Appends a value to the field of that name, unless the field has that value already. */
 function join(fields: string[], lower: string, value: string): void {
   const at = fields.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === lower) + 1;
   if (at > 0 && fields[at] !== value) fields[at] = `${fields[at]}, ${value}`;

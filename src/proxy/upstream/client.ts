@@ -5,24 +5,24 @@ import type { Interrupted } from './interrupted.js';
 import type { UpstreamRequest } from './request-head.js';
 import type { ResponseHead } from './response-head.js';
 
-/** What the client of one upstream is made of; times in milliseconds, 0 for no limit. */
+/** The options of the client of one upstream; times in milliseconds, 0 means no limit. */
 export interface UpstreamClientOptions {
   /** `http://name:port` or `https://name:port`. */
   readonly origin: string;
-  /** The most connections at once for exchanges that are soon over. */
+  /** The most connections at once for short exchanges. */
   readonly connections: number;
-  /** The most exchanges at once that last; they have connections beside those. */
+  /** The most long exchanges at once; their connections are additional. */
   readonly longExchanges: number;
-  /** How long a request waits for a connection while all are busy. */
+  /** How long a request waits for a connection if all are busy. */
   readonly queueTimeout: number;
   /** The longest pause in a body. */
   readonly idleTimeout: number;
-  /** The largest head of an answer, in bytes. */
+  /** The largest response head, in bytes. */
   readonly maxHeadBytes: number;
   /**
-   * Builds what opens connections.
+   * Builds the connector, which opens connections.
    *
-   * @param onread how their sockets read; undefined as streams do
+   * @param onread how sockets read; undefined means as ordinary streams
    */
   readonly connector: (onread?: OnReadOpts) => buildConnector.connector;
 }
@@ -30,52 +30,59 @@ export interface UpstreamClientOptions {
 /** Makes the client of one upstream. */
 export type CreateUpstreamClient = (options: UpstreamClientOptions) => UpstreamClient;
 
-/** Sends requests to one upstream. What forwards a request knows no more of the HTTP client than this. */
+/** Sends requests to one upstream. This interface is all that the forwarder knows of the HTTP client. */
 export interface UpstreamClient {
   /**
-   * Sends a request as soon as a connection is free, and tells the reader of all that becomes of it.
+   * Sends a request as soon as a connection is free, and reports every result to the reader.
    *
-   * @param long whether it lasts from the beginning
-   * @throws UnsendableRequest where it cannot be written without becoming another one
-   * @throws Interrupted where it lasts and there is no room for it, or the client is closed
+   * @param long whether the exchange is long from the start
+   * @throws UnsendableRequest if the request cannot be written safely, because it would be read as another
+   *   one
+   * @throws Interrupted if the exchange is long and there is no room for it, or the client is closed
    */
   dispatch(request: UpstreamRequest, reader: ResponseReader, long?: boolean): void;
-  /** What it is doing now. */
+  /** The current state of its connections. */
   readonly state: PoolState;
-  /** Ends every connection, and what is under way on it. */
+  /** Closes every connection and ends the exchanges on them. */
   close(): void;
 }
 
-/** The connection on which a request was sent, as long as its exchange lasts. */
+/** The connection of a request, for as long as its exchange lasts. */
 export interface UpstreamConnection {
-  /** Ends the connection, and the exchange that is going on. */
+  /** Closes the connection and ends the current exchange. */
   abort(error: Error): void;
-  /** Goes on after a reader has asked for a pause. */
+  /** Continues after a reader has asked for a pause. */
   resume(): void;
 }
 
-/** Is told of one request's answer, in this order; of an error in place of all that has not come yet. */
+/**
+ * Receives the response to one request, by calls in the order below. An error ends the sequence at any point.
+ */
 export interface ResponseReader {
   /**
-   * The request has to wait for a free connection.
+   * The request must wait for a free connection.
    *
-   * @param timeout milliseconds that it may wait; 0 for no limit
+   * @param timeout the longest wait in milliseconds; 0 means no limit
    */
   onWait(waiting: Waiting, timeout: number): void;
   /** The request is about to be sent. */
   onStart(connection: UpstreamConnection): void;
-  /** The head of 103 Early Hints (RFC 8297), before that of the final answer. */
+  /** The head of 103 Early Hints (RFC 8297), before that of the final response. */
   onEarlyHints(head: ResponseHead): void;
-  /** The head of the final answer. */
+  /** The head of the final response. */
   onHead(head: ResponseHead): void;
-  /** The exchange is about to last. @returns false where its client has as many of these as it may have */
+  /**
+   * The exchange is about to become a long one.
+   *
+   * @returns false if its client has too many long exchanges already
+   */
   mayLast(): boolean;
-  /** The exchange lasts, and is no more counted among those that are soon over. */
+  /** The exchange is now a long one and no longer counts among the short ones. */
   onLong(): void;
   /**
-   * A piece of the body; its bytes are overwritten as soon as this returns.
+   * A piece of the body. Its bytes are overwritten as soon as this method returns.
    *
-   * @returns false to have no more of it until {@link UpstreamConnection.resume}
+   * @returns false to get no more until {@link UpstreamConnection.resume}
    */
   onData(piece: Buffer): boolean;
   /** @param trailers name, value, name, value … */
@@ -85,8 +92,12 @@ export interface ResponseReader {
 
 /** A request that waits for a connection. */
 export interface Waiting {
-  /** Nobody wants its answer any more. */
+  /** Cancels the request, because its response is no longer needed. */
   cancel(): void;
-  /** It has waited as long as it may. @returns why it ends */
+  /**
+   * Reports that the request has waited too long.
+   *
+   * @returns the error that ends it
+   */
   late(): Interrupted;
 }

@@ -6,45 +6,47 @@ import { keepsFraming, mayRepeat, type Upgrade, type UpstreamRequest, writePiece
 import { type Body, bodyOf } from './response-body.js';
 import { checkPartialHead, InvalidResponse, type ResponseHead, readHead } from './response-head.js';
 
-/** Whom a connection belongs to. */
+/** The owner of a connection. */
 export interface Owner {
-  /** A request is to be sent once more, on another connection. */
+  /** A request must be sent again, on another connection. */
   again(head: string, request: UpstreamRequest, reader: ResponseReader): void;
-  /** The exchange on a connection lasts. @returns false where there is no room for one more of these */
+  /** The exchange is becoming a long one. @returns false if there is no room for another */
   lasts(connection: Connection): boolean;
-  /** One of them ends for want of room. */
+  /** A long exchange was refused because there is no room. */
   turnedAway(): void;
-  /** Another request may be sent. */
+  /** The connection is free for another request. */
   free(connection: Connection): void;
-  /** It is closed. */
+  /** The connection is closed. */
   gone(connection: Connection): void;
 }
 
-/** Limits of the answers on a connection; times in milliseconds, 0 for none. */
+/** Limits of the responses on a connection; times in milliseconds, 0 means no limit. */
 export interface ResponseLimits {
   /** The longest pause in a body. */
   readonly idleTimeout: number;
-  /** The largest head, in bytes. */
+  /** The largest response head, in bytes. */
   readonly maxHeadBytes: number;
 }
 
-/** What an upstream's leaving looks like. */
+/** Error codes that mean that the upstream has closed the connection. */
 const LEFT: ReadonlySet<string> = new Set([CLOSED, 'ECONNRESET', 'EPIPE']);
 /**
- * Interim answers that an upstream may send at once, and one more for each second: servers of WebDAV send 102 as long as
- * they work, every some seconds.
+ * The most interim responses at once, plus one per second: a WebDAV server repeats 102 every few seconds
+ * while it works.
  */
 const MAX_INTERIM = 16;
-/** How long a connection is kept that has nothing to do, in milliseconds, where the upstream does not say. */
+/** How long an idle connection is kept, in milliseconds, if the upstream does not say. */
 const KEEP_ALIVE = 4_000;
-/** An upstream may end a connection at the very moment it is used again: it is left this much earlier. */
+/**
+ * An upstream may close a connection just as it is used again, so scopegate stops using it this much earlier.
+ */
 const KEEP_ALIVE_MARGIN = 1_000;
 /**
- * How long an answer may go on that lasts where there is no room for it, in milliseconds: most answers of more than one
- * packet are over by then.
+ * How long a response may continue if it is long and there is no room for it, in milliseconds. Most responses
+ * of more than one packet end within this time.
  */
 const GRACE = 500;
-/** In how many pieces a head may come. */
+/** The most pieces of a head. */
 const MAX_PIECES = 4_096;
 const EARLY_HINTS = 103;
 /** RFC 9110 §15.2.2. */
@@ -52,8 +54,8 @@ const SWITCHING_PROTOCOLS = 101;
 const HEAD_END = '\r\n\r\n';
 
 /**
- * One connection to an upstream, with one request at a time. What comes unasked, or after an answer was whole, ends it:
- * such bytes would be taken for the answer to somebody else's request.
+ * One connection to an upstream, with one request at a time. Unsolicited bytes, or bytes after a complete
+ * response, close it: they would be read as the response to another client's request.
  */
 export class Connection implements UpstreamConnection {
   readonly #socket: Socket;
@@ -62,34 +64,34 @@ export class Connection implements UpstreamConnection {
 
   #reader: ResponseReader | undefined;
   #outgoing: UpstreamRequest | undefined;
-  /** The head of the request, as long as it may have to be sent once more. */
+  /** The head of the request, as long as it may have to be sent again. */
   #repeatable: string | undefined;
-  /** Whether an answer has come on it. */
+  /** Whether the connection has carried a response. */
   #used = false;
-  /** Whether the whole request is written. */
+  /** Whether the request is written completely. */
   #sent = true;
   #uploaded = 0;
   #interim = 0;
   /** When the request was sent, in monotonic milliseconds. */
   #began = 0;
-  /** Of the head that is being read. */
+  /** The pieces of the current head so far. */
   #pieces = 0;
-  /** What has come of a head. */
+  /** The incomplete head so far. */
   #partial: Buffer | undefined;
   #head: ResponseHead | undefined;
   #body: Body | undefined;
   #paused = false;
-  /** Whether the exchange counts as one that lasts. */
+  /** Whether this is a long exchange. */
   #long = false;
   #grace: NodeJS.Timeout | undefined;
-  /** Takes what is read where the upstream has switched to another protocol; the socket is somebody else's then. */
+  /** Gets what is read after a switch to another protocol; the socket then has another owner. */
   #switched: ((bytes: Buffer) => void) | undefined;
-  /** For whatever the upstream is to do next. */
+  /** The limit of what the upstream must do next. */
   readonly #deadline = new Deadline(() =>
     this.#fail(new Interrupted(this.#head === undefined ? HEAD_TIMEOUT : BODY_TIMEOUT)),
   );
 
-  /** @param socket connected; whoever made it hands what it reads to {@link read} */
+  /** @param socket connected; its creator passes everything it reads to {@link read} */
   constructor(socket: Socket, limits: ResponseLimits, owner: Owner) {
     this.#socket = socket;
     this.#limits = limits;
@@ -98,11 +100,11 @@ export class Connection implements UpstreamConnection {
     socket.on('end', () => this.#guard(() => this.#onEnd()));
     socket.on('close', () => this.#onClose());
     socket.on('drain', () => this.#guard(() => this.#onDrain()));
-    // Whoever it was opened for may have left.
+    // The request that it was opened for may be cancelled by now.
     this.#deadline.wait(KEEP_ALIVE);
   }
 
-  /** Whether a request can be sent on it, if it is free. */
+  /** Whether the connection can carry another request once it is free. */
   get usable(): boolean {
     return !this.#socket.destroyed && !this.#socket.writableEnded;
   }
@@ -110,8 +112,8 @@ export class Connection implements UpstreamConnection {
   /**
    * Sends a request; the connection must be free.
    *
-   * @param head as it is to be written
-   * @param again whether it is sent for the second time
+   * @param head the head to write
+   * @param again whether this is the second attempt
    */
   send(head: string, request: UpstreamRequest, reader: ResponseReader, again: boolean): void {
     reader.onStart(this);
@@ -125,18 +127,18 @@ export class Connection implements UpstreamConnection {
     if (request.body !== undefined) this.#pump(request);
   }
 
-  /** Ends the connection, and the exchange that is going on. */
+  /** Closes the connection and ends the current exchange. */
   abort(error: Error): void {
     if (this.#switched === undefined) this.#fail(error);
     else this.#socket.destroy();
   }
 
-  /** Ends a connection that has nothing to do. */
+  /** Closes an idle connection. */
   close(): void {
     this.#socket.destroy();
   }
 
-  /** Goes on after a reader has asked for a pause. */
+  /** Continues after a reader has asked for a pause. */
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
@@ -145,10 +147,10 @@ export class Connection implements UpstreamConnection {
   }
 
   /**
-   * Takes what the socket has read.
+   * Processes what the socket has read.
    *
    * @param bytes overwritten as soon as this returns
-   * @returns false where the socket is to stop reading
+   * @returns false if the socket must stop reading
    */
   read(bytes: Buffer): boolean {
     if (this.#switched !== undefined) {
@@ -168,7 +170,7 @@ export class Connection implements UpstreamConnection {
     return !this.#paused;
   }
 
-  /** Runs what the event loop calls: an exception ends this connection, and the exchange on it, alone. */
+  /** Runs an event handler: an exception closes only this connection and ends only its exchange. */
   #guard(step: () => void): void {
     try {
       step();
@@ -191,14 +193,17 @@ export class Connection implements UpstreamConnection {
       const count = body.read(rest, this.#piece);
       rest = rest.subarray(count);
       if (this.#reader !== reader) return;
-      // The client's pause is none of the upstream's.
+      // A pause of the client is not the upstream's fault.
       if (this.#paused) this.#deadline.wait(0);
     }
     if (body.ended) this.#finish(rest.length === 0);
     else if (!this.#long) this.#last();
   }
 
-  /** The answer is not over with what has come of it: an event stream, a large one, or one that its client does not read. */
+  /**
+   * The response is not complete yet: an event stream, a large response, or one that its client does not
+   * read.
+   */
   #last(): void {
     const mayLast = this.#reader?.mayLast() === true;
     if (mayLast && this.#owner.lasts(this)) {
@@ -212,7 +217,9 @@ export class Connection implements UpstreamConnection {
     }
   }
 
-  /** @param mayLast whether its client may have one more exchange that lasts, so that the upstream's own room is lacking */
+  /**
+   * @param mayLast whether the client has room for a long exchange; if so, it is the upstream that has none
+   */
   #turnAway(mayLast: boolean): void {
     if (mayLast) this.#owner.turnedAway();
     this.#fail(new Interrupted(mayLast ? LONG_FULL : CLIENT_SHARE));
@@ -222,10 +229,10 @@ export class Connection implements UpstreamConnection {
     if (this.#reader?.onData(bytes) === false) this.#paused = true;
   };
 
-  /** @returns what follows the head, or undefined where it is not whole yet */
+  /** @returns what follows the head; undefined if the head is not complete yet */
   #takeHead(bytes: Buffer): Buffer | undefined {
     const all = this.#partial === undefined ? bytes : Buffer.concat([this.#partial, bytes]);
-    // Each piece costs a look at all that has come.
+    // Each piece means that the whole head so far is scanned again.
     if (this.#partial === undefined) this.#pieces = 0;
     else if (++this.#pieces > MAX_PIECES) throw new InvalidResponse('a head in thousands of pieces');
     const { maxHeadBytes } = this.#limits;
@@ -250,14 +257,14 @@ export class Connection implements UpstreamConnection {
       this.#head = head;
       this.#body = bodyOf(head, this.#outgoing?.method ?? '');
       this.#outgoing?.body?.allowAnyRate();
-      // Where there is no room for a stream, its client can still be told.
+      // If there is no room for a stream, its client can still get an error response.
       if (head.endless && !this.#body.ended) this.#last();
       this.#reader?.onHead(head);
     }
     return all.subarray(end + HEAD_END.length);
   }
 
-  /** Gives the socket away: the upstream speaks another protocol on it, for as long as it is open. */
+  /** Hands the socket over: from now on the upstream speaks another protocol on it. */
   #switch(upgrade: Upgrade, head: ResponseHead, early: Buffer): void {
     if (!this.#long && !this.#owner.lasts(this)) {
       this.#turnAway(true);
@@ -269,20 +276,20 @@ export class Connection implements UpstreamConnection {
   }
 
   /**
-   * Interim answers come in a bounded number. 100 may come unasked (RFC 9110 §15.2.1 lets a proxy discard it), the client
-   * is told of 103, and others are dropped.
+   * Handles a limited number of interim responses. 103 goes to the client; all others are dropped. An
+   * upstream may send 100 unasked (RFC 9110 §15.2.1 lets a proxy discard it).
    */
   #passInterim(head: ResponseHead): void {
-    // What follows would be another protocol, which nobody asked for.
+    // The following bytes would be another protocol, which nobody asked for.
     if (head.status === SWITCHING_PROTOCOLS) throw new InvalidResponse('101 to a request without Upgrade');
-    // Then no final answer could follow (RFC 9112 §9.3); HTTP/1.0 has no interim ones.
+    // No final response could follow (RFC 9112 §9.3). HTTP/1.0 has no interim responses.
     if (!head.persistent) throw new InvalidResponse('an interim answer that ends the connection');
     const seconds = Math.floor((performance.now() - this.#began) / 1000);
     if (++this.#interim > MAX_INTERIM + seconds) throw new Interrupted('too_many_interim_answers');
     if (head.status === EARLY_HINTS) this.#reader?.onEarlyHints(head);
   }
 
-  /** @param exact whether nothing came after the answer */
+  /** @param exact whether no byte followed the response */
   #finish(exact: boolean): void {
     const reader = this.#reader as ResponseReader;
     const head = this.#head as ResponseHead;
@@ -330,7 +337,7 @@ export class Connection implements UpstreamConnection {
     this.#socket.destroy();
     if (reader === undefined) return;
     if (head === undefined || request === undefined) reader.onError(error);
-    // The upstream has left an idle connection just when it was used again.
+    // The upstream closed an idle connection just as it was used again.
     else this.#owner.again(head, request, reader);
   }
 
@@ -351,18 +358,18 @@ export class Connection implements UpstreamConnection {
     this.#owner.gone(this);
   }
 
-  /** Sends the body after the head, at the pace of the upstream. */
+  /** Sends the body after the head, as fast as the upstream reads. */
   #pump(request: UpstreamRequest): void {
     const { body, length, timeout } = request;
     if (body === undefined) return;
     this.#sent = false;
     this.#uploaded = 0;
-    // What the client takes its time for is not the upstream's delay.
+    // Time that the client needs for its body does not count as the upstream's delay.
     this.#deadline.wait(0);
     const onPiece = (piece: Buffer): void => {
       if (this.#outgoing !== request) return;
       this.#uploaded += piece.length;
-      // Once the answer has begun, a byte of either direction keeps the exchange alive.
+      // Once the response has begun, a byte in either direction restarts the idle timeout.
       if (this.#head !== undefined) this.#deadline.wait(this.#limits.idleTimeout);
       if (!writePiece(this.#socket, piece, length === undefined)) {
         body.pause();

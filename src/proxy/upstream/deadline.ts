@@ -1,24 +1,24 @@
 /**
- * A limit to how long something is waited for. It is set anew with every piece that comes and reached hardly ever, so
- * setting it costs no timer: the one that runs may go off early, and looks again.
+ * A timeout for a wait. It is restarted with every piece that arrives and rarely expires. So a restart does
+ * not set a new timer: the running timer may fire early, and then checks the remaining time.
  */
 export class Deadline {
   readonly #late: () => void;
-  /** In monotonic milliseconds. */
+  /** When the wait expires, in monotonic milliseconds. */
   #due = Number.POSITIVE_INFINITY;
-  /** When the timer goes off. */
+  /** When the timer fires. */
   #rings = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param late called when the limit is reached; the timer itself keeps no process alive */
+  /** @param late called when the wait has expired; the timer does not keep the process alive */
   constructor(late: () => void) {
     this.#late = late;
   }
 
   /**
-   * Waits from now on.
+   * Starts the wait anew.
    *
-   * @param ms milliseconds; 0 for ever
+   * @param ms milliseconds; 0 means no limit
    */
   wait(ms: number): void {
     if (ms === 0) {
@@ -29,7 +29,7 @@ export class Deadline {
     if (this.#due < this.#rings) this.#ring(ms);
   }
 
-  /** Waits no more. */
+  /** Ends the wait and its timer. */
   end(): void {
     this.#due = Number.POSITIVE_INFINITY;
     this.#rings = Number.POSITIVE_INFINITY;
@@ -49,7 +49,8 @@ export class Deadline {
       if (left !== Number.POSITIVE_INFINITY) this.#ring(left);
       return;
     }
-    // Where this process itself was held up, what has come meanwhile is still unread: it is read before this.
+    // If this process was blocked, data may have arrived that is still unread. `setImmediate` lets it be read
+    // first.
     setImmediate(() => {
       if (this.#due - performance.now() <= 0.5) this.#late();
     });

@@ -1,4 +1,4 @@
-/** Why an exchange with an upstream ended, where nothing else has a code for it. */
+/** Why an exchange with an upstream ended, for causes that have no error code of their own. */
 export class Interrupted extends Error {
   readonly code: string;
   /** @param code for the log and the error table */
@@ -9,20 +9,20 @@ export class Interrupted extends Error {
   }
 }
 
-/** The answer did not begin in time. */
+/** The response did not begin in time. */
 export const HEAD_TIMEOUT = 'headers_timeout';
 
-/** The answer did not go on in time. */
+/** The response did not continue in time. */
 export const BODY_TIMEOUT = 'body_timeout';
 
 /** No connection was free in time. */
 export const QUEUE_TIMEOUT = 'queue_timeout';
 
-/** The exchange lasts, and there are as many of these as there may be. */
+/** The upstream has the maximum number of long exchanges. */
 export const LONG_FULL = 'long_exchanges_full';
 
-/** The client has as many requests in flight, or exchanges that last, as one client may have. */
+/** The client has the maximum number of requests in flight, or of long exchanges, for one client. */
 export const CLIENT_SHARE = 'client_share';
 
-/** The upstream ended the connection before its answer was whole. */
+/** The upstream closed the connection before its response was complete. */
 export const CLOSED = 'upstream_closed';

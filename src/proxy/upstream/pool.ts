@@ -12,32 +12,32 @@ import { HEAD_TIMEOUT, Interrupted, LONG_FULL, QUEUE_TIMEOUT } from './interrupt
 import { Queue } from './queue.js';
 import { type UpstreamRequest, writeHead } from './request-head.js';
 
-/** How a pool is made. */
+/** The options of a pool. */
 export interface PoolOptions extends Omit<UpstreamClientOptions, 'connector'> {
-  /** Opens a connection; its sockets read by {@link READING}. */
+  /** Opens a connection; its socket reads as {@link READING} says. */
   readonly connect: buildConnector.connector;
 }
 
-/** The connection a socket is the socket of. */
+/** The property of a socket that holds its connection. */
 const CONNECTION = Symbol('connection');
 
 interface Owned extends Socket {
   [CONNECTION]?: Connection;
 }
 
-/** Bytes that one read may bring. */
+/** The most bytes of one read. */
 const READ_BYTES = 65_536;
 
 /**
- * How sockets of pools read: all into the same memory, without a stream between. What is read is dealt with before
- * anything else is read.
+ * How the sockets of pools read: all into the same memory, without a stream. This is safe because each read
+ * is processed completely before the next one.
  */
 export const READING = {
   buffer: Buffer.allocUnsafeSlow(READ_BYTES),
   callback(this: unknown, count: number, buffer: Uint8Array): boolean {
     const connection = (this as Owned)[CONNECTION];
     if (connection === undefined) {
-      // Nobody has been asked anything yet.
+      // No request was sent on this socket yet, so the bytes are unsolicited.
       (this as Owned).destroy();
       return false;
     }
@@ -50,21 +50,23 @@ export const createPool: CreateUpstreamClient = ({ connector, ...options }) =>
   new Pool({ ...options, connect: connector(READING) });
 
 /**
- * The connections to one upstream: kept open between requests, a bounded number of them, a queue before them.
+ * The connections to one upstream: a limited number, kept open between requests, with a queue of waiting
+ * requests.
  *
- * Exchanges that last have a bound of their own. Were they counted with the others, whoever opens enough of them (event
- * streams, slow uploads, answers that are not read) would deny the upstream to everybody.
+ * Long exchanges have a limit of their own. If they were counted with the others, a client that opens enough
+ * of them (event streams, slow uploads, responses that it does not read) would block the upstream for all
+ * clients.
  */
 export class Pool implements UpstreamClient, Owner {
   readonly #options: PoolOptions;
   readonly #target: buildConnector.Options;
   readonly #open = new Set<Connection>();
-  /** The last one used is the first to be used again: the others may end. */
+  /** The connection used last is reused first, so that the others can time out. */
   readonly #idle: Connection[] = [];
   readonly #queue = new Queue<Entry>();
-  /** Those with an exchange that lasts. */
+  /** The connections with a long exchange. */
   readonly #long = new Set<Connection>();
-  /** Connections that are being opened, for the queue and for exchanges that last. */
+  /** The connections that are being opened: for the queue, and for long exchanges. */
   #connecting = 0;
   #connectingLong = 0;
   #turnedAway = 0;
@@ -75,14 +77,14 @@ export class Pool implements UpstreamClient, Owner {
     const { protocol, hostname, host, port } = new URL(options.origin);
     this.#target = {
       protocol,
-      // undici takes an IPv6 address as URLs write it; sockets do not.
+      // URLs write an IPv6 address in brackets; sockets need it without.
       hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
       host,
       port,
     };
   }
 
-  /** What it is doing now. */
+  /** The current state of the pool. */
   get state(): PoolState {
     return {
       origin: this.#options.origin,
@@ -97,9 +99,9 @@ export class Pool implements UpstreamClient, Owner {
   /**
    * Sends a request as soon as a connection is free.
    *
-   * @param long whether it lasts from the beginning
+   * @param long whether the exchange is long from the start
    * @throws UnsendableRequest
-   * @throws Interrupted where it lasts and there is no room for it
+   * @throws Interrupted if the exchange is long and there is no room for it
    */
   dispatch(request: UpstreamRequest, reader: ResponseReader, long = false): void {
     if (this.#closed) throw new Interrupted('closed');
@@ -123,7 +125,7 @@ export class Pool implements UpstreamClient, Owner {
     if (this.#long.has(connection)) return true;
     if (!this.#hasRoomForLong()) return false;
     this.#long.add(connection);
-    // Its place among the others is free.
+    // Its place among the short exchanges is now free.
     this.#refill();
     return true;
   }
@@ -154,7 +156,7 @@ export class Pool implements UpstreamClient, Owner {
     entry.reader.onWait({ cancel, late }, crowded ? queueTimeout : entry.outgoing.timeout);
   }
 
-  /** Ends every connection, and what is under way on it. */
+  /** Closes every connection and ends the exchanges on them. */
   close(): void {
     this.#closed = true;
     for (let entry = this.#queue.take(); entry !== undefined; entry = this.#queue.take())
@@ -163,7 +165,7 @@ export class Pool implements UpstreamClient, Owner {
   }
 
   free(connection: Connection): void {
-    // One that had an exchange that lasted may be one more than there may be now.
+    // After a long exchange, this connection may exceed the limit for short ones.
     if (this.#long.delete(connection) && this.#places < 0) {
       connection.close();
       return;
@@ -177,12 +179,12 @@ export class Pool implements UpstreamClient, Owner {
     try {
       connection.send(head, request, reader, again);
     } catch (error) {
-      // Called from an event of another exchange, which must not hear of it.
+      // This runs in an event of another exchange, which the exception must not reach.
       connection.abort(error as Error);
     }
   }
 
-  /** How many more connections may be opened for exchanges that are soon over. */
+  /** How many more connections may be opened for short exchanges. */
   get #places(): number {
     return this.#options.connections - (this.#open.size - this.#long.size) - this.#connecting;
   }
@@ -195,7 +197,7 @@ export class Pool implements UpstreamClient, Owner {
     this.#refill();
   }
 
-  /** Whoever waits may have a connection of his own, where there may be one more. */
+  /** Opens one more connection if requests wait and the limit allows it. */
   #refill(): void {
     if (this.#queue.size <= this.#connecting || this.#places <= 0) return;
     this.#connecting++;
@@ -206,7 +208,7 @@ export class Pool implements UpstreamClient, Owner {
     });
   }
 
-  /** Opens a connection for one exchange that lasts. */
+  /** Opens a connection for one long exchange. */
   #connectLong(entry: Entry): void {
     let wanted = true;
     const cancel = (): void => {
@@ -226,7 +228,10 @@ export class Pool implements UpstreamClient, Owner {
     entry.reader.onWait({ cancel, late: () => new Interrupted(HEAD_TIMEOUT) }, entry.outgoing.timeout);
   }
 
-  /** @param opened is given either an error or the connection; called later, or never where the pool was closed */
+  /**
+   * @param opened called with either an error or the connection; not synchronously, and never if the pool is
+   *   closed
+   */
   #connect(opened: (error: Error | null, connection: Connection | undefined) => void): void {
     this.#options.connect(this.#target, (error, socket) => {
       if (error !== null) {
@@ -244,7 +249,7 @@ export class Pool implements UpstreamClient, Owner {
     });
   }
 
-  /** Whoever has waited longest is told; the others get another attempt. */
+  /** Reports the failure to the request that has waited longest; the others get another attempt. */
   #failed(error: Error): void {
     this.#queue.take()?.reader.onError(error);
     this.#refill();
@@ -256,6 +261,6 @@ interface Entry {
   readonly head: string;
   readonly outgoing: UpstreamRequest;
   readonly reader: ResponseReader;
-  /** Whether it was sent already. */
+  /** Whether it was sent before. */
   readonly again: boolean;
 }

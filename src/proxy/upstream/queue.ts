@@ -1,4 +1,4 @@
-/** One who waits, between those before and after. */
+/** A waiting item, linked to the items before and after it. */
 interface Place<T> {
   readonly item: T;
   before: Place<T> | undefined;
@@ -7,20 +7,20 @@ interface Place<T> {
 }
 
 /**
- * First in, first out, and whoever waits may leave: each in a time that does not grow with the queue. The first of a
- * `Set` does not come so cheaply: it steps over those that have left.
+ * A first-in, first-out queue from which waiting items can be removed, each in constant time. The first
+ * element of a `Set` is not found in constant time: the iterator steps over the removed ones.
  */
 export class Queue<T> {
   #first: Place<T> | undefined;
   #last: Place<T> | undefined;
   #size = 0;
 
-  /** How many wait. */
+  /** How many items wait. */
   get size(): number {
     return this.#size;
   }
 
-  /** @returns takes it out again, if it still waits */
+  /** @returns a function that removes the item if it still waits */
   add(item: T): () => void {
     const place: Place<T> = { item, before: this.#last, after: undefined, waits: true };
     if (this.#last === undefined) this.#first = place;
@@ -30,7 +30,7 @@ export class Queue<T> {
     return () => this.#remove(place);
   }
 
-  /** Whoever has waited longest; he waits no more. */
+  /** Removes and returns the item that has waited longest. */
   take(): T | undefined {
     const place = this.#first;
     if (place === undefined) return undefined;
@@ -45,7 +45,7 @@ export class Queue<T> {
     else place.before.after = place.after;
     if (place.after === undefined) this.#last = place.before;
     else place.after.before = place.before;
-    // Whoever still holds this place would hold all that came after it, too.
+    // Otherwise a reference to this place would keep all later places in memory.
     place.before = undefined;
     place.after = undefined;
     this.#size--;

@@ -5,40 +5,41 @@ import { FIELD_VALUE, TOKEN } from '../../parse/grammar.js';
 import type { RequestBody } from '../request-body.js';
 import type { ResponseHead } from './response-head.js';
 
-/** One request as it is to be written to an upstream. */
+/** One request to write to an upstream. */
 export interface UpstreamRequest {
   readonly method: string;
   /** The path with the query. */
   readonly path: string;
-  /** Name, value, name, value …; what frames the body is not among them. */
+  /** Name, value, name, value …; without the fields that frame the body. */
   readonly fields: readonly string[];
   readonly body: RequestBody | undefined;
-  /** The length of the upload in bytes; undefined where it is not known before its end. */
+  /** The length of the body in bytes; undefined if it is not known in advance. */
   readonly length: number | undefined;
-  /** Milliseconds until the answer must have begun; 0 for no limit. */
+  /** Milliseconds within which the response must begin; 0 means no limit. */
   readonly timeout: number;
-  /** Undefined keeps to HTTP. */
+  /** Undefined if the request asks for no other protocol. */
   readonly upgrade?: Upgrade | undefined;
 }
 
-/** Another protocol that a request asks its connection to become (RFC 9110 §7.8). */
+/** A protocol that a request asks to switch its connection to (RFC 9110 §7.8). */
 export interface Upgrade {
-  /** What the Upgrade field says. */
+  /** The value of the Upgrade field. */
   readonly protocol: string;
   /**
-   * Takes the connection over once the upstream has answered 101.
+   * Takes over the connection after the upstream has answered 101.
    *
-   * @param early what has been read behind the answer's head
-   * @returns takes what is read from then on
-   * @throws Interrupted where the answer does not say what was asked for: it is refused then, as any that is invalid
+   * @param early what was read after the response head
+   * @returns a function that gets everything read from then on
+   * @throws Interrupted if the response does not match the handshake; it is then handled as an invalid
+   *   response
    */
   accept(head: ResponseHead, socket: Socket, early: Buffer): (bytes: Buffer) => void;
 }
 
-/** A request that cannot be written without becoming another one. */
+/** A request that cannot be written safely: the upstream would read it as another request. */
 export class UnsendableRequest extends Error {
   readonly code = 'unsendable';
-  /** @param message what of it; nothing of what it holds */
+  /** @param message which part is invalid, without its content */
   constructor(message: string) {
     super(message);
     this.name = 'UnsendableRequest';
@@ -47,12 +48,15 @@ export class UnsendableRequest extends Error {
 
 const PATH = /^\/[\x21-\x7e]*$/;
 
-/** Methods whose requests upstreams expect a body with; others with one end their connection (RFC 9110 §9.3). */
+/**
+ * Methods whose requests upstreams expect to have a body. With other methods, a body means that the
+ * connection is not reused (RFC 9110 §9.3).
+ */
 const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /**
- * Writes the head of a request (RFC 9112 §3). What was read and what mutators made is checked once more where it is
- * written: no value can end its line.
+ * Writes the head of a request (RFC 9112 §3). It checks the client's and the mutators' values again, so that
+ * no value can contain the end of its line.
  *
  * @throws UnsendableRequest
  */
@@ -77,23 +81,23 @@ export function writeHead({ method, path, fields, body, length, upgrade }: Upstr
 }
 
 /**
- * Whether the connection of a request may carry another one after it. Servers are known that send a body after HEAD,
- * or read none with a method that has no use for it: what is left over would be taken for the next message. And what
- * stands behind an upstream that refuses an Upgrade may have taken it.
+ * Whether the connection may carry another request after this one. Some servers send a body after HEAD, or do
+ * not read the body of a method that does not use one. The remaining bytes would then be read as the next
+ * message. If an upstream refuses an Upgrade, a server behind it may still have accepted it.
  */
 export function keepsFraming({ method, body, upgrade }: UpstreamRequest): boolean {
   return upgrade === undefined && method !== 'HEAD' && (body === undefined || WITH_BODY.has(method));
 }
 
-/** Whether nothing is different for an upstream that gets the same request twice (RFC 9110 §9.2.2). */
+/** Whether the request can be sent twice without a different effect (RFC 9110 §9.2.2). */
 export function mayRepeat({ method, body }: UpstreamRequest): boolean {
   return body === undefined && SAFE_METHODS.has(method);
 }
 
 /**
- * Writes a piece of a request's body, in a chunk of its own where the body's length is not known (RFC 9112 §7.1).
+ * Writes a piece of a request body, as a chunk if the length of the body is unknown (RFC 9112 §7.1).
  *
- * @returns whether the upstream takes more at once
+ * @returns whether the upstream accepts more at once
  */
 export function writePiece(socket: Socket, piece: Buffer, chunked: boolean): boolean {
   if (!chunked) return socket.write(piece);

@@ -1,39 +1,39 @@
 import { InvalidResponse, type ResponseHead, readField } from './response-head.js';
 
-/** The longest line between two chunks, with its extensions, and the longest trailer section, in bytes. */
+/** The longest line between two chunks, with its extensions, and the largest trailer section, in bytes. */
 const MAX_LINE = 1_024;
 const MAX_TRAILERS = 16_384;
 const LF = 0x0a;
 
-/** Takes a piece of a body. The bytes are the giver's: whoever keeps them copies them. */
+/** Receives a piece of a body. The caller reuses the bytes, so a receiver that keeps them must copy them. */
 export type Piece = (bytes: Buffer) => void;
 
-/** How the body of an answer is delimited, and how far it has been read (RFC 9112 §6.3). */
+/** How the body of a response is delimited, and how far it has been read (RFC 9112 §6.3). */
 export interface Body {
-  /** Whether all of it has been read. */
+  /** Whether the whole body has been read. */
   readonly ended: boolean;
-  /** Whether the end of the connection is the end of it. */
+  /** Whether the body ends with the connection. */
   readonly endsWithConnection: boolean;
-  /** The trailer fields after it: name, value, name, value … */
+  /** The trailer fields after the body: name, value, name, value … */
   readonly trailers: readonly string[];
   /**
-   * Reads on.
+   * Reads further bytes.
    *
-   * @returns how many of the bytes belong to it
+   * @returns how many of the bytes belong to the body
    * @throws InvalidResponse
    */
   read(bytes: Buffer, piece: Piece): number;
 }
 
-/** Whether no content follows, whatever a head says of it (RFC 9110 §8.6, §15.4.5). */
+/** Whether a response has no content, whatever its head says (RFC 9110 §8.6, §15.4.5). */
 export function hasNoBody(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304;
 }
 
 /**
- * What body follows a head.
+ * The body that follows a head.
  *
- * @param method of the request
+ * @param method the method of the request
  */
 export function bodyOf(head: ResponseHead, method: string): Body {
   const { status, length, chunked } = head;
@@ -47,7 +47,7 @@ const NONE: readonly string[] = [];
 
 const NO_BODY: Body = { ended: true, endsWithConnection: false, trailers: NONE, read: () => 0 };
 
-/** As long as the connection lasts. */
+/** A body that ends with the connection. */
 const UNFRAMED: Body = {
   ended: false,
   endsWithConnection: true,
@@ -58,7 +58,7 @@ const UNFRAMED: Body = {
   },
 };
 
-/** As long as Content-Length says. */
+/** A body whose length is in Content-Length. */
 class Counted implements Body {
   readonly endsWithConnection = false;
   readonly trailers = NONE;
@@ -80,18 +80,18 @@ class Counted implements Body {
   }
 }
 
-/** RFC 9112 §7.1: what is read next. */
+/** RFC 9112 §7.1: the part that is read next. */
 type Next = 'size' | 'data' | 'end of data' | 'trailer' | 'nothing';
 
-/** In chunks, read as strictly as it was written. */
+/** A chunked body, read strictly. */
 class Chunked implements Body {
   readonly endsWithConnection = false;
   readonly trailers: string[] = [];
   readonly #names: string[] = [];
   #next: Next = 'size';
-  /** Of the chunk at hand, in bytes. */
+  /** Bytes left in the current chunk. */
   #left = 0;
-  /** What has come of a line. */
+  /** The incomplete line so far. */
   #line = '';
   #trailerBytes = 0;
 
@@ -145,14 +145,20 @@ class Chunked implements Body {
   }
 }
 
-/** Without its end, which must be one of HTTP, and with nothing in it that could be taken for another. */
+/**
+ * Removes the end of a line, which must be CR LF. The line must not contain control characters, which some
+ * parsers read as a line end.
+ */
 function wholeLine(line: string): string {
   if (!line.endsWith('\r\n') || /[\x00-\x08\x0a-\x1f\x7f]/.test(line.slice(0, -2)))
     throw new InvalidResponse('a control character, or a line end that is not CR LF, between chunks');
   return line.slice(0, -2);
 }
 
-/** RFC 9112 §7.1: hexadecimal digits, and extensions that mean nothing here; blanks may stand before those alone. */
+/**
+ * RFC 9112 §7.1: hexadecimal digits, then extensions, which are ignored. Blanks may only be before an
+ * extension.
+ */
 function sizeOf(line: string): number {
   const size = /^([0-9A-Fa-f]{1,13})(?:[ \t]*;.*)?$/.exec(line)?.[1];
   if (size === undefined)

@@ -1,29 +1,31 @@
 import { isFieldName, lowerName } from '../../parse/field-names.js';
 
-/** The status line and the fields of an upstream's answer, and what they say of what follows (RFC 9112 §4 to §6). */
+/**
+ * The status line and the fields of an upstream's response, and how its body is framed (RFC 9112 §4 to §6).
+ */
 export interface ResponseHead {
   readonly status: number;
-  /** Name, value, name, value … in the order they came. */
+  /** Name, value, name, value … as received. */
   readonly fields: readonly string[];
   /** The lower-case name of each field. */
   readonly names: readonly string[];
-  /** Content-Length, in bytes; undefined where there is none. */
+  /** Content-Length, in bytes; undefined if there is none. */
   readonly length: number | undefined;
-  /** Whether the body comes in chunks (RFC 9112 §7.1). */
+  /** Whether the body is chunked (RFC 9112 §7.1). */
   readonly chunked: boolean;
   /** Whether another request may follow on the connection (RFC 9112 §9.3). */
   readonly persistent: boolean;
-  /** Whether it is a stream of events, which ends when somebody has had enough of it. */
+  /** Whether it is an event stream, which has no natural end. */
   readonly endless: boolean;
-  /** How long the upstream keeps a connection that has nothing to do, in milliseconds, where it says so. */
+  /** How long the upstream keeps an idle connection, in milliseconds; undefined if it does not say. */
   readonly keepAlive: number | undefined;
 }
 
-/** An upstream has sent what is no answer of HTTP/1.1, or one that can be read in two ways. */
+/** An upstream's response is not valid HTTP/1.1, or is ambiguous. */
 export class InvalidResponse extends Error {
-  /** For the log: which rule it breaks, and nothing of what it holds. */
+  /** For the log: which rule the response breaks, without its content. */
   readonly code: string;
-  /** @param message which rule it breaks; nothing of what it holds */
+  /** @param message which rule the response breaks, without its content */
   constructor(message: string) {
     super(message);
     this.name = 'InvalidResponse';
@@ -31,36 +33,38 @@ export class InvalidResponse extends Error {
   }
 }
 
-/** RFC 9112 §4; the reason may be missing, and with it the space before it. */
+/** RFC 9112 §4; the reason phrase and the space before it may be missing. */
 const STATUS_LINE = /^HTTP\/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?$/;
-/** Where the two stand in it. */
+/** The positions of the minor version and of the status in that line. */
 const MINOR_VERSION = 'HTTP/1.'.length;
 const STATUS = 'HTTP/1.1 '.length;
-/** Controls but the tab, and a CR or LF that ends no line (RFC 9112 §2.2, RFC 9110 §5.5). */
+/**
+ * Control characters except the tab, and a CR or LF that is not part of CR LF (RFC 9112 §2.2, RFC 9110 §5.5).
+ */
 const FORBIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?:^|[^\r])\n/;
 
 /**
- * Refuses the beginning of a head that can become none, so that its end is not waited for.
+ * Refuses an incomplete head that can no longer become valid, so that scopegate does not wait for its end.
  *
- * @param text what has come of it, as Latin-1
+ * @param text the head so far, as Latin-1
  * @throws InvalidResponse
  */
 export function checkPartialHead(text: string): void {
   if (!text.startsWith(PROTOCOL.slice(0, text.length))) throw new InvalidResponse(NO_STATUS_LINE);
-  // The LF of the last line's end may be on its way.
+  // The LF after the last CR may not have arrived yet.
   if (FORBIDDEN.test(text.endsWith('\r') ? text.slice(0, -1) : text)) throw new InvalidResponse(CONTROL);
 }
 
-/** What every head begins with. */
+/** The start of every head. */
 const PROTOCOL = 'HTTP/1.';
 const NO_STATUS_LINE = 'no status line of HTTP/1';
 const CONTROL = 'a control character, or a line end that is not CR LF, in the head';
 
 /**
- * Reads the head of an answer. What another reader could take for something else is refused, not repaired: bare line
- * ends, folded fields, a space before the colon, two lengths, a length beside chunks.
+ * Reads the head of a response. Whatever another parser could read differently is refused, not repaired: bare
+ * line ends, folded fields, a space before the colon, two lengths, a length together with chunked coding.
  *
- * @param text the head as Latin-1, up to the empty line and without it
+ * @param text the head as Latin-1, without the empty line at its end
  * @throws InvalidResponse
  */
 export function readHead(text: string): ResponseHead {
@@ -125,16 +129,16 @@ export function readHead(text: string): ResponseHead {
 }
 
 /**
- * Reads one field line, as of a head or of a trailer section.
+ * Reads one field line of a head or of a trailer section.
  *
- * @param fields its name and value are put there
- * @param names its name in lower case is put there
- * @returns that name
+ * @param fields the name and the value are appended to it
+ * @param names the name in lower case is appended to it
+ * @returns the name in lower case
  * @throws InvalidResponse
  */
 export function readField(line: string, fields: string[], names: string[]): string {
   const colon = line.indexOf(':');
-  // No name has a space in it, so neither a folded line nor a space before the colon gets through.
+  // A field name contains no space, so this refuses folded lines and a space before the colon.
   const name = line.slice(0, Math.max(0, colon));
   if (!isFieldName(name)) throw new InvalidResponse('a line in the head or the trailers that is no field');
   const lower = lowerName(name);
@@ -143,12 +147,15 @@ export function readField(line: string, fields: string[], names: string[]): stri
   return lower;
 }
 
-/** Tabs may stand around a value (RFC 9110 §5.6.3), and parsers are known to which `chunked` with one is another coding. */
+/**
+ * Refuses tabs, although they may surround a value (RFC 9110 §5.6.3): some parsers read `chunked` with a tab
+ * as another coding.
+ */
 function refuseTab(field: string): void {
   if (field.includes('\t')) throw new InvalidResponse('a tab in Content-Length or Transfer-Encoding');
 }
 
-/** Without the spaces and tabs around a value. */
+/** Removes the spaces and tabs around a value. */
 function trimmed(line: string, from: number): string {
   let start = from;
   let end = line.length;
@@ -161,12 +168,12 @@ function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** Whether an option is in a list of comma-separated ones. */
+/** Whether a comma-separated list contains an option. */
 function has(list: string, option: string): boolean {
   return list !== '' && list.includes(option) && list.split(',').some((each) => each.trim() === option);
 }
 
-/** What `Keep-Alive: timeout=5` says, in milliseconds. */
+/** The timeout in a value such as `timeout=5` of Keep-Alive, in milliseconds. */
 function timeoutOf(value: string): number | undefined {
   const seconds = /(?:^|[, ])timeout=([0-9]{1,6})(?:$|[, ])/i.exec(value)?.[1];
   return seconds === undefined ? undefined : Number(seconds) * 1000;

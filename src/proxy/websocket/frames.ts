@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 
-/** The two bytes that every header has: FIN, RSV and opcode; MASK and length (RFC 6455 §5.2). */
+/** Every header has two bytes: FIN, RSV and opcode; MASK and length (RFC 6455 §5.2). */
 const SHORTEST_HEADER = 2;
-/** With a length of 64 bits and a masking key. */
+/** A header with a 64-bit length and a masking key. */
 const LONGEST_HEADER = 14;
 const OPCODE = 0x0f;
 const CLOSE = 0x8;
@@ -14,45 +14,45 @@ const LENGTH_OF_64_BITS = 127;
 /** RFC 6455 §5.2: the most significant bit of a length of 64 bits must be 0. */
 const TOO_LONG = 0x80;
 const MASKING_KEY = 4;
-/** RFC 6455 §5.5: what a control frame may hold, in bytes. */
+/** RFC 6455 §5.5: the longest payload of a control frame, in bytes. */
 const LONGEST_CONTROL = 125;
-/** A status code comes before the reason in a Close frame (RFC 6455 §5.5.1). */
+/** The bytes of the status code before the reason in a Close frame (RFC 6455 §5.5.1). */
 const STATUS_CODE = 2;
 
 /**
- * Knows where the frames of one direction of a WebSocket end (RFC 6455 §5.2). It reads headers for their length and mask
- * alone: what the endpoints make of opcodes, reserved bits and payloads is theirs to judge, extensions included.
+ * Finds where the frames of one direction of a WebSocket end (RFC 6455 §5.2). It reads only length, mask and
+ * opcode of the headers. Reserved bits, payloads and extensions are left to the endpoints.
  */
 export class FrameTracker {
   readonly #header = Buffer.allocUnsafeSlow(LONGEST_HEADER);
-  /** Bytes of a header that have come, and how many it has as far as that is known. */
+  /** Bytes of the header so far, and its total as far as it is known. */
   #have = 0;
   #need = SHORTEST_HEADER;
-  /** Bytes of the payload that are still to come. */
+  /** Bytes of the payload that have not arrived yet. */
   #left = 0;
   #closing = false;
   #closed = false;
   #lost = false;
 
-  /** Whether another frame may be written here: the last one is whole, and the next has not begun. */
+  /** Whether another frame may be inserted here: the last frame is complete and the next has not begun. */
   get between(): boolean {
     return this.#have === 0 && this.#left === 0 && !this.#lost;
   }
 
-  /** Whether a Close frame has come, whole: no frame may follow it (RFC 6455 §5.5.1). */
+  /** Whether a complete Close frame has arrived: no frame may follow it (RFC 6455 §5.5.1). */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Whether a header has come that no length can be read from. Where frames end is not known from there on. */
+  /** Whether a header had an invalid length. From there on it is unknown where frames end. */
   get lost(): boolean {
     return this.#lost;
   }
 
   /**
-   * Reads on.
+   * Reads further bytes.
    *
-   * @param stop whether to stop where a frame ends, or where that is not known any more
+   * @param stop whether to stop at the end of a frame, or when it becomes unknown where frames end
    * @returns how many bytes have been read; all of them without `stop`
    */
   read(bytes: Buffer, stop = false): number {
@@ -73,7 +73,7 @@ export class FrameTracker {
     return stop ? at : bytes.length;
   }
 
-  /** @returns whether the header is whole */
+  /** @returns whether the header is complete */
   #readHeader(): boolean {
     const header = this.#header;
     const second = header[1] as number;
@@ -85,7 +85,8 @@ export class FrameTracker {
       this.#lost = true;
       return false;
     }
-    // A length beyond what a number holds exactly has no end that anybody will see.
+    // A length that a JavaScript number cannot hold exactly does no harm: such a frame never ends in
+    // practice.
     this.#left =
       extended === 8
         ? Number(header.readBigUInt64BE(SHORTEST_HEADER))
@@ -103,7 +104,8 @@ export class FrameTracker {
  * Makes a Close frame (RFC 6455 §5.5.1).
  *
  * @param reason ASCII, 123 characters at most
- * @param masked whether it goes from a client to a server (RFC 6455 §5.3)
+ * @param masked whether a client sends it to a server (RFC 6455 §5.3)
+ * @throws RangeError if the reason is too long
  */
 export function closeFrame(code: number, reason: string, masked: boolean): Buffer {
   const payload = Buffer.alloc(STATUS_CODE + reason.length);

@@ -8,17 +8,17 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 /** The cause of a 101 that does not switch to WebSocket. */
 const NOT_SWITCHED = 'websocket_not_switched';
-/** The cause of a 101 whose Sec-WebSocket-Accept is not the answer to this key. */
+/** The cause of a 101 whose Sec-WebSocket-Accept does not match the key. */
 const NOT_ACCEPTED = 'websocket_not_accepted';
 
-/** What the upstream must answer a client's Sec-WebSocket-Key with (RFC 6455 §4.2.2). */
+/** The Sec-WebSocket-Accept that belongs to a Sec-WebSocket-Key (RFC 6455 §4.2.2). */
 export function acceptOf(key: string): string {
   return createHash('sha1').update(key).update(GUID).digest('base64');
 }
 
 /**
- * Checks that a 101 is a WebSocket's, for the very handshake that was sent: what is relayed from there on is not HTTP any
- * more, and an upstream, or whatever stands before it, must know that (RFC 6455 §4.1).
+ * Checks that a 101 accepts exactly the WebSocket handshake that was sent (RFC 6455 §4.1). The relayed bytes
+ * after it are no longer HTTP, so the upstream, and any proxy before it, must have switched as well.
  *
  * @param key the client's Sec-WebSocket-Key
  * @throws Interrupted
@@ -38,10 +38,11 @@ export function checkSwitch(head: ResponseHead, key: string): void {
 }
 
 /**
- * Writes the client's 101, with the upstream's own fields. Nothing in it can be taken to frame a body: none follows.
+ * Writes the client's 101 with the upstream's fields. It has no field that could frame a body, because no
+ * body follows.
  *
  * @param key the client's Sec-WebSocket-Key
- * @param overlay what the gateway itself has to say
+ * @param overlay the fields that scopegate itself sets
  * @returns Latin-1
  */
 export function writeSwitch(head: ResponseHead, key: string, overlay: Overlay): string {
@@ -54,14 +55,14 @@ export function writeSwitch(head: ResponseHead, key: string, overlay: Overlay): 
   return `${text}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`;
 }
 
-/** What the gateway writes itself, or what has no place in a 101 (RFC 9110 §8.6). */
+/** Fields that scopegate writes itself, or that a 101 must not have (RFC 9110 §8.6). */
 const OWN: ReadonlySet<string> = new Set(['content-length', 'sec-websocket-accept']);
 
 function valuesOf({ names, fields }: ResponseHead, name: string): string[] {
   return names.flatMap((each, i) => (each === name ? [fields[i * 2 + 1] as string] : []));
 }
 
-/** Whether Connection says so (RFC 9110 §7.8). */
+/** Whether Connection lists `upgrade` (RFC 9110 §7.8). */
 function switches(head: ResponseHead): boolean {
   return valuesOf(head, 'connection').some((value) =>
     value.split(',').some((option) => option.trim().toLowerCase() === 'upgrade'),

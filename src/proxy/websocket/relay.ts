@@ -4,31 +4,37 @@ import { closeFrame, FrameTracker } from './frames.js';
 
 /** Times in milliseconds. */
 export interface RelayTimes {
-  /** How long the two sides may take for a close that scopegate began; then both are cut. */
+  /**
+   * How long both sides may take for a close that scopegate began. After that, both connections are
+   * destroyed.
+   */
   readonly close: number;
-  /** How long one side may go on when the other one has left, since it was last sent anything; then it is cut. */
+  /**
+   * How long one side may continue after the other has closed, counted from the last bytes sent to it. After
+   * that, its connection is destroyed.
+   */
   readonly linger: number;
 }
 
 const TIMES: RelayTimes = { close: 5_000, linger: 30_000 };
 
-/** One of the two sides. */
+/** The client's or the upstream's side. */
 interface Side {
   readonly socket: Socket;
-  /** Of the frames that come from it. */
+  /** Tracks the frames that come from this side. */
   readonly frames: FrameTracker;
-  /** Whether frames that are sent to it carry a mask: only a server gets masked ones (RFC 6455 §5.1). */
+  /** Whether frames sent to this side are masked: only a server gets masked frames (RFC 6455 §5.1). */
   readonly masked: boolean;
-  /** Nothing more of what comes from it is passed on. */
+  /** Whether bytes from this side are no longer relayed. */
   silenced: boolean;
 }
 
 /**
- * Carries a WebSocket between a client and an upstream: the bytes as they are, both ways, at the pace of whoever reads
- * more slowly. The endpoints talk as if nobody stood between them; scopegate reads where frames end, and no more, so
- * that it can end the connection with a Close frame of its own.
+ * Relays a WebSocket between a client and an upstream: the bytes unchanged, both ways, as fast as the slower
+ * side reads. scopegate only tracks where frames end, so that it can end the connection with a Close frame of
+ * its own.
  *
- * Whatever is thrown in what the event loop calls ends this connection, and no other.
+ * An exception in an event handler ends this connection and no other.
  */
 export class Relay {
   readonly #client: Side;
@@ -37,14 +43,14 @@ export class Relay {
   readonly #onEnd: () => void;
   readonly #times: RelayTimes;
   readonly #deadline = new Deadline(() => this.destroy());
-  /** What the sides are told that scopegate has ended the connection with. */
+  /** The code and the reason with which scopegate closes the connection, once it does. */
   #close: { readonly code: number; readonly reason: string } | undefined;
   #open = 2;
 
   /**
-   * @param client nothing of it has been read since the head of its request
-   * @param upstream whoever reads it hands what comes to {@link pass}
-   * @param onFault is told of an exception
+   * @param client the client's socket; nothing was read from it since the head of its request
+   * @param upstream the upstream's socket; its owner passes everything it reads to {@link pass}
+   * @param onFault called for an exception
    * @param onEnd called once, when both connections are closed
    */
   constructor(
@@ -61,25 +67,26 @@ export class Relay {
     this.#times = times;
   }
 
-  /** Begins to read the client, and to hear of both sides' end. */
+  /** Starts to read the client, and listens for the end of both sides. */
   open(): void {
     this.#listen(this.#client);
     this.#listen(this.#upstream);
     const { socket } = this.#client;
     socket.on('data', (bytes: Buffer) => this.pass('client', bytes));
     socket.resume();
-    // A side that is gone without a word is noticed sooner or later; upstreams are looked after by the connector.
+    // TCP keep-alive detects a client that has disappeared. The connector sets it for upstreams.
     socket.setKeepAlive(true, 60_000);
   }
 
-  /** Passes on what has come of a side. */
+  /** Relays bytes from a side. */
   pass(from: 'client' | 'upstream', bytes: Buffer): void {
     this.#guard(() => this.#take(from === 'client' ? this.#client : this.#upstream, bytes));
   }
 
   /**
-   * Ends the connection: each side is sent a Close frame as soon as the frame is whole that is on its way to it, and
-   * nothing after that; a side that answers with its own is let go. Whatever has not ended within a bound of time is cut.
+   * Closes the connection. Each side gets a Close frame as soon as the current frame to it is complete, and
+   * nothing after that. A side that answers with its own Close frame is closed. After a time limit, both
+   * connections are destroyed.
    *
    * @param code RFC 6455 §7.4
    * @param reason ASCII, 123 characters at most
@@ -94,7 +101,7 @@ export class Relay {
     });
   }
 
-  /** Cuts both sides at once. */
+  /** Destroys both connections at once. */
   destroy(): void {
     this.#client.socket.destroy();
     this.#upstream.socket.destroy();
@@ -104,7 +111,7 @@ export class Relay {
     const { socket } = side;
     socket.on('drain', () => this.#guard(() => this.#other(side).socket.resume()));
     socket.on('end', () => this.#guard(() => this.#onLeave(side)));
-    // The close that follows says all there is to say.
+    // The `close` event that follows handles this.
     socket.on('error', () => {});
     socket.on('close', () => this.#guard(() => this.#onClose(side)));
   }
@@ -124,7 +131,7 @@ export class Relay {
 
   #take(from: Side, bytes: Buffer): void {
     if (from.silenced) {
-      // Only its Close is still of interest.
+      // Only a Close frame from this side still matters.
       from.frames.read(bytes);
       this.#letGo(from);
       return;
@@ -139,13 +146,15 @@ export class Relay {
   #write(from: Side, bytes: Buffer): void {
     const { socket } = this.#other(from);
     if (!socket.writable || bytes.length === 0) return;
-    // The other side has left, and is still being told what it was to be told.
+    // The other side has stopped sending but still gets bytes, so restart its time limit.
     if (from.socket.writableEnded) this.#linger();
-    // What is read while the other side does not take it would wait in memory.
+    // If scopegate kept reading, the bytes that the other side does not take would fill the memory.
     if (!socket.write(bytes)) from.socket.pause();
   }
 
-  /** Sends the Close in the direction that begins at a side, if no frame of that side is on its way. */
+  /**
+   * Sends the Close frame in the direction that begins at a side, if no frame from that side is incomplete.
+   */
   #endAfterFrame(from: Side): void {
     const { code, reason } = this.#close as { code: number; reason: string };
     if (from.silenced) return;
@@ -153,24 +162,25 @@ export class Relay {
     const to = this.#other(from);
     if (!frames.between && !frames.closed && !frames.lost) return;
     from.silenced = true;
-    // Where frames end is not known any more: a Close could only be taken for a piece of something else.
+    // It is unknown where frames end, so a Close frame could be read as part of another frame.
     if (frames.lost) to.socket.end();
     else if (!frames.closed && to.socket.writable) to.socket.write(closeFrame(code, reason, to.masked));
-    // It may have been held up for a reader that has the Close before it now.
+    // This side may be paused because of a slow reader. The reader now gets nothing but the Close frame.
     from.socket.resume();
     this.#letGo(from);
     this.#letGo(to);
   }
 
-  /** Ends the connection to a side that has said Close and been told Close: nothing is left to be said (RFC 6455 §7.1.1). */
+  /** Closes the connection to a side that has sent and received a Close frame (RFC 6455 §7.1.1). */
   #letGo(side: Side): void {
     if (this.#close !== undefined && side.frames.closed && this.#other(side).silenced) side.socket.end();
   }
 
-  /** A side has sent all that it will. */
+  /** A side has sent everything and ended its direction. */
   #onLeave(side: Side): void {
     const other = this.#other(side);
-    // Where scopegate ends the connection, the other side has been told so, or is in the middle of a frame.
+    // If scopegate closes the connection, the other side got a Close frame already, or got only part of a
+    // frame.
     if (!side.silenced) other.socket.end();
     side.silenced = true;
     if (this.#close !== undefined) side.socket.end();
@@ -188,12 +198,12 @@ export class Relay {
     if (!side.silenced) other.socket.end();
     side.silenced = true;
     other.silenced = true;
-    // Its end is not seen before what it has sent is read.
+    // The end of the socket is only seen after everything before it is read.
     other.socket.resume();
     this.#linger();
   }
 
-  /** A close that scopegate began has a time of its own. */
+  /** Starts the time limit for the remaining side. A close that scopegate began has its own limit. */
   #linger(): void {
     if (this.#close === undefined) this.#deadline.wait(this.#times.linger);
   }

@@ -7,41 +7,44 @@ import type { Upgrade } from '../upstream/request-head.js';
 import { checkSwitch, writeSwitch } from './handshake.js';
 import { Relay } from './relay.js';
 
-/** A client's connection on which another protocol was asked for. */
+/** A client's connection whose request asks for another protocol. */
 export interface UpgradingConnection {
-  /** What came behind the request's head. */
+  /** Bytes that arrived after the request's head. */
   readonly early: Buffer;
   /**
-   * Takes the connection from HTTP: no response can be written to it any more. Nothing of it has been read since the
-   * request's head.
+   * Takes the connection from Node's HTTP server: no response can be written to it any more. Nothing was read
+   * from it since the request's head.
    *
-   * @returns undefined where it is closed
+   * @returns undefined if it is closed
    */
   take(): Socket | undefined;
 }
 
-/** One handshake that has been let through. */
+/** One allowed handshake. */
 export interface Handshake {
-  /** The connection that it came on. */
+  /** The connection that it arrived on. */
   readonly client: UpgradingConnection;
   /** The client's Sec-WebSocket-Key. */
   readonly key: string;
   /** When the credential expires, in seconds since 1970. */
   readonly expiresAt: number | undefined;
-  /** Called when the WebSocket is over; never where the upstream did not accept it. */
+  /** Called when the WebSocket has closed; never called if the upstream did not accept it. */
   readonly onClose: () => void;
 }
 
-/** RFC 6455 §7.4.1: 1001, an endpoint goes away; here: the gateway. */
+/** RFC 6455 §7.4.1: 1001, the endpoint, here scopegate, is going away. */
 const GOING_AWAY = 1001;
-/** RFC 6455 §7.4.1: 1008, the connection goes against the policy; here: its credential or its time has ended. */
+/**
+ * RFC 6455 §7.4.1: 1008, policy violation; here: the credential has expired or the greatest age is reached.
+ */
 const POLICY_VIOLATION = 1008;
-/** The longest delay a Node timer takes. */
+/** The longest delay of a Node timer, in milliseconds. */
 const MAX_DELAY = 2_147_483_647;
 
 /**
- * The WebSockets of all upstreams. The handshake is the upstream's to answer: what it answers with 101 is relayed from
- * there on, until either side leaves, the credential expires, the greatest age is reached, or the gateway drains.
+ * The WebSockets of all upstreams. The upstream answers the handshake. After a 101, scopegate relays the
+ * connection until a side closes it, the credential expires, the greatest age is reached, or the gateway
+ * drains.
  */
 export class WebSockets {
   readonly #maxAge: number;
@@ -51,9 +54,9 @@ export class WebSockets {
   #draining = false;
 
   /**
-   * @param maxAge the longest that one may last in milliseconds, 0 for ever
-   * @param now seconds since 1970
-   * @param onFault is told of exceptions, each of which ended one connection
+   * @param maxAge the longest that a WebSocket may stay open in milliseconds; 0 means no limit
+   * @param now returns seconds since 1970
+   * @param onFault called for each exception; each exception ended one connection
    */
   constructor(maxAge: number, now: () => number, onFault: OnFault) {
     this.#maxAge = maxAge;
@@ -62,10 +65,10 @@ export class WebSockets {
   }
 
   /**
-   * What a handshake asks of the upstream.
+   * Builds the upgrade for the request to the upstream.
    *
-   * @param overlay what the gateway itself has to say in the answer
-   * @param exchange the way of every answer but 101
+   * @param overlay the fields that scopegate itself sets in the response
+   * @param exchange handles every response except 101
    */
   upgrade(handshake: Handshake, overlay: Overlay, exchange: Exchange): Upgrade {
     return {
@@ -84,13 +87,13 @@ export class WebSockets {
     };
   }
 
-  /** Ends every WebSocket, and those whose handshake is still under way as soon as it is done. */
+  /** Closes every WebSocket. A WebSocket whose handshake is not complete is closed as soon as it is. */
   drain(): void {
     this.#draining = true;
     for (const relay of this.#relays) relay.close(GOING_AWAY, 'going away');
   }
 
-  /** Cuts every WebSocket. */
+  /** Destroys every WebSocket's connections. */
   close(): void {
     for (const relay of this.#relays) relay.destroy();
   }
@@ -117,9 +120,10 @@ export class WebSockets {
   }
 
   /**
-   * Ends a WebSocket when its credential expires or its time is up: nothing decides about it again in between.
+   * Closes a WebSocket when its credential expires or the greatest age is reached. No new decision is made in
+   * between.
    *
-   * @returns gives that up
+   * @returns a function that cancels this
    */
   #limitLife(relay: Relay, expiresAt: number | undefined): () => void {
     const maxAge = this.#maxAge > 0 ? this.#maxAge : Number.POSITIVE_INFINITY;
