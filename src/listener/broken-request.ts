@@ -3,12 +3,13 @@ import { type Denial, denial, ERRORS, errorBody } from '../model/errors.js';
 import type { Pipelines } from './pipelining.js';
 
 /**
- * Answers what Node's parser could not read as a request, then closes: nothing after the fault is parsed
- * (RFC 9112 §11.2). Where earlier requests still wait for their answers, these are brought first, and a text for the
- * fault is left out, because it would be taken for one of them. Where the fault is in the body of a request whose
- * answer has begun, the connection just ends.
+ * Answers a message that Node's parser could not read as a request, then closes the connection: nothing after
+ * the error is parsed (RFC 9112 §11.2). If earlier requests still wait for their responses, these are sent
+ * first. The error then gets no response, because the client would read it as one of them. If the error is in
+ * the body of a request whose response has begun, the connection just closes.
  *
- * @returns what the client was told, where no request that has an account of its own was concerned
+ * @returns the refusal that the client got; undefined if it got none, or if the request has a record of its
+ *   own
  */
 export function answerBrokenRequest(
   error: Error & { code?: string },
@@ -40,10 +41,11 @@ export function answerBrokenRequest(
 }
 
 /**
- * Refuses CONNECT, for which Node hands over the connection (RFC 9110 §9.3.6: it would open a tunnel).
+ * Refuses CONNECT, which would open a tunnel (RFC 9110 §9.3.6). Node hands over the connection of such a
+ * request.
  *
- * @returns what the client was told; undefined where earlier requests still wait for their answers, after which the
- *   connection ends
+ * @returns the refusal that the client got; undefined if earlier requests still wait for their responses,
+ *   after which the connection closes
  */
 export function refuseConnect(socket: Socket, pipelines: Pipelines): Denial | undefined {
   socket.on('error', () => {});
@@ -53,7 +55,10 @@ export function refuseConnect(socket: Socket, pipelines: Pipelines): Denial | un
   return refused;
 }
 
-/** A row of the error table as the last answer of a connection that has no response of Node's. */
+/**
+ * A row of the error table as the text of a connection's last response, for connections without a response
+ * object of Node's.
+ */
 export function refusalText(refused: Denial): string {
   const body = errorBody(refused);
   const { code, status } = ERRORS[refused.error];

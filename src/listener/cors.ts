@@ -4,14 +4,17 @@ import { type Fields, singleField } from '../parse/fields.js';
 /** Header fields: name, value, name, value … */
 export type FieldList = readonly string[];
 
-/** The method that a preflight asks about, or undefined for a request that is none: a plain OPTIONS is a request. */
+/**
+ * The method that a preflight asks for. Undefined for any other request: an OPTIONS request without the
+ * fields of a preflight is an ordinary request.
+ */
 export function preflightMethod(method: string | undefined, fields: Fields): string | undefined {
   if (method !== 'OPTIONS') return undefined;
   const asked = singleField(fields, 'access-control-request-method');
   return typeof asked === 'string' && typeof singleField(fields, 'origin') === 'string' ? asked : undefined;
 }
 
-/** The fields of the answer to a preflight; an origin that is not allowed learns nothing. */
+/** The fields of the response to a preflight. An origin that is not allowed gets no CORS field. */
 export function preflightFields(policy: CorsPolicy, fields: Fields): FieldList {
   const vary = ['vary', 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers'];
   const origin = allowedOrigin(policy, fields);
@@ -28,7 +31,7 @@ export function preflightFields(policy: CorsPolicy, fields: Fields): FieldList {
   ];
 }
 
-/** The fields that go into the answer to any other request, in place of the upstream's. */
+/** The CORS fields of the response to any other request; they replace the upstream's. */
 export function corsFields(policy: CorsPolicy, fields: Fields): FieldList {
   if (!policy.answers) return [];
   const origin = allowedOrigin(policy, fields);
@@ -43,7 +46,10 @@ export function corsFields(policy: CorsPolicy, fields: Fields): FieldList {
   ];
 }
 
-/** The request's origin, where the policy allows it. It is named, never `*`: the answer is for nobody else. */
+/**
+ * The request's origin, if the policy allows it. The response names it and never says `*`, because it is only
+ * for this origin.
+ */
 function allowedOrigin(policy: CorsPolicy, fields: Fields): string | undefined {
   const origin = singleField(fields, 'origin');
   return typeof origin === 'string' && SENDABLE.test(origin) && policy.allowsOrigin(origin)
@@ -52,8 +58,9 @@ function allowedOrigin(policy: CorsPolicy, fields: Fields): string | undefined {
 }
 
 /**
- * `*` means any field but Authorization, and with credentials nothing but a field of that name (Fetch §4.9): what the
- * policy means by it is said in the words that browsers take it by.
+ * The value of Access-Control-Allow-Headers. Browsers read `*` as any field except Authorization, and with
+ * credentials as a field named `*` (Fetch §4.9). So the names that the browser asks for are listed instead of
+ * `*`.
  */
 function allowedHeaders({ headers }: CorsPolicy, fields: Fields): string {
   const asked = singleField(fields, 'access-control-request-headers');
@@ -68,7 +75,10 @@ function allowedHeaders({ headers }: CorsPolicy, fields: Fields): string {
   ].join(', ');
 }
 
-/** What an origin is made of; also what the expressions of a policy were proved safe for. */
+/**
+ * The characters of an origin. The regular expressions of a policy were proved safe for texts of these
+ * characters.
+ */
 const SENDABLE = /^[\x21-\x7e]{1,512}$/;
 
 const TOKEN = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;

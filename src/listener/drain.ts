@@ -4,20 +4,22 @@ import type { TLSSocket } from 'node:tls';
 import type { Handshakes } from './handshakes.js';
 import type { Pipelines } from './pipelining.js';
 
-/** How long a client may take, once the drain has begun, for a request it had begun or was about to send: milliseconds. */
+/** How long after the start of the drain a client may take to send a request, in milliseconds. */
 const GRACE = 1_000;
-/** How often is looked for connections that have become idle, in milliseconds. */
+/** How often idle connections are looked for, in milliseconds. */
 const LOOK = 100;
 
 /**
- * Prepares a server for a drain that only requests in flight can hold up. `server.close()` waits for every connection,
- * also for those on which nothing was ever sent: a browser opens them in advance, a load balancer to see whether
- * somebody is there. Node counts them as busy, and has stopped looking at its own timeouts by then.
+ * Prepares a server for a drain that only requests in flight can delay. `server.close()` waits for every
+ * connection, including those that have carried no byte: browsers open connections in advance, and load
+ * balancers open them as health checks. Node counts such connections as busy, and during `server.close()` it
+ * no longer checks its own timeouts.
  *
  * @param server not yet listening
- * @param pipelines know on which connections of HTTP/1.1 an answer is owed
- * @param handshakes of a TLS listener
- * @returns begins the drain, to be called beside `server.close()`; what it returns ends it
+ * @param pipelines know which HTTP/1.1 connections have unanswered requests
+ * @param handshakes the handshakes of a TLS listener
+ * @returns a function that starts the drain, to be called together with `server.close()`; it returns a
+ *   function that ends the drain
  */
 export function prepareDrain(
   server: Server,
@@ -32,7 +34,7 @@ export function prepareDrain(
   if (handshakes === undefined) server.on('connection', keep);
   else {
     server.on('secureConnection', (socket: TLSSocket) => {
-      // Connections of HTTP/2 are told to end, and do so by themselves.
+      // HTTP/2 connections get a GOAWAY and close by themselves.
       if (socket.alpnProtocol !== 'h2') keep(socket);
     });
   }

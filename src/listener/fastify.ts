@@ -1,6 +1,6 @@
 import type { FastifyServerOptions } from 'fastify';
 
-/** No route has a schema: without this, Fastify would load two compilers for what routes say of their bodies. */
+/** Options that stop Fastify from loading its two schema compilers, because no route has a schema. */
 export const NO_SCHEMA_COMPILERS: Pick<FastifyServerOptions, 'schemaController'> = {
   schemaController: { compilersFactory: { buildValidator: refuse, buildSerializer: refuse } },
 };

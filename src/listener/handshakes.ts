@@ -2,11 +2,17 @@ import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-/** The connections of a TLS listener whose handshake is not done. Node shows them only before TLS is put on top. */
+/**
+ * The connections of a TLS listener whose handshake is not complete. Node emits them only as TCP sockets,
+ * before it adds TLS.
+ */
 export class Handshakes {
   readonly #open = new Map<string, Socket>();
 
-  /** @param server not yet listening, and with all listeners that take `secureConnection` from it in place */
+  /**
+   * @param server not yet listening; all listeners that will handle its `secureConnection` must be added
+   *   already
+   */
   constructor(server: Server) {
     server.on('connection', (socket: Socket) => {
       const name = nameOf(socket);
@@ -18,18 +24,18 @@ export class Handshakes {
     server.on('secureConnection', (socket) => this.#open.delete(nameOf(socket)));
   }
 
-  /** The connection that a handshake is going on. Undefined if it has ended. */
+  /** The TCP connection of a handshake; undefined if it has closed. */
   connectionOf(socket: TLSSocket): Socket | undefined {
     return this.#open.get(nameOf(socket));
   }
 
-  /** Ends all of them. */
+  /** Closes all of them. */
   cut(): void {
     for (const socket of this.#open.values()) socket.destroy();
   }
 }
 
-/** The two ends of a connection, which are the same with and without TLS on top. */
+/** The two addresses of a connection, which are the same with and without TLS. */
 function nameOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
   return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
 }

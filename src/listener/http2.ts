@@ -4,46 +4,52 @@ import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { allowsHttp2 } from '../tls/suites.js';
 
-/** Limits on clients that speak HTTP/2; times in milliseconds, sizes in bytes. */
+/** Limits for HTTP/2 clients; times in milliseconds, sizes in bytes. */
 export interface Http2Limits {
-  /** Requests that one connection may have at once. */
+  /** The most requests of one connection at once. */
   readonly maxStreams: number;
   readonly maxHeaderBytes: number;
-  /** Until a connection's first request has arrived. */
+  /** The time until a connection's first request must have arrived. */
   readonly headersTimeout: number;
-  /** How long a connection without requests stays open. */
+  /** How long an idle connection stays open. */
   readonly keepAliveTimeout: number;
-  /** A connection is renewed after so many requests. */
+  /** After this many requests a connection closes and the client opens another. */
   readonly requestsPerConnection: number;
 }
 
 /** The HTTP/2 side of a TLS listener. */
 export interface Http2Connections {
-  /** Tells every client to send no further request; its connection ends with the last answer (RFC 9113 §6.8). */
+  /**
+   * Tells every client to send no further request (GOAWAY). Each connection closes after its last response
+   * (RFC 9113 §6.8).
+   */
   drain(): void;
-  /** Ends every connection now. */
+  /** Destroys every connection now. */
   cut(): void;
 }
 
-/** More fields than the request handler accepts: it is the request handler that answers about them. */
+/**
+ * The most header fields that Node accepts. The request handler accepts fewer, so that it answers the
+ * request, not Node.
+ */
 const MAX_FIELDS = 512;
 /**
- * Requests that a connection may take back, at once and in the long run: a browser that leaves a page takes many back, a
- * flood of them (CVE-2023-44487) has no end. nghttp2 has a limit of its own, further up, at which it reads no more and
- * leaves the streams that are open as they are.
+ * How many requests of a connection the client may reset: at once, and per second in the long run. A browser
+ * that leaves a page resets many; a rapid reset attack never stops (CVE-2023-44487). nghttp2 has a higher
+ * limit of its own, but beyond it, it only stops reading and keeps the open streams.
  */
 const RESETS = 400;
 const RESETS_PER_SECOND = 20;
-/** How long a connection may take to end once it is no longer used, in milliseconds. */
+/** How long a connection that is no longer used may take to close, in milliseconds. */
 const FAREWELL = 1_000;
 
 /**
- * Serves HTTP/2 to the clients of a TLS listener that chose it in the handshake (ALPN). Connections of HTTP/1.1 stay
- * with Node's own server, parser and limits as they are without this: an HTTP/2 server that falls back to HTTP/1.1
- * would take them over with other defaults.
+ * Serves HTTP/2 to the clients of a TLS listener that chose it in the handshake (ALPN). HTTP/1.1 connections
+ * keep Node's HTTP/1.1 server, parser and limits unchanged. Node's HTTP/2 server with fallback to HTTP/1.1 is
+ * not used, because it would serve them with other defaults.
  *
- * @param server not yet listening, `h2` among its ALPN protocols
- * @param serve takes each stream as the request it is
+ * @param server not yet listening, with `h2` among its ALPN protocols
+ * @param serve called with each stream as a request
  */
 export function serveHttp2(server: Server, limits: Http2Limits, serve: RequestListener): Http2Connections {
   const sessions = new Set<Http2Session>();
@@ -56,15 +62,15 @@ export function serveHttp2(server: Server, limits: Http2Limits, serve: RequestLi
     },
     maxHeaderListPairs: MAX_FIELDS,
   });
-  // `Expect` is answered after the decision, and CONNECT by the error table.
+  // The request handler answers `Expect` after the decision, and refuses CONNECT with the error table.
   for (const event of ['request', 'checkContinue', 'checkExpectation', 'connect']) {
     multiplexer.on(event, serve);
   }
-  // A connection that broke concerns nobody but its streams, which close.
+  // A broken connection affects only its streams, which close by themselves.
   multiplexer.on('sessionError', () => {});
   multiplexer.on('session', (session) => {
     if (!allowsHttp2((session.socket as TLSSocket).getCipher())) {
-      // Its client may come back with HTTP/1.1, or with better suites (RFC 9113 §9.2.2).
+      // The client may try again with HTTP/1.1, or with stronger cipher suites (RFC 9113 §9.2.2).
       cutOff(session, constants.NGHTTP2_INADEQUATE_SECURITY);
       return;
     }
@@ -92,8 +98,8 @@ export function serveHttp2(server: Server, limits: Http2Limits, serve: RequestLi
 }
 
 /**
- * Ends a connection on which no request has arrived in time. Its timers do not ask whether bytes arrive: pings, or a
- * header section that comes byte by byte, keep no connection open.
+ * Closes a connection on which no request has arrived in time. Arriving bytes do not extend the time, so
+ * neither pings nor a header section that arrives byte by byte keep a connection open.
  */
 function supervise(session: Http2Session, limits: Http2Limits): void {
   let open = 0;
@@ -127,7 +133,7 @@ function supervise(session: Http2Session, limits: Http2Limits): void {
   session.once('close', () => clearTimeout(timer));
 }
 
-/** Ends a connection at once, and says why (RFC 9113 §7). */
+/** Closes a connection at once, with an error code (RFC 9113 §7). */
 function cutOff(session: Http2Session, code: number): void {
   if (session.destroyed) return;
   session.goaway(code);

@@ -16,38 +16,45 @@ import { createRequestHandler, type HandleRequest, type RequestHandlerOptions } 
 import { prepareStop } from './stop-listening.js';
 import { serveUpgrades } from './upgrade.js';
 
-/** What the proxy listener is made of; times in milliseconds, sizes in bytes, 0 means no limit. */
+/** The options of the proxy listener; times in milliseconds, sizes in bytes, 0 means no limit. */
 export interface ProxyListenerOptions extends RequestHandlerOptions {
   readonly headersTimeout: number;
   readonly keepAliveTimeout: number;
   readonly maxConnections: number;
-  /** How long open connections may still bring a request once the drain has begun. */
+  /** How long open connections may still bring requests after the drain has begun. */
   readonly drainGrace: number;
-  /** Requests that one HTTP/2 connection may have at once; 0 turns HTTP/2 off. */
+  /** The most requests of one HTTP/2 connection at once; 0 disables HTTP/2. */
   readonly maxStreams: number;
-  /** Requests of one HTTP/1.1 connection that are at work at once. */
+  /** The most requests of one HTTP/1.1 connection that are served at once. */
   readonly pipelining: number;
-  /** Plain HTTP without. */
+  /** Undefined for plain HTTP. */
   readonly tls?: Credentials;
-  /** Whether WebSocket handshakes are served; where not, an Upgrade is ignored. */
+  /** Whether WebSocket handshakes are served; if not, an Upgrade field is ignored. */
   readonly webSockets: boolean;
 }
 
 /** The proxy listener. */
 export interface ProxyListener {
   readonly app: FastifyInstance;
-  /** Ends every connection at once. */
+  /** Destroys every connection at once. */
   cut(): void;
 }
 
-/** How often Node looks for connections whose head is late, in milliseconds, where they may take longer than that. */
+/**
+ * How often Node checks for connections that exceed the headers timeout, in milliseconds; more often if that
+ * timeout is shorter.
+ */
 const CONNECTION_CHECK = 1_000;
-/** A connection is renewed after so many requests, so that load balancers can move it. */
+/**
+ * After this many requests a connection closes, so that load balancers can move the client to another
+ * gateway.
+ */
 const REQUESTS_PER_CONNECTION = 100_000;
 
 /**
- * Builds the proxy listener: a Fastify instance that listens. Every request goes through the request handler: parse →
- * decide → forward. None enters Fastify's routing, which could do nothing for it and costs a tenth of its way.
+ * Builds the proxy listener: a Fastify instance that listens. Every request goes to the request handler:
+ * parse → decide → forward. No request enters Fastify's routing, which is not needed and costs a tenth of the
+ * time of a request.
  */
 export async function createProxyListener(options: ProxyListenerOptions): Promise<ProxyListener> {
   const app = fastify({
@@ -70,14 +77,14 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
     },
     keepAliveTimeout: options.keepAliveTimeout,
     connectionTimeout: 0,
-    // A whole upload may take as long as it moves; what stalls is ended by the upload itself.
+    // A whole upload may take any time while it makes progress; the request body itself ends a stalled one.
     requestTimeout: 0,
     maxRequestsPerSocket: REQUESTS_PER_CONNECTION,
     ...serverOptions(options),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
 
   app.setNotFoundHandler((_request, reply) => {
-    // Unreachable: no request comes to the router.
+    // Unreachable: no request gets to Fastify's router.
     reply
       .code(404)
       .type('application/json')
@@ -94,7 +101,8 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
     });
   }
   server.headersTimeout = options.headersTimeout;
-  // Node would drop the fields beyond its limit unseen, a second Host among them; the request handler counts them instead.
+  // Node would silently drop the fields beyond its limit, for example a second Host. The request handler
+  // counts them instead.
   server.maxHeadersCount = 0;
   const handle = createRequestHandler(options);
   let draining = false;
@@ -129,7 +137,7 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
     await stop.closed();
     end();
   });
-  // `Expect: 100-continue` is answered after the decision, not by Node before it.
+  // The request handler answers `Expect: 100-continue` after the decision; Node would answer before it.
   server.on('checkContinue', serve);
   server.on('checkExpectation', serve);
   server.on('connect', (_message, duplex) => {
@@ -146,10 +154,10 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
   };
 }
 
-/** The answer to a request at which scopegate failed. */
+/** The response to a request that scopegate failed to handle. */
 const FAILED = denial('internal', 'the gateway failed');
 
-/** HTTP/2 is offered over TLS alone, where the handshake settles it (RFC 9113 §3.2). */
+/** Whether HTTP/2 is offered. It is offered only over TLS, where ALPN selects it (RFC 9113 §3.2). */
 function offersStreams({ tls, maxStreams }: ProxyListenerOptions): boolean {
   return tls !== undefined && maxStreams > 0;
 }
@@ -159,7 +167,7 @@ function serverOptions(options: ProxyListenerOptions): object {
     maxHeaderSize: options.maxHeaderBytes,
     headersTimeout: options.headersTimeout,
     connectionsCheckingInterval: Math.min(CONNECTION_CHECK, options.headersTimeout || CONNECTION_CHECK),
-    // A missing Host gets the error table's answer instead of Node's empty one.
+    // A request without Host gets a response from the error table instead of Node's empty one.
     requireHostHeader: false,
     insecureHTTPParser: false,
     noDelay: true,

@@ -3,22 +3,22 @@ import type { Socket } from 'node:net';
 import { isStream } from '../parse/parsed-request.js';
 
 /**
- * Requests of all connections together that may wait behind earlier ones. What one read brings of a pipeline, Node
- * parses at once, thousands of requests where they are small, and each takes memory.
+ * The most waiting requests of all connections together. Node parses everything that one read brings at once.
+ * That can be thousands of small pipelined requests, and each takes memory.
  */
 const MAX_WAITING = 4_096;
-/** A connection with no more waiting requests than this is not the one that has filled the memory. */
+/** A connection with at most this many waiting requests is not closed, because it did not fill the memory. */
 const SHARE = 64;
 
 /**
  * The requests of the HTTP/1.1 connections of one listener.
  *
- * Serves a bounded number of the requests of one connection at a time, in their order; the others wait, and what follows
- * them stays unread (RFC 9112 §9.3.2). Node itself begins every request that it has parsed, so that one connection could
- * take every place in the gateway. Streams of HTTP/2 have a limit of their own.
+ * Serves a limited number of requests of one connection at a time, in their order. The others wait, and the
+ * bytes after them stay unread (RFC 9112 §9.3.2). Node itself starts every request that it has parsed, so one
+ * connection could otherwise use the whole capacity of the gateway. HTTP/2 streams have a limit of their own.
  *
- * A client that leaves cancels the requests that are at work, and those that wait are never begun. Node says so to the
- * response that has the connection; here the others are told as well.
+ * If a client disconnects, its current requests are cancelled and its waiting requests never start. Node
+ * emits `close` only on the response that currently has the connection; this class emits it on the others.
  */
 export class Pipelines {
   readonly #limit: number;
@@ -27,28 +27,28 @@ export class Pipelines {
   readonly #shared = { waiting: 0 };
 
   /**
-   * @param limit requests of a connection at work, at least 1
-   * @param serve begins one
+   * @param limit the most requests of a connection that are served at once, at least 1
+   * @param serve starts one request
    */
   constructor(limit: number, serve: RequestListener) {
     this.#limit = limit;
     this.#serve = serve;
   }
 
-  /** Takes each request of the listener. */
+  /** Gets each request of the listener. */
   readonly serve: RequestListener = (message, response) => {
     if (isStream(message)) this.#serve(message, response);
     else this.#open(message.socket).add(message, response);
   };
 
-  /** The requests of a connection. Undefined before the head of the first one has arrived. */
+  /** The requests of a connection; undefined before the first head has arrived. */
   of(socket: Socket): Pipeline | undefined {
     return this.#pipelines.get(socket);
   }
 
   /**
-   * Whether a connection can be closed and nobody misses an answer: no request has arrived on it that is not answered
-   * yet, and it has not become a connection of another protocol.
+   * Whether a connection can be closed without losing a response: every request on it is answered, and it was
+   * not handed over to another protocol.
    */
   isUnused(socket: Socket): boolean {
     const pipeline = this.#pipelines.get(socket);
@@ -56,10 +56,10 @@ export class Pipelines {
   }
 
   /**
-   * Takes a connection that Node has handed over for an Upgrade or CONNECT. Where earlier requests still wait for their
-   * answers, it ends after these.
+   * Takes over a connection that Node has handed over for an Upgrade or CONNECT. If earlier requests still
+   * wait for their responses, the connection closes after these.
    *
-   * @returns whether it can be used: no answer is owed on it
+   * @returns whether the connection can be used: it has no unanswered request
    */
   handOver(socket: Socket): boolean {
     return this.#open(socket).handOver();
@@ -75,18 +75,18 @@ export class Pipelines {
   }
 }
 
-/** The requests of one connection, whose answers go out in the order in which they came. */
+/** The requests of one connection. Their responses are sent in the order of the requests. */
 export class Pipeline {
   readonly #socket: Socket;
   readonly #limit: number;
-  /** Of all connections. */
+  /** The count of all connections together. */
   readonly #shared: { waiting: number };
   readonly #serve: RequestListener;
   readonly #atWork: ServerResponse[] = [];
   #waiting: [IncomingMessage, ServerResponse][] = [];
-  /** To the last request whose head has arrived. */
+  /** The response to the last request whose head has arrived. */
   #last: ServerResponse | undefined;
-  /** To the one before it, as long as that is not over. */
+  /** The response to the request before it, until that is over. */
   #earlier: ServerResponse | undefined;
   #ending = false;
   #handedOver = false;
@@ -99,19 +99,19 @@ export class Pipeline {
     socket.once('close', () => this.#onClose());
   }
 
-  /** Whether every request has its answer. */
+  /** Whether every request is answered. */
   get isAnswered(): boolean {
     return this.#last === undefined || isOver(this.#last);
   }
 
-  /** Whether a request that has arrived whole still waits for its answer. */
+  /** Whether a request that has arrived completely still waits for its response. */
   get owesAnswers(): boolean {
     const last = this.#last;
     if (this.#earlier !== undefined && !isOver(this.#earlier)) return true;
     return last?.req.complete === true && !isOver(last);
   }
 
-  /** The response to the request whose body has not arrived whole, answered or not. */
+  /** The response to the request whose body has not arrived completely, whether answered or not. */
   get arriving(): ServerResponse | undefined {
     return this.#last?.req.complete === false ? this.#last : undefined;
   }
@@ -125,7 +125,8 @@ export class Pipeline {
   handOver(): boolean {
     this.#handedOver = true;
     if (!this.owesAnswers) return true;
-    // Node has taken this off: without it an answer that waits for its reader would wait for ever.
+    // Node has removed its own `drain` listener. Without one, a response that waits for a slow reader would
+    // wait for ever.
     this.#socket.on('drain', () => {
       for (const response of this.#atWork) if (response.socket === this.#socket) response.emit('drain');
     });
@@ -133,7 +134,7 @@ export class Pipeline {
     return false;
   }
 
-  /** Ends the connection, on which no further request is read, when it has brought the answers that it still owes. */
+  /** Closes the connection after the responses that are still due. No further request is read on it. */
   endAfterAnswers(): void {
     if (this.#ending) return;
     this.#ending = true;
@@ -141,7 +142,7 @@ export class Pipeline {
     const { arriving } = this;
     const final = arriving === undefined ? this.#last : this.#earlier;
     const end = (): void => {
-      // What is left of a body that is still arriving will never be read.
+      // The rest of a body that is still arriving will never be read.
       if (arriving === undefined) socket.end(() => socket.destroy());
       else socket.destroy();
     };
@@ -149,7 +150,7 @@ export class Pipeline {
     else final.once('close', end);
   }
 
-  /** Begins a request, or has it wait for those before it. */
+  /** Starts a request, or lets it wait for earlier ones. */
   add(message: IncomingMessage, response: ServerResponse): void {
     this.#earlier = this.isAnswered ? undefined : this.#last;
     this.#last = response;
@@ -169,7 +170,10 @@ export class Pipeline {
     for (const begun of this.#atWork) begun.once('close', this.#next);
   }
 
-  /** Whether one more may begin. Most connections have one request at a time, which is over when the next one comes. */
+  /**
+   * Whether one more request may start. Most connections have one request at a time, which is over when the
+   * next one arrives.
+   */
   #hasRoom(): boolean {
     const atWork = this.#atWork;
     let kept = 0;
@@ -184,7 +188,7 @@ export class Pipeline {
       this.#shared.waiting--;
       this.#atWork.push(response);
       if (this.#waiting.length > 0) response.once('close', this.#next);
-      // What follows this one, its body first, may be read.
+      // No request waits any more, so the bytes after this one, starting with its body, may be read.
       else this.#socket.resume();
       this.#serve(message, response);
     }
@@ -194,19 +198,19 @@ export class Pipeline {
     this.#shared.waiting -= this.#waiting.length;
     this.#waiting = [];
     for (const response of this.#atWork) {
-      // Without a connection of its own, Node does not tell it.
+      // Node emits no `close` on a response that does not have the connection.
       if (response.socket === null && !response.closed) response.emit('close');
     }
     this.#atWork.length = 0;
   }
 }
 
-/** Whether a response has left its connection for the next one, or its connection is gone. */
+/** Whether a response is complete and has released its connection, or its connection is closed. */
 function isOver(response: ServerResponse): boolean {
   return response.closed || (response.writableFinished && response.socket === null);
 }
 
-/** Whether a response has not been written to its last byte. */
+/** Whether a response is not completely written yet. */
 function isAtWork(response: ServerResponse): boolean {
   return !response.writableFinished && !response.closed && !response.destroyed;
 }

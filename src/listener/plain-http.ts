@@ -4,15 +4,15 @@ import { denial } from '../model/errors.js';
 import { refusalText } from './broken-request.js';
 import { Handshakes } from './handshakes.js';
 
-/** What OpenSSL says of a request without TLS, and of CONNECT. */
+/** The error codes of OpenSSL for a plain HTTP request, and for CONNECT. */
 const PLAIN: ReadonlySet<string | undefined> = new Set([
   'ERR_SSL_HTTP_REQUEST',
   'ERR_SSL_HTTPS_PROXY_REQUEST',
 ]);
 
 /**
- * Answers a client that speaks plain HTTP at a port for TLS with 400, as nginx does: a connection that just ends tells
- * nobody what is wrong. The answer goes out on the connection below TLS.
+ * Answers 400 to a client that sends plain HTTP to a TLS port, as nginx does. If the connection just closed,
+ * nobody would know what is wrong. The response is sent on the TCP connection, without TLS.
  *
  * @param server not yet listening
  */

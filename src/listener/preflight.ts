@@ -3,20 +3,21 @@ import type { Fields } from '../parse/fields.js';
 import type { Target } from '../parse/target.js';
 import { type FieldList, preflightFields, preflightMethod } from './cors.js';
 
-/** A preflight that the gateway answers itself. */
+/** A preflight that scopegate answers itself. */
 export interface Preflight {
-  /** The rule that the announced request would come to. */
+  /** The rule that matches the announced request. */
   readonly rule: Rule;
-  /** Header fields of the answer: name, value, name, value … */
+  /** Header fields of the response: name, value, name, value … */
   readonly fields: FieldList;
 }
 
 /**
- * Answers a CORS preflight (Fetch §4.8) by the policy of the rule that the request it announces would come to. A
- * browser sends none of the page's credentials along, so this comes before authorization. Undefined for any other
- * request, and where no such rule has a policy: then it is an OPTIONS request like others.
+ * Answers a CORS preflight (Fetch §4.8) with the policy of the rule that matches the announced request. A
+ * browser sends a preflight without credentials, so this happens before authorization.
  *
  * @param method as received
+ * @returns undefined for any other request, or if no matching rule has a policy: it is then handled as an
+ *   ordinary OPTIONS request
  */
 export function preflight(
   table: RuleTable,

@@ -25,7 +25,7 @@ import type { Handshake, UpgradingConnection } from '../proxy/websocket/websocke
 import { corsFields, type FieldList } from './cors.js';
 import { type Preflight, preflight } from './preflight.js';
 
-/** The answer to a client that has as many requests in flight as one client may have. */
+/** The response to a client that has the maximum number of requests in flight for one client. */
 const SHARE_TAKEN = denial('too_many_requests', 'too many requests of this client at once', {
   retryAfter: 1,
 });
@@ -33,20 +33,20 @@ const SHARE_TAKEN = denial('too_many_requests', 'too many requests of this clien
 /** What the request handler needs of the running gateway. */
 export interface RequestHandlerOptions extends EntranceOptions {
   readonly forwarder: Forwarder;
-  /** Larger header sections are refused, in bytes. */
+  /** The largest header section, in bytes; larger ones are refused. */
   readonly maxHeaderBytes: number;
-  /** Undefined if clients have no shares. */
+  /** Undefined if there are no limits per client. */
   readonly shares?: ClientShares | undefined;
-  /** Tells the client that a request comes from, however many trusted proxies it came through. */
+  /** Returns the address of the client that sent a request, through any number of trusted proxies. */
   readonly clientAddress: ClientAddressReader;
-  /** Observes token revocations, so that their tokens are not served from the cache. */
+  /** Observes token revocations, so that revoked tokens are not served from the cache. */
   readonly revocations: Revocations;
 }
 
 /**
- * Takes a request through parsing, decision and forwarding.
+ * Handles a request: parsing, decision and forwarding.
  *
- * @param connection of a request that asks for another protocol on it, which WebSockets get
+ * @param connection the connection of a request that asks for another protocol; a WebSocket takes it over
  */
 export type HandleRequest = (
   message: IncomingMessage,
@@ -54,24 +54,27 @@ export type HandleRequest = (
   connection?: UpgradingConnection,
 ) => void;
 
-/** Builds the request handler. Every request leaves it answered: refused, forwarded, or as a WebSocket. */
+/** Builds the request handler. Every request is answered: refused, forwarded, or upgraded to a WebSocket. */
 export function createRequestHandler(options: RequestHandlerOptions): HandleRequest {
   const ended = new WeakSet<Socket>();
   return (message, response, connection) => {
-    // Node's parser goes on to what was sent behind the last request of a connection.
+    // Node's parser continues with bytes that were sent after the last request of a connection.
     if (ended.has(message.socket)) return;
     new ProxyRequestHandler(options, ended, message, response, connection).handle();
   };
 }
 
-/** One request on its way through the gateway. */
+/** One request in the gateway. */
 class ProxyRequestHandler implements BodyReader {
   readonly #options: RequestHandlerOptions;
-  /** Connections that end with an answer already decided about: nothing else on them is processed (RFC 9112 §9.6). */
+  /**
+   * Connections that close after a response that is decided already: nothing else on them is processed
+   * (RFC 9112 §9.6).
+   */
   readonly #ended: WeakSet<Socket>;
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
-  /** Of a request with an Upgrade, which is its connection's last. */
+  /** The connection of a request with an Upgrade, which is the last request of that connection. */
   readonly #connection: UpgradingConnection | undefined;
   readonly #record: RequestRecord;
   #parsed: ParsedRequest | undefined;
@@ -107,7 +110,8 @@ class ProxyRequestHandler implements BodyReader {
       return;
     }
     if (this.#record.peer.address === '') {
-      // The client has left before its address was read: an upstream must not get a request from nobody.
+      // The client disconnected before its address was read. An upstream must not get a request without a
+      // client address.
       this.#message.socket.destroy();
       this.#finish(deny('malformed_request', 'the client has left'), { status: 0, cause: 'client_closed' });
       return;
@@ -165,7 +169,7 @@ class ProxyRequestHandler implements BodyReader {
     }
   }
 
-  /** @returns false where the client has its share already, and was told */
+  /** @returns false if the client has reached its limit; it has then got the response */
   #takeShare(fields: Fields): boolean {
     const { shares, clientAddress } = this.#options;
     if (shares === undefined) return true;
@@ -175,7 +179,7 @@ class ProxyRequestHandler implements BodyReader {
     return false;
   }
 
-  /** There is no room for it: it is answered unread, and has no audit line of its own. */
+  /** Refuses a request because of overload, before it is parsed. It gets no audit line of its own. */
   #shed(full: Denial): void {
     if (!this.#response.shouldKeepAlive) this.#endConnection();
     refuse(this.#message, this.#response, full, this.#options.realm);
@@ -189,7 +193,7 @@ class ProxyRequestHandler implements BodyReader {
     this.#record.decided();
     try {
       if (this.#message.socket.destroyed) {
-        // The client left while its token was introspected: nothing goes upstream any more.
+        // The client disconnected during introspection, so nothing is sent upstream.
         this.#finish(decision, { status: 0, cause: 'client_closed' });
       } else if (!decision.allowed) {
         this.#refuse(decision);
@@ -210,7 +214,7 @@ class ProxyRequestHandler implements BodyReader {
     this.#finish({ allowed: true, rule, path: target.path, subject: { subject: '' } }, { status: 204 });
   }
 
-  /** Answers with a document of the gateway's own. */
+  /** Answers with a document that scopegate serves itself. */
   #serveDocument(decision: Allowed, { text, fields }: Document): void {
     const length = String(Buffer.byteLength(text));
     this.#response.writeHead(200, ['content-length', length, ...fields, ...(this.#cors(decision) ?? [])]);
@@ -219,14 +223,17 @@ class ProxyRequestHandler implements BodyReader {
     this.#finish(decision, { status: 200 });
   }
 
-  /** What a page of another origin may see of the answer; undefined where the rule has no policy. */
+  /** The CORS fields of the response; undefined if the rule has no CORS policy. */
   #cors({ rule }: Decision): FieldList | undefined {
     const parsed = this.#parsed;
     if (rule?.cors === undefined || parsed === undefined) return undefined;
     return corsFields(rule.cors, parsed.fields);
   }
 
-  /** This is the connection's last request. HTTP/2 has many at once, and ends streams instead. */
+  /**
+   * Marks this request as the last of its connection. HTTP/2 connections have many requests at once, and end
+   * streams instead.
+   */
   #endConnection(): void {
     if (!isStream(this.#message)) this.#ended.add(this.#message.socket);
   }
@@ -272,7 +279,7 @@ class ProxyRequestHandler implements BodyReader {
     );
   }
 
-  /** What carries a WebSocket where the request is a handshake; undefined for any other request. */
+  /** The handshake, if the request is a WebSocket handshake; undefined for any other request. */
   #handshake({ subject: { expiresAt } }: Allowed): Handshake | undefined {
     const client = this.#connection;
     const key = client === undefined ? undefined : webSocketKey(this.#message);
@@ -280,7 +287,9 @@ class ProxyRequestHandler implements BodyReader {
     return { client, key, expiresAt, onClose: () => this.#record.leaveLong() };
   }
 
-  /** A fault of our own: never an answer that could be taken for "allowed". */
+  /**
+   * Ends a request because of an exception in scopegate. The response must never look like an allowed one.
+   */
   #crash(error: unknown): void {
     const { onFault, realm } = this.#options;
     onFault('request', error);

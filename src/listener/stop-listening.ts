@@ -2,21 +2,25 @@ import type { Server as HttpServer } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import { type Server, type Socket, Server as TcpServer } from 'node:net';
 
-/** Ends a listener in two steps, so that no client loses a request. */
+/** Stops a listener in two steps, so that no client loses a request. */
 export interface Stop {
   /**
-   * Takes no new connection from now on. Connections that are open stay so for a while: a client may have sent a request
-   * on one that was idle when the drain began.
+   * Accepts no new connection from now on. Open connections stay open for a while: a client may already have
+   * sent a request on a connection that was idle when the drain began.
    *
    * @param grace milliseconds
-   * @returns when that time is over, or no connection is open any more
+   * @returns resolves when that time is over, or no connection is open any more
    */
   listening(grace: number): Promise<void>;
-  /** Settles when the last connection is closed. */
+  /** Resolves when the last connection is closed. */
   closed(): Promise<void>;
 }
 
-/** @param server not yet listening */
+/**
+ * Prepares to stop a listener.
+ *
+ * @param server not yet listening
+ */
 export function prepareStop(server: HttpServer | TlsServer): Stop {
   let open = 0;
   let onEmpty = (): void => {};
@@ -30,7 +34,7 @@ export function prepareStop(server: HttpServer | TlsServer): Stop {
   return {
     async listening(grace) {
       closed = new Promise((resolve) => {
-        // Not `server.close()`: since Node 19 it ends every idle connection at once.
+        // Not `server.close()`: since Node 19 it closes every idle connection at once.
         TcpServer.prototype.close.call(server as Server, () => resolve());
       });
       if (open === 0 || grace === 0) return;

@@ -5,12 +5,15 @@ import type { OnFault } from '../observe/request-record.js';
 import type { UpgradingConnection } from '../proxy/websocket/websockets.js';
 import type { Pipelines } from './pipelining.js';
 
-/** How long a client may take to end its connection once it is answered, in milliseconds. */
+/** How long a client may take to close its connection after the response, in milliseconds. */
 const LINGER = 5_000;
-/** What it may send meanwhile. */
+/** How much it may send during that time, in bytes. */
 const LINGER_BYTES = 1_048_576;
 
-/** Takes a request that asks for another protocol, and answers it as any other, unless it takes the connection. */
+/**
+ * Handles a request that asks for another protocol. It answers the request like any other, unless it takes
+ * the connection.
+ */
 export type ServeUpgrade = (
   message: IncomingMessage,
   response: ServerResponse,
@@ -18,17 +21,17 @@ export type ServeUpgrade = (
 ) => void;
 
 /**
- * Serves requests with an Upgrade. Node hands their connection over at once, even while an earlier request on it still
- * waits for its answer, and takes its own listeners off it: a second answer cannot be written there, and a reset would
- * end the process.
+ * Serves requests with an Upgrade. Node hands their connection over at once, even if an earlier request on it
+ * still waits for its response, and removes its own listeners from it. So a second response cannot be written
+ * there, and a connection reset would crash the process.
  *
- * An upgrade behind unanswered requests is not served: the connection ends after their answers, and the client may ask
- * again (RFC 9112 §9.3.2: what follows on a connection may be left unanswered when it closes).
+ * An upgrade after unanswered requests is not served: the connection closes after their responses, and the
+ * client may retry (RFC 9112 §9.3.2: later requests may stay unanswered when a connection closes).
  *
- * @param pipelines know which answers are owed on a connection
- * @param serve called for every other one; its answer is the connection's last
- * @param onFault is told of an exception, which ended one connection
- * @param linger milliseconds that a client may take to end its connection once it is answered
+ * @param pipelines know which connections have unanswered requests
+ * @param serve called for all other upgrades; its response is the connection's last
+ * @param onFault called for an exception, which ended one connection
+ * @param linger milliseconds that a client may take to close its connection after the response
  */
 export function serveUpgrades(
   server: Server,
@@ -51,7 +54,7 @@ export function serveUpgrades(
   });
 }
 
-/** Does for a response what Node's server does where it has not handed the connection over. */
+/** Connects a response to the socket, as Node's server does for connections that it has not handed over. */
 function connect(
   socket: Socket,
   response: ServerResponse,
@@ -59,7 +62,7 @@ function connect(
   linger: number,
 ): UpgradingConnection {
   const onDrain = (): boolean => response.emit('drain');
-  // A client that has sent its last has left, as with other requests.
+  // A client that has ended its direction counts as disconnected, as with other requests.
   const onEnd = (): void => {
     if (!response.writableEnded) socket.destroy();
   };
@@ -82,7 +85,10 @@ function connect(
   };
 }
 
-/** Ends a connection when its last answer is out. Closed over unread bytes it would be reset, and the answer lost. */
+/**
+ * Closes a connection after its last response. If it closed with unread bytes, it would be reset, and the
+ * client could lose the response.
+ */
 function endSoon(socket: Socket, linger: number): void {
   let left = LINGER_BYTES;
   const timer = setTimeout(() => socket.destroy(), linger).unref();
@@ -94,5 +100,5 @@ function endSoon(socket: Socket, linger: number): void {
   socket.end();
 }
 
-/** The close that follows says all there is to say. */
+/** Ignores an `error` event: the `close` event that follows handles it. */
 function forget(): void {}
