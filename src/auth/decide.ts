@@ -47,8 +47,8 @@ export function decide(request: DecisionRequest): Decision | Promise<Decision> {
 /**
  * The path to send upstream.
  *
- * @returns null if it would not be canonical: the path does not begin with the segments to strip, or what is left
- *   begins with `//`, which is a host to whoever resolves it as a reference
+ * @returns null if it would not be canonical: the path does not begin with the segments to strip, or what is
+ *   left begins with `//`, which a URI resolver reads as a host
  */
 function rewritten(path: string, { strip, base }: PathRewrite): string | null {
   if (!startsWithin(path, strip)) return null;
@@ -62,8 +62,8 @@ function startsWithin(path: string, segments: string): boolean {
 }
 
 /**
- * Completes a decision: with the path to send; for a rule that observes, by letting the request pass; for a
- * denied request, with what the rule's error handlers make of it.
+ * Completes a decision. It adds the path to send. If the rule only observes, it lets the request pass. If the
+ * request is denied, it adds the response of the rule's error handlers.
  */
 function finished(
   decision: Decision,
@@ -74,7 +74,7 @@ function finished(
 ): Decision {
   const sent = sentPath === undefined ? {} : { sentPath };
   if (decision.allowed) return sentPath === undefined ? decision : { ...decision, ...sent };
-  // `explain` and `test` say what is decided, whether it is enforced or not.
+  // `explain` and `test` show the decision, whether it is enforced or not.
   if (rule.observes === true && request.services.forwards !== false) {
     const { denial: wouldDeny, subject = { subject: '' }, introspection } = decision;
     const traced = introspection === undefined ? {} : { introspection };
@@ -119,7 +119,8 @@ function resolvePath(
     if (reading === undefined || table.find(target.host, method, reading) !== found) {
       return malformed('the path can be read as one that another rule protects', found);
     }
-    // What is left of another reading would be a path that nobody has looked at.
+    // If this reading does not begin with the segments to strip, the upstream would get a path that nobody
+    // has checked.
     if (found.rewrite !== undefined && !startsWithin(reading, found.rewrite.strip)) {
       return malformed('the path can be read as one that its rule does not strip', found);
     }
@@ -191,7 +192,8 @@ function alone(
   const settle = (second: boolean): Decision | Promise<Decision> => {
     if (!second) return conclude(request, outcome, rule, decider, path);
     const { subject, introspection } = outcome;
-    // Nothing else in the request is a credential: this one is not valid for any strategy of the rule.
+    // The deciding strategy needs no credential, so the one in the request is the only one, and no strategy
+    // of the rule accepts it.
     const refused =
       rule.strategies[decider]?.needsNoCredential === true
         ? denial('invalid_token', 'no access strategy of the rule takes this credential')
@@ -297,7 +299,10 @@ function change(
   return mutated instanceof Promise ? mutated.then(settle) : settle(mutated);
 }
 
-/** The body for those that read it. One that the client holds back until it is told to send it is not read. */
+/**
+ * The request body, for mutators and authorizers. If the client waits for 100 (Continue) before it sends the
+ * body, the length counts as unknown, so that they do not read it.
+ */
 function contentOf({ contentLength, expectsContinue }: Fields, body: BodyReader): Content {
   return {
     length: expectsContinue ? undefined : contentLength,

@@ -6,7 +6,7 @@ import type { Call, Outbound, Reply } from '../model/outbound.js';
 
 /** The first pause, in milliseconds. It doubles each time. */
 const FIRST_PAUSE = 50;
-/** A client does not wait longer, whatever a rule says, in milliseconds. */
+/** The longest time that a rule may make a client wait for retries, in milliseconds. */
 const LONGEST = 60_000;
 
 /** JSON Schema of Oathkeeper's `retry`. */
@@ -36,9 +36,9 @@ export function readRetry(
 }
 
 /**
- * Makes a call, and makes it again while it fails.
+ * Makes a call, and repeats it as long as it fails.
  *
- * @param retry undefined for one attempt
+ * @param retry undefined for a single attempt
  * @returns the first usable reply, or the last failure
  */
 export function callAgain(

@@ -18,11 +18,14 @@ import { parseTemplate, renderText, type Template, TemplateError } from '../muta
 import { callAgain, readRetry, retrySchema } from '../retry.js';
 import type { AuthorizerKind } from './authorizer.js';
 
-/** The memory that the cached verdicts of all authorizers may take, in bytes: some ten thousand of the usual size. */
+/**
+ * The memory that the cached verdicts of all authorizers may take, in bytes: about ten thousand of the usual
+ * size.
+ */
 const BYTES = 16_777_216;
-/** Memory of a cached verdict besides its header fields. */
+/** The memory that a cached verdict takes besides its header fields, in bytes. */
 const ENTRY = 304;
-/** A longer request body is not shown to an authorizer, in bytes. */
+/** The longest request body that an authorizer gets, in bytes. */
 const MAX_BODY = 65_536;
 
 const properties = {
@@ -73,8 +76,9 @@ interface Config {
 }
 
 /**
- * Oathkeeper's `remote_json`: asks a service, which gets JSON made from a template. 200 allows, 403 denies, and
- * anything else is a failure of the service: 503, never an answer.
+ * Oathkeeper's `remote_json`: scopegate asks a service and sends it JSON made from a template. 200 allows the
+ * request and 403 denies it. Any other response is a failure of the service, never a verdict: the client gets
+ * 503.
  */
 export const remoteJson: AuthorizerKind = {
   name: 'remote_json',
@@ -96,8 +100,8 @@ export const remoteJson: AuthorizerKind = {
 };
 
 /**
- * Oathkeeper's `remote`: asks a service, which gets the request's own body. The answers are those of
- * {@link remoteJson}.
+ * Oathkeeper's `remote`: scopegate asks a service and sends it the request's own body. The responses mean the
+ * same as for {@link remoteJson}.
  */
 export const remote: AuthorizerKind = {
   name: 'remote',
@@ -106,7 +110,7 @@ export const remote: AuthorizerKind = {
   warnings: opaWarnings,
 };
 
-/** Open Policy Agent answers 200 whatever it decides. */
+/** Warns if Open Policy Agent is asked without `allow_from`: it answers 200 whatever it decides. */
 function opaWarnings(config: Readonly<Record<string, unknown>>): StrategyWarning[] {
   const { remote: url, allow_from: from } = config as unknown as Config;
   if (from !== undefined || !/^\/v1\/data(\/|$)/.test(new URL(url).pathname)) return [];
@@ -124,7 +128,7 @@ function attempt<T>(path: (string | number)[], read: () => T): T {
   }
 }
 
-/** What the service said. */
+/** The answer of the service. */
 interface Verdict {
   readonly allowed: boolean;
   /** Header fields for the upstream. */
@@ -133,7 +137,9 @@ interface Verdict {
 
 /** The cached verdicts of all authorizers; they share one limit of memory. */
 const verdicts = new LRUCache<string, Verdict & { readonly until: number }>({ maxSize: BYTES });
-/** The number of authorizers so far: each has verdicts of its own. */
+/**
+ * The number of authorizers so far. It is part of the cache key, so that authorizers do not share verdicts.
+ */
 let made = 0;
 
 class Remote implements Mutator {
@@ -141,16 +147,16 @@ class Remote implements Mutator {
   readonly cookies = [];
   readonly keys = [];
   readonly #url: string;
-  /** Undefined for the request's own body. */
+  /** Undefined if the service gets the request's own body. */
   readonly #payload: ClaimsTemplate | undefined;
   readonly #fields: readonly NamedTemplate[];
   readonly #allowFrom: readonly string[] | undefined;
-  /** In seconds; 0 if answers are not kept. */
+  /** In seconds; 0 if verdicts are not cached. */
   readonly #ttl: number;
   readonly #key: readonly Template[];
   readonly #retry: RetryLimits | undefined;
   readonly #number = String(++made);
-  /** Calls in flight, by the key of the cache: requests with one key share a call. */
+  /** Calls in flight, by cache key: requests with the same key share a call. */
   readonly #running = new Map<string, Promise<Verdict | Denial>>();
 
   constructor(config: Config, payload: ClaimsTemplate | undefined) {
@@ -235,7 +241,7 @@ class Remote implements Mutator {
     return this.#read(reply);
   }
 
-  /** What the service is told of the request. */
+  /** The body of the call to the service, or a denial if the request's body cannot be sent. */
   async #content({
     match,
     ...session
@@ -268,7 +274,7 @@ class Remote implements Mutator {
     if (this.#allowFrom !== undefined) {
       const said = valueAt(reply.body, this.#allowFrom);
       if (said instanceof SyntaxError) return failed(1);
-      // Open Policy Agent leaves an undefined decision out.
+      // Open Policy Agent omits a decision that is undefined.
       if (said !== true) return { allowed: false, fields: [] };
     }
     const fields = this.headers.map((name): [string, string] => {
@@ -279,7 +285,11 @@ class Remote implements Mutator {
   }
 }
 
-/** A member of a JSON text; a SyntaxError if the text is no JSON. */
+/**
+ * Reads a member of a JSON text.
+ *
+ * @returns undefined if there is no such member; a SyntaxError if the text is not JSON
+ */
 function valueAt(text: string, path: readonly string[]): unknown {
   let value: unknown;
   try {

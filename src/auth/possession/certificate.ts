@@ -2,12 +2,15 @@ import { hash, X509Certificate } from 'node:crypto';
 import type { AddressedRequest } from '../../model/possession.js';
 import { singleField } from '../../parse/fields.js';
 
-/** A field in which a TLS terminator passes its client's certificate; the name says in which form. */
+/**
+ * A header field in which a proxy that terminates TLS passes its client's certificate. Each name implies a
+ * format.
+ */
 export type CertificateField = keyof typeof READERS;
 
 /**
- * The fields that are known: RFC 9440's, Envoy's and Istio's, Traefik's, and the one in common use with nginx
- * (`$ssl_client_escaped_cert`). None of them ever goes upstream.
+ * The fields that scopegate can read: RFC 9440's, Envoy's and Istio's, Traefik's, and the one in common use
+ * with nginx (`$ssl_client_escaped_cert`). scopegate never sends any of them upstream.
  */
 const READERS = {
   'client-cert': fromByteSequence,
@@ -20,13 +23,14 @@ const READERS = {
 export const CERTIFICATE_FIELDS = Object.keys(READERS) as CertificateField[];
 
 /**
- * The SHA-256 thumbprint (`x5t#S256`, RFC 8705 §3.1) of the certificate a request's client has shown.
+ * The SHA-256 thumbprint (`x5t#S256`, RFC 8705 §3.1) of the certificate that the client of a request has
+ * shown.
  *
- * A trusted proxy speaks for its client in `field` and nowhere else: the certificate of its own connection is the
- * proxy's. Anybody else has what their own connection has shown, and their copies of the field mean nothing.
+ * For a request from a trusted proxy, only `field` counts: the certificate of the connection is the proxy's
+ * own. For any other peer, only the certificate of its own connection counts, and `field` is ignored.
  *
- * @param field undefined where no proxy passes certificates
- * @returns undefined where there is none, or more than one
+ * @param field undefined if no proxy passes certificates
+ * @returns undefined if there is no certificate, or more than one
  */
 export function thumbprintOf(
   request: AddressedRequest,
@@ -38,14 +42,17 @@ export function thumbprintOf(
   return typeof value === 'string' ? READERS[field](value.trim()) : undefined;
 }
 
-/** RFC 9440 §2.2: a byte sequence of Structured Fields. */
+/** Reads RFC 9440 §2.2: a byte sequence of Structured Fields. */
 function fromByteSequence(value: string): string | undefined {
   return value.startsWith(':') && value.endsWith(':') && value.length > 2
     ? ofDer(value.slice(1, -1))
     : undefined;
 }
 
-/** One element, of one proxy: `Hash=…;Cert="…"`. More elements are the certificates of several hops. */
+/**
+ * Reads one element, from one proxy: `Hash=…;Cert="…"`. Several elements would be the certificates of several
+ * hops.
+ */
 function fromEnvoy(value: string): string | undefined {
   const pairs = new Map<string, string>();
   const pair = /([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^",;]*))(;|$)/y;
@@ -53,7 +60,7 @@ function fromEnvoy(value: string): string | undefined {
     const match = pair.exec(value);
     if (match === null) return undefined;
     const name = (match[1] as string).toLowerCase();
-    // A certificate may have several URIs and names; only one digest.
+    // An element may hold several URIs and DNS names, but only one hash.
     if (name === 'hash' && pairs.has(name)) return undefined;
     pairs.set(name, match[2] ?? match[3] ?? '');
   }
@@ -65,7 +72,10 @@ function fromEnvoy(value: string): string | undefined {
   return escaped === undefined ? undefined : fromEscapedPem(escaped);
 }
 
-/** PEM with percent-escapes, with its first and last line or without them; of a chain the first one. */
+/**
+ * Reads PEM with percent-escapes, with or without its first and last line. In a chain, the first certificate
+ * counts.
+ */
 function fromEscapedPem(value: string): string | undefined {
   let text: string;
   try {

@@ -14,23 +14,23 @@ import { Nonces } from './nonce.js';
 import { proofDigest, ReplayCache, type ReplayLimits } from './replay.js';
 import { canonicalUriOf, requestUriOf } from './request-uri.js';
 
-/** What other gateways have seen (RFC 9449 §11.1). It never rejects, and never takes long. */
+/** The proofs that other gateways have accepted (RFC 9449 §11.1). `claim` never rejects and returns soon. */
 export interface OtherGateways {
   /**
-   * Marks a proof as used at all gateways.
+   * Marks a proof as used for all gateways.
    *
-   * @param digest what stands for the proof
-   * @param life milliseconds it is marked
-   * @returns whether it was not yet; undefined where that cannot be known now
+   * @param digest identifies the proof
+   * @param life how long it stays marked, in milliseconds
+   * @returns whether the proof was unused until now; undefined if that cannot be found out now
    */
   readonly claim: (digest: string, life: number) => Promise<boolean | undefined>;
-  /** Whether a proof of which it cannot be known is refused. */
+  /** Whether to refuse a proof if it cannot be found out whether it was used. */
   readonly required: boolean;
-  /** Told of each proof of which it could not be known. */
+  /** Called for each proof for which that cannot be found out. */
   readonly onUnknown: () => void;
 }
 
-/** How proofs are judged; times in seconds. */
+/** How proofs are verified; times in seconds. */
 export interface DpopOptions extends Omit<ReplayLimits, 'lifetime'> {
   /** Signature algorithms with a private key (RFC 7518 §3.1). */
   readonly algorithms: readonly string[];
@@ -38,23 +38,26 @@ export interface DpopOptions extends Omit<ReplayLimits, 'lifetime'> {
   readonly maxAge: number;
   /** How far the client's clock may be ahead. */
   readonly leeway: number;
-  /** Undefined where this gateway goes by what it has seen itself. */
+  /** Undefined if this gateway only knows the proofs that it accepted itself. */
   readonly others?: OtherGateways;
-  /** Undefined where proofs need no nonce. */
+  /** Undefined if proofs need no nonce. */
   readonly nonce?: { readonly secret: () => string; readonly lifetime: number };
 }
 
-/** All that a proof may be signed with: signatures by a private key, of sizes in use (RFC 7518 §3.1, RFC 8037, RFC 9864). */
+/**
+ * The algorithms that proofs may use: signatures with a private key, with the key sizes in use (RFC 7518
+ * §3.1, RFC 8037, RFC 9864).
+ */
 export const PROOF_ALGORITHMS: readonly string[] = [
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
   ...['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'],
 ];
 
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
-/** Members of a JWK that only a private or a symmetric key has (RFC 7518 §6). */
+/** Members that only the JWK of a private or symmetric key has (RFC 7518 §6). */
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const;
 
-/** Verifies DPoP proofs (RFC 9449 §4.3), and that none is used twice. */
+/** Verifies DPoP proofs (RFC 9449 §4.3) and refuses a proof that was used before. */
 export class DpopVerifier {
   readonly #options: DpopOptions;
   readonly #now: () => number;
@@ -70,7 +73,10 @@ export class DpopVerifier {
     this.#nonces = nonce === undefined ? undefined : new Nonces(nonce.secret, nonce.lifetime, now);
   }
 
-  /** Verifies the proof of one request: first what costs little, then the signature, and last that it is the first of its kind. */
+  /**
+   * Verifies the proof of one request. The cheap checks come first, then the signature, and last whether the
+   * proof was used before.
+   */
   async verify(request: DpopProofRequest): Promise<DpopProofResult> {
     const proof = singleField(request.fields, 'dpop');
     if (proof === null) return this.#invalid('the request has more than one DPoP field');

@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto';
 
 /**
- * The nonces that clients must put into their proofs (RFC 9449 §9). Nothing is stored: a nonce is the keyed hash of the
- * period it belongs to, so that several gateways with one secret give and take the same ones. One of the period before
- * is still taken, and answered with a newer one.
+ * The nonces that clients must put into their proofs (RFC 9449 §9). Nothing is stored: a nonce is a keyed
+ * hash of the period it belongs to, so gateways with the same secret issue and accept the same nonces. A
+ * nonce of the previous period is still accepted; the response then holds the current one.
  */
 export class Nonces {
   readonly #secret: () => string;
@@ -14,7 +14,7 @@ export class Nonces {
   #previous = '';
 
   /**
-   * @param secret asked for at the start of each period
+   * @param secret called at the start of each period
    * @param lifetime seconds for which a nonce is the current one
    * @param now seconds since 1970
    */
@@ -30,7 +30,7 @@ export class Nonces {
     return this.#current;
   }
 
-  /** Whether a proof with this nonce is taken. */
+  /** Whether to accept a proof with this nonce. */
   accepts(nonce: unknown): boolean {
     this.#turn();
     return nonce === this.#current || nonce === this.#previous;

@@ -2,31 +2,31 @@ import { hash } from 'node:crypto';
 
 /** How many proofs are remembered, and for how long. */
 export interface ReplayLimits {
-  /** Seconds a proof is remembered: as long as it could be accepted again. */
+  /** How long a proof is remembered, in seconds: as long as it could be accepted again. */
   readonly lifetime: number;
   readonly maxProofs: number;
-  /** Of one key: a client that floods the store fills its own share and no more. */
+  /** The most proofs of one key. A client that sends too many proofs fills only its own share. */
   readonly maxPerKey: number;
 }
 
-/** What stands for a proof: a SHA-256 of the thumbprint of its key and its `jti`, in base64. */
+/** Identifies a proof: the SHA-256 of its key's thumbprint and its `jti`, in base64. */
 export function proofDigest(key: string, id: string): string {
-  // JSON delimits the parts.
+  // JSON separates the two parts unambiguously.
   return hash('sha256', JSON.stringify([key, id]), 'base64');
 }
 
-/** What became of a proof that was shown to the store. */
+/** The result of looking a proof up in the store. */
 export type ReplayResult = 'new' | 'replayed' | 'key-full' | 'full';
 
 /**
- * Remembers which proofs were used (RFC 9449 §11.1), by hashes of their identifiers. Nothing is forgotten before its
- * time to make room: a proof that was pushed out could be used again. Only proofs whose signature and token have been
- * verified may come here, so that nobody without a token can fill it.
+ * Remembers which proofs were used (RFC 9449 §11.1), by hashes of their identifiers. It never evicts a proof
+ * early to make room: an evicted proof could be used again. Callers must verify signature and token of a
+ * proof first, so that nobody without a token can fill the store.
  */
 export class ReplayCache {
   readonly #limits: ReplayLimits;
   readonly #now: () => number;
-  /** In the order they end. */
+  /** In the order in which they expire. */
   readonly #proofs = new Map<string, { readonly key: string; readonly until: number }>();
   readonly #perKey = new Map<string, number>();
 
@@ -36,13 +36,13 @@ export class ReplayCache {
     this.#now = now;
   }
 
-  /** Proofs remembered now. */
+  /** The number of proofs remembered now. */
   get size(): number {
     return this.#proofs.size;
   }
 
   /**
-   * Remembers a proof, unless it is known or there is no room.
+   * Remembers a proof, unless it is known already or there is no room.
    *
    * @param key the thumbprint of the key that signed it
    * @param id its `jti`

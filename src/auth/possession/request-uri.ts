@@ -6,10 +6,10 @@ import { canonicalTarget } from '../../parse/target.js';
 const ABSOLUTE = /^(https?):\/\/([^/?#]*)([^?#]*)/i;
 
 /**
- * The URI a client asked for, without query and fragment, in one canonical form (RFC 3986 §6.2.2 and §6.2.3). What a
- * trusted proxy says of scheme and host counts, for the client saw those.
+ * The URI that the client requested, without query and fragment, in one canonical form (RFC 3986 §6.2.2 and
+ * §6.2.3). If a trusted proxy forwards scheme and host, those count, because the client used them.
  *
- * @returns undefined where they are not known
+ * @returns undefined if they are not known
  */
 export function requestUriOf({ target, fields, peer, scheme }: AddressedRequest): string | undefined {
   let authority: string | null | undefined = fields.host;
@@ -26,9 +26,10 @@ export function requestUriOf({ target, fields, peer, scheme }: AddressedRequest)
 }
 
 /**
- * The same of a URI that a client states (`htu`), whose query and fragment are ignored (RFC 9449 §4.3).
+ * Brings a URI that a client states (`htu`) into the same form. Query and fragment are ignored (RFC 9449
+ * §4.3).
  *
- * @returns undefined where it is no http or https URI
+ * @returns undefined if it is not an http or https URI
  */
 export function canonicalUriOf(uri: string): string | undefined {
   const parts = ABSOLUTE.exec(uri);
@@ -39,7 +40,7 @@ export function canonicalUriOf(uri: string): string | undefined {
   return 'refused' in target || origin === undefined ? undefined : origin + (target.unmerged ?? target.path);
 }
 
-/** Scheme, host and port; the default port goes unsaid. */
+/** Scheme, host and port. The default port is omitted. */
 function originOf(scheme: string, authority: string | undefined): string | undefined {
   const lower = scheme.toLowerCase();
   if (authority === undefined || !/^https?$/.test(lower)) return undefined;

@@ -4,14 +4,15 @@ import { type DpopOptions, DpopVerifier } from './dpop.js';
 
 /** How tokens that are bound to a key are verified. */
 export interface PossessionOptions {
-  /** Undefined: no DPoP proof is taken. */
+  /** Undefined: no DPoP proof is accepted. */
   readonly dpop?: DpopOptions;
-  /** The field in which trusted proxies pass their clients' certificates; undefined: none does. */
+  /** The field in which trusted proxies pass their clients' certificates. If undefined, no proxy does. */
   readonly certificateField?: CertificateField;
 }
 
 /**
- * Builds the one verifier of a process: what it has seen must be seen by all rules.
+ * Builds the verifier of a process. There must be only one, because a proof that was used under one rule is
+ * used for all rules.
  *
  * @param now seconds since 1970
  */

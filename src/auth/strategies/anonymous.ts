@@ -1,9 +1,9 @@
 import type { Handler } from './strategy.js';
 
 /**
- * Oathkeeper's `anonymous` authenticator: responsible only for requests without an Authorization field, which it
- * allows under a fixed subject. As the last access strategy of a rule it makes authentication optional: a request with
- * a credential that no earlier one has taken is refused.
+ * Oathkeeper's `anonymous` authenticator: allows requests without an Authorization field, under a fixed
+ * subject. As the last access strategy of a rule it makes authentication optional. It does not accept a
+ * request with a credential, so such a request is refused if no earlier strategy takes the credential.
  */
 export const anonymous: Handler = {
   name: 'anonymous',

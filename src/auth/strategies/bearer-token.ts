@@ -13,8 +13,9 @@ import {
 import type { Handler } from './strategy.js';
 
 /**
- * Oathkeeper's `bearer_token` authenticator: the request's bearer token is shown to a session store, which says
- * whether it is a session and whose. A token that does not begin with `prefix` is left to the rule's next strategy.
+ * Oathkeeper's `bearer_token` authenticator: scopegate sends the request's bearer token to a session store,
+ * which says whether it belongs to a session, and whose. A token that does not begin with `prefix` is left to
+ * the rule's next access strategy.
  */
 export const bearerToken: Handler = {
   name: 'bearer_token',
@@ -40,14 +41,14 @@ export const bearerToken: Handler = {
       requiredScopes: [],
       tokenSources: source === undefined ? undefined : [source],
       authenticate(attempt, services) {
-        // No place of these is in a body, so nothing has to be waited for.
+        // None of these sources is in the body, so the result is never a promise.
         const credential = readCredential(attempt, source && [source], false) as Credential;
         if (credential.kind === 'malformed') {
           return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
         }
         if (credential.kind === 'none' || !credential.token.startsWith(prefix)) return { kind: 'pass' };
         let call = sessionCall(check, attempt);
-        // The query may stay behind; the token must not.
+        // The call may leave the client's query out, but it must not leave the token out.
         if (inQuery) {
           call = { ...call, headers: { ...call.headers, authorization: `Bearer ${credential.token}` } };
         }
@@ -62,7 +63,7 @@ export const bearerToken: Handler = {
 
 type PlainSource = Exclude<TokenSource, { readonly form_parameter: string }>;
 
-/** The field in which the store finds the token. */
+/** The lower-case name of the field in which the store finds the token. */
 function fieldOf(source: PlainSource | undefined): string | undefined {
   if (source === undefined) return 'authorization';
   if ('header' in source) return source.header.toLowerCase();

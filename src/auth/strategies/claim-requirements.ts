@@ -6,12 +6,14 @@ import { type Denial, denial } from '../../model/errors.js';
 import { lazyRequire } from '../../model/lazy-require.js';
 import { texts } from './config.js';
 
-/** Only rules with `claims` need it. */
+/** Loaded when needed: only rules with `claims` do. */
 const ajvPackage = lazyRequire<typeof AjvPackage>('ajv');
 
 type Claims = Readonly<Record<string, unknown>>;
 
-/** JSON Schema of the fields that every handler of tokens has for what its tokens must say. */
+/**
+ * JSON Schema of the `config` fields with which every handler that reads tokens states requirements on them.
+ */
 export const claimRequirementProperties = {
   leeway: { ...durationSchema, description: 'Clock skew tolerated here; default introspection.leeway.' },
   allowed_clients: { ...texts, description: 'Clients of which the token must be from one (`client_id`).' },
@@ -42,7 +44,7 @@ export const claimRequirementProperties = {
   },
 } as const;
 
-/** Those fields, in a `config` that fits. */
+/** The same fields, in a `config` that fits the schema. */
 export interface ClaimRequirementConfig {
   readonly leeway?: string;
   readonly allowed_clients?: readonly string[];
@@ -53,30 +55,30 @@ export interface ClaimRequirementConfig {
   readonly max_age?: number;
 }
 
-/** What a rule demands of its tokens beyond what every token must say. */
+/** What a rule requires of its tokens, beyond what every token must meet. */
 export interface ClaimRequirements {
   /**
    * @param now seconds since 1970
-   * @returns why a token is not enough; undefined where it is
+   * @returns why a token does not meet the requirements; undefined if it does
    */
   refuse(claims: Claims, now: number): Denial | undefined;
 }
 
 /**
- * The clock skew a rule tolerates, in seconds.
+ * The clock skew that a rule tolerates, in seconds.
  *
- * @param fallback that of the settings
+ * @param fallback the one in the settings
  */
 export function leewayOf({ leeway }: ClaimRequirementConfig, fallback: number): number {
   return leeway === undefined ? fallback : seconds(leeway, 'leeway');
 }
 
 /**
- * Compiles a rule's demands.
+ * Compiles a rule's requirements.
  *
  * @param leeway tolerated clock skew, in seconds
- * @returns undefined where there are none: then nothing is looked at
- * @throws ConfigError where `claims` is no JSON Schema that can be held against anything
+ * @returns undefined if there are none, so that nothing has to be checked
+ * @throws ConfigError if `claims` is not a JSON Schema that can be compiled
  */
 export function compileClaimRequirements(
   config: ClaimRequirementConfig,
@@ -120,7 +122,10 @@ export function compileClaimRequirements(
   };
 }
 
-/** RFC 7519 §4.1.6: `iat` alone refuses nothing; where an age is demanded, it must be there. */
+/**
+ * RFC 7519 §4.1.6: no value of `iat` by itself makes a token invalid. A rule with a maximum age requires
+ * `iat`.
+ */
 function tooOld(iat: unknown, now: number, maxAge: number, leeway: number): Denial | undefined {
   if (typeof iat !== 'number') return denial('invalid_token', 'the token does not say when it was issued');
   if (iat > now + leeway) return denial('invalid_token', 'the token was issued in the future');
@@ -129,7 +134,9 @@ function tooOld(iat: unknown, now: number, maxAge: number, leeway: number): Deni
     : undefined;
 }
 
-/** What is wrong with the login of the user; what the token does not say is not met (RFC 9470 §6.2). */
+/**
+ * Checks how the user logged in (RFC 9470 §6.2). If the token does not say it, the requirement is not met.
+ */
 function weakness(
   claims: Claims,
   now: number,
@@ -148,7 +155,7 @@ function weakness(
   return undefined;
 }
 
-/** A claim of its own name, or what Hydra puts into `ext` for the login application. */
+/** Gets a claim of the token itself, or one that Hydra puts into `ext` for the login application. */
 function told(claims: Claims, name: string): unknown {
   if (Object.hasOwn(claims, name)) return claims[name];
   const { ext } = claims;
@@ -168,7 +175,7 @@ function misfit(schema: ValidateFunction, claims: Claims): Denial | undefined {
 
 function compileClaims(schema: Claims): ValidateFunction {
   const { Ajv } = ajvPackage();
-  // Of its own: a schema's $id must not be known to the next one.
+  // An instance for each schema: the `$id` of one schema must not be known to the next.
   const ajv = new Ajv({ strict: true, allowUnionTypes: true, strictRequired: false, logger: false });
   if (ajv.validateSchema(schema) !== true) {
     const [error] = ajv.errors ?? [];
@@ -177,7 +184,7 @@ function compileClaims(schema: Claims): ValidateFunction {
     throw new ConfigError(['claims', ...path], error?.message ?? 'is no JSON Schema');
   }
   try {
-    // They are an object; said so, a schema need not say it for strict mode.
+    // Claims are always an object. With the type given here, a schema need not state it to pass strict mode.
     return ajv.compile({ type: 'object', ...schema });
   } catch (error) {
     throw new ConfigError(['claims'], error instanceof Error ? error.message : 'is no JSON Schema');

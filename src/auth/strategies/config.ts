@@ -22,7 +22,9 @@ export const scopeTokens = {
 /** JSON Schema of `scope_strategy`. */
 export const scopeStrategySchema = { enum: ['exact', 'hierarchic', 'wildcard', 'none'] } as const;
 
-/** JSON Schema of `token_from`: one place where the token stands instead of the Authorization field. */
+/**
+ * JSON Schema of `token_from`: one place from which the token is read, instead of the Authorization field.
+ */
 export const tokenFrom = {
   type: ['object', 'null'],
   additionalProperties: false,
@@ -36,10 +38,10 @@ export const tokenFrom = {
 } as const;
 
 /**
- * The comparison a rule's `scope_strategy` names, or the gateway's own where it names none.
+ * Gets the comparison that a rule's `scope_strategy` names, or the gateway's default if it names none.
  *
  * @param scopes the rule's required scopes
- * @throws ConfigError when `none` would leave required scopes unchecked
+ * @throws ConfigError if `none` would leave required scopes unchecked
  */
 export function scopeStrategyOf(
   name: ScopeStrategyName | 'none' | undefined,
@@ -81,23 +83,23 @@ export const tokenProperties = {
   },
 } as const;
 
-/** Those fields, in a `config` that fits. */
+/** The same fields, in a `config` that fits the schema. */
 export interface TokenConfig {
   readonly token_from?: TokenSource | null;
   readonly token_sources?: readonly TokenSource[];
   readonly forward_token?: boolean;
 }
 
-/** Where a rule's token stands, and what of it stays behind. */
+/** From where a rule's token is read, and which fields and cookies are not sent upstream. */
 export interface TokenPlaces {
   readonly sources: readonly TokenSource[] | undefined;
   readonly removal: HeaderRemoval | undefined;
 }
 
 /**
- * Reads where a rule's token stands.
+ * Reads the fields that say from where a rule's token is read.
  *
- * @throws ConfigError where that is said twice, or cannot be done
+ * @throws ConfigError if a place is given twice, or the fields contradict each other
  */
 export function tokenPlaces({
   token_from: from,
@@ -131,6 +133,6 @@ export function tokenPlaces({
 function removalOf(sources: readonly TokenSource[]): HeaderRemoval {
   const headers = sources.flatMap((source) => ('header' in source ? [source.header.toLowerCase()] : []));
   const cookies = sources.flatMap((source) => ('cookie' in source ? [cookieKey(source.cookie)] : []));
-  // Without its token a proof proves nothing.
+  // Remove the DPoP proof too: it proves nothing without its token.
   return { headers: new Set([...headers, 'dpop']), cookies: new Set(cookies) };
 }

@@ -12,16 +12,16 @@ import {
 } from './session-check.js';
 import type { Handler } from './strategy.js';
 
-/** Nobody has verified the token, and the upstream may go by it. */
+/** Two credentials are refused: nobody has verified the token, and the upstream may trust it. */
 const TWO_CREDENTIALS = {
   kind: 'deny',
   denial: denial('invalid_request', 'the request carries a session cookie and a token'),
 } as const;
 
 /**
- * Oathkeeper's `cookie_session` authenticator: the request's cookies are shown to a session store, such as Ory
- * Kratos, which says whether they are a session and whose. Responsible for requests with one of the cookies `only`,
- * or with any cookie where the rule names none.
+ * Oathkeeper's `cookie_session` authenticator: scopegate sends the request's cookies to a session store, such
+ * as Ory Kratos, which says whether they belong to a session, and whose. It is responsible for requests with
+ * one of the cookies in `only`, or with any cookie if the rule names none.
  */
 export const cookieSession: Handler = {
   name: 'cookie_session',

@@ -24,10 +24,10 @@ import { type ScopeStrategy, scopeStrategies } from './scope.js';
 import type { HandlerDefaults, ScopeStrategyName } from './strategy.js';
 import { possessionSchema, TokenBinding } from './token-binding.js';
 
-/** The `config` of a `jwt` handler, in whichever words it was written. */
+/** The `config` of a `jwt` handler, in one form for both ways to write it (Oathkeeper's and Istio's). */
 export interface JwtConfig {
   readonly verification: Verification;
-  /** Of which one must hold (Istio's `authorizations`); never empty. */
+  /** A token must meet one of them (Istio's `authorizations`). Never empty. */
   readonly alternatives: readonly {
     readonly scopes: readonly string[];
     readonly audience: readonly string[];
@@ -35,7 +35,7 @@ export interface JwtConfig {
   readonly strategy: ScopeStrategy;
   readonly places: TokenPlaces;
   readonly binding: TokenBinding;
-  /** What `token_use` may say, where it says anything. */
+  /** The allowed values of the claim `token_use`. A token without the claim is not refused for it. */
   readonly uses: readonly string[];
   readonly demands: ClaimRequirements | undefined;
 }
@@ -44,14 +44,14 @@ const scopes = {
   ...scopeTokens,
   description: 'Scopes the token must have, all of them (RFC 6749 §3.3).',
 } as const;
-/** A JWKS document's place. */
+/** The location of a JWKS document. */
 const keyUrl = {
   type: 'string',
   title: 'an http, https or file URL without credentials',
   pattern: '^(https?://[^\\s#@]+|file:///[^\\s?#]+)$',
 } as const;
 
-/** JSON Schema of the `config`: Oathkeeper's fields, and those of Istio as Kyma has them. */
+/** JSON Schema of the `config`: Oathkeeper's fields, and Istio's as Kyma has them. */
 export const jwtSchema = {
   type: 'object',
   additionalProperties: false,
@@ -101,7 +101,10 @@ export const jwtSchema = {
   },
 } as const;
 
-/** Signatures by a private key (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864): all that a public key set can verify. */
+/**
+ * Signature algorithms with a private key (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864): all that a public key set
+ * can verify.
+ */
 const ALGORITHMS: readonly string[] = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
@@ -149,7 +152,7 @@ const OATHKEEPER = [
 /**
  * Reads a `config` that fits the schema.
  *
- * @throws ConfigError when it cannot work
+ * @throws ConfigError if it cannot work
  */
 export function readJwtConfig(config: Oathkeeper & Istio & Common, defaults: HandlerDefaults): JwtConfig {
   const leeway = leewayOf(config, defaults.leeway);
@@ -200,7 +203,10 @@ function fromOathkeeper(config: Oathkeeper & Common, defaults: HandlerDefaults):
   };
 }
 
-/** Istio has no field for the algorithm: the key's own type decides, as in Envoy. Scopes are compared exactly. */
+/**
+ * Reads Istio's fields. Istio has no field for the algorithm: as in Envoy, the type of the key determines it.
+ * Scopes are compared exactly.
+ */
 function fromIstio(
   { authentications, authorizations, forward_token: forwards }: Istio & Common,
   defaults: HandlerDefaults,

@@ -16,9 +16,10 @@ import type { Handler } from './strategy.js';
 import type { BindingResult, TokenBinding } from './token-binding.js';
 
 /**
- * The `jwt` handler of Oathkeeper and of Kyma, whose later versions configure it in Istio's words: the request's
- * bearer token is a JWT, verified by the published keys of its issuer (RFC 9068 §4), meant for the audience and with
- * every required scope. A token that is no JWT is left to the rule's next access strategy.
+ * The `jwt` handler of Oathkeeper and of Kyma, whose later versions configure it with Istio's fields. The
+ * request's bearer token must be a JWT that is signed with a published key of its issuer (RFC 9068 §4), is
+ * meant for the audience, and has every required scope. A token that is not a JWT is left to the rule's next
+ * access strategy.
  */
 export const jwt: Handler = {
   name: 'jwt',
@@ -102,7 +103,7 @@ class Jwt implements AccessStrategy {
       : this.#authorize(bound, claims, subject, credential, services.now());
   }
 
-  /** One alternative must hold: all of its audiences and all of its scopes. */
+  /** The token must meet one alternative: all of its audiences and all of its scopes. */
   #authorize(
     bound: BindingResult,
     claims: Readonly<Record<string, unknown>>,
@@ -139,17 +140,18 @@ class Jwt implements AccessStrategy {
     return subject === undefined ? { kind: 'deny', denial: named } : { kind: 'deny', denial: named, subject };
   }
 
-  /** A refusal of the token, with what the client has to come with instead. */
+  /** Adds to a refusal of the token what the client must send instead: the scopes and the scheme. */
   #refusal(refused: Denial, { scheme }: TokenCredential): Denial {
     const named = { scopes: this.requiredScopes, ...refused };
     return scheme === undefined ? named : { ...named, scheme };
   }
 }
 
-/** What keeps a verified JWT from being an access token. */
+/** Says why a verified JWT is not an access token; undefined if it is one. */
 function useOf(claims: Readonly<Record<string, unknown>>, uses: readonly string[]): string | undefined {
   const use = claims.token_use;
-  // Cognito and Hydra name the use; anything but an access token is one that leaked from elsewhere.
+  // Cognito and Hydra state the use. A token for any other use was not issued for a resource and may have
+  // leaked.
   if (use !== undefined && !uses.includes(use as string)) return 'the token is not an access token';
   if (!ID_TOKEN_USES.some((each) => uses.includes(each)) && isOtherToken(claims)) {
     return 'the token is not an access token but one for its client';
@@ -158,24 +160,27 @@ function useOf(claims: Readonly<Record<string, unknown>>, uses: readonly string[
   return undefined;
 }
 
-/** What `allowed_token_use` holds of a rule that takes ID tokens: Cognito's word, and the one of OAuth (RFC 8693 §3). */
+/**
+ * The values of `allowed_token_use` with which a rule accepts ID tokens: Cognito's and that of OAuth (RFC
+ * 8693 §3).
+ */
 const ID_TOKEN_USES = ['id', 'id_token'];
 /** Claims that only ID tokens have (OpenID Connect Core §2, §3.3.2.11; Financial-grade API §5.1). */
 const ID_TOKEN_CLAIMS = ['at_hash', 'c_hash', 's_hash', 'nonce'];
-/** What Keycloak says in the claim `typ` of tokens that are none for a resource. */
+/** The values of the claim `typ` with which Keycloak marks tokens that are not meant for a resource. */
 const OTHER_TYPES: ReadonlySet<unknown> = new Set(['ID', 'Refresh', 'Offline', 'Logout']);
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 /**
- * Whether a JWT is an ID token, or another one that an authorization server signs with the same keys and no resource may
- * take. The type in its header says so only where servers follow RFC 9068.
+ * Whether a JWT is an ID token, or another one that an authorization server signs with the same keys and that
+ * no resource may accept. The type in the JWT's header tells them apart only if the server follows RFC 9068.
  */
 function isOtherToken(claims: Readonly<Record<string, unknown>>): boolean {
   const has = (name: string): boolean => claims[name] !== undefined && claims[name] !== null;
   if (OTHER_TYPES.has(claims.typ)) return true;
   const { events } = claims;
   if (typeof events === 'object' && events !== null && Object.hasOwn(events, LOGOUT_EVENT)) return true;
-  // Keycloak before version 25 has the nonce in access tokens as well, which then say that they are that.
+  // Keycloak before version 25 puts the nonce into access tokens too. Those have the `typ` Bearer.
   return ID_TOKEN_CLAIMS.some((name) => has(name) && !(name === 'nonce' && claims.typ === 'Bearer'));
 }
 

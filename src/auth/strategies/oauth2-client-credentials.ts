@@ -12,13 +12,13 @@ import { scopeTokens } from './config.js';
 import { missingScopes, scopeStrategies } from './scope.js';
 import type { Handler } from './strategy.js';
 
-/** Seconds for which good credentials are not tried again: as long a revoked client goes on. */
+/** How long verified credentials are cached, in seconds. A revoked client is accepted for as long. */
 const DEFAULT_TTL = 60;
 
 /**
- * Oathkeeper's `oauth2_client_credentials` authenticator: the request's Basic credentials (RFC 7617) are those of an
- * OAuth2 client, tried at the token endpoint (RFC 6749 §4.4) for the required scopes. The token that comes back is
- * thrown away; that it came is the proof.
+ * Oathkeeper's `oauth2_client_credentials` authenticator: the request's Basic credentials (RFC 7617) must be
+ * those of an OAuth2 client. scopegate verifies them by requesting a token with the required scopes at the
+ * token endpoint (RFC 6749 §4.4). It discards the token: that the server issued it is the proof.
  */
 export const oauth2ClientCredentials: Handler = {
   name: 'oauth2_client_credentials',
@@ -77,10 +77,10 @@ class ClientCredentials implements AccessStrategy {
   readonly requiredScopes: readonly string[];
   readonly #url: string;
   readonly #ttl: number;
-  /** By a digest of the credentials: when they must be tried again, in seconds since 1970. */
+  /** When verified credentials expire, in seconds since 1970, by a digest of the credentials. */
   readonly #proven: LRUCache<string, number>;
   readonly #flights = new Map<string, Promise<Outcome>>();
-  /** Made when the server first refuses a client. */
+  /** Created when the server first refuses a client. */
   #readiness: ReadinessChecks | undefined;
 
   constructor(url: string, scopes: readonly string[], ttl: number, entries: number) {
@@ -99,7 +99,7 @@ class ClientCredentials implements AccessStrategy {
       return { kind: 'deny', denial: denial('invalid_request', 'the client credentials are malformed') };
     }
     if (holdsBearer(context)) {
-      // Nobody has verified the token, and the upstream may go by it.
+      // Nobody has verified the token, and the upstream may trust it.
       const refused = denial('invalid_request', 'the request carries client credentials and a token');
       return { kind: 'deny', denial: refused };
     }
@@ -139,8 +139,8 @@ class ClientCredentials implements AccessStrategy {
   }
 
   /**
-   * Judges a refusal of the client, if the server is ready. Without its database, Hydra refuses every client as one that
-   * does not exist.
+   * Judges a refusal of the client, but only if the server is ready: while Hydra has no database, it refuses
+   * every client as one that does not exist.
    */
   async #confirm(
     reply: Reply,
@@ -166,7 +166,7 @@ class ClientCredentials implements AccessStrategy {
     if (!reply.ok) return unavailable(reply.retryAfter);
     const body = parse(reply.body);
     if (reply.status !== 200) {
-      // RFC 6749 §5.2: the client is known, and may not have these scopes.
+      // RFC 6749 §5.2: the client is known, but it may not have these scopes.
       if (body?.error === 'invalid_scope') return this.#lacking(client);
       if (reply.status === 400 || reply.status === 401 || reply.status === 403) {
         return { kind: 'deny', denial: denial('invalid_token', 'the client credentials are not valid') };
@@ -174,7 +174,7 @@ class ClientCredentials implements AccessStrategy {
       return unavailable(1);
     }
     if (typeof body?.access_token !== 'string' || body.access_token === '') return unavailable(1);
-    // RFC 6749 §5.1: absent where it is what was asked for.
+    // RFC 6749 §5.1: the server may omit the scope if it granted what was requested.
     if (typeof body.scope === 'string') {
       const granted = body.scope.split(' ');
       if (missingScopes(granted, this.requiredScopes, scopeStrategies.exact).length > 0)
@@ -198,7 +198,7 @@ class ClientCredentials implements AccessStrategy {
   }
 }
 
-/** The path is that of many servers, so only what Hydra says when it is not ready counts. */
+/** Many servers use this path, so only 503 counts: Hydra's response when it is not ready. */
 async function isReady(url: string, services: Services): Promise<ReadinessResult> {
   const reply = await services.call({ purpose: 'readiness', url, method: 'GET', headers: {} });
   if (reply.ok) return { state: 'ready' };
@@ -208,7 +208,7 @@ async function isReady(url: string, services: Services): Promise<ReadinessResult
     : { state: 'absent', cause };
 }
 
-/** RFC 7617 §2, with the form encoding of RFC 6749 §2.3.1 undone. */
+/** Reads Basic credentials (RFC 7617 §2) and undoes the form encoding of RFC 6749 §2.3.1. */
 function readBasic(authorization: string | undefined): Client | 'malformed' | undefined {
   const [, encoded] = /^basic +(.*)$/i.exec(authorization ?? '') ?? [];
   if (encoded === undefined) return undefined;

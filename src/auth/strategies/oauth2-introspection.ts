@@ -48,10 +48,10 @@ import type { Handler, ScopeStrategyName } from './strategy.js';
 import { type BindingResult, possessionSchema, TokenBinding } from './token-binding.js';
 
 /**
- * Oathkeeper's `oauth2_introspection` authenticator: the request's bearer token is introspected at the
- * authorization server (RFC 7662), and its answer must be active, in its time, from a trusted issuer, meant for the
- * audience, and carry every required scope. All of it is checked on every request, whether the answer came from the
- * cache or not (CVE-2021-32701).
+ * Oathkeeper's `oauth2_introspection` authenticator: scopegate introspects the request's bearer token at the
+ * authorization server (RFC 7662). The answer must be active and within its time, from a trusted issuer, for
+ * the audience, and with every required scope. Each request checks all of it, whether the answer comes from
+ * the cache or not (CVE-2021-32701).
  */
 export const oauth2Introspection: Handler = {
   name: 'oauth2_introspection',
@@ -167,7 +167,7 @@ export const oauth2Introspection: Handler = {
   },
 };
 
-/** What a rule says of its calls: how long answers are cached, and how long a failed call is made again. */
+/** What a rule sets for its calls: how long answers are cached, and how long a failed call is retried. */
 function callsOf(config: Readonly<Record<string, unknown>>): Pick<Endpoint, 'lifetime' | 'retry'> {
   const { enabled = true, ttl } = (config.cache ?? {}) as { enabled?: boolean; ttl?: string };
   const lifetime = !enabled ? 0 : ttl === undefined ? undefined : oathkeeperDurationSeconds(ttl) * 1000;
@@ -178,7 +178,7 @@ function callsOf(config: Readonly<Record<string, unknown>>): Pick<Endpoint, 'lif
   };
 }
 
-/** Oathkeeper's words for a {@link Grant}. */
+/** Oathkeeper's fields for a {@link Grant}. */
 interface PreAuthorization {
   readonly enabled: boolean;
   readonly client_id: string;
@@ -217,7 +217,7 @@ class Introspection implements AccessStrategy {
   readonly #demands: ClaimRequirements | undefined;
   readonly #staleIfError: number;
   readonly #prefix: string | undefined;
-  /** Undefined if the authorization server is not told the request's host. */
+  /** Undefined if the authorization server does not get the request's host. */
   readonly #byHost: HostEndpoints | undefined;
   readonly tokenSources: readonly TokenSource[] | undefined;
   readonly removal: HeaderRemoval | undefined;
@@ -330,7 +330,7 @@ class Introspection implements AccessStrategy {
     return this.#byHost?.of(target.host) ?? this.#endpoint;
   }
 
-  /** What was known of the token, where the rule goes on with that and the request changes nothing. */
+  /** The expired answer about a token, if the rule accepts one and the request's method is safe. */
   #stale({ token }: TokenCredential, attempt: RequestContext, services: Services): ActiveAnswer | undefined {
     if (this.#staleIfError === 0 || !SAFE_METHODS.has(attempt.method)) return undefined;
     return services.stale?.(this.#endpointFor(attempt), token, this.#staleIfError);
@@ -357,7 +357,7 @@ class Introspection implements AccessStrategy {
       : { kind: 'allow', subject, introspection, nonce: bound.nonce };
   }
 
-  /** A refusal of the token, with what the client has to come with instead. */
+  /** Adds to a refusal of the token what the client must send instead: the scopes and the scheme. */
   #refusal(refused: Denial, { scheme }: TokenCredential): Denial {
     const scopes = this.requiredScopes;
     return scheme === undefined ? { ...refused, scopes } : { ...refused, scopes, scheme };

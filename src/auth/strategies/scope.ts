@@ -9,8 +9,8 @@ import type { ScopeStrategyName } from './strategy.js';
 export type ScopeStrategy = (granted: readonly string[], required: string) => boolean;
 
 /**
- * Oathkeeper's three scope strategies, by the name `scope_strategy` has in a rule.
- * Behaviour after ory/fosite's `scope_strategy.go`, whose test cases are in the vectors.
+ * Oathkeeper's three scope strategies, by the name that `scope_strategy` has in a rule. They behave like
+ * ory/fosite's `scope_strategy.go`, whose test cases are in the vectors.
  */
 export const scopeStrategies: Readonly<Record<ScopeStrategyName, ScopeStrategy>> = {
   exact: (granted, required) => granted.includes(required),
@@ -23,7 +23,7 @@ function covers(scope: string, required: string): boolean {
   return scope === required || required.startsWith(`${scope}.`);
 }
 
-/** `*` stands for one non-empty part; as the last part for one or more. */
+/** `*` stands for one non-empty part. As the last part, it stands for one or more. */
 function matches(scope: string, required: string): boolean {
   const parts = scope.split('.');
   const asked = required.split('.');
@@ -32,7 +32,7 @@ function matches(scope: string, required: string): boolean {
   return parts.every((part, i) => (part === '*' && asked[i] !== '') || part === asked[i]);
 }
 
-/** The required scopes that the granted ones do not include; empty means access. */
+/** The required scopes that the granted ones do not include. If there are none, the client has access. */
 export function missingScopes(
   granted: readonly string[],
   required: readonly string[],

@@ -3,16 +3,16 @@ import { holdsCredential, placeKey, type TokenSource } from '../../parse/token.j
 
 const NOWHERE: readonly TokenSource[] = [];
 const AUTHORIZATION: readonly TokenSource[] = [{ header: 'authorization' }];
-/** By the strategies of a rule, for each of them: the places where only the others read tokens. */
+/** By the strategies of a rule: for each strategy, the places from which only the others read tokens. */
 const known = new WeakMap<readonly AccessStrategy[], readonly (readonly TokenSource[])[]>();
 
 /**
- * Whether a request that one access strategy of a rule allows holds a second credential, where another one of them
- * would have read it: nobody has verified that one, and the upstream may go by it.
+ * Whether a request that one access strategy of a rule allows also carries a second credential, where another
+ * strategy of the rule would have read it. Nobody has verified that one, and the upstream may trust it.
  *
- * @param strategies of the rule; those of one rule are always the same list
+ * @param strategies those of the rule; the same rule must always pass the same list
  * @param decider the index of the strategy that allows the request
- * @returns a promise only where a form has to be read
+ * @returns a promise only if a form has to be read
  */
 export function holdsSecond(
   strategies: readonly AccessStrategy[],
@@ -37,7 +37,8 @@ function otherPlaces(strategies: readonly AccessStrategy[]): readonly (readonly 
     const mine = new Set(own.map(placeKey));
     const others = all.filter((_, at) => at !== index).flat();
     const places = others.filter((place) => !mine.has(placeKey(place)));
-    // A form that is read for others is looked at for the standard parameter, as for a strategy's own places.
+    // If a form is read for other strategies, also look for the standard parameter in it, as for a strategy's
+    // own sources.
     return places.some(isForm) && !own.some(isForm)
       ? [...places, { form_parameter: 'access_token' }]
       : places;

@@ -5,21 +5,21 @@ import type { Outcome, RequestContext, StrategyWarning, Subject } from '../../mo
 import type { Fields } from '../../parse/fields.js';
 import { TOKEN } from '../../parse/grammar.js';
 
-/** How a session store is asked, and what its answer is read for. */
+/** How scopegate asks a session store, and what it reads from the answer. */
 export interface SessionCheck {
   readonly url: URL;
   readonly preservePath: boolean;
   readonly preserveQuery: boolean;
   readonly preserveHost: boolean;
   readonly method: string | undefined;
-  /** Lower-case names of the client's fields that are passed on. */
+  /** Lower-case names of the client's fields that the store gets. */
   readonly forwarded: ReadonlySet<string>;
   readonly headers: Readonly<Record<string, string>>;
   readonly subjectFrom: readonly string[];
   readonly extraFrom: readonly string[];
 }
 
-/** The `config` fields of a check, in Oathkeeper's words. */
+/** The `config` fields of a check, with Oathkeeper's names. */
 export interface SessionCheckConfig {
   readonly check_session_url: string;
   readonly preserve_path?: boolean;
@@ -32,7 +32,7 @@ export interface SessionCheckConfig {
   readonly extra_from?: string;
 }
 
-/** JSON Schema of those fields. */
+/** JSON Schema of these fields. */
 export const sessionCheckProperties = {
   check_session_url: {
     type: 'string',
@@ -64,7 +64,7 @@ export const sessionCheckProperties = {
   extra_from: { type: 'string', description: 'Where the answer holds what mutators read.' },
 } as const;
 
-/** Fields that frame the call or belong to its connection: no rule may set or forward them. */
+/** Fields that frame the call or belong to its connection. No rule may set or forward them. */
 const OWN: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
@@ -78,11 +78,11 @@ const OWN: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Reads the fields of a check.
+ * Reads the `config` fields of a check.
  *
- * @param credential the lower-case name of the field that holds the credential, passed on always
+ * @param credential the lower-case name of the field that holds the credential; it is always forwarded
  * @param subjectFrom the default of `subject_from`
- * @throws ConfigError when they cannot work
+ * @throws ConfigError if they cannot work
  */
 export function readSessionCheck(
   config: SessionCheckConfig,
@@ -112,7 +112,7 @@ export function readSessionCheck(
   };
 }
 
-/** The part of GJSON's path syntax in common use: `@this`, and names and indexes with dots between. */
+/** Reads the part of GJSON's path syntax in common use: `@this`, and names and indexes separated by dots. */
 function readPath(field: string, text: string): string[] {
   if (text === '@this') return [];
   if (!/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(text)) {
@@ -122,9 +122,9 @@ function readPath(field: string, text: string): string[] {
 }
 
 /**
- * What a check takes from the client's own request, though the store answers 200 to other things than sessions: any
- * path of the store that is open to all would make every cookie a session, and a method that changes something reaches
- * the store with the client's cookies.
+ * Warns if a check takes its method or path from the client's request. The store may answer 200 to more than
+ * sessions: with a path that is open to everyone, every cookie would count as a session. A method that
+ * changes something would reach the store with the client's cookies.
  */
 export function sessionCheckWarnings({ url, preservePath, method }: SessionCheck): StrategyWarning[] {
   const taken = [...(method === undefined ? ['method'] : []), ...(preservePath ? [] : ['path'])];
@@ -147,7 +147,7 @@ export function sessionCheckWarnings({ url, preservePath, method }: SessionCheck
   ];
 }
 
-/** The call that asks about one request. It never carries the request's body. */
+/** Builds the call about one request. It never carries the request's body. */
 export function sessionCall(check: SessionCheck, { method, target, fields }: RequestContext): Call {
   const url = new URL(check.url);
   if (!check.preservePath) url.pathname = target.path;
@@ -156,7 +156,7 @@ export function sessionCall(check: SessionCheck, { method, target, fields }: Req
   return {
     purpose: 'session',
     url: url.href,
-    // An answer to HEAD could name no subject.
+    // Send GET instead of HEAD, because a response to HEAD cannot name a subject.
     method: asked === 'HEAD' ? 'GET' : asked,
     headers: {
       accept: 'application/json',
@@ -179,8 +179,8 @@ function forwardedFields({ forwarded }: SessionCheck, { names, raw }: Fields): R
 }
 
 /**
- * Judges a session store's answer: 200 is a session, any other answer of a working store is none, and a store that
- * does not work says nothing about the session.
+ * Judges a session store's answer. 200 means a session. Any other answer of a working store means none. A
+ * store that fails says nothing about the session.
  */
 export function judgeSession({ subjectFrom, extraFrom }: SessionCheck, reply: Reply): Outcome {
   if (!reply.ok) return unavailable(reply.retryAfter);

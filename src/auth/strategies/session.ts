@@ -3,13 +3,14 @@ import type { Subject } from '../../model/strategy.js';
 /** What mutators and authorizers read as `.Extra`. */
 export type Extra = Readonly<Record<string, unknown>>;
 
-/** What the authorization server says of a token itself. `ext` holds what a login application adds. */
+/** What the authorization server itself says about a token. `ext` holds what a login application adds. */
 const OF_THE_SERVER = ['username', 'client_id', 'scope', 'aud'];
 
 /**
  * The session of an introspected token as Oathkeeper has it: the members of the answer's `ext`, then
- * `username`, `client_id`, `scope` and `aud`. A login application writes `ext`, so where the answer itself has a
- * member of the same name, that one counts; and of the four names, an `ext` never says any.
+ * `username`, `client_id`, `scope` and `aud`. Because a login application writes `ext`, a member of the
+ * answer itself takes precedence over one of the same name in `ext`, and the four names are never read from
+ * `ext`.
  */
 export function introspectionExtra({ claims = {}, clientId = '', scopes = [] }: Subject): Extra {
   const { ext, username, scope, aud } = claims;
@@ -26,14 +27,14 @@ export function introspectionExtra({ claims = {}, clientId = '', scopes = [] }: 
   ]) as Extra;
 }
 
-/** The claim in which a JWT says its scopes, in Oathkeeper's order; undefined if it says none. */
+/** The name of the claim that holds a JWT's scopes, in Oathkeeper's order; undefined if there is none. */
 export function scopeClaim(claims: Extra): string | undefined {
   return ['scp', 'scope', 'scopes'].find((name) => Object.hasOwn(claims, name));
 }
 
 /**
- * The session of a JWT as Oathkeeper has it: its claims, with the scopes as the list `scp` in place of the claim
- * that says them.
+ * The session of a JWT as Oathkeeper has it: its claims, but with the scopes as the list `scp` instead of the
+ * claim that holds them.
  */
 export function jwtExtra({ claims = {}, scopes = [] }: Subject): Extra {
   const said = scopeClaim(claims);

@@ -8,7 +8,7 @@ import { allow, noAuth, noop } from './open.js';
 import type { Handler } from './strategy.js';
 import { unauthorized } from './unauthorized.js';
 
-/** Every access strategy a rule can name. A new one is a file in this folder and a line here. */
+/** Every access strategy that a rule can name. To add one, add a file in this folder and a line here. */
 export const handlers: ReadonlyMap<string, Handler> = new Map(
   [
     allow,

@@ -13,25 +13,25 @@ export const possessionSchema = {
     'Take only tokens that are bound to a key of their client: by DPoP (RFC 9449), to its certificate (RFC 8705), or to any of them. Absent: a token that is bound is verified, and one that is not is taken as well.',
 } as const;
 
-/** What came of looking at a token's key; undefined where there is nothing to look at. */
+/** The result of checking a token's key; undefined if there is nothing to check. */
 export type BindingResult =
   | undefined
   | { readonly denial: Denial; readonly nonce?: undefined }
-  /** The key was proved. */
+  /** The client has proved that it has the key. */
   | { readonly denial?: undefined; readonly nonce?: string };
 
 const UNVERIFIABLE = 'the token is bound to a key that cannot be verified here';
 
 /**
- * Sees to it that a token which is bound to a key (`cnf`, RFC 7800) is taken only from who has the key. A binding that
- * cannot be verified is refused: as a plain bearer token it would be what the binding was to prevent (RFC 9449 §7.1,
- * RFC 8705 §3).
+ * Accepts a token that is bound to a key (`cnf`, RFC 7800) only from a client that has the key. A binding
+ * that cannot be verified is refused: if the token were accepted as a plain bearer token, the binding would
+ * protect nothing (RFC 9449 §7.1, RFC 8705 §3).
  */
 export class TokenBinding implements BindingRules {
   readonly dpop: DpopChallenge | undefined;
   readonly required: RequiredPossession | undefined;
 
-  /** @throws ConfigError when it demands what the settings have turned off */
+  /** @throws ConfigError if it requires what the settings have turned off */
   constructor(required: RequiredPossession | undefined, { dpopAlgorithms }: HandlerDefaults) {
     if (required === 'dpop' && dpopAlgorithms === undefined) {
       throw new ConfigError(['proof_of_possession'], 'dpop needs the setting proof.dpop.enabled');
@@ -44,9 +44,10 @@ export class TokenBinding implements BindingRules {
   }
 
   /**
-   * Looks at the key of a token that is good in every other way.
+   * Checks the key of a token that is otherwise valid.
    *
-   * @param claims the introspection's answer or the JWT's payload, with `cnf` at its top level (RFC 8705 §3.2) or in `ext`
+   * @param claims the introspection answer or the JWT's payload, with `cnf` at its top level (RFC 8705 §3.2)
+   *   or in `ext`
    */
   check(
     claims: Readonly<Record<string, unknown>>,
@@ -97,10 +98,10 @@ export class TokenBinding implements BindingRules {
 }
 
 /**
- * What a token says of its key. Hydra has no `cnf` of its own in its answers: there it is in `ext`, where the login
- * application put it.
+ * Reads which key a token is bound to. Hydra's answers have no `cnf` of their own: the login application puts
+ * it into `ext`.
  *
- * @returns undefined where the token is bound to no key, null where it says two things
+ * @returns undefined if the token is bound to no key; null if it names two different ones
  */
 function confirmationOf({ cnf, ext }: Readonly<Record<string, unknown>>): unknown {
   const inside =
