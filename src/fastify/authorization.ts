@@ -21,24 +21,24 @@ import { RequestDecision } from './decision.js';
 import { sendRefusal, setFields } from './reply.js';
 import { readAsRouted } from './routed-target.js';
 
-/** What decisions need of the plugin. */
+/** What decisions need from the plugin. */
 export interface AuthorizationOptions extends EntranceOptions {
-  /** Larger header sections are refused, in bytes. */
+  /** The largest header section that is accepted, in bytes. */
   readonly maxHeaderBytes: number;
-  /** Undefined if clients have no shares. */
+  /** Undefined if clients have no share limit. */
   readonly shares: ClientShares | undefined;
-  /** Tells the client that a request comes from, however many trusted proxies it came through. */
+  /** Finds the client that a request comes from, through any number of trusted proxies. */
   readonly clientAddress: ClientAddressReader;
-  /** Whether the router takes `/a` and `/a/` for the same path. */
+  /** Whether the router treats `/a` and `/a/` as the same path. */
   readonly ignoresTrailingSlash: boolean;
 }
 
-/** The response to a request of a client that has its share of requests in flight already. */
+/** The response if a client already has as many requests in flight as it may. */
 const SHARE_TAKEN = denial('too_many_requests', 'too many requests of this client at once', {
   retryAfter: 1,
 });
 
-/** One request from the hook until its response has ended. */
+/** One request, from the hook to the end of its response. */
 export class Authorization implements BodyReader {
   readonly #options: AuthorizationOptions;
   readonly #ended: WeakSet<Socket>;
@@ -46,17 +46,17 @@ export class Authorization implements BodyReader {
   readonly #reply: FastifyReply;
   readonly #message: IncomingMessage;
   #finished = false;
-  /** What the decision is about: nothing may change it afterwards. */
+  /** What the decision was made about. If it changes afterwards, the request is not served. */
   readonly #asked: string;
   readonly record: RequestRecord;
-  /** Undefined if the request was refused unread. */
+  /** Undefined if the request was refused before it was read. */
   parsed: ParsedRequest | undefined;
-  /** Undefined until it is decided. */
+  /** Undefined until the decision is made. */
   decision: Decision | undefined;
   table: RuleTable | undefined;
   /** Called if the client leaves before the response has ended. */
   onGone: (() => void) | undefined;
-  /** What an exchange with an upstream says of its end. */
+  /** What the exchange with the upstream reports about its end. */
   result: Omit<ExchangeResult, 'status'> = {};
 
   constructor(
@@ -82,13 +82,13 @@ export class Authorization implements BodyReader {
     };
     reply.raw.once('close', end);
     reply.raw.once('finish', () => {
-      // Of a stream that its client has reset, Node says the same.
+      // Node also emits `finish` for an HTTP/2 stream that the client has reset.
       this.#finished = !isStream(request.raw);
       end();
     });
   }
 
-  /** @param done called if the request may go on, and never otherwise */
+  /** @param done called only if the request may go on */
   decide(done: HookHandlerDoneFunction): void {
     try {
       if (this.#message.socket.destroyed) {
@@ -115,14 +115,14 @@ export class Authorization implements BodyReader {
     }
   }
 
-  /** Another hook asks about the same request. */
+  /** Called when another hook asks about the same request. */
   again(done: HookHandlerDoneFunction): void {
     if (this.decision?.allowed !== true) return;
     if (this.unchanged) done();
     else this.fail('decision', new Error('the request was changed after it was decided about'));
   }
 
-  /** Whether the request is still the one that was decided about. */
+  /** Whether the request is still the one that the decision was made about. */
   get unchanged(): boolean {
     return asked(this.#message) === this.#asked;
   }
@@ -144,7 +144,7 @@ export class Authorization implements BodyReader {
     sendRefusal(this.#reply, refused, this.#options.realm, cors);
   }
 
-  /** A fault of scopegate's own: never a response that could be taken for "allowed". */
+  /** Handles a bug in scopegate: the response must never look like "allowed". */
   fail(place: string, error: unknown): void {
     const { onFault } = this.#options;
     onFault(place, error);
@@ -166,11 +166,15 @@ export class Authorization implements BodyReader {
   }
 
   readBody(length: number): Promise<Buffer | undefined> | undefined {
-    // Behind a hook that has read it, nothing is left to be looked into.
+    // If another hook has read the body, there is nothing left to read.
     return this.#message.readableDidRead ? undefined : holdBody(this.#message, length);
   }
 
-  /** Reads the request as strictly as the gateway does. @returns why it is refused */
+  /**
+   * Reads the request as strictly as the gateway does.
+   *
+   * @returns the refusal, if there is one
+   */
   #read(): Denial | undefined {
     const message = this.#message;
     const parsed = readAsRouted(message, this.#options);
@@ -190,7 +194,7 @@ export class Authorization implements BodyReader {
       : SHARE_TAKEN;
   }
 
-  /** @returns the decision; undefined for a preflight, which is answered here */
+  /** @returns the decision; undefined for a CORS preflight, which this method answers itself */
   #ask(): Decision | Promise<Decision> | undefined {
     const { fields, target } = this.parsed as ParsedRequest;
     const { rules, services } = this.#options;
@@ -213,7 +217,7 @@ export class Authorization implements BodyReader {
     this.record.decided();
     try {
       this.decision = decision;
-      // The client left while its token was introspected: no route runs any more.
+      // The client left during introspection, so no route runs any more.
       if (this.#message.socket.destroyed) this.#abandon();
       else if (!decision.allowed) this.refuse(decision);
       else if (!this.unchanged) throw new Error('the request was changed while it was decided about');
@@ -224,7 +228,7 @@ export class Authorization implements BodyReader {
     }
   }
 
-  /** Nobody waits for a response any more. */
+  /** Sends no response, because the client has left. */
   #abandon(): void {
     this.#reply.hijack();
     this.#end();
@@ -236,7 +240,7 @@ export class Authorization implements BodyReader {
     if (decision.nonce !== undefined) {
       this.#reply.header('dpop-nonce', decision.nonce).header('cache-control', 'no-store');
     } else if (decision.query !== undefined) {
-      // The token stood in the query (RFC 6750 §2.3).
+      // The token was in the query (RFC 6750 §2.3).
       this.#reply.header('cache-control', 'private');
     }
     done();
@@ -259,7 +263,7 @@ export class Authorization implements BodyReader {
     );
   }
 
-  /** What a page of another origin may see of the response; undefined if the rule has no policy. */
+  /** The CORS fields for the response; undefined if the rule has no CORS policy. */
   #cors({ rule }: Decision): readonly string[] | undefined {
     const parsed = this.parsed;
     return rule?.cors === undefined || parsed === undefined
@@ -267,7 +271,7 @@ export class Authorization implements BodyReader {
       : corsFields(rule.cors, parsed.fields);
   }
 
-  /** The response has ended, one way or the other. */
+  /** The response has ended, complete or not. */
   #onClose(): void {
     try {
       if (!this.#isWhole) this.onGone?.();
@@ -285,7 +289,7 @@ export class Authorization implements BodyReader {
   #end(): void {
     const { raw } = this.#reply;
     const { decision } = this;
-    // The client left before the decision, which comes all the same.
+    // The client left before the decision. `#settle` records the request when the decision is there.
     if (decision === undefined) return;
     const left = !this.#isWhole && this.result.cause === undefined ? { cause: 'client_closed' } : {};
     const status = raw.headersSent ? raw.statusCode : 0;
@@ -296,7 +300,7 @@ export class Authorization implements BodyReader {
 
 const FAILED = denial('internal', 'the gateway failed');
 
-/** What a decision is about, of what hooks can change. */
+/** The parts of a request that the decision is about and that hooks can change. */
 function asked({ method, url, headers: { host } }: IncomingMessage): string {
   return `${method} ${host} ${url}`;
 }

@@ -6,11 +6,14 @@ import { Authorization, type AuthorizationOptions } from './authorization.js';
 import { Connections } from './connections.js';
 import { sendRefusal } from './reply.js';
 
-/** Decides about requests of an application, each once, however many hooks ask. */
+/** Decides about the requests of an application: once per request, however many hooks ask. */
 export class Authorizer {
   readonly #options: AuthorizationOptions;
   readonly #authorizations = new WeakMap<IncomingMessage, Authorization>();
-  /** Connections that end with a response already sent: nothing else on them is processed (RFC 9112 §9.6). */
+  /**
+   * Connections that end with a response that was already sent. Nothing else on them is processed (RFC 9112
+   * §9.6).
+   */
   readonly #ended = new WeakSet<Socket>();
   readonly #connections = new Connections();
 
@@ -24,7 +27,7 @@ export class Authorizer {
     reply: FastifyReply,
     done: HookHandlerDoneFunction,
   ): void => {
-    // Called with `await` it would go on where it refuses.
+    // If it were called with `await`, the caller would go on after a refusal.
     if (typeof done !== 'function') {
       throw new TypeError(
         'scopegate.authorize is a hook: give it to onRequest, preValidation or preHandler, and do not call it',
@@ -41,14 +44,14 @@ export class Authorizer {
     }
     const full = this.#options.admit('fastify', request.raw.method ?? '');
     if (full !== undefined) {
-      // There is no room for it: it is answered unread, and has no audit line of its own.
+      // Overloaded: the request is refused before it is read and gets no audit line of its own.
       sendRefusal(reply, full, this.#options.realm);
       return;
     }
     this.#start(request, reply).decide(done);
   };
 
-  /** The decision about a request, for whatever forwards it; undefined if no hook has asked. */
+  /** Finds the decision about a request, for the code that forwards it; undefined if no hook has asked. */
   of(request: FastifyRequest): Authorization | undefined {
     return this.#authorizations.get(request.raw);
   }

@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
 
 /**
- * Tells when connections end. Node does not tell a response of it that waits behind another one of its connection, and a
- * listener of each request would be too many for one socket.
+ * Watches for the end of connections. Node does not report it to a response that waits behind another one on
+ * the same connection. One listener for each request would be too many for one socket.
  */
 export class Connections {
   readonly #watched = new WeakMap<Socket, Set<() => void>>();
 
   /**
    * @param gone called at most once, when the connection has ended
-   * @returns watches no more
+   * @returns a function that stops watching
    */
   watch(socket: Socket, gone: () => void): () => void {
     let requests = this.#watched.get(socket);

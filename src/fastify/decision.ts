@@ -2,8 +2,8 @@ import type { Decision } from '../model/decision.js';
 import type { ScopegateDecision } from './plugin-types.js';
 
 /**
- * A decision as routes see it. The claims are those of the cached answer, which all requests with the same token
- * share: a route gets a copy of its own, made when it asks for it.
+ * A decision as routes see it. All requests with the same token share the claims of the cached answer, so a
+ * route gets its own copy of them. It is made when the route reads it.
  */
 export class RequestDecision implements ScopegateDecision {
   readonly #decision: Decision;
@@ -65,7 +65,7 @@ export class RequestDecision implements ScopegateDecision {
     return this.#decision.allowed ? this.#decision.wouldDeny?.error : undefined;
   }
 
-  /** For a log or a response: without the claims, which may hold what nobody should read there. */
+  /** For a log or a response. It omits the claims, which may hold what nobody should read there. */
   toJSON(): Record<string, unknown> {
     const { allowed, requestId, rule, subject, clientId, scopes, error, reason, wouldDeny } = this;
     return { allowed, requestId, rule, subject, clientId, scopes, error, reason, wouldDeny };

@@ -16,17 +16,17 @@ import type { Authorization } from './authorization.js';
 import type { BoundedPool, Place } from './pools.js';
 import { ResponseBody } from './response-body.js';
 
-/** A response as `@fastify/reply-from` takes it from a client of its own. */
+/** A response in the form that `@fastify/reply-from` expects from a custom client. */
 export interface UpstreamResponse {
   readonly statusCode: number;
   readonly headers: Record<string, string | string[]>;
   readonly body: ResponseBody;
 }
 
-/** Is given either an error or the response. */
+/** Receives either an error or the response. */
 export type OnResponse = (error: Error | null, response?: UpstreamResponse) => void;
 
-/** What one exchange is made of. */
+/** The parts of one exchange. */
 export interface ExchangeOptions {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
@@ -37,22 +37,27 @@ export interface ExchangeOptions {
   readonly fields: readonly string[];
   /** Undefined if the request has none. */
   readonly requestBody: RequestBody | undefined;
-  /** Milliseconds until the response must have begun; 0 for ever. */
+  /** How long the upstream may take to begin the response, in milliseconds; 0 means no limit. */
   readonly timeout: number;
-  /** The longest pause in a body, in milliseconds; 0 for ever. */
+  /** The longest pause in a body, in milliseconds; 0 means no limit. */
   readonly idleTimeout: number;
-  /** What scopegate itself has to say in the response. */
+  /** What scopegate itself adds to the response. */
   readonly overlay: Overlay;
-  /** Where the request revokes a token: what to forget when it succeeds. */
+  /** If the request revokes a token: invalidates its cached answers when the request succeeds. */
   readonly revocation: Pick<Revocation, 'apply'> | undefined;
 }
 
-/** How long a response may go on that lasts if there is no room for it, in milliseconds, as in the gateway. */
+/**
+ * After this time a response counts as a long exchange and is ended if there is no room for it, in
+ * milliseconds. The gateway uses the same value.
+ */
 const GRACE = 500;
-/** The last status that HTTP defines, and that Fastify sends (RFC 9110 §15). */
+/** The last status that HTTP defines and that Fastify sends (RFC 9110 §15). */
 const LAST_STATUS = 599;
 
-/** One request at its upstream, from the first attempt to get a connection to the last byte of the response. */
+/**
+ * One exchange with an upstream, from the first attempt to get a connection to the last byte of the response.
+ */
 export class UpstreamExchange implements Dispatcher.DispatchHandler {
   readonly #options: ExchangeOptions;
   readonly #started = performance.now();
@@ -76,10 +81,14 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     });
   }
 
-  /** A piece of the request's body is on its way. */
+  /** Called for each piece of the request's body that is sent. */
   readonly onPiece = (): void => this.#body?.goesOn();
 
-  /** Sends the request. @param onResponse called exactly once, unless the client leaves before */
+  /**
+   * Sends the request.
+   *
+   * @param onResponse called exactly once, unless the client leaves before
+   */
   send(onResponse: OnResponse): void {
     this.#onResponse = onResponse;
     const { requestBody, authorization } = this.#options;
@@ -87,7 +96,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
       this.#dispatch();
       return;
     }
-    // Until the body is whole, or too large to wait for, the request holds nothing that others need.
+    // While scopegate waits for the body, the request uses nothing that other requests need. The wait ends
+    // when the body is complete, or too large to wait for.
     authorization.record.leaveInFlight();
     requestBody.fill(() => this.#dispatch());
   }
@@ -122,7 +132,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
           headers: fields as string[],
           body: requestBody ?? null,
           headersTimeout: timeout,
-          // A pause in the body is watched for behind it: an upload that goes on is none.
+          // `ResponseBody` watches for pauses instead: an upload that goes on does not count as a pause.
           bodyTimeout: 0,
         },
         this,
@@ -159,7 +169,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     }
     const body = new ResponseBody(controller, this.#options.idleTimeout);
     this.#body = body;
-    // Nothing but the end of the connection tells a client of HTTP/1.0 that something is missing.
+    // Only the end of the connection tells an HTTP/1.0 client that something is missing.
     body.once('error', () => {
       if (this.#options.reply.raw.headersSent) breakOff(this.#options.request.raw, this.#options.reply.raw);
     });
@@ -192,9 +202,9 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
   }
 
   /**
-   * Tells what a failed exchange is answered with.
+   * Answers a request whose exchange has failed.
    *
-   * @param error as {@link OnResponse} got it
+   * @param error as {@link OnResponse} received it
    */
   refuse(error: Error): void {
     const { authorization } = this.#options;
@@ -226,11 +236,11 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     try {
       reply.raw.writeEarlyHints({ link: links });
     } catch {
-      // Node takes links of the usual form alone. A hint is no more than a hint.
+      // Node accepts only links of the usual form. A hint is optional, so it is left out.
     }
   }
 
-  /** What is not over by now goes on for a while. */
+  /** Makes the exchange a long one if it is not over within `GRACE`. */
   #watchLength(): void {
     if (this.#over || this.#place === undefined) return;
     this.#grace = setTimeout(() => {
@@ -239,7 +249,11 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     }, GRACE).unref();
   }
 
-  /** The exchange lasts. @returns why it may not, if there is no room for one more of these */
+  /**
+   * Makes the exchange a long one.
+   *
+   * @returns why that is not possible, if there is no room for one more
+   */
   #last(): Error | undefined {
     const { authorization, pool } = this.#options;
     if (!authorization.record.joinLong()) return new Interrupted(CLIENT_SHARE);
@@ -248,7 +262,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     return undefined;
   }
 
-  /** Ends it from this side, wherever it is. */
+  /** Ends the exchange from scopegate's side, in whatever state it is. */
   #end(error: Error): void {
     if (this.#over) return;
     this.#cancelWait?.();
@@ -265,13 +279,13 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     const { authorization, requestBody } = this.#options;
     requestBody?.destroy();
     if (this.isBodiless) {
-      // A 304 may state a length, and undici waits for a body of it.
+      // A 304 may state a length; undici then waits for a body that never comes.
       this.#body?.end();
     } else if (onResponse === undefined) {
       authorization.result = { ...authorization.result, cause: causeOf(error) };
       this.#body?.destroy(error);
     } else if (this.#options.reply.raw.destroyed || this.#options.request.raw.socket.destroyed) {
-      // Nobody waits for a response any more.
+      // The client has left, so no response is needed.
       authorization.result = { ...authorization.result, cause: 'client_closed' };
     } else {
       onResponse(error);
@@ -286,14 +300,14 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
 }
 
 const EARLY_HINTS = 103;
-/** More interim responses than an honest upstream sends for one request. */
+/** The most interim responses for one request. An honest upstream sends fewer. */
 const MAX_INTERIM = 16;
 /** RFC 9110 §15.3.6: a response without content, whatever its fields say. */
 const RESET_CONTENT = 205;
-/** undici's code for what it cannot write as a request. */
+/** undici's error code for a request that it cannot write. */
 const UNSENDABLE = 'UND_ERR_INVALID_ARG';
 
-/** undici's words for what the gateway's own client calls otherwise. */
+/** The gateway's own names for undici's error codes. */
 const UNDICI_CAUSES: Readonly<Record<string, string>> = {
   UND_ERR_HEADERS_TIMEOUT: 'headers_timeout',
   UND_ERR_BODY_TIMEOUT: 'body_timeout',
@@ -301,13 +315,13 @@ const UNDICI_CAUSES: Readonly<Record<string, string>> = {
 
 const RETRIED: ReadonlySet<ErrorName> = new Set(['overloaded', 'too_many_requests']);
 
-/** Field names and values as they came: a byte a character. */
+/** Decodes field names and values as they came: each byte is one character. */
 function decode(raw: readonly Buffer[]): string[] {
   return raw.map((bytes) => bytes.toString('latin1'));
 }
 
 /**
- * Holds the head against the gateway's own reading of framing, which is stricter than undici's.
+ * Reads the response head with the gateway's own parser, which is stricter about framing than undici.
  *
  * @throws InvalidResponse
  */
@@ -317,7 +331,7 @@ function headOf(status: number, fields: readonly string[]): ResponseHead {
   return readHead(text);
 }
 
-/** A field that comes again keeps a value of its own. */
+/** Collects fields by name. A field that occurs several times gets a list of values. */
 function recordOf(fields: readonly string[]): Record<string, string | string[]> {
   const record: Record<string, string | string[]> = Object.create(null);
   for (let i = 0; i + 1 < fields.length; i += 2) {

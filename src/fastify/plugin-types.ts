@@ -1,54 +1,61 @@
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 
-/** Options of the plugin, as `app.register` takes them. */
+/** Options of the plugin, as passed to `app.register`. */
 export interface ScopegateOptions {
   /**
-   * The settings: the path of a settings file, or what such a file would have as a plain object. Paths of files in an
-   * object start from the working directory.
+   * The settings: the path of a settings file, or a plain object with the content of such a file. In an
+   * object, relative paths of files start from the working directory.
    */
   readonly settings: string | Readonly<Record<string, unknown>>;
-  /** The variables of which those with the prefix `SCOPEGATE_` override settings; default: `process.env`. */
+  /** Environment variables. Those with the prefix `SCOPEGATE_` override settings. Default: `process.env`. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /**
-   * Whether requests that no route of the application takes go to the services of the rules. Without it the plugin
-   * only decides, in {@link Scopegate.authorize}.
+   * Whether scopegate forwards requests that no route of the application takes to the services of the rules.
+   * Without it, the plugin only decides, in {@link Scopegate.authorize}.
    */
   readonly upstreams?: boolean | UpstreamRoutes;
-  /** Takes log lines and audit lines, each with its line break; default: the application's logger gets them. */
+  /**
+   * Receives log lines and audit lines, each with its line break. Default: they go to the application's
+   * logger.
+   */
   readonly destination?: { write(line: string): void };
 }
 
-/** Which requests go to the services of the rules. */
+/** Which requests scopegate forwards to the services of the rules. */
 export interface UpstreamRoutes {
-  /** The path below which they are taken, such as `/api`; upstreams get the whole path. Default: all paths. */
+  /**
+   * Only paths below this one are forwarded, such as `/api`; upstreams get the whole path. Default: all
+   * paths.
+   */
   readonly prefix?: string;
-  /** The methods that are taken; default: all that a rule can have. */
+  /** The methods that are forwarded. Default: all that a rule can have. */
   readonly methods?: readonly string[];
 }
 
 /** `app.scopegate`. */
 export interface Scopegate {
   /**
-   * A hook (`onRequest`, `preValidation` or `preHandler`) that lets only those requests through that the rules allow.
-   * It answers the others. The decision stands on `request.scopegate`.
+   * A hook (`onRequest`, `preValidation` or `preHandler`) that lets a request through only if the rules allow
+   * it. It answers all others. `request.scopegate` holds the decision.
    *
    * @throws TypeError if it is called as anything else than a hook
    */
   authorize(request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void;
-  /** Whether requests are served: there are rules, and the application is not closing. */
+  /** Whether requests are served: rules are loaded, and the application is not closing. */
   readonly ready: boolean;
-  /** The version of the rule set in use; grows with every reload. */
+  /** The version of the rule set in use. It grows with every reload. */
   readonly rulesVersion: number;
   /**
-   * Loads the rules again. If they have errors, the rules from before stay in use.
+   * Reloads the rules. If they have errors, the previous rules stay in use.
    *
-   * @returns the errors and warnings as `file:line:col level code message`; `ok` is false if the rules were not replaced
+   * @returns the errors and warnings as `file:line:col level code message`; `ok` is false if the rules were
+   *   not replaced
    */
   reload(): Promise<{ readonly ok: boolean; readonly findings: readonly string[] }>;
   /**
-   * Forgets cached answers of authorization servers, as `POST /cache/purge` of the gateway does.
+   * Removes cached answers of authorization servers, as `POST /cache/purge` of the gateway does.
    *
-   * @returns how many were forgotten here, and whether other gateways were told, if there are any
+   * @returns how many were removed here, and whether other gateways were told, if there are any
    */
   purge(which: ScopegatePurge): Promise<{ readonly purged: number; readonly told?: boolean }>;
   /** The metrics in the Prometheus text format. */
@@ -57,7 +64,7 @@ export interface Scopegate {
   readonly metricsType: string;
 }
 
-/** Which cached answers to forget. */
+/** Which cached answers to remove. */
 export type ScopegatePurge =
   | 'all'
   | { readonly token: string }
@@ -70,7 +77,7 @@ export interface ScopegateDecision {
   readonly requestId: string;
   /** `namespace/name#index` of the rule that decided; undefined if none matched. */
   readonly rule: string | undefined;
-  /** The subject of the token; empty if the rule asks for none. */
+  /** The subject of the token; empty if the rule needs no token. */
   readonly subject: string | undefined;
   readonly clientId: string | undefined;
   /** The scopes granted to the token. */
@@ -79,7 +86,9 @@ export interface ScopegateDecision {
   readonly claims: Readonly<Record<string, unknown>>;
   /** When the token expires, in seconds since 1970, if known. */
   readonly expiresAt: number | undefined;
-  /** The header fields that the rule's mutators set, by lower-case name. An upstream gets them. */
+  /**
+   * The header fields that the rule's mutators set, by lower-case name. scopegate sends them to an upstream.
+   */
   readonly headers: Readonly<Record<string, string>>;
   /** The cookies that the rule's mutators set. */
   readonly cookies: Readonly<Record<string, string>>;

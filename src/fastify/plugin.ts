@@ -13,7 +13,7 @@ import { type RunningPlugin, startPlugin } from './running.js';
 
 export type * from './plugin-types.js';
 
-/** The running plugins, by what `app.scopegate` is. */
+/** The running plugins, by the object that `app.scopegate` is. */
 const running = new WeakMap<object, RunningPlugin>();
 
 async function register(app: FastifyInstance, options: ScopegateOptions): Promise<void> {
@@ -22,10 +22,11 @@ async function register(app: FastifyInstance, options: ScopegateOptions): Promis
 }
 
 /**
- * scopegate as a plugin of a Fastify application: `await app.register(scopegate, { settings })`. It decorates the
- * application with `app.scopegate`, and requests with `request.scopegate`.
+ * scopegate as a plugin of a Fastify application: `await app.register(scopegate, { settings })`. It adds
+ * `app.scopegate` to the application and `request.scopegate` to requests.
  *
- * @throws Error if the settings or the rules have errors, or if the application's router would undermine them
+ * @throws Error if the settings or the rules have errors, or if an option of the application's router would
+ *   undermine the rules
  */
 export const scopegate: FastifyPluginAsync<ScopegateOptions> = fastifyPlugin(register, {
   name: 'scopegate',
@@ -35,8 +36,8 @@ export const scopegate: FastifyPluginAsync<ScopegateOptions> = fastifyPlugin(reg
 export default scopegate;
 
 /**
- * For the option `frameworkErrors` of the application: answers what Fastify's router refuses before any hook, such as
- * a path with a bad escape, as scopegate answers, with an audit line.
+ * For the application's option `frameworkErrors`. Fastify's router refuses some requests before any hook,
+ * such as a path with an invalid escape. This function answers them as scopegate does, with an audit line.
  */
 export function frameworkErrors(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const refused = refusalOf(error);

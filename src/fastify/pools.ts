@@ -5,31 +5,35 @@ import { Interrupted, LONG_FULL, QUEUE_TIMEOUT } from '../proxy/upstream/interru
 import { Queue } from '../proxy/upstream/queue.js';
 import { serverConnector, type UpstreamTls } from '../tls/connector.js';
 
-/** How connections to upstreams are made and shared; times in milliseconds, 0 means no limit. */
+/** How connections to upstreams are opened and shared. Times are in milliseconds; 0 means no limit. */
 export interface PoolsOptions {
   readonly connectTimeout: number;
-  /** Exchanges with one upstream that are soon over. */
+  /** The most short exchanges with one upstream at the same time. */
   readonly connections: number;
-  /** Exchanges with one upstream that last, beside those. */
+  /** The most long exchanges with one upstream at the same time, in addition to the short ones. */
   readonly longExchanges: number;
-  /** How long a request waits while there are as many exchanges as there may be. */
+  /** How long a request waits for a free place. */
   readonly queueTimeout: number;
-  /** The largest head of a response, in bytes. */
+  /** The largest response head, in bytes. */
   readonly maxResponseHeaderBytes: number;
-  /** By the origin of the upstream. */
+  /** The TLS options for an upstream, by its origin. */
   readonly tlsOf: (origin: string) => UpstreamTls;
 }
 
-/** The place of one exchange among those with its upstream. */
+/** The place that one exchange takes in the pool of its upstream. */
 export interface Place {
   readonly dispatcher: Dispatcher;
-  /** The exchange is one that lasts from now on. @returns false if there is no room for one more of these */
+  /**
+   * Makes the exchange a long one.
+   *
+   * @returns false if there is no room for one more
+   */
   lasts(): boolean;
-  /** The exchange is over. */
+  /** Frees the place at the end of the exchange. */
   release(): void;
 }
 
-/** One undici pool for each upstream, and how many exchanges each may have. */
+/** One undici pool for each upstream, with a limit on its exchanges. */
 export class Pools {
   readonly #options: PoolsOptions;
   readonly #pools = new Map<string, BoundedPool>();
@@ -51,18 +55,18 @@ export class Pools {
     return [...this.#pools.values()].map(({ state }) => state);
   }
 
-  /** Ends every connection, and what is under way on it. */
+  /** Closes every connection and ends the exchanges on it. */
   async close(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
   }
 }
 
-/** A reset by the upstream, in place of Node's `ECONNRESET`. */
+/** The error code for a reset by the upstream, instead of Node's `ECONNRESET`. */
 const RESET = 'upstream_reset';
 
 /**
- * undici takes a reset for the end of a response that only the connection's end frames. The client would take what is
- * cut off for whole, so undici must not know it as a reset.
+ * Hides resets from undici. If only the end of the connection marks the end of a response, undici takes a
+ * reset for that end, and the client would take the truncated response for a complete one.
  */
 function telling(connect: buildConnector.connector): buildConnector.connector {
   return (options, callback) =>
@@ -75,7 +79,9 @@ function telling(connect: buildConnector.connector): buildConnector.connector {
     });
 }
 
-/** The connections to one upstream. Exchanges that last have a bound of their own, so that they take nobody's place. */
+/**
+ * The connections to one upstream. Long exchanges have their own limit, so that they do not block short ones.
+ */
 export class BoundedPool {
   readonly #origin: string;
   readonly #options: PoolsOptions;
@@ -113,10 +119,10 @@ export class BoundedPool {
   /**
    * Takes a place, now or as soon as one is free.
    *
-   * @param long whether the exchange lasts from the beginning
-   * @param late called if it took too long
-   * @returns waits no more
-   * @throws Interrupted if it lasts and there is no room for it
+   * @param long whether the exchange is a long one from the start
+   * @param late called if no place was free in time
+   * @returns a function that stops waiting
+   * @throws Interrupted if the exchange is a long one and there is no room for it
    */
   take(long: boolean, taken: (place: Place) => void, late: (error: Error) => void): () => void {
     if (long) {
@@ -149,7 +155,12 @@ export class BoundedPool {
     await this.#pool.destroy(new Interrupted('closed'));
   }
 
-  /** There is no room for one more exchange. @param code why */
+  /**
+   * Counts a request that got no place.
+   *
+   * @param code the error code
+   * @returns the error for it
+   */
   full(code: string): Interrupted {
     this.#turnedAway++;
     return new Interrupted(code);
@@ -177,7 +188,7 @@ export class BoundedPool {
     };
   }
 
-  /** Whoever has waited longest takes the place. */
+  /** Gives the place to the request that has waited longest. */
   #freeShort(): void {
     const next = this.#queue.take();
     if (next === undefined) this.#short--;

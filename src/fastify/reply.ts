@@ -3,7 +3,7 @@ import type { Denial } from '../model/errors.js';
 import { isStream } from '../parse/parsed-request.js';
 import { drain, refusalOf } from '../proxy/refusal.js';
 
-/** Sets header fields of a reply: name, value, name, value … A name that comes again is another line. */
+/** Sets header fields of a reply: name, value, name, value … A repeated name becomes another line. */
 export function setFields(reply: FastifyReply, fields: readonly string[]): void {
   const values = new Map<string, string | string[]>();
   for (let i = 0; i + 1 < fields.length; i += 2) {
@@ -16,7 +16,8 @@ export function setFields(reply: FastifyReply, fields: readonly string[]): void 
 }
 
 /**
- * Answers with a row of the error table, through the life cycle of the application: hooks of other plugins see it.
+ * Answers with a row of the error table. The reply passes through Fastify's life cycle, so that hooks of
+ * other plugins see it.
  *
  * @param realm for the challenge
  * @param cors further fields: name, value, name, value …
@@ -29,11 +30,12 @@ export function sendRefusal(
 ): void {
   const message = reply.request.raw;
   const { code, fields, body, closes } = refusalOf(refused, realm);
-  // What others have said of a response that is not sent any more.
+  // Other code may have set these fields for a response that is not sent any more.
   for (const name of ['content-encoding', 'content-range', 'etag', 'last-modified', 'transfer-encoding'])
     reply.removeHeader(name);
   setFields(reply, [...fields, ...cors]);
-  // A client that waits for 100 may never send the body it declared: the connection's framing is lost.
+  // A client that waits for 100 (Continue) may never send its body, so the next request on the connection
+  // could not be found.
   const { expect, 'content-length': length = '0', 'transfer-encoding': coding } = message.headers;
   if (!isStream(message) && (closes || expect !== undefined)) reply.header('connection', 'close');
   reply.code(code).send(body);

@@ -4,8 +4,8 @@ import { Deadline } from '../proxy/upstream/deadline.js';
 import { BODY_TIMEOUT, Interrupted } from '../proxy/upstream/interrupted.js';
 
 /**
- * The body of an upstream's response, for the reply: with back-pressure, and with a limit to how long the upstream sends
- * nothing of it or the client reads nothing.
+ * The body of an upstream's response, to be sent in the reply. It applies back-pressure. It limits how long
+ * the upstream may send nothing, and how long the client may read nothing.
  */
 export class ResponseBody extends Readable {
   readonly #controller: Dispatcher.DispatchController;
@@ -13,7 +13,7 @@ export class ResponseBody extends Readable {
   readonly #deadline = new Deadline(() => this.#onLate());
   #ended = false;
 
-  /** @param idleTimeout the longest pause, in milliseconds; 0 for any */
+  /** @param idleTimeout the longest pause, in milliseconds; 0 means no limit */
   constructor(controller: Dispatcher.DispatchController, idleTimeout: number) {
     super({ autoDestroy: true });
     this.#controller = controller;
@@ -21,22 +21,22 @@ export class ResponseBody extends Readable {
     this.#deadline.wait(idleTimeout);
   }
 
-  /** A piece has come. */
+  /** Adds a piece that the upstream has sent. */
   add(piece: Buffer): void {
     if (!this.push(piece)) this.#controller.pause();
     this.#deadline.wait(this.#idleTimeout);
   }
 
-  /** The exchange goes on elsewhere: a piece of the request was sent. */
+  /** Restarts the timeout: a piece of the request's body was sent, so the exchange is not idle. */
   goesOn(): void {
     if (!this.#ended && !this.destroyed) this.#deadline.wait(this.#idleTimeout);
   }
 
-  /** It is whole. */
+  /** Marks the body as complete. */
   end(): void {
     this.#ended = true;
     this.push(null);
-    // What the upstream has sent already waits for the client alone.
+    // Everything is here. Only the client can be late now.
     if (this.readableLength === 0) this.#deadline.end();
     else this.#deadline.wait(this.#idleTimeout);
   }

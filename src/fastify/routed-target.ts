@@ -7,9 +7,9 @@ import {
 } from '../parse/parsed-request.js';
 
 /**
- * Reads a request that Fastify has routed. The router, the routes and other plugins read the target as it came, and
- * scopegate cannot change that for them. So a target that is not canonical as it stands is refused: what the rules see
- * is then what everybody else sees.
+ * Reads a request that Fastify has routed. The router, the routes and other plugins read the target as the
+ * client sent it, and scopegate cannot change that. So it refuses a target that is not canonical. Then the
+ * rules see the same target as all other code.
  */
 export function readAsRouted(
   message: IncomingMessage,
@@ -26,7 +26,7 @@ export function readAsRouted(
 const NOT_CANONICAL =
   'the path is not canonical: it has dot segments, empty segments, or escapes that are not needed or in lower case';
 
-/** The router takes `/a` and `/a/` for one path: both must lead to the same rule. */
+/** The router treats `/a` and `/a/` as one path, so both must lead to the same rule. */
 function withoutSlash(parsed: ParsedRequest): ParsedRequest {
   const { target } = parsed;
   if (target.path === '/') return parsed;

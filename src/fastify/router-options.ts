@@ -1,13 +1,14 @@
 import type { FastifyInstance } from 'fastify';
 
-/** Options of the router, which may stand in `routerOptions` or beside it. */
+/** Options of the router. They may be in `routerOptions` or next to it. */
 const WIDENING = {
   caseSensitive: { safe: true, makes: '/ADMIN reaches the route of /admin, and rules tell the two apart' },
   useSemicolonDelimiter: { safe: false, makes: 'it takes what follows a semicolon for a query' },
 } as const;
 
 /**
- * Refuses options with which the router leads a request to a route that the rules take for another path.
+ * Refuses router options with which a request can reach a route under a path that the rules treat as another
+ * path.
  *
  * @throws Error for such an option
  */
@@ -21,12 +22,12 @@ export function checkRouter(app: FastifyInstance): void {
   }
 }
 
-/** Whether the router takes `/a` and `/a/` for the same path. */
+/** Whether the router treats `/a` and `/a/` as the same path. */
 export function ignoresTrailingSlash(app: FastifyInstance): boolean {
   return optionOf(app, 'ignoreTrailingSlash', false);
 }
 
-/** @returns the value that is not the safe one, wherever it stands */
+/** @returns the unsafe value if the option has it in either place, otherwise the safe one */
 function optionOf(app: FastifyInstance, name: string, safe: boolean): boolean {
   const all = app.initialConfig as Record<string, unknown> & { routerOptions?: Record<string, unknown> };
   return [all.routerOptions?.[name], all[name]].some((value) => value === !safe) ? !safe : safe;

@@ -26,9 +26,10 @@ export interface RunningPlugin {
 }
 
 /**
- * Starts the plugin in an application, and ends it with the application.
+ * Starts the plugin in an application. It ends when the application closes.
  *
- * @throws Error if the settings or the rules have errors, or the application's router would undermine them
+ * @throws Error if the settings or the rules have errors, or if an option of the application's router would
+ *   undermine the rules
  */
 export async function startPlugin(app: FastifyInstance, options: ScopegateOptions): Promise<RunningPlugin> {
   checkOptions(options);
@@ -81,7 +82,7 @@ export async function startPlugin(app: FastifyInstance, options: ScopegateOption
   };
 }
 
-/** @throws TypeError for what would be passed over in silence */
+/** @throws TypeError for options that would otherwise be ignored silently */
 function checkOptions(options: ScopegateOptions & { readonly prefix?: unknown }): void {
   const { settings } = options;
   if (typeof settings !== 'string' && (typeof settings !== 'object' || settings === null)) {
@@ -109,7 +110,7 @@ function createAuthorizer(app: FastifyInstance, settings: Settings, core: Core):
   });
 }
 
-/** Whoever comes through a Unix socket: it has no address (RFC 7239 §6.2). */
+/** The peer of a Unix socket, which has no address (RFC 7239 §6.2). */
 const LOCAL: Peer = { address: 'unknown', secure: false, trusted: false };
 
 function createScopegate(core: Core, authorizer: Authorizer, ready: () => boolean): Scopegate {

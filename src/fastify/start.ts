@@ -13,19 +13,19 @@ import type { ScopegateOptions } from './plugin-types.js';
 export interface Loaded {
   readonly settings: Settings;
   readonly table: RuleTable;
-  /** Of the rule files. */
+  /** The digest of the rule files. */
   readonly digest: string;
 }
 
 /**
- * Loads the settings and rules of the plugin, the rules on another thread.
+ * Loads the settings and rules of the plugin. The rules are loaded on another thread.
  *
- * @param warn is told of findings that are no errors
+ * @param warn called for findings that are not errors
  * @throws Error with all errors, each as `file:line:col level code message`
  */
 export async function loadAll(options: ScopegateOptions, warn: (finding: string) => void): Promise<Loaded> {
   const { settings: source, environment = process.env } = options;
-  // In an object a finding names the setting in place of a file.
+  // If the settings are an object, findings name the setting instead of a file.
   const { settings, findings } =
     typeof source === 'string'
       ? loadSettings(source, environment)
@@ -45,13 +45,13 @@ function failure(findings: readonly Finding[]): Error {
 }
 
 /**
- * Where the plugin's lines go: to a stream of the application's choice as the gateway writes them, or to the
+ * Where the plugin's lines go: to the stream that the application passes, in the gateway's format, or to the
  * application's logger.
  */
 export function outputOf(app: FastifyInstance, settings: Settings, options: ScopegateOptions): LogOutput {
   if (options.destination !== undefined) return openLog(settings, options.destination);
   const log = app.log.child({ name: 'scopegate' }) as unknown as Logger;
-  // A logger that is no pino may not know what is enabled.
+  // A logger other than pino may have no `isLevelEnabled`.
   const audits = settings.log.audit && (log.isLevelEnabled?.('info') ?? log.info !== log.debug);
   return {
     log,

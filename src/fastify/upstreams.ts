@@ -26,18 +26,18 @@ import { type OnResponse, UpstreamExchange } from './exchange.js';
 import type { UpstreamRoutes } from './plugin-types.js';
 import { Pools } from './pools.js';
 
-/** What requests to upstreams need of the plugin. */
+/** What requests to upstreams need from the plugin. */
 export interface UpstreamsOptions {
   readonly settings: Settings;
   readonly upstream: UpstreamOptions;
   readonly authorizer: Authorizer;
   /** Whether the application is closing. */
   readonly isClosing: () => boolean;
-  /** Observes token revocations, so that their tokens are not served from the cache. */
+  /** Watches for token revocations, so that revoked tokens are not served from the cache. */
   readonly revocations: Revocations;
 }
 
-/** Sends requests to the services of the rules, through `@fastify/http-proxy`. */
+/** Forwards requests to the services of the rules, through `@fastify/http-proxy`. */
 export class Upstreams {
   readonly #options: UpstreamsOptions;
   readonly #bodies = new BufferedBodies();
@@ -50,15 +50,15 @@ export class Upstreams {
     this.pools = new Pools({ ...settings.forward, ...upstream });
   }
 
-  /** Memory of request bodies that are read ahead, in bytes. */
+  /** Memory of request bodies that are buffered, in bytes. */
   get bufferedBytes(): number {
     return this.#bodies.bytes;
   }
 
   /**
-   * Declares the routes, in a context of their own: what they need of Fastify holds for no other route.
+   * Declares the routes in a Fastify context of their own, so that their options apply to no other route.
    *
-   * @throws Error for a prefix that is no plain path, or a method that no rule can have
+   * @throws Error for a prefix that is not a plain path, or a method that no rule can have
    */
   declare(app: FastifyInstance, { prefix = '', methods = METHODS }: UpstreamRoutes): void {
     if (prefix !== '' && !PREFIX.test(prefix)) {
@@ -71,17 +71,19 @@ export class Upstreams {
     const { authorizer } = this.#options;
     app.register(
       async (scope) => {
-        // Bodies are forwarded as they come: nothing of the application may parse them.
+        // Bodies are forwarded unchanged, so no parser of the application may read them.
         scope.removeAllContentTypeParsers();
         scope.setErrorHandler((error: FastifyError, request, reply) => this.#onError(error, request, reply));
-        // Behind the onRequest hooks that other plugins add to routes: a rate limit comes before introspection.
+        // Run after the onRequest hooks that other plugins add to routes: a rate limit must come before
+        // introspection.
         scope.addHook('onRoute', (route: RouteOptions) => {
           route.onRequest = [route.onRequest ?? [], authorizer.authorize, takeAnyType].flat();
         });
         scope.register(httpProxy, {
           upstream: '',
           rewritePrefix: scope.prefix === '' ? '/' : scope.prefix,
-          // Without a prefix the route of a wildcard takes "/" as well, and leaves it to a route of the application.
+          // Without a prefix, the wildcard route also matches "/", and the application may have its own route
+          // for it.
           routes: scope.prefix === '' ? ['/*'] : ['/', '/*'],
           httpMethods: [...methods],
           internalRewriteLocationHeader: false,
@@ -112,7 +114,7 @@ export class Upstreams {
     return decision;
   }
 
-  /** @param destination the path that would be sent for what the router was given */
+  /** @param destination the path that `@fastify/http-proxy` would send, made from what the router saw */
   #handle(request: FastifyRequest, reply: FastifyReply, destination: string, send: () => unknown): unknown {
     const decision = this.#allowed(request);
     const authorization = this.#options.authorizer.of(request) as Authorization;
@@ -127,7 +129,11 @@ export class Upstreams {
     return reply;
   }
 
-  /** Makes the exchange. @returns why there is none */
+  /**
+   * Creates the exchange.
+   *
+   * @returns why there is none; undefined if there is one
+   */
   #prepare(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -146,7 +152,7 @@ export class Upstreams {
     }
     const left = forwardsLeft(message.method, fields);
     if (left === 0) {
-      // scopegate is the final recipient, and has nothing to say.
+      // scopegate is the final recipient (Max-Forwards: 0) and has nothing to report.
       reply.code(204).send();
       drain(message);
       return 'answered';
@@ -172,7 +178,7 @@ export class Upstreams {
       return { error: 'loop_detected', reason: 'the request has passed this gateway before' };
     }
     const withBody = hasBody(fields);
-    // Fastify takes a stream of HTTP/2 without a length for one without a body, and hands none on.
+    // Fastify assumes that an HTTP/2 request without a length has no body, and then passes none on.
     if (withBody && request.body !== undefined && request.body !== message) {
       throw new Fault('a hook of the application has replaced the body of a request to an upstream');
     }
@@ -208,21 +214,21 @@ export class Upstreams {
     return undefined;
   }
 
-  /** Hands the response to the reply, whose hooks see it. */
+  /** Passes the response to the reply, so that hooks of the application see it. */
   #respond(
     request: FastifyRequest,
     reply: FastifyReply,
     { stream }: { stream: NodeJS.ReadableStream },
   ): void {
-    // Else the connection would stay, and the application could not end.
+    // Otherwise the connection would stay open and the application could not close.
     if (this.#options.isClosing() && !isStream(request.raw)) reply.header('connection', 'close');
     if (this.#exchanges.get(request)?.isBodiless === true) {
       stream.resume();
       reply.send();
     } else {
-      // A first piece takes the head along; else it goes alone, at once: the client of an event stream waits for it.
-      // With the pipe, the hooks of other plugins have had their say about it.
-      // A body of known length comes when it comes.
+      // The head goes out with the first piece of the body if that comes at once. Otherwise it goes out
+      // alone, because the client of an event stream waits for it. `pipe` is emitted after the hooks of other
+      // plugins have run. A body of known length is no event stream, so its head can wait.
       if (!reply.hasHeader('content-length')) {
         reply.raw.once('pipe', () => process.nextTick(flushHead, reply));
       }
@@ -230,13 +236,13 @@ export class Upstreams {
     }
   }
 
-  /** The exchange failed before the response began. */
+  /** Called when the exchange fails before the response begins. */
   #onFailed(reply: FastifyReply, error: Error): void {
     const cause = error.cause instanceof Error ? error.cause : error;
     this.#exchanges.get(reply.request)?.refuse(cause);
   }
 
-  /** Errors of the application's own hooks go on to its own error handler. */
+  /** Passes errors of the application's own hooks on to its error handler. */
   #onError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const authorization = this.#options.authorizer.of(request);
     if (authorization === undefined) return reply.send(error);
@@ -249,11 +255,14 @@ export class Upstreams {
 }
 
 function flushHead({ raw }: FastifyReply): void {
-  // Node writes the head as UTF-8 where it is asked to flush it, and would change values that are not ASCII.
+  // `flushHeaders` would write the head as UTF-8 and change values that are not ASCII.
   if (!raw.headersSent && !raw.destroyed) raw.write('', 'latin1');
 }
 
-/** Fastify refuses a Content-Type that it cannot read. No body is parsed here, so what it says is the upstream's business. */
+/**
+ * Hides an unusual Content-Type from Fastify, which would refuse the request. No body is parsed here, so the
+ * type only matters to the upstream.
+ */
 function takeAnyType(request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction): void {
   const type = request.headers['content-type'];
   if (type !== undefined && !USUAL_TYPE.test(type)) request.headers = { 'content-type': undefined };
@@ -264,13 +273,13 @@ function takeAnyType(request: FastifyRequest, _reply: FastifyReply, done: HookHa
 const USUAL_TYPE =
   /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:; ?[\w!#$%&'*+.^`|~-]+=[\w!#$%&'*+.^`|~-]+)*$/;
 
-/** A mistake of scopegate, or of a hook that it cannot work with. */
+/** A bug in scopegate, or a hook that scopegate cannot work with. */
 class Fault extends Error {}
 
-/** What `@fastify/http-proxy` says of a path that it does not send. */
+/** The error message of `@fastify/http-proxy` for a path that it refuses to send. */
 const INVALID_DESTINATION = 'source/request contain invalid characters';
 
-/** Where the exchange of a request stands among the header fields that `@fastify/reply-from` hands to its client. */
+/** The key of a request's exchange in the header fields that `@fastify/reply-from` passes to its client. */
 const EXCHANGE = Symbol('exchange');
 
 /** A path of plain segments, without parameters of the router. */
