@@ -17,7 +17,7 @@ import type { RequestAccounts } from './requests.js';
 import type { RulesInForce } from './rules-in-force.js';
 
 const LOOPBACK = ['127.0.0.0/8', '::1'];
-/** What a proxy adds to its client's header fields when it asks for a decision, in bytes. */
+/** How much a proxy adds to its client's header fields when it asks for a decision, in bytes. */
 const QUESTION_BYTES = 4_096;
 
 /** What the admin listener shows and does. */
@@ -25,7 +25,7 @@ export interface AdminParts {
   readonly settings: Settings;
   readonly entrance: Omit<EntranceOptions, 'peerOf'>;
   readonly rules: RulesInForce;
-  /** One word on whether requests are served; `ok` where they are. */
+  /** One word on whether requests are served; `ok` if they are. */
   readonly status: () => string;
   readonly metrics: Metrics;
   readonly recent: Recent;
@@ -37,7 +37,7 @@ export interface AdminParts {
   readonly started: string;
 }
 
-/** Builds the admin listener of one gateway: health, metrics, decisions for proxies, the page. */
+/** Builds the admin listener of one gateway: health, metrics, forward-auth, the admin page. */
 export function createAdminListener(parts: AdminParts): FastifyInstance {
   const { settings, entrance, rules, status, metrics, recent, accounts, introspection, forwarder } = parts;
   const { cache: limits } = settings.introspection;
@@ -86,17 +86,17 @@ export function createAdminListener(parts: AdminParts): FastifyInstance {
     },
     purge: async (which) => {
       const { count, told } = introspection.purge(which);
-      // Whoever purges must know of gateways that were not told.
+      // The caller must learn whether the other gateways were told.
       return told === undefined ? { purged: count } : { purged: count, told: await told };
     },
     access: { ...settings.admin, isLocal: (socket) => isLocal(socket).trusted },
     tls: parts.credentials,
-    // A question carries its client's fields, and the target a second time.
+    // A forward-auth request carries its client's fields, and the target a second time.
     maxHeaderBytes: settings.forward.maxHeaderBytes + settings.forward.maxTargetBytes + QUESTION_BYTES,
   });
 }
 
-/** What `/health/ready` says while rules only observe. */
+/** What `/health/ready` reports while rules only observe. */
 function enforcementOf({ rules }: RuleTable): Pick<Readiness, 'enforcement'> {
   const count = observing({ rules });
   if (count === 0) return {};

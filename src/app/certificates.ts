@@ -6,7 +6,7 @@ import { causeOf } from '../observe/redaction.js';
 import { Credentials } from '../tls/credentials.js';
 import { insecureSuites, UnusableIdentity } from '../tls/identity.js';
 
-/** The certificates of the listeners, renewed while they serve. */
+/** The certificates of the listeners. They can be renewed while the listeners serve. */
 export class Certificates {
   readonly proxy: Credentials | undefined;
   readonly admin: Credentials | undefined;
@@ -27,7 +27,7 @@ export class Certificates {
     }
   }
 
-  /** The listeners that have one, by their names. */
+  /** The listeners that have a certificate, by name. */
   get all(): [listener: string, credentials: Credentials][] {
     const { proxy, admin } = this;
     return Object.entries({ proxy, admin }).filter(
@@ -40,7 +40,7 @@ export class Certificates {
     for (const [listener, credentials] of this.all) this.renew(listener, credentials);
   }
 
-  /** Puts renewed certificates in force, or says why the old ones stay. */
+  /** Puts renewed certificates into use. If that fails, logs why the old ones stay in use. */
   renew(listener: string, credentials: Credentials): void {
     try {
       credentials.reload(this.#clock.wall());

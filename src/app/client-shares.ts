@@ -1,6 +1,6 @@
 import { type ClientShareKind, type ClientShareLimits, ClientShares } from '../observe/client-shares.js';
 
-/** The shares of clients; undefined where there is no limit, so that nothing is counted. */
+/** The shares of clients; undefined if there is no limit, so that nothing is counted. */
 export function clientShares(
   limits: ClientShareLimits,
   onRefused: (kind: ClientShareKind) => void,

@@ -15,27 +15,27 @@ import { possessionOptions } from './possession.js';
 import { createAccounts, type RequestAccounts } from './requests.js';
 import { RulesInForce } from './rules-in-force.js';
 
-/** Decisions of each kind that are kept for the admin page. */
+/** How many decisions of each kind are kept for the admin page. */
 const RECENT = 200;
 
-/** What decides about requests and records them, wherever they come in. */
+/** Everything that decides about requests and records them, whichever listener or hook receives them. */
 export interface Core {
   readonly metrics: Metrics;
   readonly recent: Recent;
   readonly introspection: Introspection;
   readonly accounts: RequestAccounts;
   readonly rules: RulesInForce;
-  /** What every entrance needs, but for who its peers are. */
+  /** What every listener and hook needs, except for `peerOf`. */
   readonly entrance: Omit<EntranceOptions, 'peerOf'> & { readonly services: Services };
-  /** Ends it: spans are sent, connections to other services are closed. */
+  /** Ends the core: sends the remaining spans and closes the connections to other services. */
   close(): Promise<void>;
 }
 
-/** What a core is made of besides its settings. */
+/** What a core needs besides the settings. */
 export interface CoreOptions {
   readonly output: LogOutput;
   readonly clock: Clock;
-  /** Loads and proves the rules anew; without it they stay as they are. */
+  /** Loads and checks the rules for a reload. If undefined, the rules stay as they are. */
   readonly load: ReloadOptions['load'] | undefined;
 }
 
@@ -89,7 +89,7 @@ export async function startCore(
   };
 }
 
-/** The SDK is loaded only where spans go somewhere: a gateway that does not trace does not hold it. */
+/** Loads the SDK only if spans are exported, so that it takes no memory in a gateway that does not trace. */
 async function startTracing(
   { tracing: { endpoint, ...sampling } }: Settings,
   metrics: Metrics,

@@ -14,51 +14,55 @@ import { openLog } from './log-output.js';
 import { createProxy } from './proxy.js';
 import { watchAll } from './watches.js';
 
-/** A gateway that listens. */
+/** A gateway that is listening. */
 export interface Gateway {
-  /** `http://host:port` or `https://host:port`, with the port that was really taken. */
+  /** `http://host:port` or `https://host:port`, with the port that is actually in use. */
   readonly proxyUrl: string;
   readonly adminUrl: string;
   readonly log: Logger;
   /**
-   * Loads rules and certificates again; without `load` in the surroundings the rules stay.
+   * Reloads rules and certificates. The rules stay if {@link StartOptions} has no `load`.
    *
-   * @returns when the rules are loaded, or refused
+   * @returns resolves when the rules are loaded or refused
    */
   reload(): Promise<void>;
   /**
-   * Ends it: readiness goes first, then no new connection is taken, then what is in flight is answered, for as long
-   * as `server.drainTimeout` allows.
+   * Drains and stops the gateway. First readiness reports that it is not ready, then the gateway accepts no
+   * new connections, then it finishes the requests in flight, for at most `server.drainTimeout`.
    *
-   * @returns false when the time ran out and requests were cut
+   * @returns false if the time ran out and requests were cut off
    */
   close(): Promise<boolean>;
 }
 
-/** What a gateway is started with besides its settings. */
+/** What a gateway is started with besides the settings. */
 export interface StartOptions {
-  /** Where log lines go; default: standard output, written in the background. */
+  /** Where log lines go. Default: standard output, written in the background. */
   readonly destination?: DestinationStream;
   readonly clock?: Clock;
-  /** Loads and proves the rules anew, for reloads. */
+  /** Loads and checks the rules for a reload. */
   readonly load?: ReloadOptions['load'];
-  /** Of the files that the first rule set was read from, as `readRuleFiles` makes it: a difference is a change. */
+  /**
+   * The digest of the files that the first rule set was read from, as `readRuleFiles` makes it. If it differs
+   * from the files, they have changed since.
+   */
   readonly digest?: string | undefined;
-  /** Makes the client of each upstream; default: scopegate's own. */
+  /** Creates the client of each upstream. Default: scopegate's own. */
   readonly createClient?: CreateUpstreamClient | undefined;
 }
 
 /**
- * Connections that the system keeps until they are accepted. It has its own limit (Linux: `net.core.somaxconn`, 4096);
- * Node asks for 511, and who comes beyond that is made to try again, for seconds, without an answer.
+ * How many connections the system queues until scopegate accepts them. The system has its own limit (Linux:
+ * `net.core.somaxconn`, 4096). Node's default is 511: beyond that, a client gets no answer and retries for
+ * seconds.
  */
 const BACKLOG = 65_535;
 
 /**
- * Wires the parts of one process together and starts to listen.
+ * Connects the parts of one process and starts to listen.
  *
  * @param table the first rule set
- * @throws Error of the system when a port cannot be taken; nothing listens then
+ * @throws Error of the system if a port cannot be used; then nothing listens
  */
 export async function startGateway(
   settings: Settings,
@@ -154,7 +158,7 @@ export async function startGateway(
   };
 }
 
-/** @returns false where the time ran out first */
+/** @returns false if the time ran out first */
 async function endsWithin(ms: number, work: PromiseLike<unknown>): Promise<boolean> {
   try {
     await within(ms, work);

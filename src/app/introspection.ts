@@ -23,37 +23,37 @@ import { createOutbound, type OutboundClient } from '../outbound/outbound.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { openSharedCache } from './shared-cache.js';
 
-/** The largest key set or session that is read, in bytes. */
+/** The largest key set or session response that is read, in bytes. */
 const MAX_REMOTE_BYTES = 1_048_576;
 
-/** Everything that asks authorization servers, and what they have answered. */
+/** Everything that calls authorization servers, and the cache of their answers. */
 export interface Introspection {
   readonly introspector: LocalIntrospector;
-  /** Calls to other services: key sets, session stores. */
+  /** Calls other services: for key sets and sessions. */
   readonly outbound: OutboundClient;
-  /** Undefined where the cache is off. */
+  /** Undefined if the cache is off. */
   readonly cache: AnswerCache | undefined;
   /** The second tier of the cache. */
   readonly shared: SharedCache | undefined;
-  /** Forgets answers here, and tells the other gateways. */
+  /** Removes answers here, and tells the other gateways. */
   purge(which: Invalidation): Purged;
-  /** Purges what observed revocations end. */
+  /** Purges the answers about tokens whose revocation scopegate observes. */
   readonly revocations: Revocations;
   close(): Promise<void>;
 }
 
-/** What a purge has done. */
+/** The result of a purge. */
 export interface Purged {
-  /** Answers that were forgotten here. */
+  /** The number of answers that were removed here. */
   readonly count: number;
-  /** Whether the other gateways were told; undefined where there are none. */
+  /** Whether the other gateways were told; undefined if there are none. */
   readonly told: Promise<boolean> | undefined;
 }
 
 /**
  * Builds the introspection of one gateway.
  *
- * @param log is told of failed calls, without tokens and queries
+ * @param log gets the failed calls, without tokens and queries
  */
 export async function startIntrospection(
   settings: Settings,
@@ -67,7 +67,7 @@ export async function startIntrospection(
   const client = createClient(settings, clock, outbounds);
   const cache = introspection.cache.enabled ? new AnswerCache(introspection.cache, clock) : undefined;
 
-  // The store may speak before there is an introspector: then there is nothing to forget.
+  // The store may call back before the introspector exists. Then there is nothing to invalidate yet.
   let introspector: LocalIntrospector | undefined;
   let shared: SharedCache | undefined;
   shared = await openSharedCache(settings, clock, {
@@ -79,7 +79,8 @@ export async function startIntrospection(
         introspector.keysOf(which).map(({ key }) => key),
       );
     },
-    // What was revoked while nobody listened is not known: the answers that were not are in the store.
+    // While nobody listened, purges may have been missed, so drop all local answers. Those that are still
+    // valid are in the store.
     listening() {
       introspector?.forget('all');
       void shared?.listening().then((informed) => {
@@ -95,7 +96,7 @@ export async function startIntrospection(
   const onCheck = (endpoint: CheckedEndpoint, result: ReadinessResult, changed: boolean): void => {
     metrics.readinessChecked(result.state);
     if (!changed) return;
-    // Some of these answers may have come while the server was already unable to look tokens up.
+    // The server may have given some of these answers when it could already not look tokens up.
     if (result.state === 'not_ready') cache?.clearInactive();
     const { url, derived } = endpoint.readiness;
     log[result.state === 'ready' ? 'info' : 'warn'](
@@ -146,8 +147,8 @@ export async function startIntrospection(
 }
 
 /**
- * Tells the other gateways of a purge. If it is about a token that may have several spellings and no answer about
- * it is here, one in the store says which token it is.
+ * Tells the other gateways of a purge. If a token may have several spellings and no answer about it is cached
+ * here, an answer in the store says which token it is.
  */
 async function tell(
   shared: SharedCache,
@@ -157,7 +158,7 @@ async function tell(
   const keys = introspector.keysOf(which);
   const unclear = which !== 'all' && 'token' in which && which.identities === undefined;
   const inexact = unclear ? keys.filter(({ exact }) => !exact) : [];
-  // The store executes commands in order: this one still finds the answers.
+  // The store executes commands in order, so this one still finds the answers.
   const found = inexact.length === 0 ? [] : shared.identities(inexact);
   const told = shared.revoke(
     which,
@@ -176,12 +177,15 @@ const READINESS_MESSAGES: Readonly<Record<ReadinessResult['state'], string>> = {
   absent: 'the authorization server does not serve its readiness URL: inactive answers count unchecked',
 };
 
-/** For the log: a query may hold a key. */
+/** For the log: a query may hold a secret key. */
 function withoutQuery(url: string): string {
   return url.replace(/\?.*/, '');
 }
 
-/** One for each authorization server: the authorities that one trusts are trusted for no other. */
+/**
+ * Creates a client for each authorization server, because a CA that is trusted for one is trusted for no
+ * other.
+ */
 function createOutbounds(
   { introspection }: Settings,
   clock: Clock,
@@ -202,7 +206,10 @@ function createOutbounds(
   return new Map([introspection, ...introspection.servers].map((server) => [server.url, create(server)]));
 }
 
-/** A client certificate is shown to the introspection endpoint of its own server alone. */
+/**
+ * Creates the introspection client. It shows a client certificate only to the introspection endpoint of the
+ * server that the certificate is for.
+ */
 function createClient(
   { introspection }: Settings,
   clock: Clock,

@@ -7,18 +7,18 @@ import { prettyLog } from '../observe/pretty.js';
 /** Where log lines go, and the logger that writes them. */
 export interface LogOutput {
   readonly log: Logger;
-  /** Takes lines that are made by hand. */
+  /** Writes a line that is already formatted. */
   write(line: string): void;
   /** Whether audit lines are written. */
   readonly audits: boolean;
-  /** Lines that were lost because nobody read them. */
+  /** How many lines were dropped because nobody read them. */
   dropped(): number;
 }
 
 /**
  * Opens the log.
  *
- * @param destination takes the lines; undefined for standard output, written in the background
+ * @param destination receives the lines; if undefined, they go to standard output, written in the background
  */
 export function openLog({ log: settings }: Settings, destination: DestinationStream | undefined): LogOutput {
   const sink = destination === undefined ? openSink() : undefined;
@@ -34,7 +34,10 @@ export function openLog({ log: settings }: Settings, destination: DestinationStr
   };
 }
 
-/** Whether standard output is a terminal that shows colours and whose user wants them (https://no-color.org). */
+/**
+ * Whether standard output is a terminal that shows colours and whose user has not turned them off
+ * (https://no-color.org).
+ */
 function hasColours(): boolean {
   return process.stdout.isTTY === true && process.stdout.hasColors();
 }

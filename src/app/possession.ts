@@ -5,10 +5,10 @@ import type { Secret } from '../config/secret.js';
 import type { ProofSettings } from '../config/settings.js';
 
 /**
- * What the settings say of proofs of possession, as the verifier takes it: times in seconds.
+ * Converts the settings for proof of possession to the verifier's options, whose times are in seconds.
  *
- * @param shared where gateways take each proof once between them
- * @param onUnshared called where the shared store could not say whether another gateway had taken a proof
+ * @param shared lets gateways share which proofs were used, so that each proof is accepted once
+ * @param onUnshared called if the shared store could not say whether another gateway had accepted a proof
  */
 export function possessionOptions(
   { dpop, certificateField: field }: ProofSettings,
@@ -45,7 +45,7 @@ export function possessionOptions(
   };
 }
 
-/** One of this process where the settings give none. */
+/** The nonce secret; a random one for this process if the settings have none. */
 function nonceSecret(shared: Secret | undefined): () => string {
   if (shared !== undefined) return () => shared.reveal();
   const own = randomBytes(32).toString('base64url');

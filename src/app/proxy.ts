@@ -12,7 +12,7 @@ import type { Credentials } from '../tls/credentials.js';
 import { clientShares } from './client-shares.js';
 import { upstreamOptions } from './upstream-options.js';
 
-/** The proxy listener, and what it forwards by. */
+/** The proxy listener and its forwarder. */
 export interface Proxy {
   readonly listener: ProxyListener;
   readonly forwarder: Forwarder;
@@ -21,12 +21,12 @@ export interface Proxy {
 /**
  * Builds the proxy listener of one gateway.
  *
- * @param entrance what every entrance needs, but for who its peers are
- * @param revocations observes token revocations
- * @param onShareRefused is told what a client had its share of already
+ * @param entrance what every listener needs, except for `peerOf`
+ * @param revocations watches for token revocations
+ * @param onShareRefused called when a client exceeds its share, with the kind of the share
  * @param credentials for TLS; undefined for plain HTTP
- * @param log is told of upstreams that are not verified
- * @param createClient makes the client of each upstream; default: scopegate's own
+ * @param log gets a warning about upstreams that are not verified
+ * @param createClient creates the client of each upstream; default: scopegate's own
  */
 export async function createProxy(
   settings: Settings,

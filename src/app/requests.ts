@@ -10,17 +10,20 @@ import type { EntranceOptions } from '../observe/request-record.js';
 import { createShedLog } from '../observe/shed-log.js';
 import type { LogOutput } from './log-output.js';
 
-/** The answer to a request that there is no room for. */
+/** The response to a request that is refused because of overload. */
 const FULL = denial('overloaded', 'too many requests at once', { retryAfter: 1 });
 
-/** How requests are let in and accounted for, whatever they ask. */
+/** How requests are admitted and recorded, the same for every listener. */
 export interface RequestAccounts extends Pick<EntranceOptions, 'admit' | 'audit' | 'onFault'> {
   readonly inFlight: OverloadProtection;
-  /** Ends what watches the event loop, and writes what is left to tell. */
+  /** Stops watching the event loop and writes the pending log lines about shed requests. */
   close(): void;
 }
 
-/** Builds the accounts of one gateway: overload protection, audit lines, metrics, the decisions on the admin page. */
+/**
+ * Builds what one gateway admits and records requests with: overload protection, audit lines, metrics, and
+ * the decisions on the admin page.
+ */
 export function createAccounts(
   { server, log: logging }: Settings,
   { log, audits, write }: LogOutput,
@@ -53,7 +56,7 @@ export function createAccounts(
   };
 }
 
-/** A bug of scopegate's own, which ended one exchange. */
+/** Records a bug in scopegate that ended one exchange. */
 function onFault(log: Logger, metrics: Metrics, place: string, error: unknown): void {
   metrics.failed();
   log.error({ place, err: traceOf(error) }, 'request failed');

@@ -7,13 +7,16 @@ import type { Metrics } from '../observe/metric-events.js';
 import { traceOf } from '../observe/redaction.js';
 import { createReloader, type Reloader, type ReloadOptions, type ReloadState } from '../rules/reload.js';
 
-/** The rule set in force. A reload replaces it in one step; requests in flight finish on the set they started with. */
+/**
+ * The rule set in use. A reload replaces it in one step. Requests in flight keep the rule set they started
+ * with.
+ */
 export class RulesInForce {
   #table: RuleTable;
-  /** Undefined where rules cannot be loaded again. */
+  /** Undefined if rules cannot be reloaded. */
   readonly reloader: Reloader | undefined;
 
-  /** @param load loads and proves the rules anew; without it they stay as they are */
+  /** @param load loads and checks the rules for a reload; if undefined, the rules stay as they are */
   constructor(
     first: RuleTable,
     load: ReloadOptions['load'] | undefined,
@@ -43,7 +46,7 @@ export class RulesInForce {
     return this.#table;
   }
 
-  /** How the last reload went; undefined where there can be none. */
+  /** The result of the last reload; undefined if rules cannot be reloaded. */
   get lastReload(): LastReload | undefined {
     if (this.reloader === undefined) return undefined;
     const { ok, at, findings } = this.reloader.state;
@@ -52,7 +55,7 @@ export class RulesInForce {
   }
 }
 
-/** Says at every start and reload that denied requests pass. */
+/** Warns at every start and reload that denied requests pass. */
 function warnOfObserving(log: Logger, { rules }: RuleTable): void {
   const observing = rules.filter(({ observes }) => observes === true);
   if (observing.length === 0) return;
@@ -63,7 +66,7 @@ function warnOfObserving(log: Logger, { rules }: RuleTable): void {
   );
 }
 
-/** Logs how a reload went, each finding on a line of its own. */
+/** Logs the result of a reload, with one line for each finding. */
 function logReload(log: Logger, { ok, version, findings, fault }: ReloadState): void {
   for (const finding of findings) log.warn({ finding: formatFinding(finding) }, 'rules');
   if (ok) log.info({ version }, 'rules reloaded');

@@ -7,19 +7,27 @@ import { readPemFile } from '../model/text-file.js';
 import { openStore } from '../outbound/redis/open.js';
 import { certificatesIn } from '../tls/identity.js';
 
-/** Is told what comes from the shared store. It may come before the promise of the cache is resolved. */
+/** Receives events of the shared store. The first may come before the promise of the cache is resolved. */
 export interface SharedCacheEvents {
   /** Another gateway has purged. */
   revoked(which: Invalidation): void;
-  /** Purges of other gateways are heard from now on; those before may have been missed. */
+  /** This gateway now receives the purges of other gateways. It may have missed earlier ones. */
   listening(): void;
-  /** Purges of other gateways are not heard any more. */
+  /** This gateway does not receive the purges of other gateways any more. */
   deaf(): void;
-  /** The store was of no use. @param cause a code */
+  /**
+   * A call to the store failed.
+   *
+   * @param cause a code
+   */
   failed(cause: string): void;
 }
 
-/** Opens the second tier of the cache. @returns undefined where the settings have none */
+/**
+ * Opens the second tier of the cache.
+ *
+ * @returns undefined if the settings have none
+ */
 export async function openSharedCache(
   { introspection: { cache, connectTimeout } }: Settings,
   clock: Clock,

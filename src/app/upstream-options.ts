@@ -5,13 +5,13 @@ import { unverified, upstreamTls } from '../config/upstream-tls.js';
 import type { ForwarderOptions } from '../proxy/forwarder.js';
 import { createIdentityFilter } from '../proxy/identity-headers.js';
 
-/** What is the same for all upstreams, whatever sends the requests. */
+/** The options that are the same for all upstreams, whichever client sends the requests. */
 export type UpstreamOptions = Pick<ForwarderOptions, 'identity' | 'tlsOf' | 'body' | 'via'>;
 
 /**
- * Reads from the settings how upstreams are spoken to.
+ * Reads from the settings how requests are sent to upstreams.
  *
- * @param log is warned of upstreams that are not verified, and of fields that clients may forge
+ * @param log gets a warning about upstreams that are not verified, and about fields that clients may forge
  */
 export function upstreamOptions({ forward, server }: Settings, log: Logger): UpstreamOptions {
   for (const setting of unverified(forward.tls)) {
@@ -33,7 +33,7 @@ export function upstreamOptions({ forward, server }: Settings, log: Logger): Ups
       minRate: server.minBodyRate,
       buffer: forward.requestBuffer,
     },
-    // Another gateway of the same name is no loop.
+    // The random suffix tells this gateway from another one of the same name, which is not a loop.
     via: `${forward.via}-${randomBytes(3).toString('hex')}`,
   };
 }

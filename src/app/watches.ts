@@ -3,14 +3,15 @@ import { watchFiles } from '../rules/watch.js';
 import type { Certificates } from './certificates.js';
 import type { RulesInForce } from './rules-in-force.js';
 
-/** Quiet time in milliseconds after which a change of files counts. */
+/** How long files must stay unchanged before a change counts, in milliseconds. */
 const SETTLE = 100;
 
 /**
- * Loads rules and certificates again when their files change, where the settings ask for it.
+ * Reloads rules and certificates when their files change, if the settings enable it.
  *
- * @param digest of the rule files that the first set was read from; if they differ by now, they are loaded again
- * @returns ends it
+ * @param digest of the rule files that the first rule set was read from; if they have changed since, they are
+ *   reloaded
+ * @returns a function that stops watching
  */
 export function watchAll(
   settings: Settings,
@@ -32,10 +33,10 @@ export function watchAll(
 }
 
 /**
- * Loads rules again when their files change, where the settings ask for it.
+ * Reloads rules when their files change, if the settings enable it.
  *
  * @param digest as above
- * @returns ends it
+ * @returns a function that stops watching
  */
 export function watchRules(
   settings: Settings,
