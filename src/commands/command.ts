@@ -55,7 +55,7 @@ export function readArgs<T extends NonNullable<ParseArgsConfig['options']>>(
 /**
  * The value of `--config`.
  *
- * @throws UsageError when it is missing
+ * @throws UsageError if it is missing
  */
 export function requireConfig(value: string | undefined): string {
   if (value === undefined || value === '') throw new UsageError('--config FILE is missing');

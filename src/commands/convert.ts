@@ -145,7 +145,7 @@ function partition<T>(list: readonly T[], belongs: (item: T) => boolean): [T[], 
   return [list.filter(belongs), list.filter((item) => !belongs(item))];
 }
 
-/** Whether an element of a list holds rules of Oathkeeper. */
+/** Whether a document holds rules of Oathkeeper. */
 function isOfOathkeeper(document: SourceDocument): boolean {
   return isMaesterRule(document) || (document.value as { kind?: unknown } | null)?.kind === 'ConfigMap';
 }
@@ -173,7 +173,9 @@ function hostNames(text: string | undefined): string[] {
   });
 }
 
-/** The settings as a comment before the APIRules, so that both can be read as one file of rules. */
+/**
+ * Writes the settings as a comment before the APIRules, so that the output is still a valid file of rules.
+ */
 function commented(text: string): string {
   return `# scopegate.yaml:\n${text.trimEnd().replace(/^/gm, '# ')}\n---\n`;
 }

@@ -39,7 +39,7 @@ export function load(file: string, environment: Environment, progress?: ShownPro
   };
 }
 
-/** A path that leads nowhere is a mistake in the settings, not in the file that is not there. */
+/** Reports a rules path that does not exist at the setting that names it, because the mistake is there. */
 function placed(findings: readonly Finding[], { rules }: Settings): Finding[] {
   return findings.map((finding) =>
     finding.code === 'unreadable-file' ? { ...finding, ...placeOfRules(rules, finding.file) } : finding,
@@ -56,14 +56,14 @@ function observeWarning(file: string): Finding {
 
 /** Settings and rules of a gateway, or all errors in them. */
 export interface LoadedForServing extends Loaded {
-  /** Of the rule files, as `readRuleFiles` makes it. */
+  /** The digest of the rule files, as `readRuleFiles` makes it. */
   readonly digest?: string;
 }
 
 /**
- * The same for `serve`: the rules are loaded on another thread.
+ * Loads the same for `serve`, with the rules on another thread.
  *
- * @param signal ends it; the promise is then rejected
+ * @param signal aborts the loading; the promise is then rejected
  */
 export async function loadForServing(
   file: string,
@@ -76,7 +76,7 @@ export async function loadForServing(
   try {
     const options = { signal, progress: progress.step };
     const { fault, ...rules } = await loadOffThread(settings.rules, loadOptions(settings, 1), options);
-    // A bug ends the command with its trace, as any bug does.
+    // A bug ends the command with its stack trace, like any other bug.
     if (fault !== undefined) throw fault;
     return {
       settings,

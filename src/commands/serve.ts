@@ -86,13 +86,13 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 
 const ENDING = ['SIGTERM', 'SIGINT'] as const;
 
-/** Signals that come before the gateway serves: loading many rules takes a while. */
+/** Handles signals that arrive before the gateway serves, because loading many rules takes a while. */
 class Starting {
   readonly #ended = new AbortController();
   readonly #end = () => this.#ended.abort();
-  /** Whether somebody asked for a reload since the files were read. */
+  /** Whether a reload was requested after the files were read. */
   wantsReload = false;
-  /** What SIGHUP does. Without a listener it would end the process. */
+  /** Handles SIGHUP. Without a listener, SIGHUP would end the process. */
   onHangUp = (): void => {
     this.wantsReload = true;
   };
@@ -102,12 +102,12 @@ class Starting {
     process.on('SIGHUP', () => this.onHangUp());
   }
 
-  /** Aborted once somebody wants the process to end. */
+  /** Aborted when a signal asks the process to end. */
   get signal(): AbortSignal {
     return this.#ended.signal;
   }
 
-  /** From now on others listen to the signals that end the process. */
+  /** Stops handling the signals that end the process: from now on, another listener does. */
   end(): void {
     for (const signal of ENDING) process.off(signal, this.#end);
   }
@@ -139,7 +139,7 @@ async function serve(gateway: Gateway, drainTimeout: number, starting: Starting)
         resolve(err === undefined ? 0 : 1);
       },
     );
-    // Not before: a signal that nobody listens to is lost, or ends the process by itself.
+    // Not earlier: a signal without a listener is lost, or ends the process without a drain.
     starting.end();
   });
 }

@@ -106,7 +106,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-/** What became of one case; empty `wrong` where all is as expected. */
+/** The result of one case. `wrong` is empty if everything is as expected. */
 interface Outcome extends Position {
   readonly name: string;
   readonly wrong: readonly string[];

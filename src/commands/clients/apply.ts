@@ -89,7 +89,7 @@ async function adopt(
 ): Promise<Applied> {
   await prepareFolder(folder);
   const isKept = kept.id === given.id && kept.secret === given.secret;
-  // Hydra does not show a client's secret. Only if the same one was applied before, it need not be sent again.
+  // Hydra does not show a client's secret. So send it, unless the same one was applied before.
   const applied = await reconcile(manifest, hydra, given, !isKept);
   if (!isKept) await writeCredentials(folder, given);
   if (kept.id === undefined || kept.id === given.id) return applied;

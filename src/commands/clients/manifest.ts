@@ -105,7 +105,7 @@ function contradictions(document: SourceDocument): Finding[] {
   return [];
 }
 
-/** What Hydra accepts and does not do. */
+/** Warnings about what Hydra accepts but does not do. */
 function doubts(document: SourceDocument): Finding[] {
   const { spec } = document.value as { spec: { clientSecretExpiresAt?: number } };
   if (!spec.clientSecretExpiresAt) return [];

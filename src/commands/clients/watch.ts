@@ -7,11 +7,11 @@ interface RoundOutput extends Pick<Io, 'out' | 'err'> {
 }
 
 /**
- * Runs rounds until the process gets SIGTERM or SIGINT; a round that is running is finished first. It prints what
- * happened in the first round, and later only what changed: a client that was created or updated, and errors that
- * the round before did not have.
+ * Runs rounds until the process gets SIGTERM or SIGINT. A round that has started is finished first. The first
+ * round prints everything that happened. Later ones print only what changed: clients that were created or
+ * updated, and errors that the previous round did not have.
  *
- * @param interval milliseconds from the end of one round to the next
+ * @param interval milliseconds from the end of one round to the start of the next
  * @param round runs one round; it returns whether something failed
  * @returns the exit code
  */

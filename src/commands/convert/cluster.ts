@@ -7,11 +7,11 @@ import type { ApiRule } from './trial.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Annotations that tools of a cluster write for themselves. */
+/** Annotations that cluster tools write for their own use. */
 const NOISE =
   /^(?:gateway\.kyma-project\.io|kubectl\.kubernetes\.io|meta\.helm\.sh|argocd\.argoproj\.io|fluxcd\.io|kustomize\.toolkit\.fluxcd\.io|helm\.toolkit\.fluxcd\.io|kapp\.k14s\.io|objectset\.rio\.cattle\.io)\//;
 
-/** The order in which people write the fields of a spec, of a rule and of a service. */
+/** The usual order of the fields of a spec, of a rule and of a service. */
 const ORDER = [
   ...['gateway', 'externalGateway', 'host', 'hosts', 'service', 'timeout', 'corsPolicy', 'rules'],
   ...['path', 'methods', 'noAuth', 'jwt', 'extAuth', 'accessStrategies', 'request', 'mutators', 'scopegate'],
@@ -19,12 +19,12 @@ const ORDER = [
 ];
 
 /**
- * Writes an APIRule of a cluster's export as a person would have: its spec out of the annotation, in version v1beta1
- * (from v1alpha1 too) or v2, without what the API server and other tools added.
+ * Writes an APIRule of a cluster's export as a person would: with the spec that its annotation holds, in
+ * version v1beta1 (also for v1alpha1) or v2, and without what the API server and other tools added.
  *
  * @param entry as `apiRules` finds it in the export
- * @param names what was converted before, by `namespace/name`; gets this one
- * @returns no APIRule where it is not known what it says; the findings say why
+ * @param names the APIRules converted before, as `namespace/name`; this one is added
+ * @returns no APIRule if its content is not known; the findings say why
  */
 function cleanApiRule(
   { document, readable, findings }: ApiRuleDocument,
@@ -61,8 +61,8 @@ function cleanApiRule(
 /**
  * Converts the APIRules among the documents of a cluster's export.
  *
- * @param documents elements of lists, each by itself
- * @param names what was converted before, by `namespace/name`; gets the new ones
+ * @param documents single documents; the elements of a list are separate
+ * @param names the APIRules converted before, as `namespace/name`; the new ones are added
  */
 export function cleanExport(
   documents: readonly SourceDocument[],
@@ -76,7 +76,7 @@ export function cleanExport(
   };
 }
 
-/** The version to write, and the spec in its words. */
+/** The version to write, and the spec with the fields of that version. */
 function versionOf(apiVersion: unknown, spec: Fields): [version: unknown, spec: Fields] {
   if (apiVersion === `${GROUP}/v2alpha1`) return [`${GROUP}/v2`, spec];
   if (apiVersion !== `${GROUP}/v1alpha1`) return [apiVersion, spec];
@@ -94,7 +94,7 @@ function cleanMetadata({ name, namespace, labels, annotations }: Fields): Fields
   };
 }
 
-/** The same without nulls, and with its fields in the usual order; what is in a handler's `config` stays as it is. */
+/** Removes nulls and puts the fields into the usual order. The `config` of a handler stays as it is. */
 function ordered(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(ordered);
   if (typeof value !== 'object' || value === null) return value;

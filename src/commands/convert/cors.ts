@@ -2,7 +2,8 @@ import { escapeText } from './glob.js';
 import type { OathkeeperConfig } from './oathkeeper.js';
 
 /**
- * The `corsPolicy` that Oathkeeper's `serve.proxy.cors` is for every rule. Its defaults are those of Oathkeeper.
+ * Converts Oathkeeper's `serve.proxy.cors` to the `corsPolicy` that every rule gets. The defaults are
+ * Oathkeeper's.
  *
  * @returns undefined if CORS is off
  */
@@ -11,7 +12,8 @@ export function corsPolicyOf(config: OathkeeperConfig): object | undefined {
   if (cors.enabled !== true) return undefined;
   const origins = texts(cors.allowed_origins) ?? ['*'];
   const { max_age: seconds, allow_credentials: credentials } = cors;
-  // No browser takes credentials to an answer for any origin, so Oathkeeper's never worked.
+  // Browsers reject credentials if the response allows any origin, so this combination never worked in
+  // Oathkeeper.
   const withCredentials = credentials === true && !origins.includes('*');
   return {
     allowOrigins: origins.map(originOf),

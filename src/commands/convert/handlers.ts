@@ -2,12 +2,14 @@ import type { Path } from '../../document/yaml.js';
 import type { HandlerEntry } from '../../rules/apirule/access-strategies.js';
 import { merged, type OathkeeperConfig, type Pipeline } from './oathkeeper.js';
 
-/** Is told of a part of the rule that the APIRule omits. */
+/** Called for a part of the rule that the APIRule omits. */
 export type Lost = (path: Path, what: string) => void;
 
 type Config = Record<string, unknown>;
 
-/** Fields of handlers that are settings of scopegate, or that it has no counterpart for; with what to say of them. */
+/**
+ * Handler fields that are settings in scopegate or have no counterpart there, each with the text to report.
+ */
 const DROPPED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   jwt: {
     jwks_max_wait: 'key sets are read in the background, and a call ends at introspection.timeout',
@@ -16,7 +18,7 @@ const DROPPED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   oauth2_client_credentials: { retry: 'its calls are made once' },
 };
 
-/** Handlers that look for their credential in Authorization unless their `config` says otherwise. */
+/** Handlers that read their credential from Authorization unless their `config` says otherwise. */
 const BY_AUTHORIZATION: ReadonlySet<string> = new Set([
   'oauth2_introspection',
   'jwt',
@@ -24,7 +26,7 @@ const BY_AUTHORIZATION: ReadonlySet<string> = new Set([
   'oauth2_client_credentials',
 ]);
 
-/** The `config` of an entry with that of the configuration below it. */
+/** Merges the `config` of an entry with the one that the configuration sets for all rules. */
 function settled(entry: HandlerEntry, pipeline: Pipeline, config: OathkeeperConfig): Config {
   return merged(config.handler(pipeline, entry.handler), entry.config ?? {});
 }
@@ -34,8 +36,9 @@ function entryOf(handler: string, config: Config): HandlerEntry {
 }
 
 /**
- * Converts a rule's authenticators. What the settings say for all rules is left out of the rule. The order of
- * `anonymous` and the meaning of `noop` behind others are brought into what scopegate has.
+ * Converts a rule's authenticators. It leaves out what the settings already say for all rules. It moves
+ * `anonymous` to where scopegate needs it, and replaces `noop` after other handlers, because it means
+ * something else in scopegate.
  */
 export function accessStrategies(
   authenticators: readonly HandlerEntry[],
@@ -46,7 +49,7 @@ export function accessStrategies(
     entry: authenticator(entry, config, (path, what) => lost(['authenticators', index, ...path], what)),
     index,
   }));
-  // What lets everyone in, or nobody, is asked first and alone.
+  // A handler that allows every request, or none, is final if it comes first.
   const first = entries[0]?.entry;
   if (first !== undefined && (entries.length === 1 || ['noop', 'unauthorized'].includes(first.handler)))
     return [first];
@@ -78,7 +81,10 @@ function isOpen({ handler }: HandlerEntry): boolean {
   return handler === 'noop' || handler === 'anonymous';
 }
 
-/** Whether a request without Authorization is not for this handler, so that `anonymous` before or behind it is one. */
+/**
+ * Whether this handler is only responsible for requests with Authorization. Then it does not matter whether
+ * `anonymous` comes before or after it.
+ */
 function takesAuthorization({ handler, config }: HandlerEntry): boolean {
   if (handler === 'unauthorized' || handler === 'noop') return true;
   return BY_AUTHORIZATION.has(handler) && (config?.token_from ?? null) === null;
@@ -106,7 +112,7 @@ function authenticator(entry: HandlerEntry, general: OathkeeperConfig, lost: Los
   return entryOf(handler, config);
 }
 
-/** Takes out of a rule what the settings have for all rules, where the rule says nothing else. */
+/** Removes from a rule what the settings say for all rules, unless the rule itself says it. */
 function ofSettings(config: Config, general: OathkeeperConfig, { config: own }: HandlerEntry): void {
   for (const field of ['introspection_url', 'scope_strategy', 'cache', 'pre_authorization']) {
     const inGeneral = general.handler('authenticators', 'oauth2_introspection')[field];
@@ -121,7 +127,7 @@ function ofSettings(config: Config, general: OathkeeperConfig, { config: own }: 
   }
 }
 
-/** Converts a rule's mutators; `noop` is none. */
+/** Converts a rule's mutators and drops `noop`. */
 export function mutators(
   list: readonly HandlerEntry[],
   config: OathkeeperConfig,
@@ -132,7 +138,7 @@ export function mutators(
     .map((entry) => entryOf(entry.handler, shift(settled(entry, 'mutators', config)) as Config));
 }
 
-/** Authorizers that scopegate has. */
+/** The authorizers that scopegate has. */
 const AUTHORIZERS: ReadonlySet<string> = new Set(['allow', 'deny', 'remote', 'remote_json']);
 
 /**
@@ -150,14 +156,15 @@ export function authorizers(
   return [entryOf(entry.handler, shift(settled(entry, 'authorizers', config)) as Config)];
 }
 
-/** The errors that handlers of scopegate are for. */
+/** The errors that scopegate's error handlers can handle. */
 const ERRORS: ReadonlySet<unknown> = new Set(['unauthorized', 'forbidden']);
 
 /**
- * Converts a rule's error handlers, or where it has none those that Oathkeeper falls back to.
+ * Converts a rule's error handlers, or Oathkeeper's fallback handlers if the rule has none.
  *
- * @param lost for the rule's own; what the configuration says for all rules is reported once, by `settingsOf`
- * @returns the entries of `scopegate.errors`; none where every answer is JSON
+ * @param lost for the rule's own handlers; `settingsOf` reports once what the configuration says for all
+ *   rules
+ * @returns the entries of `scopegate.errors`; empty if every response is JSON
  */
 export function errorHandlers(
   list: readonly HandlerEntry[] | undefined | null,
@@ -195,7 +202,7 @@ export function errorHandlers(
   });
 }
 
-/** @returns undefined if the handler is for nothing that scopegate lets be told in another way */
+/** @returns undefined if no condition is left under which scopegate can use the handler */
 function errorConfig(config: Config, lost: Lost): Config | undefined {
   const { when, verbose: _, ...rest } = config;
   if (rest.code !== undefined && ![301, 302, 303].includes(rest.code as number)) delete rest.code;

@@ -1,12 +1,12 @@
 import { globPattern, type Strategy } from './glob.js';
 
-/** A host as a `match.url` writes it: literal text, and expressions between `<` and `>`. */
+/** A part of the host in a `match.url`: literal text, or an expression between `<` and `>`. */
 export interface HostPiece {
   readonly text: string;
   readonly pattern: boolean;
 }
 
-/** Expressions for any host, with a port or without. */
+/** Expressions that match any host, with or without a port. */
 const ANY: Readonly<Record<Strategy, RegExp>> = {
   regexp:
     /^\(?(?:\?:)?(?:\.[*+]\??|\[\^\/\][*+]\??|\[\^:?\/:?\][*+]\??)\)?(?:\(?:\[?0?-?9?\\?d?\]?[+*]\)?\??)?$/,
@@ -16,10 +16,10 @@ const ANY: Readonly<Record<Strategy, RegExp>> = {
 const PORT = /\(?:(?:\d+|\\d[+*]|\[0-9\][+*]|\d+(?:\|:?\d+)*)\)?\??$/;
 
 /**
- * The hosts of a `match.url`, as an APIRule can have them.
+ * The hosts of a `match.url`, in the forms that an APIRule can have.
  *
- * @param given the hosts of `--hosts`, which stand for expressions
- * @returns exact names, `*.suffix` or `*`; undefined if the expression is more than that
+ * @param given the hosts of `--hosts`, which replace an expression that matches them
+ * @returns exact names, `*.suffix` or `*`; undefined if the expression cannot be written so
  */
 export function readHosts(
   pieces: readonly HostPiece[],
@@ -38,7 +38,7 @@ export function readHosts(
   return plain ? [`*${suffix.toLowerCase()}`] : undefined;
 }
 
-/** The names that the pieces list; undefined if they are more than a list. */
+/** The names that the pieces list; undefined if they are not just a list of names. */
 function listed(pieces: readonly HostPiece[], strategy: Strategy): string[] | undefined {
   let hosts = [''];
   for (const { text, pattern } of pieces) {
@@ -50,7 +50,7 @@ function listed(pieces: readonly HostPiece[], strategy: Strategy): string[] | un
   return names.every((name) => name !== '') ? [...new Set(names)] : undefined;
 }
 
-/** Whether an expression takes this host, with a port or without. */
+/** Whether an expression matches this host, with or without a port. */
 function fits(host: string, pieces: readonly HostPiece[], strategy: Strategy): boolean {
   const source = pieces
     .map(({ text, pattern }) => {
@@ -73,8 +73,8 @@ function withoutPort(host: string): string {
 }
 
 /**
- * The names that an expression lists; undefined if it is more than a list. An unescaped dot between names is taken
- * for a dot: that only narrows what Oathkeeper matched.
+ * The names that an expression lists; undefined if it is not just a list of names. An unescaped dot between
+ * names is read as a literal dot: the APIRule then only matches less than Oathkeeper did.
  */
 function alternatives(text: string, strategy: Strategy): string[] | undefined {
   if (new RegExp(`^${PORT.source}`).test(text)) return [''];

@@ -41,13 +41,13 @@ export function readRepositories(config: OathkeeperConfig): ReadResult {
   return read;
 }
 
-/** Oathkeeper also takes `file://./rules.json`, which is no file URL. */
+/** Oathkeeper also accepts `file://./rules.json`, which is not a valid file URL. */
 function pathOf(url: string): string {
   const path = url.slice('file://'.length);
   return path.startsWith('/') ? fileURLToPath(url) : path;
 }
 
-/** The documents with access rules, out of the ConfigMaps that hold them. */
+/** Replaces ConfigMaps by the documents with access rules that they hold. */
 export function unfolded(documents: readonly SourceDocument[], findings: Finding[]): SourceDocument[] {
   return documents.flatMap((document) => {
     const { kind, data } = (document.value ?? {}) as { kind?: unknown; data?: unknown };
@@ -71,8 +71,9 @@ export function unfolded(documents: readonly SourceDocument[], findings: Finding
 }
 
 /**
- * How the URLs of a document match, where neither the command nor the configuration says: globs, if one of its
- * expressions is a glob and no regular expression. Oathkeeper has one strategy for all rules.
+ * How to match the URLs of a document, if neither the command nor the configuration says it. The answer is
+ * globs if one of its expressions is a glob but not a regular expression. Oathkeeper has one strategy for all
+ * rules.
  */
 export function strategyOf({ value }: SourceDocument): Strategy {
   const rules = Array.isArray(value) ? value : [value];

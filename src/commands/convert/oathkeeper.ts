@@ -4,17 +4,17 @@ import type { Strategy } from './glob.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The kinds of handlers that Oathkeeper's configuration configures for all rules. */
+/** The kinds of handlers that Oathkeeper can configure for all rules. */
 export type Pipeline = 'authenticators' | 'authorizers' | 'mutators' | 'errors';
 
 /**
- * What Oathkeeper's own configuration (`oathkeeper.yml`) says about rules: the `config` of handlers, who handles
- * errors, how URLs match, and CORS.
+ * What Oathkeeper's own configuration (`oathkeeper.yml`) says about rules: the `config` of handlers, which
+ * handlers answer errors, how URLs match, and CORS.
  */
 export class OathkeeperConfig {
   readonly #document: SourceDocument | undefined;
 
-  /** @param document undefined where there is none: every handler then stands for itself */
+  /** @param document undefined if there is none: then each handler has only its own `config` */
   constructor(document?: SourceDocument) {
     this.#document = document;
   }
@@ -35,13 +35,13 @@ export class OathkeeperConfig {
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
   }
 
-  /** `access_rules.matching_strategy`; undefined if it is not said. */
+  /** `access_rules.matching_strategy`; undefined if it is not set. */
   get strategy(): Strategy | undefined {
     const said = this.at('access_rules', 'matching_strategy');
     return said === 'glob' || said === 'regexp' ? said : undefined;
   }
 
-  /** The `config` of a handler for all rules. */
+  /** The `config` that a handler has for all rules. */
   handler(pipeline: Pipeline, name: string): Fields {
     return pipeline === 'errors'
       ? this.fields('errors', 'handlers', name, 'config')
@@ -60,7 +60,7 @@ export class OathkeeperConfig {
   }
 }
 
-/** Lays a rule's own `config` over that of all rules: mappings are merged, everything else is replaced. */
+/** Merges a rule's own `config` into that of all rules. Mappings are merged; any other value is replaced. */
 export function merged(general: Fields, own: Fields): Record<string, unknown> {
   const result: Record<string, unknown> = { ...general };
   for (const [name, value] of Object.entries(own)) {
@@ -74,7 +74,7 @@ function isMapping(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether a value is Oathkeeper's configuration, and no rule. */
+/** Whether a value is Oathkeeper's configuration and not a rule. */
 export function isConfiguration(value: unknown): boolean {
   if (!isMapping(value) || 'match' in value || 'kind' in value) return false;
   const { access_rules: rules, serve, authenticators } = value;

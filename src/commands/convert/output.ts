@@ -8,13 +8,13 @@ import { compileApiRule } from '../../rules/apirule/apirule.js';
 import { nameOf, withName } from '../../rules/apirule/name.js';
 import { type ApiRule, TRIAL } from './trial.js';
 
-/** An APIRule as a YAML document that tools of YAML 1.1, such as kubectl, read in the same way. */
+/** Writes an APIRule as a YAML document that tools for YAML 1.1, such as kubectl, read in the same way. */
 export function toYaml(apiRule: ApiRule): string {
   return stringify(apiRule, { lineWidth: 0, compat: 'yaml-1.1' });
 }
 
 /**
- * Finds what scopegate would say of an APIRule, with placeholder settings.
+ * Finds the errors and warnings that scopegate would report for an APIRule, with placeholder settings.
  *
  * @param text one YAML document
  * @param file its name in the findings
@@ -26,11 +26,12 @@ export function tryOut(text: string, file: string): Finding[] {
 }
 
 /**
- * Writes one file for each APIRule, and a report of all.
+ * Writes one file for each APIRule, and one report.
  *
- * @param folder is made where it does not exist
+ * @param folder created if it does not exist
  * @param earlier findings about the input, for the report
- * @param settings the settings file, which is then `scopegate.yaml`, with the APIRules in `rules` beside it
+ * @param settings the content of `scopegate.yaml`; if given, the APIRules go into the subfolder `rules`
+ *   beside it
  * @returns what scopegate finds in the new files, and the files that could not be written
  */
 export function writeFiles(
@@ -62,7 +63,7 @@ export function writeFiles(
   return problem === undefined ? findings : [...findings, problem];
 }
 
-/** @param keep whether another content that is there already stays */
+/** @param keep whether to keep an existing file with other content and report an error */
 function write(file: string, text: string, keep: boolean): Finding | undefined {
   const at = (message: string): Finding => {
     return { file, line: 1, col: 1, level: 'error', code: 'unwritable-file', message };

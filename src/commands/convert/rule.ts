@@ -25,7 +25,7 @@ export interface ConvertOptions {
   readonly strategy: Strategy;
   /** `metadata.namespace` of the APIRules. If undefined, they have none. */
   readonly namespace?: string;
-  /** The hosts that stand for expressions of any host. */
+  /** The hosts that replace expressions for any host. */
   readonly hosts?: readonly string[];
   /** Oathkeeper's own configuration. */
   readonly config?: OathkeeperConfig;
@@ -281,7 +281,7 @@ class Attempt {
    * Whether scopegate can load the APIRule. If not, reports each reason at the part of the source that causes
    * it.
    *
-   * @param told whether to report what does not keep it from being printed
+   * @param told whether to report problems with which the APIRule is printed all the same
    */
   #loads(apiRule: ApiRule, told: boolean): boolean {
     const [document] = readDocuments(JSON.stringify(apiRule), '').documents;
@@ -295,7 +295,7 @@ class Attempt {
         [];
       const reason = message.replace(/^spec\.rules\.0\.[A-Za-z]+(\.\d+)?[:.]? ?/, '');
       const path = placeOf(field, index);
-      // The file of a key is where scopegate will run, not where its rules are converted.
+      // The file of a key is on the machine where scopegate will run, not where the rules are converted.
       if (/cannot be read: ENOENT$/.test(message)) {
         if (told) this.#report('warning', path, 'missing-file', reason);
         continue;
@@ -307,7 +307,7 @@ class Attempt {
   }
 }
 
-/** Where the source has what the APIRule has in a field. */
+/** The path in the source from which a field of the APIRule was made. */
 function placeOf(field: string | undefined, index: string | undefined): Path {
   const numbered = index === undefined ? [] : [Number(index)];
   switch (field) {
@@ -331,7 +331,8 @@ function placeOf(field: string | undefined, index: string | undefined): Path {
 }
 
 /**
- * Oathkeeper counts capture groups over the whole URL, an APIRule over the path only.
+ * Renumbers references to capture groups: Oathkeeper counts the groups of the whole URL, an APIRule only
+ * those of the path.
  *
  * @param groupsBefore the number of groups before the path
  */

@@ -32,7 +32,7 @@ export const accessRuleSchema = {
         url: { type: 'string' },
         strip_path: { type: ['string', 'null'] },
         preserve_host: { type: ['boolean', 'null'] },
-        // As the custom resource writes them.
+        // Spelled as in the custom resource.
         stripPath: { type: ['string', 'null'] },
         preserveHost: { type: ['boolean', 'null'] },
       },

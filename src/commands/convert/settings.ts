@@ -4,10 +4,10 @@ import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model
 import { errorHandlers } from './handlers.js';
 import { merged, type OathkeeperConfig } from './oathkeeper.js';
 
-/** An origin that rules forward to, by the name of its service. */
+/** The origins that rules forward to, by the name of the service. */
 export type Services = ReadonlyMap<string, string>;
 
-/** Parts of the configuration that rules carry, or that need no setting. */
+/** Parts of the configuration that are converted into rules, or that need no setting. */
 const CARRIED: ReadonlySet<string> = new Set([
   'access_rules',
   'authenticators',
@@ -20,7 +20,7 @@ const CARRIED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Makes scopegate's settings of Oathkeeper's configuration.
+ * Converts Oathkeeper's configuration to scopegate's settings.
  *
  * @param services where the rules forward to
  * @returns YAML, and a finding for each part that has no counterpart
@@ -115,7 +115,7 @@ function listen(config: OathkeeperConfig, lost: Lost): object {
   return Object.keys(ports).length === 0 ? {} : { listen: ports };
 }
 
-/** Where tokens are introspected; what handlers have besides stands in the rules. */
+/** Where tokens are introspected. The rules hold everything else that handlers configure. */
 function introspection(config: OathkeeperConfig, lost: Lost): object {
   const at = ['authenticators', 'oauth2_introspection', 'config'];
   const {

@@ -2,7 +2,7 @@ import { canonicalPath } from '../../parse/target.js';
 import { escapeText } from './glob.js';
 import type { AccessRule } from './schema.js';
 
-/** Where a rule forwards to, in the words of an APIRule. */
+/** Where a rule forwards to, with the fields of an APIRule. */
 export interface RuleUpstream {
   readonly service: { readonly name: string; readonly port: number };
   /** The origin, if it is not `http://{name}:{port}`. */
@@ -14,7 +14,7 @@ export interface RuleUpstream {
   };
 }
 
-/** An upstream that an APIRule cannot express, with the field that says so. */
+/** An upstream that an APIRule cannot express. `field` is the field that causes it. */
 export class UnreadableUpstream extends Error {
   readonly field: 'url' | 'strip_path';
   constructor(field: 'url' | 'strip_path', message: string) {
@@ -24,7 +24,7 @@ export class UnreadableUpstream extends Error {
   }
 }
 
-/** The service of a rule that only answers proxies: nothing is forwarded to it. */
+/** The service of a rule that only answers forward-auth requests: nothing is forwarded to it. */
 export const NO_UPSTREAM = { name: 'no-upstream', port: 80 } as const;
 
 /**
@@ -65,7 +65,7 @@ export function readUpstream({
   };
 }
 
-/** A path as Oathkeeper takes it, with or without slashes around it. */
+/** Reads a path as Oathkeeper does, with or without slashes around it. */
 function prefix(path: string, field: 'url' | 'strip_path'): string | undefined {
   const trimmed = path.replace(/^\/+|\/+$/g, '');
   if (trimmed === '') return undefined;
@@ -77,11 +77,11 @@ function prefix(path: string, field: 'url' | 'strip_path'): string | undefined {
 }
 
 /**
- * Brings a path to the segments that are stripped from it: scopegate does not take `/apix` for a path in `/api`, of
- * which Oathkeeper would send the rest.
+ * Limits a path to whole segments after the ones that are stripped. For scopegate, `/apix` is not a path
+ * below `/api`; Oathkeeper would strip `/api` from it and send the rest.
  *
  * @param path the expression for the path
- * @returns the same expression where nothing has to be changed
+ * @returns the same expression if nothing has to be changed
  */
 export function withinStripped(path: string, strip: string): string {
   const literal = escapeText(strip);

@@ -8,7 +8,7 @@ export interface MatchUrl {
   /** The regular expression for the whole path. */
   readonly path: string;
   /**
-   * The number of capture groups before the path, which the path of an APIRule does not have. Infinite if a group
+   * The number of capture groups before the path. An APIRule does not have those groups. Infinite if a group
    * spans the host and the path.
    */
   readonly groupsBefore: number;
@@ -27,9 +27,9 @@ export class UnreadableUrl extends Error {
 /** Expressions that match only the schemes http and https. */
 const SCHEMES =
   /^\(?(?:\?:)?(?:https?|https\?|http\(s\)\?|http\(\?:s\)\?|http\|https|https\|http|https\{0,1\}|\{http,https\}|\{https,http\}|http\{,s\}|http\{s,\})\)?$/;
-/** What stands behind a literal `http` for both. */
+/** What follows a literal `http` if both schemes match. */
 const OPTIONAL_S = /^(?:s\?|\(s\)\?|\(\?:s\)\?|s\{0,1\}|\|s|s\||\{,s\}|\{s,\})$/;
-/** An expression that holds the whole URL, or all of it up to a place in its path. */
+/** An expression that holds the whole URL, or the beginning of it up to a place in its path. */
 const WITH_SCHEME = /^(\(?(?:\?:)?[a-z|?()]*\)?):\/\/(.*)$/s;
 
 /**
@@ -56,7 +56,7 @@ export function readMatchUrl(url: string, strategy: Strategy, given: readonly st
   return readRest(rest, groups(scheme, strategy), strategy, given);
 }
 
-/** Reads a URL whose scheme stands inside of an expression. */
+/** Reads a URL whose scheme is inside an expression. */
 function readWhole(pieces: readonly Piece[], strategy: Strategy, given: readonly string[]): MatchUrl {
   const [first, ...more] = pieces;
   const parts = first?.pattern === true && strategy === 'regexp' ? WITH_SCHEME.exec(first.text) : null;
@@ -84,7 +84,7 @@ function balanced(text: string): boolean {
   return count('(') === count(')') && count('[') === count(']');
 }
 
-/** Takes a colon and the expression behind it, before the path, for one expression of a port. */
+/** Joins a colon before the path and the expression after it into one expression for the port. */
 function withPorts(pieces: readonly Piece[]): Piece[] {
   const at = pieces.findIndex(({ text, pattern }) => !pattern && /^[^/]*:$/.test(text));
   const [name, port] = [pieces[at], pieces[at + 1]];
@@ -117,7 +117,7 @@ function readRest(
   );
   const source = path.map((piece) => pathOf(piece, strategy)).join('');
   if (source === '') {
-    // An expression for any text takes the path as well.
+    // An expression that matches any text matches the path too.
     if (!wide) throw new UnreadableUrl('it has no path; write / or <.*> after the host');
     return { hosts, path: '/.*', groupsBefore: Number.POSITIVE_INFINITY, lost };
   }
@@ -134,7 +134,7 @@ function isSome({ text }: Piece): boolean {
   return text !== '';
 }
 
-/** Splits at `<` and `>`. They may nest; the outermost ones count. */
+/** Splits a URL at `<` and `>`. They may be nested; only the outermost ones count. */
 function split(url: string): Piece[] {
   const pieces: Piece[] = [];
   let depth = 0;
@@ -202,7 +202,7 @@ function pathOf({ text, pattern }: Piece, strategy: Strategy): string {
   }
 }
 
-/** Oathkeeper matches decoded paths, scopegate canonical ones. */
+/** Decodes escapes, because Oathkeeper matches decoded paths and scopegate matches canonical ones. */
 function decoded(text: string): string {
   try {
     return decodeURI(text);
