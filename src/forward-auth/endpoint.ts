@@ -13,7 +13,7 @@ import {
   type Form,
   readDescribedRequest,
 } from './described-request.js';
-import { type IdentityHeaders, identityHeaders } from './identity-headers.js';
+import { type IdentityHeaders, identityHeaders } from './user-headers.js';
 
 /** What the forward-auth endpoint needs from the running gateway. */
 export interface DecisionsOptions extends EntranceOptions {

@@ -11,7 +11,7 @@ import { type LoadBudget, LoadLimitExceeded } from './budget.js';
 import type { RuleFile } from './files.js';
 import { type Compiled, leaveOut, leaveOutOverlaps } from './leave-out.js';
 import { type RecordedDocument, recordPlaces } from './places.js';
-import { apiRuleOf, type OverlapMode, positionOf } from './table/disjointness.js';
+import { apiRuleOf, type OverlapMode, positionOf } from './table/overlaps.js';
 import { type Proved, proveRules } from './table/table.js';
 
 /** How rules are checked and proved. */

@@ -33,7 +33,7 @@ const UNUSED = Number.NEGATIVE_INFINITY;
  * The cache of the authorization server's raw answers. It never holds decisions: each request checks the
  * entry against the rule's requirements (CVE-2021-32701).
  *
- * An entry expires after min(ttl, exp − now); a hit does not extend it. Inactive answers have a partition of
+ * An entry expires after min(ttl, exp − now), an inactive one after negativeTtl; a hit does not extend it. Inactive answers have a partition of
  * their own, so that many random tokens cannot evict active ones. Lifetimes use the monotonic clock, so that
  * a wall clock that is set back does not revive an expired entry.
  */
@@ -113,7 +113,7 @@ export class AnswerCache {
   /**
    * Caches an answer until it expires. An answer that has already expired is not cached.
    *
-   * @param longest the longest lifetime in milliseconds, for an answer that another gateway got earlier
+   * @param longest the longest lifetime in milliseconds: of a rule's own, or what is left of an answer of another gateway
    * @returns the lifetime in milliseconds
    */
   set(key: string, answer: Answer, longest = Number.POSITIVE_INFINITY): number {

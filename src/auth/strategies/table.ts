@@ -8,7 +8,10 @@ import { allow, noAuth, noop } from './open.js';
 import type { Handler } from './strategy.js';
 import { unauthorized } from './unauthorized.js';
 
-/** Every access strategy that a rule can name. To add one, add a file in this folder and a line here. */
+/**
+ * Every access strategy that a rule can name. To add one, add a file in this folder and a line here. One that looks at no
+ * credential is also named in `rules/apirule/access-strategies.ts`, so that a rule cannot combine it with one that does.
+ */
 export const handlers: ReadonlyMap<string, Handler> = new Map(
   [
     allow,

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { relate } from '../pattern/overlap.js';
 import { compilePattern } from '../pattern/pattern.js';
+import { relate } from '../pattern/relation.js';
 import { pathPattern } from './path-template.js';
 
 type Fields = Readonly<Record<string, unknown>>;

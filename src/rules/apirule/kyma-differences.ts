@@ -3,9 +3,9 @@ import { METHODS } from '../../model/methods.js';
 import type { Rule } from '../../model/rule.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
-import { relate } from '../pattern/overlap.js';
-import { positionOf } from '../table/disjointness.js';
+import { relate } from '../pattern/relation.js';
 import { PathNeighbours, wildcardsAround } from '../table/hosts.js';
+import { positionOf } from '../table/overlaps.js';
 import { whollyHidden } from './kyma-routing.js';
 
 /**

@@ -1,9 +1,9 @@
 import { type Finding, MAX_FINDINGS } from '../../document/finding.js';
 import type { Rule } from '../../model/rule.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
-import { relate } from '../pattern/overlap.js';
-import { positionOf } from '../table/disjointness.js';
+import { relate } from '../pattern/relation.js';
 import { PathNeighbours } from '../table/hosts.js';
+import { positionOf } from '../table/overlaps.js';
 
 /** The rules of one APIRule in their order, as Kyma made routes of them. */
 class Routes {

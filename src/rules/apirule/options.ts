@@ -10,8 +10,8 @@ import type { Mutator } from '../../model/mutator.js';
 import type { PathAllowances, PathRewrite, Rule } from '../../model/rule.js';
 import { canonicalPath } from '../../parse/target.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
-import { exampleOf, relate } from '../pattern/overlap.js';
 import { compilePattern } from '../pattern/pattern.js';
+import { exampleOf, relate } from '../pattern/relation.js';
 import type { HandlerEntry } from './access-strategies.js';
 
 const refuseOrKeep = { enum: ['refuse', 'keep'] } as const;

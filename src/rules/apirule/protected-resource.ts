@@ -5,8 +5,8 @@ import { readHost } from '../../parse/host.js';
 import { canonicalPath } from '../../parse/target.js';
 import type { TokenSource } from '../../parse/token.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
-import { relate } from '../pattern/overlap.js';
 import { compilePattern } from '../pattern/pattern.js';
+import { relate } from '../pattern/relation.js';
 import { wildcardsAround } from '../table/hosts.js';
 import { pathPattern } from './path-template.js';
 

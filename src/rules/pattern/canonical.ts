@@ -1,6 +1,6 @@
 import { canonicalPath } from '../../parse/target.js';
 import type { AnalysisBudget } from '../budget.js';
-import { relate } from './overlap.js';
+import { relate } from './relation.js';
 import { shapeOf, unwrap, wrap } from './syntax.js';
 
 /** A character that stands for itself, but for `.` (RFC 3986 §3.3). */

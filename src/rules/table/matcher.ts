@@ -1,6 +1,6 @@
 import type { Rule } from '../../model/rule.js';
-import type { OverlapAnalysis } from './disjointness.js';
 import { type HostIndex, holdHost, wildcardsAround } from './hosts.js';
+import type { OverlapAnalysis } from './overlaps.js';
 import { Tree } from './tree.js';
 
 const ASTERISK = 0x2a;

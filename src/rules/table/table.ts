@@ -4,17 +4,17 @@ import type { OverlapSummary, ResourceIndex, Rule, RuleTable } from '../../model
 import { kymaDifferences } from '../apirule/kyma-differences.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { canonicalForm, isNeverCanonical } from '../pattern/canonical.js';
-import { matchesNothing } from '../pattern/overlap.js';
+import { matchesNothing } from '../pattern/relation.js';
 import { atOnce } from '../slices.js';
+import { HostIndex } from './hosts.js';
+import { Matcher } from './matcher.js';
 import {
   analyseOverlaps,
   type Comparing,
   type OverlapAnalysis,
   type OverlapMode,
   positionOf,
-} from './disjointness.js';
-import { HostIndex } from './hosts.js';
-import { Matcher } from './matcher.js';
+} from './overlaps.js';
 
 /** A table, where there are no errors; and all that was found on the way, by position. */
 export interface Built {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { formatFinding } from '../../../src/document/finding.js';
 import { isProvablyLinear } from '../../../src/rules/pattern/ambiguity.js';
-import { type Relation, relate } from '../../../src/rules/pattern/overlap.js';
+import { type Relation, relate } from '../../../src/rules/pattern/relation.js';
 import { parse, wrap } from '../../../src/rules/pattern/syntax.js';
 import { buildTable } from '../../../src/rules/table/table.js';
 import { countSteps } from '../pattern/backtracker.js';

@@ -2,7 +2,7 @@ import { byPosition, type Finding, type Position } from '../../document/finding.
 import type { Rule } from '../../model/rule.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
-import { areApart, isPlainlyInside, type Related, relate } from '../pattern/overlap.js';
+import { areApart, isPlainlyInside, type Related, relate } from '../pattern/relation.js';
 import { shapeOf } from '../pattern/syntax.js';
 import { type HostEntry, type HostIndex, PathNeighbours, wildcardsAround } from './hosts.js';
 

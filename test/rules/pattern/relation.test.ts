@@ -1,6 +1,6 @@
 import t from 'tap';
-import { type Relation, relate } from '../../../src/rules/pattern/overlap.js';
 import { compilePattern } from '../../../src/rules/pattern/pattern.js';
+import { type Relation, relate } from '../../../src/rules/pattern/relation.js';
 import { wrap } from '../../../src/rules/pattern/syntax.js';
 import { vectors } from '../../vectors.js';
 
