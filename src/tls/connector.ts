@@ -1,23 +1,27 @@
 import type { OnReadOpts } from 'node:net';
 import { buildConnector } from 'undici';
 
-/** TLS towards one server, an authorization server or an upstream; PEM texts. Another object means that a file has changed. */
+/**
+ * TLS settings for one server, which is an authorization server or an upstream. The values are PEM texts. A
+ * new object means that a file has changed.
+ */
 export interface ServerTls {
-  /** Authorities to trust instead of Node's own. */
+  /** The authorities to trust instead of those built into Node. */
   readonly ca?: string;
-  /** The gateway's client certificate (at an authorization server: RFC 8705 §2), and its key. */
+  /** The gateway's client certificate (for an authorization server: RFC 8705 §2), and its key. */
   readonly cert?: string;
   readonly key?: string;
 }
 
 /**
- * Builds what opens connections to one server. New connections use the files as they are then; the session cache goes
- * with what it was made under, for a resumed session would keep the old certificate.
+ * Builds the function that opens connections to one server. New connections use the current files. When the
+ * files change, the TLS session cache is dropped too, because a resumed session would keep the old
+ * certificate.
  *
- * @param tls read before each connection
+ * @param tls called before each connection
  * @param timeout milliseconds
- * @param verify false takes any certificate
- * @param onread how its sockets read; undefined as streams do
+ * @param verify false accepts any certificate
+ * @param onread how the sockets read data; if undefined, they read as streams
  */
 export function serverConnector(
   tls: () => ServerTls,
@@ -30,7 +34,7 @@ export function serverConnector(
   return (options, callback) => {
     const now = tls();
     if (connect === undefined || now !== built) {
-      // What the environment says of verification does not count.
+      // `rejectUnauthorized` is always set, so that NODE_TLS_REJECT_UNAUTHORIZED has no effect.
       connect = buildConnector({
         timeout,
         rejectUnauthorized: verify,
@@ -43,10 +47,10 @@ export function serverConnector(
   };
 }
 
-/** TLS towards one upstream. */
+/** TLS settings for one upstream. */
 export interface UpstreamTls {
-  /** False takes any certificate. */
+  /** False accepts any certificate. */
   readonly verify: boolean;
-  /** What is trusted and shown, read before each connection. */
+  /** Returns the trusted authorities and the client certificate; called before each connection. */
   readonly identity: () => ServerTls;
 }

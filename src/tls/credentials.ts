@@ -1,7 +1,7 @@
 import type { SecureContext, SecureContextOptions, Server, TLSSocket } from 'node:tls';
 import { certificateFor, type Identity, readIdentity, type TlsFiles, UnusableIdentity } from './identity.js';
 
-/** What `https.createServer` takes of a listener's identity. */
+/** The options of `https.createServer` that hold a listener's certificate and trusted authorities. */
 export interface ServerIdentity extends SecureContextOptions {
   readonly requestCert: boolean;
   readonly rejectUnauthorized: boolean;
@@ -9,8 +9,8 @@ export interface ServerIdentity extends SecureContextOptions {
 }
 
 /**
- * The identity of one TLS listener, which can be renewed while it serves: handshakes that have begun end on what they
- * began with, later ones get what is new, and connections that stand are not touched.
+ * The certificates of one TLS listener, which can be replaced while it serves. Handshakes in progress finish
+ * with the old certificates, later handshakes use the new ones, and open connections are not affected.
  */
 export class Credentials {
   readonly #files: TlsFiles;
@@ -23,19 +23,19 @@ export class Credentials {
     this.#identity = readIdentity(files);
   }
 
-  /** Every file that is read. */
+  /** All files that are read. */
   get files(): string[] {
     const { clientCa, certificates } = this.#files;
     const ofAll = [this.#files, ...certificates].flatMap(({ cert, key, ca }) => [cert, key, ca]);
     return [...ofAll, clientCa].filter((file) => file !== undefined);
   }
 
-  /** When the first certificate ends, in seconds since 1970. */
+  /** When the first certificate expires, in seconds since 1970. */
   get expiresAt(): number {
     return this.#identity.expiresAt;
   }
 
-  /** What the server is created with. */
+  /** The options to create the server with. */
   serverOptions(): ServerIdentity {
     const { clientCertificates } = this.#files;
     return {
@@ -47,9 +47,11 @@ export class Credentials {
   }
 
   /**
-   * Keeps a server's identity current, and those out whose certificate nobody vouches for.
+   * Keeps the certificates of a server current. If client certificates are optional, it also closes
+   * connections whose client certificate cannot be verified.
    *
-   * @param server created with {@link serverOptions}, whose listeners of `secureConnection` are all in place
+   * @param server created with {@link serverOptions}; all its listeners of `secureConnection` must already be
+   *   attached
    */
   serve(server: Server): void {
     this.#server = server;
@@ -57,7 +59,8 @@ export class Credentials {
   }
 
   /**
-   * Reads the files again. What is no identity, or has ended already, leaves the one from before in force.
+   * Reads the files again. If they do not hold a valid, unexpired certificate and its key, the old
+   * certificates stay in use.
    *
    * @param now seconds since 1970
    * @throws UnusableIdentity
@@ -71,8 +74,9 @@ export class Credentials {
 }
 
 /**
- * A client need not show a certificate, but one it shows must be good. Node verifies it, and without
- * `rejectUnauthorized` lets anything pass.
+ * Closes connections whose client certificate is invalid. A client need not present a certificate, but if it
+ * does, the certificate must be valid. Node verifies it, but accepts the connection anyway if
+ * `rejectUnauthorized` is off.
  */
 function turnStrangersAway(server: Server): void {
   const others = server.listeners('secureConnection') as ((socket: TLSSocket) => void)[];

@@ -9,56 +9,56 @@ import {
 import { readPemFile } from '../model/text-file.js';
 import { CURVES, SUITES, weakElements } from './suites.js';
 
-/** Files of one certificate. */
+/** The files of one certificate. */
 export interface CertificateFiles {
   /** PEM: the certificate, then its intermediate certificates. */
   readonly cert: string;
   readonly key: string;
-  /** PEM of further intermediate certificates to send. */
+  /** A PEM file with further intermediate certificates to send. */
   readonly ca?: string;
 }
 
-/** Files and limits of a TLS listener. */
+/** The files and limits of a TLS listener. */
 export interface TlsFiles extends CertificateFiles {
-  /** Further certificates, chosen by the name a client asks for (RFC 6066 §3). */
+  /** Further certificates. The listener chooses one by the name that the client sends in SNI (RFC 6066 §3). */
   readonly certificates: readonly NamedCertificate[];
   readonly clientCertificates: 'none' | 'optional' | 'required' | 'unverified';
-  /** PEM of the authorities that client certificates are verified by. */
+  /** A PEM file of the authorities that client certificates are verified with. */
   readonly clientCa?: string;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  /** In OpenSSL's notation; undefined for those of {@link SUITES}. */
+  /** The cipher list in OpenSSL's notation; if undefined, {@link SUITES} applies. */
   readonly ciphers?: string;
-  /** Accepts Node's own suites and curves instead. */
+  /** Whether Node's default suites and curves are accepted instead. */
   readonly insecureOlderClients?: boolean;
 }
 
-/** A certificate for some of the hosts. */
+/** A certificate for some of the host names. */
 export interface NamedCertificate extends CertificateFiles {
-  /** Exact names or `*.suffix`, in place of those in the certificate. */
+  /** Exact names or `*.suffix`. They replace the names in the certificate. */
   readonly serverNames?: readonly string[];
 }
 
-/** A certificate that can be shown. */
+/** A certificate that the listener can present. */
 export interface Shown {
   readonly certificate: X509Certificate;
-  /** Undefined where the certificate's own count. */
+  /** Undefined if the names in the certificate apply. */
   readonly serverNames: readonly string[] | undefined;
   readonly context: SecureContext;
 }
 
-/** What a listener shows and whom it trusts. */
+/** The certificates that a listener presents, and the authorities it trusts. */
 export interface Identity {
-  /** For clients that ask for no name, or for one nobody has a certificate for. */
+  /** The default certificate: for clients without SNI, or with a name that no certificate matches. */
   readonly options: SecureContextOptions;
-  /** The one of {@link options} first. */
+  /** All certificates; the default certificate of {@link options} is first. */
   readonly shown: readonly Shown[];
-  /** When the first certificate ends, in seconds since 1970. */
+  /** When the first certificate expires, in seconds since 1970. */
   readonly expiresAt: number;
 }
 
-/** Files that make no identity; the message names the file, and holds nothing of what is in it. */
+/** The files cannot be used for a TLS listener. The message names the file, but quotes nothing from it. */
 export class UnusableIdentity extends Error {
-  /** The setting at fault, below the listener's `tls`. */
+  /** The setting that is wrong, as a path below the listener's `tls`. */
   readonly path: readonly (string | number)[];
   constructor(path: readonly (string | number)[], message: string) {
     super(message);
@@ -68,7 +68,8 @@ export class UnusableIdentity extends Error {
 }
 
 /**
- * Reads a listener's identity and proves that it can be served: every key belongs to its certificate.
+ * Reads the files of a listener, and checks that it can serve with them: every key must belong to its
+ * certificate.
  *
  * @throws UnusableIdentity
  */
@@ -91,11 +92,11 @@ export function readIdentity(files: TlsFiles): Identity {
 }
 
 /**
- * Finds the setting of a listener that accepts suites without forward secrecy or authenticated encryption, so that the
- * log can warn of it.
+ * Finds the setting of a listener that accepts suites without forward secrecy or authenticated encryption, so
+ * that the log can warn of it.
  *
- * @param section of the listener, such as `listen.proxy.tls`
- * @returns its name, and which elements of `ciphers` it is; undefined if there is none
+ * @param section the listener's section, such as `listen.proxy.tls`
+ * @returns the name of the setting, and the elements of `ciphers` that are weak; undefined if there is none
  */
 export function insecureSuites(
   { ciphers, insecureOlderClients }: TlsFiles,
@@ -106,7 +107,10 @@ export function insecureSuites(
   return suites.length === 0 ? undefined : { setting: `${section}.ciphers`, suites };
 }
 
-/** The certificate for a name: one that has it as it is goes before a wildcard, the first before others. */
+/**
+ * Finds the certificate for a name. An exact match takes precedence over a wildcard; among equal matches, the
+ * first one wins.
+ */
 export function certificateFor({ shown }: Identity, name: string): Shown | undefined {
   return shown.find((each) => covers(each, name, false)) ?? shown.find((each) => covers(each, name, true));
 }
@@ -140,7 +144,8 @@ function shown(
   if (!certificate.checkPrivateKey(key)) {
     throw new UnusableIdentity([...path, 'key'], `${files.key} is not the key of ${files.cert}`);
   }
-  // What OpenSSL is given as `ca` it trusts clients by: what is only to be sent goes with the certificate.
+  // OpenSSL trusts every certificate in `ca` for client authentication. Certificates that are only to be sent
+  // are therefore appended to the server's certificate.
   const chain =
     files.ca === undefined
       ? readPemFile(files.cert)
@@ -165,11 +170,12 @@ function authorities(file: string): string {
 }
 
 /**
- * The text, if every certificate in it is one. OpenSSL passes over what is none, and would then trust nobody, or not all
- * that are meant.
+ * Checks that every certificate in a text can be parsed. OpenSSL ignores those that it cannot parse, so it
+ * would trust fewer authorities than intended, or none.
  *
  * @param text PEM
- * @throws Error where there is none, or one that cannot be read
+ * @returns the same text
+ * @throws Error if there is no certificate, or one that cannot be parsed
  */
 export function certificatesIn(text: string): string {
   const all = text.match(PEM_CERTIFICATE) ?? [];
@@ -193,7 +199,7 @@ function attempt<T>(
   try {
     return read(text);
   } catch {
-    // The library's message may quote what it choked on.
+    // The library's message may quote the content that it could not read.
     throw new UnusableIdentity(path, `${file} ${problem}`);
   }
 }

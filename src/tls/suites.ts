@@ -1,10 +1,10 @@
 import { type CipherNameAndProtocol, createSecureContext } from 'node:tls';
 
 /**
- * The cipher suites that TLS listeners accept unless the settings say otherwise: those of Mozilla's intermediate
- * configuration, version 5.7 (https://ssl-config.mozilla.org/guidelines/5.7.json). For TLS 1.2 these are suites with
- * forward secrecy and authenticated encryption. Its suites with finite-field Diffie-Hellman are left out: every client
- * that has them has one of these as well.
+ * The default cipher suites of TLS listeners: those of Mozilla's intermediate configuration, version 5.7
+ * (https://ssl-config.mozilla.org/guidelines/5.7.json). For TLS 1.2 these are suites with forward secrecy and
+ * authenticated encryption. The suites with finite-field Diffie-Hellman are left out, because every client
+ * that supports them also supports one of these.
  */
 export const SUITES = [
   'TLS_AES_128_GCM_SHA256',
@@ -19,8 +19,8 @@ export const SUITES = [
 ].join(':');
 
 /**
- * The curves of the same configuration. The hybrid with ML-KEM, which later guidelines add, comes first where Node's
- * OpenSSL has it.
+ * The curves of the same configuration. If Node's OpenSSL supports the hybrid with ML-KEM, which later
+ * guidelines add, it comes first.
  */
 export const CURVES =
   supported('X25519MLKEM768:X25519:prime256v1:secp384r1') ?? 'X25519:prime256v1:secp384r1';
@@ -34,7 +34,7 @@ function supported(curves: string): string | undefined {
   }
 }
 
-/** Suites of TLS 1.2 with an ephemeral key and authenticated encryption, as IANA writes them. */
+/** Suites of TLS 1.2 with an ephemeral key and authenticated encryption, by their IANA names. */
 const MODERN = /^TLS_(?:ECDHE|DHE)_(?:ECDSA|RSA|DSS|PSK)_(?:WITH_)?.*(?:_GCM_|_CCM|CHACHA20_POLY1305)/;
 
 /**
@@ -47,7 +47,10 @@ export function allowsHttp2(suite: CipherNameAndProtocol): boolean {
   return suite.version === 'TLSv1.3' || MODERN.test(suite.standardName);
 }
 
-/** Elements of a cipher list that accept only such suites: whole names, combinations, exclusions, orders. */
+/**
+ * Elements of a cipher list that accept only suites with forward secrecy and authenticated encryption: whole
+ * names, combinations, exclusions and orders.
+ */
 const STRONG = [
   /^TLS_(?:AES|CHACHA20)_[A-Z0-9_]+$/,
   /^(?:ECDHE|DHE)-(?:ECDSA|RSA|DSS)-[A-Z0-9-]*(?:GCM|CCM8?|CHACHA20-POLY1305)[A-Z0-9-]*$/,
@@ -58,10 +61,10 @@ const STRONG = [
 ];
 
 /**
- * The elements of a cipher list that accept, or may accept, suites without forward secrecy or without authenticated
- * encryption.
+ * Finds the elements of a cipher list that accept, or may accept, suites without forward secrecy or without
+ * authenticated encryption.
  *
- * @param ciphers in OpenSSL's notation
+ * @param ciphers the list, in OpenSSL's notation
  */
 export function weakElements(ciphers: string): string[] {
   return ciphers
