@@ -1,16 +1,19 @@
 import { readFileSync } from 'node:fs';
 import type { Position } from './finding.js';
 
-/** Longer lines are cut around the column. */
+/** Longer lines are cut to this many characters, around the column. */
 const WIDTH = 100;
-/** A line that may hold a secret is not repeated: what `check` prints ends up in CI logs. */
+/**
+ * Marks a line that may hold a secret. Such a line is not shown, because the output of `check` ends up in CI
+ * logs.
+ */
 const SECRET = /secret|token\b|password|passphrase|authorization|:\/\/[^/\s]*@/i;
 
 /**
- * The source line a position points at, with a caret under the column. Control characters are shown as `·`.
+ * Returns the source line of a position, with a caret under the column. Control characters are shown as `·`.
  *
- * @param files texts read so far; lines of one file are shown many times
- * @returns two lines, or undefined where there is nothing to show: no such file, or a line that may hold a secret
+ * @param files the texts that were read so far; many findings show lines of the same file
+ * @returns two lines; undefined if the file does not exist or the line may hold a secret
  */
 export function excerpt(
   { file, line, col }: Position,
@@ -21,7 +24,7 @@ export function excerpt(
     try {
       lines = readFileSync(file, 'utf8').split(/\r?\n/);
     } catch {
-      // A finding about the environment, or about a file that cannot be read.
+      // The finding is about the environment, or about a file that cannot be read.
       lines = [];
     }
     files.set(file, lines);

@@ -1,33 +1,36 @@
-/** Where something stands in a file; line and column count from 1. */
+/** A position in a file; line and column count from 1. */
 export interface Position {
   readonly file: string;
   readonly line: number;
   readonly col: number;
 }
 
-/** The most findings that are looked for in one place, and that are shown: nobody reads more. */
+/**
+ * The most findings that are searched for in one place, and the most that are shown. A reader would not use
+ * more.
+ */
 export const MAX_FINDINGS = 1_000;
 
-/** One thing wrong (or doubtful) in a file a person wrote. */
+/** One error or warning about a file that a person wrote. */
 export interface Finding extends Position {
   readonly level: 'error' | 'warning';
   /** Stable, kebab-case, for CI to filter on: `unknown-field`, `duplicate-rule`. */
   readonly code: string;
   readonly message: string;
-  /** The APIRule that it is about, `namespace/name`, where it is about one. */
+  /** The APIRule that the finding is about, as `namespace/name`; absent if it is about none. */
   readonly apiRule?: string;
 }
 
 /**
- * Prints a finding as one line, `file:line:col level code message`: the form editors and CI annotators parse.
- * Control characters of hostile file content are shown escaped, so that one finding stays one line.
+ * Formats a finding as one line, `file:line:col level code message`, which editors and CI annotators can
+ * parse. Control characters are escaped, so that the content of a hostile file cannot break the line.
  */
 export function formatFinding(finding: Finding): string {
   const { file, line, col, level, code, message } = finding;
   return `${file}:${line}:${col} ${level} ${code} ${escapeControls(message)}`;
 }
 
-/** Orders findings as a reader meets them: by file, then line, then column. */
+/** Compares findings by file, then line, then column. */
 export function byPosition(a: Position, b: Position): number {
   return compareText(a.file, b.file) || a.line - b.line || a.col - b.col;
 }
@@ -44,7 +47,10 @@ function escapeControls(text: string): string {
   );
 }
 
-/** A value in a handler's or mutator's `config` that fits the schema and cannot work, with its path inside `config`. */
+/**
+ * A value in the `config` of a handler or mutator that is valid by the schema but cannot work. It has the
+ * value's path inside `config`.
+ */
 export class ConfigError extends Error {
   readonly path: readonly (string | number)[];
   constructor(path: readonly (string | number)[], message: string) {

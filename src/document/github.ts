@@ -1,7 +1,7 @@
 import type { Finding } from './finding.js';
 
 /**
- * Prints findings as workflow commands of GitHub Actions, which show them beside the lines of a change
+ * Formats findings as workflow commands of GitHub Actions, which shows them next to the changed lines
  * (https://docs.github.com/actions/reference/workflow-commands-for-github-actions).
  */
 export function toGithub(findings: readonly Finding[]): string {
@@ -14,7 +14,7 @@ export function toGithub(findings: readonly Finding[]): string {
 }
 
 function data(text: string): string {
-  // Whoever reads the log reads it at a terminal.
+  // Remove control characters, because people also read this log in a terminal.
   const shown = text.replace(/[\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, ' ');
   return shown.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
 }

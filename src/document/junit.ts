@@ -1,13 +1,13 @@
 /** One test of a JUnit report. */
 export interface JunitCase {
   readonly name: string;
-  /** What it belongs to: a file, or an APIRule. */
+  /** The file or the APIRule that the test belongs to. */
   readonly of: string;
-  /** Why it failed; undefined where it passed. */
+  /** Why the test failed; undefined if it passed. */
   readonly failure?: string | undefined;
 }
 
-/** Prints a report in the JUnit format that CI servers read (https://github.com/testmoapp/junitxml). */
+/** Formats a report in the JUnit format that CI servers read (https://github.com/testmoapp/junitxml). */
 export function toJunit(suite: string, cases: readonly JunitCase[]): string {
   const failures = cases.filter(({ failure }) => failure !== undefined).length;
   const lines = cases.map(({ name, of, failure }) => {
@@ -28,7 +28,10 @@ export function toJunit(suite: string, cases: readonly JunitCase[]): string {
   ].join('\n');
 }
 
-/** XML 1.0 has no form for most control characters (§2.2): they are shown as JSON writes them. */
+/**
+ * Escapes a text for XML. XML 1.0 cannot represent most control characters (§2.2), so they are written as
+ * JSON escapes.
+ */
 function escaped(text: string): string {
   return text
     .replace(

@@ -1,9 +1,9 @@
 /**
- * The known name that somebody most likely meant: one that is few edits away, for longer names some more, or one that
- * has the same words and further ones (`LISTEN_PORT`, `LISTEN_PROXY_PORT`). Case does not count.
+ * Finds the known name that the author most likely meant. It is only a few edits away (more for longer
+ * names), or has the same words and further ones (`LISTEN_PORT`, `LISTEN_PROXY_PORT`). Case is ignored.
  *
- * @param name what was written
- * @param known what could have been written
+ * @param name the name that was written
+ * @param known the names that are possible
  */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
@@ -18,11 +18,11 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   return best;
 }
 
-/** Lower is nearer; infinite where nobody would take the one for the other. */
+/** The distance of two names; lower is nearer. It is infinite if the names are too different to be confused. */
 function distance(name: string, candidate: string): number {
   const [a, b] = [name.toLowerCase(), candidate.toLowerCase()];
   const edits = editDistance(a, b);
-  // In a short name, three edits make another word.
+  // In a short name, three edits make a different word.
   const most = Math.max(2, Math.floor(Math.min(a.length, b.length) * 0.4));
   if (edits <= Math.min(most, 5) && (edits <= 2 || a.slice(0, 3) === b.slice(0, 3))) return edits;
   if (Math.min(a.length, b.length) >= 4 && (a.startsWith(b) || b.startsWith(a))) return 4;
@@ -48,7 +48,7 @@ function isSubsequence(words: readonly string[], others: readonly string[]): boo
   return at === words.length;
 }
 
-/** Levenshtein distance, two rows. */
+/** The Levenshtein distance, computed with two rows. */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

@@ -1,9 +1,9 @@
 import type { Finding } from './finding.js';
 
 /**
- * Findings as a SARIF 2.1.0 log, which code hosts show beside the lines they are about.
+ * Formats findings as a SARIF 2.1.0 log. Code hosts show its results next to the lines that they are about.
  *
- * @param version of the tool
+ * @param version the version of scopegate
  */
 export function toSarif(findings: readonly Finding[], version: string): object {
   const codes = [...new Set(findings.map(({ code }) => code))].sort();

@@ -5,11 +5,11 @@ import { nearest } from './nearest.js';
 import type { Path, SourceDocument } from './yaml.js';
 
 /**
- * Checks the part of a document at `base` against a JSON Schema and says where each violation stands.
+ * Validates the part of a document at `base` against a JSON Schema, and gives the position of each violation.
  *
  * @param base the path of the checked part inside the document
- * @param value that part's value (default: the document's own)
- * @returns one finding a violation, empty when the value fits
+ * @param value the value of that part (default: the one in the document)
+ * @returns one finding per violation; empty if the value is valid
  */
 export function validate(
   document: SourceDocument,
@@ -26,8 +26,9 @@ export function validate(
 }
 
 /**
- * `if`/`oneOf`/`anyOf` report themselves beside the branch that failed; only the branch tells a reader what to mend.
- * So does a mistyped key: the field it was meant to be is not missing as well.
+ * Whether an error says itself what to correct. `if`, `oneOf` and `anyOf` report an error of their own in
+ * addition to the errors of the branch that failed, and only the latter help the author. If a required field
+ * is missing because its key is mistyped, only the mistyped key is reported.
  */
 function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObject[]): boolean {
   if (error.keyword === 'if') return false;
@@ -41,7 +42,7 @@ function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObjec
   return true;
 }
 
-/** The keys nobody knows in the mapping that an error is about. */
+/** The unknown keys in the mapping that an error is about. */
 function unknownKeys(error: ErrorObject, all: readonly ErrorObject[]): string[] {
   return all
     .filter(
@@ -76,7 +77,8 @@ function toFinding(
     }
     case 'required': {
       const key = String(error.params.missingProperty);
-      // A key nobody knows is where the missing one should stand, more likely than at the mapping's first line.
+      // The unknown key is probably a mistyped one, so it is a better position than the first line of the
+      // mapping.
       const [unknown] = unknownKeys(error, all);
       return {
         ...(unknown === undefined ? document.at(path) : document.keyAt([...path, unknown])),
@@ -124,7 +126,7 @@ function toFinding(
   }
 }
 
-/** What the limits of JSON Schema ask for. */
+/** What each limit of JSON Schema requires, in words. */
 const LIMITS: Readonly<Record<string, (limit: number) => string>> = {
   minItems: (limit) => (limit === 1 ? 'must not be empty' : `must have ${limit} items or more`),
   maxItems: (limit) => `must have at most ${limit} item${limit === 1 ? '' : 's'}`,
@@ -135,22 +137,25 @@ const LIMITS: Readonly<Record<string, (limit: number) => string>> = {
   maximum: (limit) => `must be ${limit} or less`,
 };
 
-/** A schema's `title` says in words what a pattern says to machines: `a duration such as 2s`. */
+/** The `title` of a schema describes a pattern in words: `a duration such as 2s`. */
 function titleOf({ parentSchema }: ErrorObject): string | undefined {
   return (parentSchema as { title?: string } | undefined)?.title;
 }
 
-/** What should stand in the place of a value of a wrong type. */
+/** What the author should write instead of a value of the wrong type. */
 function wanted(error: ErrorObject): string {
   const type = String(error.params.type);
-  // YAML 1.1 took these words for booleans, and other programs still do.
+  // YAML 1.1 read these words as booleans, and other programs still do.
   if (type === 'boolean' && /^(yes|no|on|off|y|n)$/i.test(String(error.data))) {
     return `a boolean (write ${/^(yes|on|y)$/i.test(String(error.data)) ? 'true' : 'false'})`;
   }
   return (titleOf(error) ?? article(type)) + instead(type, error.data);
 }
 
-/** What to write for a value that is right but for its form. Only what is short and plain is repeated. */
+/**
+ * What to write for a value that is only in the wrong form. The value is repeated only if it is short and has
+ * no special characters.
+ */
 function instead(type: string, data: unknown): string {
   if (type.split(',').includes('array') && typeof data === 'string' && /^[\w.:/*-]{1,60}$/.test(data)) {
     return ` (write [${data}])`;
@@ -161,14 +166,14 @@ function instead(type: string, data: unknown): string {
   return '';
 }
 
-/** The value that somebody most likely meant. */
+/** The value that the author most likely meant. */
 function meant({ data, params }: ErrorObject): string {
   const values = (params.allowedValues as unknown[]).filter((value) => typeof value === 'string');
   const hint = typeof data === 'string' ? nearest(data, values) : undefined;
   return hint === undefined ? '' : `; did you mean "${hint}"?`;
 }
 
-/** RFC 6901 JSON Pointer to steps. */
+/** Splits a JSON Pointer (RFC 6901) into the steps of a path. */
 function pointerSteps(pointer: string): string[] {
   if (pointer === '') return [];
   return pointer

@@ -1,37 +1,42 @@
 import { type CST, isAlias, isMap, isScalar, isSeq, Lexer, type ParsedNode, Parser } from 'yaml';
 
 /**
- * The bounds of one document. They are far above what people write, and low enough that a document within them is
- * parsed in seconds and in some hundred megabytes.
+ * The limits of one document. They are far above what people write. A document within them is parsed in
+ * seconds, with a few hundred megabytes of memory.
  */
 const LIMITS = {
-  /** The longest text of one key or value, in characters. An object in Kubernetes is smaller as a whole. */
+  /**
+   * The longest text of one key or value, in characters. Kubernetes limits a whole object to less than that.
+   */
   scalar: 1_048_576,
-  /** Indicators, blanks, line ends, keys, values: a rule has some 75. */
+  /** The most tokens (indicators, blanks, line ends, keys, values). One rule has about 75. */
   tokens: 1_000_000,
   anchors: 1_000,
   aliases: 1_000,
-  /** Values, those repeated by aliases counted each time. */
+  /** The most values. A value that an alias repeats is counted each time. */
   values: 1_000_000,
   depth: 100,
 } as const;
 
-/** How often one anchor may be repeated, what it holds itself included (the "billion laughs" shape). */
+/**
+ * How often one anchor may be repeated. Repetitions inside the anchor count as well: this stops the "billion
+ * laughs" attack.
+ */
 export const MAX_PER_ANCHOR = 100;
 
-/** Something wrong with a document that its syntax does not say. */
+/** A problem with a document that is not a syntax error. */
 export interface Problem {
-  /** In the text, from 0. */
+  /** The offset in the text, from 0. */
   readonly offset: number;
   readonly code: string;
   readonly message: string;
 }
 
-/** A bound that the text exceeds, found before a document is built of it. */
+/** The text exceeds a limit. This is detected before a document is built from the text. */
 export class LimitExceeded extends Error {
   readonly offset: number;
 
-  /** @param offset in the text, from 0 */
+  /** @param offset the offset in the text, from 0 */
   constructor(offset: number, message: string) {
     super(message);
     this.name = 'LimitExceeded';
@@ -39,19 +44,19 @@ export class LimitExceeded extends Error {
   }
 }
 
-/** After so many tokens it is time to ask whether there is memory to go on. */
+/** The number of tokens between two checks for free memory. */
 const PACE = 4_096;
-/** About what the nodes and values of a document take for each of its tokens, in bytes. */
+/** The approximate memory that the nodes and values of a document take, in bytes per token. */
 const TOKEN_BYTES = 150;
-/** The lexer puts it before the text of a scalar without quotes. */
+/** The lexer emits this character before the text of an unquoted scalar. */
 const SCALAR = '\x1f';
 
 /**
- * The syntax of a text, counted while it is read.
+ * Reads the syntax tokens of a text and counts them, to enforce the limits.
  *
- * @param onLine told where each line begins
- * @param reserve asked for memory, in bytes, before it is taken
- * @throws LimitExceeded, and what `reserve` throws
+ * @param onLine called with the offset of each line's beginning
+ * @param reserve called with a number of bytes before that memory is used; may throw to stop the reading
+ * @throws LimitExceeded, and whatever `reserve` throws
  */
 export function* tokensOf(
   text: string,
@@ -72,7 +77,7 @@ export function* tokensOf(
       exceeded(parser, `a document has at most ${LIMITS[kind]} ${kind}`);
     }
     if (kind === undefined && (lexeme === '[' || lexeme === '{')) {
-      // Deeper, and the library's own recursion would end with as many errors as there are levels.
+      // Without this check, the library's own recursion would end with one error per level of nesting.
       if (++flowDepth > LIMITS.depth) exceeded(parser, `values nest at most ${LIMITS.depth} deep`);
     } else if (kind === undefined && (lexeme === ']' || lexeme === '}')) flowDepth--;
     if (++count.tokens > LIMITS.tokens) exceeded(parser, `a document has at most ${LIMITS.tokens} tokens`);
@@ -102,7 +107,7 @@ function exceeded({ offset }: Parser, message: string): never {
   throw new LimitExceeded(offset, message);
 }
 
-/** What is wrong with a document's nodes: keys that stand twice, nesting and repetition beyond the bounds. */
+/** Finds problems in a document's nodes: duplicate keys, and nesting or repetition beyond the limits. */
 export function inspect(root: ParsedNode | null): Problem[] {
   const inspection = new Inspection();
   inspection.values(root, 1);
@@ -111,11 +116,11 @@ export function inspect(root: ParsedNode | null): Problem[] {
 
 class Inspection {
   readonly problems: Problem[] = [];
-  /** By anchor: how many values its last node has. */
+  /** By anchor: the number of values in the last node with that anchor. */
   readonly #anchored = new Map<string, number>();
   #isOver = false;
 
-  /** @returns how many values the node is, with those that aliases in it repeat */
+  /** @returns the number of values in the node, including those that its aliases repeat */
   values(node: unknown, depth: number): number {
     if (isAlias(node)) return this.#anchored.get(node.source) ?? 1;
     if (!isMap(node) && !isSeq(node)) {

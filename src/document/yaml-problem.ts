@@ -2,7 +2,7 @@ import type { YAMLError } from 'yaml';
 
 const INDENT = 'look at the indentation of this line and of those before it';
 
-/** What the parser's codes mean to somebody who writes a file, and what to do. */
+/** What each code of the parser means to the author of a file, and what the author can do. */
 const MEANINGS: Readonly<Partial<Record<YAMLError['code'], string>>> = {
   BAD_ALIAS:
     'an alias (*name) needs an anchor (&name) before it; a text that begins with * must be in quotes',
@@ -31,7 +31,7 @@ const MISSING: readonly (readonly [RegExp, string])[] = [
   [/,/, 'a comma is missing'],
 ];
 
-/** Says in plain words what a YAML parser found wrong. */
+/** Describes in plain words what the YAML parser found wrong. */
 export function yamlProblem({ code, message }: YAMLError): string {
   const first = message.split('\n', 1)[0] as string;
   const missing = code === 'MISSING_CHAR' || code === 'BAD_INDENT';

@@ -17,33 +17,34 @@ import { yamlProblem } from './yaml-problem.js';
 /** A step into a document: a mapping's key or a sequence's index. */
 export type Path = readonly (string | number)[];
 
-/** One YAML (or JSON) document: its plain value, and where each part of it stands. */
+/** One YAML (or JSON) document: its plain value, and the position of each part of it. */
 export interface SourceDocument {
   readonly file: string;
-  /** Plain JavaScript data; mappings are null-prototype-safe objects. */
+  /** Plain JavaScript data. A key such as `__proto__` cannot change the prototype of a mapping. */
   readonly value: unknown;
   /** The position of the value at `path`, or of its nearest existing ancestor. */
   at(path: Path): Position;
-  /** The position of the key that leads to `path` (for "unknown field"), else that of the value. */
+  /** The position of the key that leads to `path` (for "unknown field"), or else that of the value. */
   keyAt(path: Path): Position;
 }
 
-/** What {@link readDocuments} returns: the documents that parsed, and what was wrong with the text. */
+/** The result of {@link readDocuments}: the documents that could be parsed, and the problems of the text. */
 export interface ReadResult {
   readonly documents: SourceDocument[];
   readonly findings: Finding[];
 }
 
-/** The most findings that one document gets: nobody reads more. */
+/** The most findings that are reported for one document. A reader would not use more. */
 const MAX_FINDINGS = 1_000;
 
 /**
- * Parses the documents of one file. JSON is read too, as the subset of YAML 1.2 that it is.
- * Duplicate keys, tabs as indentation and unknown anchors are errors, never silently resolved: two readers
- * that keep different duplicates see two different rules. So is what exceeds a bound of `yaml-limits.ts`.
+ * Parses the documents of one file. JSON is accepted too, because it is a subset of YAML 1.2. Duplicate keys,
+ * tabs as indentation and unknown anchors are errors and are never silently resolved: two readers that keep
+ * different duplicates see two different rules. A document beyond a limit of `yaml-limits.ts` is an error as
+ * well.
  *
- * @param text the file's content
- * @param file its name, as findings print it
+ * @param text the content of the file
+ * @param file the name of the file, as findings print it
  */
 export function readDocuments(text: string, file: string): ReadResult {
   const findings: Finding[] = [];
@@ -51,10 +52,11 @@ export function readDocuments(text: string, file: string): ReadResult {
 }
 
 /**
- * The same one document after the other: whoever is done with one before asking for the next holds one in memory.
+ * Parses the documents of one file, one after the other. A caller that drops each document before it asks for
+ * the next holds only one in memory.
  *
- * @param findings gets what is wrong with the text
- * @param reserve asked for memory, in bytes, before it is taken; may throw to end it
+ * @param findings the list that findings about the text are added to
+ * @param reserve called with a number of bytes before that memory is used; may throw to stop the parsing
  */
 export function* documentsOf(
   text: string,
@@ -73,7 +75,8 @@ export function* documentsOf(
   const composer = new Composer({
     prettyErrors: false,
     strict: true,
-    // By `inspect`: the library compares each key with all before it.
+    // `inspect` checks for duplicate keys instead: the library compares each key with all keys before it,
+    // which takes quadratic time.
     uniqueKeys: false,
     stringKeys: true,
     version: '1.2',
@@ -81,7 +84,7 @@ export function* documentsOf(
   try {
     for (const document of composer.compose(tokensOf(text, lines.addNewLine, reserve))) {
       const problems = [
-        // What follows the first mistake is a consequence of it.
+        // Later errors are usually a consequence of the first one.
         ...[...document.errors, ...document.warnings].slice(0, 1).map((problem) => ({
           offset: behindBlanks(text, problem.pos[0]),
           code: 'yaml-syntax',
@@ -96,7 +99,8 @@ export function* documentsOf(
       try {
         value = document.toJS({ maxAliasCount: MAX_PER_ANCHOR });
       } catch (error) {
-        // An alias without its anchor, or the bound of aliases; nothing else throws for a document without errors.
+        // Either an alias has no anchor, or the limit of aliases is exceeded. Nothing else throws for a
+        // document without errors.
         const alias = /unresolved alias/i.test(String(error)) ? unresolvedAlias(root) : undefined;
         const message =
           alias === undefined
@@ -131,7 +135,7 @@ function locate(root: Node, path: Path): { node: unknown; pair: Pair | undefined
       const next = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
       if (next === undefined) break;
       pair = next;
-      // A key without a value (`host:`) has a null node; its key is the best position there is.
+      // A key without a value (`host:`) has a null node, so the key is the best position.
       node = next.value ?? next.key;
     } else if (isSeq(node)) {
       const next = node.items[Number(step)];
@@ -143,14 +147,14 @@ function locate(root: Node, path: Path): { node: unknown; pair: Pair | undefined
   return { node, pair };
 }
 
-/** The parser may point at the blanks before what is wrong. */
+/** Skips blanks: the parser may point at the blanks before the problem. */
 function behindBlanks(text: string, offset: number): number {
   let end = offset;
   while (text[end] === ' ') end++;
   return end;
 }
 
-/** The offset of the first alias whose anchor does not stand before it. */
+/** The offset of the first alias that has no anchor before it. */
 function unresolvedAlias(root: Node): number | undefined {
   const anchors = new Set<string>();
   let found: number | undefined;
