@@ -3,7 +3,10 @@ import type { ServerTls } from '../tls/connector.js';
 import { certificatesIn } from '../tls/identity.js';
 import { rereading } from './reread.js';
 
-/** Files of what the gateway trusts and shows towards an authorization server or an upstream. */
+/**
+ * The TLS files for connections to an authorization server or an upstream: the authorities that the gateway
+ * trusts, and its client certificate and key.
+ */
 export interface ClientTls {
   readonly ca?: string;
   readonly cert?: string;
@@ -11,9 +14,10 @@ export interface ClientTls {
 }
 
 /**
- * Reads the files of TLS towards a server as they are now.
+ * Reads the TLS files for connections to a server, as they are now.
  *
- * @throws Error where one cannot be read, or `ca` holds no certificate: nobody would be trusted
+ * @throws Error if a file cannot be read, or if `ca` holds no certificate: the gateway would then trust no
+ *   server
  */
 export function readClientTls(files: ClientTls): ServerTls {
   return Object.fromEntries(
@@ -26,7 +30,7 @@ export function readClientTls(files: ClientTls): ServerTls {
   );
 }
 
-/** The same, read anew when a file has changed. */
+/** Returns a function that gives the content of the files. It reads them again when a file has changed. */
 export function currentClientTls(files: ClientTls): () => ServerTls {
   const names = Object.values(files).filter((file) => file !== undefined);
   return rereading(names, () => readClientTls(files));

@@ -9,15 +9,18 @@ export type { Environment } from './place.js';
 const PREFIX = 'SCOPEGATE_';
 
 /**
- * The variable for a leaf: `SCOPEGATE_`, then the path's steps joined with underscores in upper case. Inside a step a
- * camelCase boundary is an underscore as well: `introspection.clientAuth.clientSecretFile` is
- * `SCOPEGATE_INTROSPECTION_CLIENT_AUTH_CLIENT_SECRET_FILE`.
+ * The name of the variable for a leaf: `SCOPEGATE_`, then the steps of the path in upper case, joined with
+ * underscores. Inside a step, each camelCase boundary becomes an underscore too:
+ * `introspection.clientAuth.clientSecretFile` is `SCOPEGATE_INTROSPECTION_CLIENT_AUTH_CLIENT_SECRET_FILE`.
  */
 export function variableName(path: readonly string[]): string {
   return PREFIX + path.map(snake).join('_');
 }
 
-/** All names a leaf answers to: a step may also be written without its inner underscores (`CLIENTAUTH`). */
+/**
+ * All variable names that set a leaf. A step may also be written without its inner underscores
+ * (`CLIENTAUTH`).
+ */
 export function variableNames(path: readonly string[]): string[] {
   return path
     .reduce<string[]>(
@@ -34,7 +37,7 @@ function snake(step: string): string {
   return step.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase();
 }
 
-/** A leaf that the environment sets. */
+/** A leaf that an environment variable sets. */
 interface Override {
   readonly name: string;
   readonly path: readonly string[];
@@ -42,11 +45,12 @@ interface Override {
 }
 
 /**
- * Lays the environment's values over a settings document. A variable that names no setting is an error, for a typo in
- * one would else silently leave a default in force; only the variables that Kubernetes itself derives from a Service
- * called `scopegate…` are passed over. Positions of what the environment set have the file `env:NAME`.
+ * Overrides a settings document with the values of environment variables. A variable that names no setting is
+ * an error: otherwise a typo in its name would leave a default in effect, and nobody would notice. Only the
+ * variables that Kubernetes derives from a Service called `scopegate…` are ignored. The position of a value
+ * from the environment has the file `env:NAME`.
  *
- * @returns the document that holds file and environment together, to be validated as a whole
+ * @returns the merged document of file and environment, to be validated as a whole
  */
 export function withEnvironment(
   document: SourceDocument,
@@ -90,7 +94,10 @@ function position(name: string): Position {
   return { file: `env:${name}`, line: 1, col: 1 };
 }
 
-/** What Docker links and Kubernetes set for a Service: `X_SERVICE_HOST`, `X_SERVICE_PORT[_NAME]`, `X_PORT…=tcp://…`. */
+/**
+ * Whether Docker links or Kubernetes set this variable for a Service: `X_SERVICE_HOST`,
+ * `X_SERVICE_PORT[_NAME]`, `X_PORT…=tcp://…`.
+ */
 function isServiceLink(name: string, text: string): boolean {
   return (
     /_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$/.test(name) ||
@@ -99,7 +106,10 @@ function isServiceLink(name: string, text: string): boolean {
   );
 }
 
-/** A variable's text as the leaf's type; what does not fit stays text and is the schema's to refuse. */
+/**
+ * Converts a variable's text to the type of its leaf. Text that does not fit the type stays text; the schema
+ * then refuses it.
+ */
 function interpret(
   text: string,
   schema: SettingSchema,
@@ -120,7 +130,7 @@ function interpret(
   }
 }
 
-/** Maps are YAML or JSON text; lists are that too, or items between commas. */
+/** Reads a map or a list. A map is YAML or JSON text; a list is that too, or items separated by commas. */
 function structure(
   text: string,
   schema: SettingSchema,
@@ -149,7 +159,10 @@ function overlay(document: SourceDocument, overrides: readonly Override[]): Sour
   };
 }
 
-/** A copy of `target` with `value` at `path`; a file's value that is no mapping stays, for the schema to refuse. */
+/**
+ * Returns a copy of `target` with `value` at `path`. If the file has a value on that path that is not a
+ * mapping, the value stays and the schema refuses it.
+ */
 function replace(target: unknown, path: readonly string[], value: unknown): unknown {
   const [step, ...rest] = path;
   if (step === undefined) return value;

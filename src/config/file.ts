@@ -4,9 +4,10 @@ import { fileProblem } from '../model/file-error.js';
 import { readTextFile } from '../model/text-file.js';
 
 /**
- * Reads the settings file: one YAML or JSON document, not yet validated.
+ * Reads the settings file, which is one YAML or JSON document. It is not validated yet.
  *
- * @returns the document, an empty one for an empty file (the environment may say everything), or none with the findings
+ * @returns the document, or only the findings if it cannot be read. An empty file gives an empty document,
+ *   because the environment may set everything.
  */
 export function readSettingsFile(file: string): { document?: SourceDocument; findings: Finding[] } {
   let text: string;

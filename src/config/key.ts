@@ -2,21 +2,22 @@ import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import type { AssertionKey, DecryptionKey } from '../model/authorization-server.js';
 import { readTextFile } from '../model/text-file.js';
 
-/** The JWS algorithms a private key can sign with, the first one where nobody chooses. */
+/** The JWS algorithms that a private key can sign with. The first one is the default. */
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
 const CURVES: Readonly<Record<string, string>> = {
   prime256v1: 'ES256',
   secp384r1: 'ES384',
   secp521r1: 'ES512',
 };
-/** The fewest bits of an RSA key that may sign (RFC 7518 §3.3). */
+/** The smallest size in bits of an RSA key for signatures (RFC 7518 §3.3). */
 const RSA_BITS = 2048;
 
 /**
  * Reads a private key from a PEM file (PKCS #8, PKCS #1 or SEC 1, not encrypted) or a JWK file (RFC 7517).
  *
- * @param chosen algorithm and key identifier of the settings, which go before those of a JWK
- * @throws Error when it holds no key that can sign so; the message holds nothing of the file
+ * @param chosen algorithm and key identifier from the settings; they take precedence over those of a JWK
+ * @throws Error if the file holds no key that can sign with that algorithm; the message quotes nothing from
+ *   the file
  */
 export function readAssertionKey(
   file: string,
@@ -36,10 +37,10 @@ export function readAssertionKey(
 }
 
 /**
- * Reads the private keys for which others encrypt, from a PEM file with one, or a file with a JWK or a JWK Set
- * (RFC 7517 §5), as it takes while keys are rotated. Keys of a set that are for signatures (`use`) are passed over.
+ * Reads the private keys for decryption. The file is a PEM file with one key, a JWK, or a JWK Set (RFC 7517
+ * §5), which is needed while keys are rotated. Keys of a set that are for signatures (`use`) are ignored.
  *
- * @throws Error when there is none, or one that cannot decrypt; the message holds nothing of the file
+ * @throws Error if there is no key, or if a key cannot decrypt; the message quotes nothing from the file
  */
 export function readDecryptionKeys(file: string): readonly DecryptionKey[] {
   const text = readTextFile(file);
@@ -67,7 +68,10 @@ function decryptionKey(source: string | Jwk): DecryptionKey {
   };
 }
 
-/** RFC 7518 §4.1, RFC 8037 §3.2; RSA1_5 is not among them, for it can be turned against its key (Bleichenbacher). */
+/**
+ * The decryption algorithms of a key (RFC 7518 §4.1, RFC 8037 §3.2). RSA1_5 is not included, because it
+ * allows Bleichenbacher's attack on the key.
+ */
 function decryptionAlgorithmsOf(key: KeyObject): readonly string[] {
   const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
@@ -92,7 +96,7 @@ function privateKey(source: string | Jwk): KeyObject {
   try {
     return createPrivateKey(typeof source === 'string' ? source : { key: source, format: 'jwk' });
   } catch {
-    // The library's message may quote what it could not read.
+    // The library's message may quote the content that it could not read.
     throw new Error('the file holds no private key in PEM or JWK form');
   }
 }
@@ -134,9 +138,9 @@ function algorithmsOf(key: KeyObject): readonly string[] {
 }
 
 /**
- * Reads a key for AES-256: 32 bytes in base64 or hexadecimal digits.
+ * Reads a key for AES-256: 32 bytes, in base64 or in hexadecimal digits.
  *
- * @throws Error when it is none; the message holds nothing of the file
+ * @throws Error if the file holds no such key; the message quotes nothing from the file
  */
 export function readCipherKey(file: string): Buffer {
   const text = readTextFile(file).trim();

@@ -5,12 +5,12 @@ import { rereading } from './reread.js';
 import { readSecret, Secret } from './secret.js';
 import { Setting, type SettingSchema } from './setting.js';
 
-/** @typeParam T what values that fit the schema are */
+/** @typeParam T the type of the values that are valid by the schema */
 function leaf<T>(schema: SettingSchema): Setting<T> {
   return new Setting(schema, (value) => (value ?? schema.default) as T);
 }
 
-/** A text that is not empty. Without a fallback it may be absent. */
+/** A text that is not empty. It is optional if there is no fallback. */
 export function text(description: string): Setting<string | undefined>;
 export function text(description: string, fallback: string): Setting<string>;
 export function text(description: string, fallback?: string): Setting<string | undefined> {
@@ -37,14 +37,14 @@ export function share(description: string, fallback: number): Setting<number> {
   return leaf({ description, type: 'number', minimum: 0, maximum: 1, default: fallback });
 }
 
-/** On or off. Without a fallback it may be absent. */
+/** A boolean. It is optional if there is no fallback. */
 export function flag(description: string): Setting<boolean | undefined>;
 export function flag(description: string, fallback: boolean): Setting<boolean>;
 export function flag(description: string, fallback?: boolean): Setting<boolean | undefined> {
   return leaf({ description, type: 'boolean', ...(fallback === undefined ? {} : { default: fallback }) });
 }
 
-/** One of some words. Without a fallback it may be absent. */
+/** One of several words. It is optional if there is no fallback. */
 export function choice<const V extends string>(
   description: string,
   values: readonly V[],
@@ -62,7 +62,7 @@ export function choice(
   return leaf({ description, enum: values, ...(fallback === undefined ? {} : { default: fallback }) });
 }
 
-/** A duration, of which the gateway gets milliseconds. */
+/** A duration. The gateway gets it in milliseconds. */
 export function duration(description: string, fallback: string): Setting<number> {
   return durationLeaf({
     description,
@@ -73,7 +73,9 @@ export function duration(description: string, fallback: string): Setting<number>
   });
 }
 
-/** A duration that is a limit: 0 would not mean "at once" but "without end" to a timer. */
+/**
+ * A duration that is a limit. It must not be 0, because for a timer 0 means "no limit" instead of "at once".
+ */
 export function limit(description: string, fallback: string): Setting<number> {
   return durationLeaf({
     description,
@@ -92,7 +94,7 @@ function durationLeaf(schema: SettingSchema): Setting<number> {
   });
 }
 
-/** Texts by names of the file's own. */
+/** A map of texts, whose keys are chosen by the author of the file. */
 export function map(
   description: string,
   fallback: Readonly<Record<string, string>>,
@@ -100,7 +102,7 @@ export function map(
   return leaf({ description, type: 'object', additionalProperties: { type: 'string' }, default: fallback });
 }
 
-/** Texts. Without a fallback it may be absent, and must not be empty. */
+/** A list of texts. If there is no fallback, it is optional, but must not be empty. */
 export function list(description: string): Setting<readonly string[] | undefined>;
 export function list(description: string, fallback: readonly string[]): Setting<readonly string[]>;
 export function list(
@@ -115,7 +117,7 @@ export function list(
   });
 }
 
-/** The check of a list that looks at each of its items. */
+/** Makes a check of a list out of a check of one item. */
 export function each<T>(look: (item: T, place: Place) => void): (items: readonly T[], place: Place) => void {
   return (items, place) => {
     items.forEach((item, index) => {
@@ -124,12 +126,15 @@ export function each<T>(look: (item: T, place: Place) => void): (items: readonly
   };
 }
 
-/** The name of a file, which whoever needs it opens. The gateway gets a path that the process can open. */
+/**
+ * The name of a file. The gateway gets a path that the process can open; the code that uses the path opens
+ * the file.
+ */
 export function path(description: string): Setting<string | undefined> {
   return text(description).as((name, place) => place.resolve(name));
 }
 
-/** The name of a file that the process can read. The gateway gets its path. */
+/** The name of a file that the process can read. The gateway gets a path that the process can open. */
 export function file(description: string): Setting<string | undefined> {
   return path(description).check((name, place) => {
     try {
@@ -140,16 +145,16 @@ export function file(description: string): Setting<string | undefined> {
   });
 }
 
-/** The name of a file with a secret, of which the gateway gets the secret. */
+/** The name of a file that holds a secret. The gateway gets the secret. */
 export function secretFile(description: string): Setting<Secret | undefined> {
   return path(description).as(openSecret);
 }
 
 /**
- * Opens a file with a secret.
+ * Opens a file that holds a secret.
  *
- * @param place gets what is wrong with the file
- * @returns an empty secret where the file is of no use
+ * @param place where an error is reported if the file cannot be used
+ * @returns an empty secret if the file cannot be used
  */
 export function openSecret(name: string, place: Place): Secret {
   try {
@@ -161,11 +166,11 @@ export function openSecret(name: string, place: Place): Secret {
 }
 
 /**
- * Opens a file that is read anew once it has changed.
+ * Opens a file that is read again whenever it has changed.
  *
- * @param place gets what is wrong with the file
- * @param read throws an Error whose message holds nothing of the file
- * @param instead what stands for it where it is of no use
+ * @param place where an error is reported if the file cannot be used
+ * @param read throws an Error whose message quotes nothing from the file
+ * @param instead makes the value that is used if the file cannot be used
  */
 export function openFile<T>(
   name: string,

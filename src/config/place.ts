@@ -4,13 +4,13 @@ import type { Path, SourceDocument } from '../document/yaml.js';
 import { fileProblem } from '../model/file-error.js';
 import { NotText } from '../model/text-file.js';
 
-/** The process's environment, or a test's. */
+/** The environment variables of the process, or those of a test. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** One reading of the settings: what it reads, and what is wrong with it so far. */
+/** One reading of the settings: the document that it reads, and the findings so far. */
 export class Reading {
   readonly document: SourceDocument;
-  /** The folder of the settings file, which names of files in it start from. */
+  /** The folder of the settings file. Relative file names in the settings start from it. */
   readonly folder: string;
   readonly environment: Environment;
   readonly #found: { readonly path: Path; readonly finding: Finding }[] = [];
@@ -25,12 +25,15 @@ export class Reading {
     this.#found.push({ path, finding });
   }
 
-  /** Whether nothing is wrong with what stands at a path. */
+  /** Whether there is no finding about the value at a path, or about a value inside it. */
   sound(path: Path): boolean {
     return !this.#found.some((each) => path.every((step, index) => step === each.path[index]));
   }
 
-  /** All that is wrong, in the order of the file. Of two findings at one position the one about the whole is first. */
+  /**
+   * All findings, in the order of the file. Of two findings at one position, the one about the outer value is
+   * first.
+   */
   findings(): Finding[] {
     return this.#found
       .sort((a, b) => a.path.length - b.path.length)
@@ -39,12 +42,12 @@ export class Reading {
   }
 }
 
-/** Where a setting is in the file: checks say there what is wrong with it. */
+/** The place of a setting in the file. A check reports here what is wrong with the setting. */
 export class Place {
   readonly #reading: Reading;
   readonly #path: Path;
 
-  /** @param path from the top of the file */
+  /** @param path the path from the top of the file */
   constructor(reading: Reading, path: Path = []) {
     this.#reading = reading;
     this.#path = path;
@@ -60,28 +63,31 @@ export class Place {
     return this.#path.join('.');
   }
 
-  /** The name of the section that it is in. */
+  /** The name of the section that holds the setting. */
   get section(): string {
     return this.#path.slice(0, -1).join('.');
   }
 
-  /** Where its value stands; of a setting that the file does not have, the nearest section that it has. */
+  /**
+   * The position of the setting's value. If the file does not have the setting, it is the position of the
+   * nearest enclosing section.
+   */
   get position(): Position {
     return this.#reading.document.at(this.#path);
   }
 
-  /** Whether no check has found anything wrong with it, or with what is in it. */
+  /** Whether no check has reported a problem with the setting or with a value inside it. */
   get sound(): boolean {
     return this.#reading.sound(this.#path);
   }
 
-  /** The variables of the process. */
+  /** The environment variables of the process. */
   get environment(): Environment {
     return this.#reading.environment;
   }
 
   /**
-   * Reports an error, which keeps the gateway from starting.
+   * Reports an error, which prevents the gateway from starting.
    *
    * @param message the whole sentence
    * @param code as in {@link Finding}
@@ -91,9 +97,9 @@ export class Place {
   }
 
   /**
-   * Reports an error with the setting's name before it.
+   * Reports an error; the message starts with the setting's name.
    *
-   * @param what how the sentence goes on after the name, such as `must be a path`
+   * @param what the rest of the sentence after the name, such as `must be a path`
    */
   problem(what: string, code?: string): void {
     this.error(`${this.name} ${what}`, code);
@@ -105,9 +111,9 @@ export class Place {
   }
 
   /**
-   * Reports that the file which the setting names is of no use.
+   * Reports that the file that the setting names cannot be used.
    *
-   * @param error the system's, or one whose message holds nothing of what is in the file
+   * @param error the error of the system, or one whose message quotes nothing from the file
    */
   unreadable(file: string, error: unknown): void {
     const { code } = error as NodeJS.ErrnoException;
@@ -116,7 +122,7 @@ export class Place {
     this.error(`${this.name}: ${file} ${why}`, 'unreadable-file');
   }
 
-  /** The path by which the process can open a file that the settings name. */
+  /** The path with which the process can open a file that the settings name. */
   resolve(file: string): string {
     return isAbsolute(file) ? file : join(this.#reading.folder, file);
   }

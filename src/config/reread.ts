@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs';
 
 /**
- * What files hold, read anew once one of them has changed: rotated secrets, keys and certificates count without a
- * restart. What became unreadable or unusable leaves the last value in force.
+ * Reads files, and reads them again once one of them has changed. So rotated secrets, keys and certificates
+ * take effect without a restart. If a file becomes unreadable or invalid, the last value stays in use.
  *
- * @param files whose change is looked for at each use
- * @param read reads and checks them; the value it returns is the same object until a file changes
- * @returns the value in force
+ * @param files the files that are checked for a change at each use
+ * @param read reads and checks the files; the value it returns is the same object until a file changes
+ * @returns a function that gives the current value
  * @throws whatever `read` throws at the first reading
  */
 export function rereading<T>(files: readonly string[], read: () => T): () => T {
@@ -20,13 +20,16 @@ export function rereading<T>(files: readonly string[], read: () => T): () => T {
         stamp = now;
       }
     } catch {
-      // Between the removal of the old file and the arrival of the new one there may be none.
+      // A file may be missing for a moment, after the old one is removed and before the new one is there.
     }
     return value;
   };
 }
 
-/** Changes whenever one of the files does; cheap enough for every introspection. */
+/**
+ * A text that changes whenever one of the files changes. It only calls stat, so it is cheap enough for every
+ * introspection.
+ */
 function stampOf(files: readonly string[]): string {
   return files
     .map((file) => {

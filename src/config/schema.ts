@@ -21,7 +21,10 @@ import { type SettingSchema, section } from './setting.js';
 
 export type { SettingSchema } from './setting.js';
 
-/** The sections of the settings, each said in its own file; the order is that of the documentation. */
+/**
+ * The sections of the settings. Each one is defined in a file of its own; the order is that of the
+ * documentation.
+ */
 export const sections = {
   listen,
   rules,
@@ -55,7 +58,10 @@ export const root = section(
   }
 });
 
-/** The settings file: drives validation, environment variables, `scopegate schema` and the reference in the docs. */
+/**
+ * The schema of the settings file. Validation, the environment variables, `scopegate schema` and the
+ * reference in the docs are all made from it.
+ */
 export const settingsSchema: SettingSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
   $id: 'urn:scopegate:settings',
@@ -69,7 +75,7 @@ export interface Leaf {
   readonly schema: SettingSchema;
 }
 
-/** The leaves in the schema's order; maps and lists are leaves as a whole. */
+/** The leaves in the schema's order. Each map and each list is one leaf. */
 export function leaves(schema: SettingSchema = settingsSchema, path: readonly string[] = []): Leaf[] {
   if (schema.properties === undefined) return [{ path, schema }];
   return Object.entries(schema.properties).flatMap(([key, child]) => leaves(child, [...path, key]));

@@ -4,16 +4,16 @@ import { rereading } from './reread.js';
 
 const SHOWN = '[secret]';
 
-/** A value that never prints: not in a log, an error, JSON or the debugger's `inspect`. */
+/** A value that is never printed: not in a log, in an error, in JSON or by `inspect`. */
 export class Secret {
   readonly #read: () => string;
 
-  /** @param value the secret, or what reads it at each use */
+  /** @param value the secret, or a function that reads it at each use */
   constructor(value: string | (() => string)) {
     this.#read = typeof value === 'string' ? () => value : value;
   }
 
-  /** The value itself; call it only where it is sent. */
+  /** Returns the value itself. Call it only where the value is sent. */
   reveal(): string {
     return this.#read();
   }
@@ -32,10 +32,12 @@ export class Secret {
 }
 
 /**
- * Takes a secret from a file; the newline that editors and `echo` leave at its end is no part of it. A file that is
- * replaced later counts from then on, as rotated secrets are; one that became unusable leaves the last value in force.
+ * Reads a secret from a file. The newline that editors and `echo` write at the end is removed. If the file is
+ * replaced later, the new content is used, so secrets can be rotated. If the file becomes unusable, the last
+ * value stays in use.
  *
- * @throws Error when the file cannot be read, is not UTF-8, is empty, or holds what no header field could carry
+ * @throws Error if the file cannot be read, is not UTF-8, is empty, or holds a character that a header field
+ *   cannot carry
  */
 export function readSecret(file: string): Secret {
   return new Secret(rereading([file], () => readValue(file)));

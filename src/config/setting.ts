@@ -1,8 +1,9 @@
 import type { Place } from './place.js';
 
 /**
- * The part of JSON Schema (draft-07) that the settings use. Every leaf says in `description` what it does and in
- * `default` what holds where it is absent; a leaf without a default is optional and off, or required by its section.
+ * The part of JSON Schema (draft-07) that the settings use. In every leaf, `description` says what the
+ * setting does, and `default` is the value if it is absent. A leaf without a default is either optional and
+ * off, or required by its section.
  */
 export interface SettingSchema {
   readonly $schema?: string;
@@ -24,20 +25,23 @@ export interface SettingSchema {
 }
 
 /**
- * One setting, or a section of them. It is the only place that says what may stand in the file (the schema, from
- * which the documentation and the environment's names come) and what the gateway gets of it (`T`).
+ * One setting, or a section of settings. It is the single source for what the file may hold (the schema, from
+ * which the documentation and the names of environment variables are made) and for what the gateway gets
+ * (`T`).
  *
- * @typeParam T what the gateway gets; with `undefined` where the setting may be absent and has no default
+ * @typeParam T the type of what the gateway gets; it includes `undefined` if the setting may be absent and
+ *   has no default
  */
 export class Setting<T> {
   readonly schema: SettingSchema;
   /**
-   * Turns what the file has into what the gateway gets, and reports what no schema can say.
+   * Converts the value of the file to the value that the gateway gets. It reports the errors that a schema
+   * cannot express.
    *
-   * @param value fits the schema; undefined where the file has none
+   * @param value is valid by the schema; undefined if the file has no value
    */
   readonly settle: (value: unknown, place: Place) => T;
-  /** Whether its section must have it. */
+  /** Whether the setting's section requires it. */
   readonly isRequired: boolean;
 
   constructor(schema: SettingSchema, settle: (value: unknown, place: Place) => T, isRequired = false) {
@@ -46,11 +50,11 @@ export class Setting<T> {
     this.isRequired = isRequired;
   }
 
-  /** The same, without which its section is refused. */
+  /** Returns the same setting as a required one: its section is refused without it. */
   required(): Setting<Exclude<T, undefined>> {
     const settle = (value: unknown, place: Place) => {
       const settled = this.settle(value, place);
-      // A section with a required setting is optional as a whole, or required itself.
+      // A section with a required setting must itself be required, or optional as a whole.
       if (settled === undefined) throw new TypeError(`${place.name} is required, and its section is not`);
       return settled as Exclude<T, undefined>;
     };
@@ -58,9 +62,9 @@ export class Setting<T> {
   }
 
   /**
-   * The same, with one more check of its value; an absent one is not checked.
+   * Returns the same setting with one more check of its value. An absent value is not checked.
    *
-   * @param look reports to the place what is wrong
+   * @param look reports problems to the place
    */
   check(look: (value: Exclude<T, undefined>, place: Place) => void): Setting<T> {
     return this.as((value, place) => {
@@ -70,9 +74,10 @@ export class Setting<T> {
   }
 
   /**
-   * The same setting, of which the gateway gets something else than the file has.
+   * Returns the same setting, but the gateway gets another value than the file has. An absent value stays
+   * absent.
    *
-   * @param next makes it; reports to the place what is wrong. What is absent stays so
+   * @param next converts the value, and reports problems to the place
    */
   as<U>(next: (value: Exclude<T, undefined>, place: Place) => U): Setting<U | Extract<T, undefined>> {
     const settle = (value: unknown, place: Place) => {
@@ -85,13 +90,16 @@ export class Setting<T> {
   }
 }
 
-/** What the gateway gets of a setting. */
+/** The type of what the gateway gets for a setting. */
 export type Value<S> = S extends Setting<infer T> ? T : never;
 
-/** The settings of a section by their names. */
+/** The settings of a section, by name. */
 type Properties = Readonly<Record<string, Setting<unknown>>>;
 
-/** What the gateway gets of a section: a field for each setting, optional where it may be absent. */
+/**
+ * The type of what the gateway gets for a section: one field for each setting. A field is optional if the
+ * setting may be absent.
+ */
 export type Values<P extends Properties> = Flat<
   { readonly [K in keyof P as undefined extends Value<P[K]> ? never : K]: Value<P[K]> } & {
     readonly [K in keyof P as undefined extends Value<P[K]> ? K : never]?: Exclude<Value<P[K]>, undefined>;
@@ -100,14 +108,16 @@ export type Values<P extends Properties> = Flat<
 
 type Flat<T> = { readonly [K in keyof T]: T[K] };
 
-/** A mapping with these settings and no others. Where the file does not have it, its defaults hold. */
+/**
+ * A mapping that has these settings and no others. If the file does not have the mapping, its defaults apply.
+ */
 export function section<P extends Properties>(description: string, properties: P): Setting<Values<P>> {
   return new Setting({ description, ...mapping(properties) }, (value, place) =>
     settleAll(properties, value ?? {}, place),
   );
 }
 
-/** A mapping that is off where the file does not have it. */
+/** A mapping that is off if the file does not have it. */
 export function optionalSection<P extends Properties>(
   description: string,
   properties: P,
@@ -117,7 +127,10 @@ export function optionalSection<P extends Properties>(
   );
 }
 
-/** A list of mappings with these settings, empty where the file has none. It is one leaf: one variable sets it. */
+/**
+ * A list of mappings with these settings. It is empty if the file has none. It is one leaf, so one variable
+ * sets it.
+ */
 export function entries<P extends Properties>(
   description: string,
   properties: P,
@@ -141,13 +154,13 @@ function mapping(properties: Properties): Omit<SettingSchema, 'description'> {
   };
 }
 
-/** @param mapping fits the schema of the properties */
+/** @param mapping is valid by the schema of the properties */
 function settleAll<P extends Properties>(properties: P, mapping: unknown, place: Place): Values<P> {
   const given = mapping as Readonly<Record<string, unknown>>;
   const settled = Object.entries(properties).map(([key, setting]) => {
     const value = Object.hasOwn(given, key) ? given[key] : undefined;
     return [key, setting.settle(value, place.at(key))] as const;
   });
-  // The very fields that `Values` derives from the same properties.
+  // These are exactly the fields that `Values` derives from the same properties.
   return Object.fromEntries(settled.filter(([, value]) => value !== undefined)) as Values<P>;
 }

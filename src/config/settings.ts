@@ -13,20 +13,20 @@ export type { Listener } from './sections/listen.js';
 export type { ProofSettings } from './sections/proof.js';
 
 /**
- * The settings with all defaults in place. Durations are milliseconds; paths of files are as the process can open
- * them. What each one does stands in the file of its section, in `sections/`.
+ * The settings with all defaults filled in. Durations are in milliseconds, and file paths are such that the
+ * process can open them. The files of the sections, in `sections/`, say what each setting does.
  */
 export interface Settings extends Value<typeof root> {
-  /** The settings file itself. */
+  /** The path of the settings file. */
   readonly file: string;
 }
 
 /**
- * Reads the settings file, lays the environment over it, and checks both as a whole.
+ * Reads the settings file, applies the environment variables to it, and checks the result as a whole.
  *
- * @param file the settings file's path; findings name it as it is given
- * @param environment the variables, of which those with the prefix `SCOPEGATE_` count
- * @returns the settings where no finding is an error
+ * @param file the path of the settings file; findings print it as given
+ * @param environment the environment variables; those with the prefix `SCOPEGATE_` are settings
+ * @returns the settings if no finding is an error
  */
 export function loadSettings(
   file: string,
@@ -38,9 +38,9 @@ export function loadSettings(
 }
 
 /**
- * Reads settings that stand in a program: what a settings file would have, as plain data.
+ * Reads settings that a program passes: the content of a settings file, as plain data.
  *
- * @param folder where relative paths start from
+ * @param folder the folder that relative paths start from
  * @returns the settings if no finding is an error; findings have the name of the setting in place of a file
  */
 export function settingsOf(
@@ -49,7 +49,7 @@ export function settingsOf(
   environment: Environment,
 ): { settings?: Settings; findings: Finding[] } {
   const at = (path: Path): Position => ({ file: ['settings', ...path].join('.'), line: 1, col: 1 });
-  // A copy: who changes the object later must not change what was checked.
+  // Use a copy, because the caller may change the object after it was checked.
   const copy: unknown = JSON.parse(JSON.stringify(value));
   const document = { file: join(folder, 'settings'), value: copy, at, keyAt: at };
   return settle(document, folder, environment);
@@ -74,8 +74,8 @@ function settle(
 }
 
 /**
- * What the checks of single settings say of a file that the schema refuses, so that its author sees it in the same
- * run: of all sections that the schema itself accepts.
+ * Runs the checks of single settings on a file that the schema refuses. It checks all sections that are valid
+ * by the schema, so that the author sees these problems in the same run.
  */
 function furtherFindings(document: SourceDocument, folder: string, environment: Environment): Finding[] {
   if (typeof document.value !== 'object' || document.value === null) return [];

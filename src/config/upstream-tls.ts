@@ -2,7 +2,7 @@ import type { UpstreamTls } from '../tls/connector.js';
 import { type ClientTls, currentClientTls } from './client-tls.js';
 import type { UpstreamsTls } from './sections/upstreams-tls.js';
 
-/** What holds for one upstream by its origin, read anew when a file has changed. */
+/** Returns the TLS settings of an upstream, by its origin. Files are read again when they have changed. */
 export function upstreamTls({ upstreams, ...general }: UpstreamsTls): (origin: string) => UpstreamTls {
   const build = ({ insecureSkipVerify, ca, cert, key }: ClientTls & { insecureSkipVerify: boolean }) => ({
     verify: !insecureSkipVerify,
@@ -18,7 +18,10 @@ export function upstreamTls({ upstreams, ...general }: UpstreamsTls): (origin: s
   return (origin) => known.get(origin) ?? forAll;
 }
 
-/** The settings by which certificates are not verified, to be told of at the start. */
+/**
+ * The names of the settings that turn off the verification of certificates. The gateway warns of them at its
+ * start.
+ */
 export function unverified({ insecureSkipVerify, upstreams }: UpstreamsTls): string[] {
   return [
     ...(insecureSkipVerify ? ['forward.tls.insecureSkipVerify'] : []),

@@ -3,7 +3,7 @@ import { choice, map, text } from '../kinds.js';
 import type { Place } from '../place.js';
 import { section } from '../setting.js';
 
-/** `decisions`: how proxies ask for decisions. */
+/** `decisions`: forward-auth, that is, how proxies ask the admin port for decisions. */
 export const decisions = section(
   'Forward-auth: what proxies ask at the admin port, whether to let a request through. Only the peers of trustedProxies are answered; where it is empty, those of the loopback interface.',
   {
@@ -20,7 +20,7 @@ export const decisions = section(
   },
 );
 
-/** What the admin port answers itself. */
+/** The paths at which the admin port itself answers. */
 const ADMIN_PATHS = ['/health', '/metrics', '/rules', '/status', '/explain', '/cache', '/version'] as const;
 
 function checkPrefix(prefix: string, place: Place): void {
@@ -31,7 +31,10 @@ function checkPrefix(prefix: string, place: Place): void {
   }
 }
 
-/** What frames the answer to a question, or says to the proxy what it does not mean. */
+/**
+ * Fields that the identity must not be sent in. They either frame the forward-auth response, or would tell
+ * the proxy something that scopegate does not mean.
+ */
 const ANSWER_FIELDS: ReadonlySet<string> = new Set([
   'cache-control',
   'connection',

@@ -1,6 +1,6 @@
 import { text } from '../kinds.js';
 
-/** `domain`: what the short host names of APIRules are in. */
+/** `domain`: the domain that is appended to the short host names of APIRules. */
 export const domain = text(
   'Domain appended to an APIRule host that has no dot. Absent: such a host is kept as it is.',
 ).check((name, place) => {

@@ -1,7 +1,7 @@
 import { list } from '../kinds.js';
 import { section, type Value } from '../setting.js';
 
-/** `forward.identityFields`: identity fields besides those of the table that scopegate knows. */
+/** `forward.identityFields`: identity fields in addition to those of scopegate's own table. */
 export const identityFields = section(
   'Request fields that upstreams take for a statement of the gateway: who the user is, where the request came from. No copy of a client reaches an upstream.',
   {
@@ -28,13 +28,19 @@ export const identityFields = section(
   }
 });
 
-/** What the settings say of identity fields. */
+/** The settings about identity fields. */
 export type IdentityFieldSettings = Value<typeof identityFields>;
 
-/** A name (RFC 9110 §5.1), or the beginning of one and `*`. A name may hold `*` as well, but none in use does. */
+/**
+ * A field name (RFC 9110 §5.1), or a prefix followed by `*`. RFC 9110 also allows `*` in a name, but no name
+ * in use has one.
+ */
 const PATTERN = /^[!#$%&'+.^_`|~0-9a-z-]+\*?$/i;
 
-/** What scopegate reads, frames the request with, or writes anew: neither list can change what becomes of it. */
+/**
+ * Fields that scopegate reads, writes itself, or frames the request with. Neither list can change what
+ * happens to them.
+ */
 const OWN: ReadonlySet<string> = new Set([
   'connection',
   'content-length',

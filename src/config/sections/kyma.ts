@@ -1,7 +1,7 @@
 import { choice, each, list, text } from '../kinds.js';
 import { optionalSection, section } from '../setting.js';
 
-/** `kyma`: what APIRules took from the cluster that they come from. */
+/** `kyma`: settings of the Kyma cluster that its APIRules relied on. */
 export const kyma = section(
   'What the APIRules of a Kyma cluster took from the configuration of its Ory Oathkeeper, for rules that do not say it themselves.',
   {

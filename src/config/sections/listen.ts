@@ -75,8 +75,8 @@ const reusePort = flag(
 });
 
 /**
- * Whether a version of Node has the option `reusePort` of `server.listen`. One without it ignores the option, and the
- * second process could not listen.
+ * Whether a version of Node has the option `reusePort` of `server.listen`. An older version ignores the
+ * option, and a second process could then not listen on the port.
  *
  * @param version such as `22.12.0`
  */

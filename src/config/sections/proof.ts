@@ -3,7 +3,7 @@ import { PROOF_ALGORITHMS } from '../../auth/possession/dpop.js';
 import { choice, duration, each, flag, integer, limit, list, secretFile } from '../kinds.js';
 import { section, type Value } from '../setting.js';
 
-/** The fewest bytes of a secret that gateways share. */
+/** The smallest size in bytes of a secret that several gateways share. */
 const SECRET_BYTES = 32;
 
 const nonce = section('Nonces of the gateway, which proofs must then hold (RFC 9449 section 9).', {
@@ -13,7 +13,7 @@ const nonce = section('Nonces of the gateway, which proofs must then hold (RFC 9
     'File with a secret of 32 bytes at least that gateways share which serve the same clients. Absent: one of its own, made at start.',
   ).check((secret, place) => {
     const { length } = secret.reveal();
-    // An empty one stands for a file that has been reported already.
+    // An empty secret means that the file has already been reported.
     if (length > 0 && length < SECRET_BYTES) place.problem(`must hold ${SECRET_BYTES} bytes at least`);
   }),
 }).as(({ secretFile: secret, ...rest }) => ({ ...rest, ...(secret === undefined ? {} : { secret }) }));

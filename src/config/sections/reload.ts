@@ -1,7 +1,9 @@
 import { duration, flag, integer, limit } from '../kinds.js';
 import { section } from '../setting.js';
 
-/** `reload`: when rules are loaded again, and what loading may use. Times are in milliseconds. */
+/**
+ * `reload`: when rules are reloaded, and how much memory and time loading may use. Times are in milliseconds.
+ */
 export const reload = section(
   'Rules are loaded again when their files change, all or nothing; SIGHUP does it at once.',
   {

@@ -21,7 +21,7 @@ export const resources = entries(
     const places = new Map<string, string>();
     all.forEach(({ resource }, index) => {
       if (identifierProblem(resource) !== undefined) return;
-      // Requests are told apart by host, without the port.
+      // Requests are matched by host without the port, so the port is not compared.
       const { hostname, pathname } = new URL(metadataUrl(resource));
       const earlier = places.get(hostname + pathname);
       if (earlier !== undefined) {

@@ -1,7 +1,7 @@
 import type { Position } from '../../document/finding.js';
 import { list } from '../kinds.js';
 
-/** Where in the settings file each path of a list stands. */
+/** For each list of paths: the position of each path in the settings file. */
 const places = new WeakMap<readonly string[], readonly Position[]>();
 
 /** `rules`: the files and folders that rules are loaded from, as the process can open them. */
@@ -17,9 +17,9 @@ export const rules = list('APIRule files, or folders of them (*.yaml, *.yml, *.j
   .required();
 
 /**
- * Where the settings file names a path of rules.
+ * Finds the position in the settings file at which a path of rules is named.
  *
- * @param paths the setting
+ * @param paths the value of the setting `rules`
  * @returns undefined if the setting does not have the path
  */
 export function placeOfRules(paths: readonly string[], path: string): Position | undefined {

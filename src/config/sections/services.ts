@@ -1,7 +1,7 @@
 import { checkTemplate } from '../../rules/apirule/service.js';
 import { map } from '../kinds.js';
 
-/** `services`: where the services of APIRules are. */
+/** `services`: the addresses of the services that APIRules name. */
 export const services = map(
   'Where the service of an APIRule lives: an http or https origin by `name.namespace`, by `name`, or `default`. {name}, {namespace} and {port} stand for the fields of the service.',
   { default: 'http://{name}:{port}' },

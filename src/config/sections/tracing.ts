@@ -2,7 +2,7 @@ import { share, text } from '../kinds.js';
 import type { Environment } from '../place.js';
 import { section } from '../setting.js';
 
-/** `tracing`: distributed tracing; off without an endpoint. */
+/** `tracing`: distributed tracing. It is off if there is no endpoint. */
 export const tracing = section(
   'Distributed tracing (OpenTelemetry over OTLP/HTTP). Off without an endpoint: traceparent and tracestate then pass through as they came.',
   {
@@ -21,7 +21,7 @@ export const tracing = section(
   return { ...rest, ...(endpoint === undefined ? {} : { endpoint }) };
 });
 
-/** What the variables say that every program with OpenTelemetry knows. */
+/** The endpoint from the standard variables of OpenTelemetry. */
 function standardEndpoint({
   OTEL_SDK_DISABLED: disabled,
   OTEL_EXPORTER_OTLP_ENDPOINT: base = '',

@@ -1,7 +1,9 @@
 import { readNetwork } from '../../parse/peer.js';
 import { each, list } from '../kinds.js';
 
-/** `trustedProxies`: whose statements about a request are believed. */
+/**
+ * `trustedProxies`: the proxies whose statements about a request (such as the client's address) are believed.
+ */
 export const trustedProxies = list(
   'Networks (CIDR) of proxies in front whose Forwarded, X-Forwarded-* and X-Request-Id are believed.',
   [],

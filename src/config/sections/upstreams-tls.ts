@@ -3,7 +3,10 @@ import type { Place } from '../place.js';
 import { entries, section, type Value } from '../setting.js';
 import { checkClientTls } from './client-tls.js';
 
-/** `forward.tls`: what the gateway trusts and shows towards upstreams; what is said of one stands in place of the rest. */
+/**
+ * `forward.tls`: which certificates the gateway trusts and presents for upstreams. The settings of one
+ * upstream override the general ones.
+ */
 export const upstreamsTls = section('TLS to upstreams. Files are read anew when they change.', {
   ca: file(
     'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
@@ -29,12 +32,12 @@ export const upstreamsTls = section('TLS to upstreams. Files are read anew when 
   insecureSkipVerify: flag('Do not verify the certificates of upstreams. Insecure.', false),
 }).check(checkClientTls);
 
-/** TLS towards upstreams: what holds for all, and in its place what is said of one. */
+/** The TLS settings for upstreams: the general ones, and those of single upstreams, which override them. */
 export type UpstreamsTls = Value<typeof upstreamsTls>;
 
 const NO_URL = { protocol: '', origin: '', href: '' } as const;
 
-/** @param seen the origins before it; it is added */
+/** @param seen the origins of the entries before this one; the origin of this one is added */
 function checkOrigin(written: string, seen: Set<string>, place: Place): void {
   const { protocol, origin, href } = URL.canParse(written) ? new URL(written) : NO_URL;
   if (protocol !== 'https:' || href !== `${origin}/`) {

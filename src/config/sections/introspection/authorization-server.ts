@@ -29,7 +29,7 @@ const tls = section('TLS to the authorization server, whose certificate is alway
 /** The value of `readiness` that turns the check off. */
 const NO_READINESS = 'none';
 
-/** What is said of an authorization server beside where it is. */
+/** The settings of an authorization server, other than its location. */
 export const common = {
   readiness: text(
     `URL that says whether the authorization server can look tokens up: a status 2xx means ready. scopegate asks it, at most once a second, when an introspection answers inactive; if the server is not ready, the client gets 503 and nothing is cached. Absent: Hydra's /health/ready if the introspection URL is that of Hydra's admin API, otherwise no check. ${NO_READINESS}: no check.`,
@@ -43,10 +43,10 @@ export const common = {
 };
 
 /**
- * What says where an authorization server is.
+ * The settings that say where an authorization server is.
  *
- * @param url describes the setting of the endpoint
- * @param issuer describes that of the issuer
+ * @param url the description of the setting for the endpoint
+ * @param issuer the description of the setting for the issuer
  */
 export function location(url: string, issuer: string) {
   return {
@@ -61,20 +61,20 @@ export function location(url: string, issuer: string) {
 
 type ServerValues = Values<ReturnType<typeof location> & typeof common>;
 
-/** An authorization server: the one that rules mean where they name none, or another one. */
+/** An authorization server: the default one, which applies to rules that name none, or another one. */
 export interface AuthorizationServer extends Pick<ServerValues, 'issuer' | 'headers' | 'tls'> {
-  /** The endpoint, or the issuer where it is to be discovered. */
+  /** The introspection endpoint, or the issuer if the endpoint is discovered. */
   readonly url: string;
   /** Whether `url` is the issuer. */
   readonly discovered: boolean;
-  /** Undefined: every inactive answer counts. */
+  /** If undefined, every inactive answer is accepted. */
   readonly readiness?: Readiness;
-  /** Undefined takes plain answers. */
+  /** If undefined, answers need not be signed. */
   readonly signed?: SignedAnswers;
   readonly clientAuth: ClientAuth;
 }
 
-/** Settles what is said of one authorization server, and checks that it fits together. */
+/** Settles the settings of one authorization server, and checks that they fit together. */
 export function settleServer(
   { url, issuer, headers, tls, clientAuth, signed: written, readiness: named }: ServerValues,
   place: Place,

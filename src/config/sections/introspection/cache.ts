@@ -2,7 +2,7 @@ import { duration, flag, integer } from '../../kinds.js';
 import { section } from '../../setting.js';
 import { sharedStore } from './shared-store.js';
 
-/** `introspection.cache`: how long answers are kept, and how many. Times are in milliseconds. */
+/** `introspection.cache`: how long, and how many, answers are cached. Times are in milliseconds. */
 export const cache = section('The cache of introspection answers.', {
   enabled: flag('Keep answers.', true),
   ttl: duration(

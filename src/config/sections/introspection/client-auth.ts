@@ -33,7 +33,7 @@ export const clientAuth = section('How the gateway authenticates at the endpoint
   scope: list('The scopes that pre_authorization asks for.', []),
 });
 
-/** The settings of client authentication, of which each method takes some. */
+/** The settings of client authentication. Each method uses some of them. */
 export type ClientAuthValues = Value<typeof clientAuth>;
 
 type Field = keyof ClientAuthValues;
@@ -47,7 +47,7 @@ export type ClientAuth =
       readonly method: 'private_key_jwt' | 'client_secret_jwt';
       readonly clientId: string;
       readonly audience: string;
-      /** Read at each use. */
+      /** Returns the key; called at each use. */
       readonly key: () => AssertionKey;
     }
   | { readonly method: 'tls'; readonly clientId: string }
@@ -61,10 +61,10 @@ export type ClientAuth =
       readonly audience?: string;
     };
 
-/** Of a secret one of both. */
+/** The two settings for a client secret. A method that has a secret uses one of the two. */
 const CLIENT_SECRET = ['clientSecret', 'clientSecretFile'] as const;
 
-/** The fields that each method needs, and those that it takes besides. */
+/** The settings that each method needs, and those that it takes in addition. */
 const METHODS: Readonly<
   Record<Method, { readonly needs: readonly Field[]; readonly takes: readonly Field[] }>
 > = {
@@ -78,19 +78,19 @@ const METHODS: Readonly<
   pre_authorization: { needs: ['clientId', 'tokenUrl'], takes: [...CLIENT_SECRET, 'scope', 'audience'] },
 };
 
-/** Those that fill the Authorization field. */
+/** The methods that use the Authorization field. */
 const IN_FIELD: ReadonlySet<Method> = new Set<Method>(['basic', 'bearer', 'pre_authorization']);
 
-/** Whether a method of client authentication fills the Authorization field. */
+/** Whether a method of client authentication uses the Authorization field. */
 export function fillsAuthorization(method: Method): boolean {
   return IN_FIELD.has(method);
 }
 
 /**
- * Settles how the gateway authenticates at one server, and opens the secrets for it.
+ * Settles how the gateway authenticates at one server, and reads the secrets for it.
  *
- * @param issuer the server's, which assertions are for unless the settings say otherwise
- * @param hasCertificate whether `tls` beside it has a certificate
+ * @param issuer the issuer of the server; it is the audience of assertions unless the settings say otherwise
+ * @param hasCertificate whether the server's `tls` has a certificate
  */
 export function settleClientAuth(
   written: ClientAuthValues,
@@ -144,7 +144,10 @@ function clientSecret({ clientSecret: inline, clientSecretFile }: ClientAuthValu
   return secret('clientSecret', inline, clientSecretFile, place);
 }
 
-/** @param field the one that holds the secret itself; with `File` behind it, the one that names its file */
+/**
+ * @param field the setting that holds the secret itself; with `File` appended, the setting that names its
+ *   file
+ */
 function secret(
   field: 'clientSecret' | 'token',
   inline: string | undefined,

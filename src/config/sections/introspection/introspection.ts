@@ -6,7 +6,10 @@ import { cache } from './cache.js';
 
 const { readiness, headers, tls, clientAuth, signed } = common;
 
-/** `introspection`: the authorization server that rules mean where they name none, and the others. Times are in milliseconds. */
+/**
+ * `introspection`: the default authorization server, which applies to rules that name none, and the others.
+ * Times are in milliseconds.
+ */
 export const introspection = section('The token introspection of the authorization server (RFC 7662).', {
   ...location(
     'The introspection endpoint; redirects are not followed. Absent: the one that the metadata of introspection.issuer names.',
@@ -66,7 +69,10 @@ export const introspection = section('The token introspection of the authorizati
   })
   .required();
 
-/** A rule names a server by its URL, so that each URL must be of one server. */
+/**
+ * Refuses two servers with the same URL. A rule names a server by its URL, so each URL must belong to one
+ * server.
+ */
 function refuseTwins(main: string, servers: readonly AuthorizationServer[], place: Place): void {
   const seen = new Set(URL.canParse(main) ? [new URL(main).href] : []);
   servers.forEach(({ url, discovered }, index) => {

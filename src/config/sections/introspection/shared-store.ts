@@ -66,7 +66,7 @@ export const sharedStore = optionalSection('A second tier that several gateways 
 }).as(({ url, cluster, sentinel, keyFile, previousKeyFile, passwordFile: password, ...rest }, place) => {
   if (password === undefined) refuseUser(rest.username, place);
   checkClientTls(rest, place);
-  // The first one encrypts.
+  // New entries are encrypted with the first key.
   const keys: readonly [() => Buffer, ...(() => Buffer)[]] =
     previousKeyFile === undefined ? [keyFile] : [keyFile, previousKeyFile];
   return {
@@ -77,12 +77,12 @@ export const sharedStore = optionalSection('A second tier that several gateways 
   };
 });
 
-/** A key of 32 bytes, read at each use. */
+/** A key of 32 bytes. It is read at each use. */
 function cipherKey(description: string) {
   return path(description).as((name, place) => openFile(name, place, readCipherKey, () => Buffer.alloc(0)));
 }
 
-/** Where the store is; the settings must say it in one way. */
+/** Determines where the store is. Exactly one of the settings for that must be present. */
 function settlePlace(
   url: string | undefined,
   cluster: Cluster,
@@ -113,7 +113,7 @@ function settlePlace(
   return { kind: 'sentinel', ...rest, password: () => password.reveal() };
 }
 
-/** The Unix socket of a store on this machine. */
+/** Reads the address of a store that listens on a Unix socket of this machine. */
 function settleSocket(url: string, place: Place): StorePlace {
   const [, encoded = '', database = '0'] =
     /^redis\+unix:\/\/(\/[^?#]+)(?:\?database=(\d{1,5}))?$/.exec(url) ?? [];
@@ -124,7 +124,7 @@ function settleSocket(url: string, place: Place): StorePlace {
   return { kind: 'socket', path, database: Number(database) };
 }
 
-/** @returns empty where it is not encoded as a path in a URL (RFC 3986 §2.1) */
+/** @returns the path; empty if it is not encoded as a path in a URL (RFC 3986 §2.1) */
 function pathOf(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
@@ -133,7 +133,7 @@ function pathOf(encoded: string): string {
   }
 }
 
-/** A user without a password is a mistake. */
+/** Refuses a user without a password, which is a mistake. */
 function refuseUser(username: string | undefined, place: Place): void {
   if (username !== undefined) place.at('username').problem('is of no use without passwordFile');
 }
@@ -147,7 +147,7 @@ function checkAddresses(urls: readonly string[], place: Place): void {
   }
 }
 
-/** @param database whether the address may name one */
+/** @param database whether the address may name a database */
 function checkAddress(url: string, place: Place, database: boolean): void {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {

@@ -34,11 +34,12 @@ export const signed = section(
 );
 
 /**
- * Settles what must hold of a server's answers.
+ * Settles what a server's signed answers must look like.
  *
- * @param issuer the server's
- * @param clientId the gateway's there, which answers are for unless the settings say otherwise
- * @returns undefined where they need not be signed
+ * @param issuer the issuer of the server
+ * @param clientId the gateway's client id at that server; it is the audience of the answers unless the
+ *   settings say otherwise
+ * @returns undefined if answers need not be signed
  */
 export function settleSigned(
   { required, algorithms, jwksUrl, audience: own, decryptionKeyFile }: Value<typeof signed>,
