@@ -14,20 +14,23 @@ export interface HandlerEntry {
   readonly config?: Readonly<Record<string, unknown>> | null;
 }
 
-/** Handlers after which no other one could have a say. Kyma allows no second beside them either. */
+/**
+ * Handlers that decide alone: a second handler after them would never be called. Kyma does not allow one
+ * either.
+ */
 const EXCLUSIVE: ReadonlySet<string> = new Set(['allow', 'no_auth', 'noop']);
 
 const ANONYMOUS = 'anonymous';
 
-/** Handlers that look at no credential: beside one that does, they would undo it. */
+/** Handlers that check no credential. Next to a handler that does, they would make it useless. */
 const OPEN: ReadonlySet<string> = new Set(['allow', 'no_auth', 'noop', 'unauthorized', 'anonymous']);
 
 /**
- * Compiles a rule's access strategies.
+ * Compiles the access strategies of a rule.
  *
  * @param base the path of the `accessStrategies` in the document
- * @param entries valid by the rule's schema, their `config` not yet checked
- * @param budget for the analysis of patterns in their `claims`
+ * @param entries are valid by the rule's schema; their `config` is not checked yet
+ * @param budget the limits for the analysis of patterns in `claims`
  */
 export function compileAccess(
   document: SourceDocument,
@@ -80,9 +83,9 @@ function unknown(document: SourceDocument, path: Path, name: string): Finding {
 }
 
 /**
- * What cannot be combined in one rule, one finding a rule. A handler that lets everyone in would undo every other
- * one. `anonymous` can come last: behind handlers that look at a credential it takes the requests that carry
- * none, as in Oathkeeper.
+ * Finds a combination of handlers that is not allowed in one rule, at most one finding per rule. A handler
+ * that lets everyone in would make every other handler useless. `anonymous` may come last: as in Oathkeeper,
+ * it then handles the requests that carry no credential for the handlers before it.
  */
 function combination(document: SourceDocument, base: Path, entries: readonly HandlerEntry[]): Finding[] {
   if (entries.length < 2) return [];

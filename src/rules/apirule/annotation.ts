@@ -4,31 +4,32 @@ import { differingField } from './edited-export.js';
 import { GROUP, VERSION } from './schema.js';
 import { LATER_VERSIONS } from './v2.js';
 
-/** Where Kyma keeps the spec of an APIRule of v1beta1 that it shows in a later version. */
+/** The annotation in which Kyma keeps the v1beta1 spec of an APIRule that it shows in a later version. */
 export const SPEC_ANNOTATION = `${GROUP}/v1beta1-spec`;
-/** The version in which Kyma says that an APIRule was written. */
+/** The annotation in which Kyma keeps the version that an APIRule was written in. */
 export const VERSION_ANNOTATION = `${GROUP}/original-version`;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The document that holds the spec that counts, if there is one, and what is wrong with it. */
+/** The document with the spec that applies, if there is one, and the findings. */
 export interface Settled {
   readonly rule?: SourceDocument;
   readonly findings: Finding[];
 }
 
 /**
- * Decides which spec of an APIRule counts: the visible one, or the one of v1beta1 that Kyma keeps in an annotation.
+ * Decides which spec of an APIRule applies: the visible one, or the v1beta1 spec that Kyma keeps in an
+ * annotation.
  *
- * - An APIRule that was written as v1beta1 is served from its annotation. If somebody edited the visible spec, so that
- *   the two say different things, scopegate serves neither.
- * - Without `original-version` the visible spec counts if it has rules, as in Kyma's own conversion.
+ * - An APIRule that was written as v1beta1 is served from its annotation. If somebody edited the visible
+ *   spec, so that the two differ, scopegate serves neither.
+ * - Without `original-version`, the visible spec applies if it has rules, as in Kyma's own conversion.
  */
 export function settleVersion(document: SourceDocument, fields: Fields): Settled {
   const { apiVersion } = fields;
   const annotations = mapping(mapping(fields.metadata)?.annotations) ?? {};
   const annotation = annotations[SPEC_ANNOTATION];
-  // An APIRule that was migrated keeps the annotation of its former life.
+  // An APIRule that was migrated to a later version still has the annotation with its old spec.
   const original = annotations[VERSION_ANNOTATION];
   if (apiVersion === VERSION && LATER_VERSIONS.includes(`${GROUP}/${original}`)) {
     const place = document.at(['metadata', 'annotations', VERSION_ANNOTATION]);
@@ -69,7 +70,10 @@ export function settleVersion(document: SourceDocument, fields: Fields): Settled
   return { findings: [{ ...place, level: 'error', code: 'edited-export', message }] };
 }
 
-/** What the annotation holds, in the place of the spec; its positions are that of the annotation. */
+/**
+ * Makes a document whose spec is that of the annotation. All its positions are the position of the
+ * annotation.
+ */
 function fromAnnotation(document: SourceDocument, fields: Fields, annotation: string): Settled {
   const place = document.at(['metadata', 'annotations', SPEC_ANNOTATION]);
   const inner = readDocuments(annotation, SPEC_ANNOTATION);

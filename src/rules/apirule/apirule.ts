@@ -26,27 +26,27 @@ import { v1beta1 } from './v1beta1.js';
 import { LATER_VERSIONS, v2 } from './v2.js';
 import type { ApiRuleVersion, RuleEntry, Service, Spec } from './version.js';
 
-/** What the gateway's settings say that an APIRule does not. */
+/** Settings of the gateway that complete an APIRule. */
 export interface RuleDefaults {
-  /** Where services live. */
+  /** The addresses of services. */
   readonly services: ServiceTemplates;
-  /** Appended to hosts without a dot. */
+  /** The domain that is appended to hosts without a dot. */
   readonly domain?: string;
-  /** Names of a rule's service that are hosts of the rule as well: templates with `{name}` and `{namespace}`. */
+  /** Templates with `{name}` and `{namespace}`: names of a rule's service that are hosts of the rule too. */
   readonly serviceHosts?: readonly string[];
-  /** The longest wait for an upstream's answer, in milliseconds, where neither rule nor APIRule says. */
+  /** The upstream timeout in milliseconds if neither the rule nor the APIRule sets one. */
   readonly timeout: number;
   readonly handlers: HandlerDefaults;
   readonly idToken?: IdTokenDefaults;
-  /** Whether decisions hold where a rule does not say; `enforce` if undefined. */
+  /** Whether decisions are enforced if a rule does not say it; undefined means `enforce`. */
   readonly enforcement?: 'enforce' | 'observe';
-  /** Told which rule is compiled next, and pays for its analysis. */
+  /** Limits the analysis, and is told which rule is compiled next. */
   readonly budget?: LoadBudget;
-  /** Whether another thread has accepted the rules: nothing is compared again. */
+  /** Whether another thread has already accepted the rules. Checks that it has made are then skipped. */
   readonly areAccepted?: true;
 }
 
-/** The `spec.gateway` of APIRules that were never in a cluster. */
+/** The `spec.gateway` of APIRules that were never in a cluster, such as those that `convert` makes. */
 export const NO_GATEWAY = 'none/none';
 
 const REFUSED_METHODS: Readonly<Record<string, string>> = {
@@ -54,37 +54,37 @@ const REFUSED_METHODS: Readonly<Record<string, string>> = {
   TRACE: "it sends the request's own header fields back, credentials included; remove it",
 };
 
-/** The rules that compiled, and everything that is wrong with the document and the other ones. */
+/** The rules that compiled, and all findings about the document and its rules. */
 export interface CompiledApiRule {
   readonly rules: Rule[];
   readonly findings: Finding[];
 }
 
 /**
- * The most characters, as JSON, of one rule, and of what an APIRule says for all of its rules: a rule is compiled in one
- * step, and requests wait for a step.
+ * The largest rule, in characters of JSON. It also limits the part of an APIRule outside its rules. A rule is
+ * compiled in one step, and requests wait during a step.
  */
 const MAX_RULE = 65_536;
-/** With more variables that nothing has expanded, nobody wants to know what else is wrong. */
+/** If more unexpanded variables are found, no other findings are reported. */
 const MAX_CAUSES = 100;
 
 /**
- * Turns one APIRule document, of v1beta1 or a later version, into compiled rules.
+ * Turns one APIRule document, of v1beta1 or another supported version, into compiled rules.
  *
- * @throws LoadLimitExceeded where `budget` is used up
+ * @throws LoadLimitExceeded if `budget` is used up
  */
 export function compileApiRule(document: SourceDocument, defaults: RuleDefaults): CompiledApiRule {
   return atOnce(compileApiRuleInSteps(document, defaults));
 }
 
-/** The same, one rule a step. */
+/** Does the same as {@link compileApiRule}, one rule per step. */
 export function* compileApiRuleInSteps(
   document: SourceDocument,
   defaults: RuleDefaults,
 ): Generator<void, CompiledApiRule> {
-  // What was accepted holds nothing that somebody forgot to fill in.
+  // Rules that are accepted already were checked for unexpanded variables.
   const unexpanded = defaults.areAccepted === true ? [] : findUnexpanded(document);
-  // A template has no other mistakes that are worth a word.
+  // If the document is a template, its other errors are of no use to the author.
   if (unexpanded[0]?.finding.code === 'unrendered-template') {
     return { rules: [], findings: [unexpanded[0].finding] };
   }
@@ -92,7 +92,7 @@ export function* compileApiRuleInSteps(
   if (unexpanded.length === 0) return compiled;
   const causes = unexpanded.map(({ finding }) => finding);
   if (causes.length > MAX_CAUSES) return { rules: [], findings: causes };
-  // Of an annotation, all places are one.
+  // In an annotation all positions are equal, so they cannot tell findings apart.
   const distinct = byPosition(document.at(['spec']), document.at(['spec', 'rules'])) !== 0;
   const own = compiled.findings.filter(
     (finding) =>
@@ -109,7 +109,7 @@ function* compile(document: SourceDocument, defaults: RuleDefaults): Generator<v
   const later = LATER_VERSIONS.includes(apiVersion as string);
   const dialect = later ? v2 : apiVersion === EARLIER_VERSION ? v1alpha1 : v1beta1;
   const outer = validate(document, dialect.documentSchema);
-  // Without a spec, the document's own finding has said so.
+  // If there is no spec, the document's schema has already reported it.
   const inner = spec === undefined ? [] : validate(document, dialect.specSchema, ['spec'], spec);
   const findings = [...outer, ...(later ? inner.map(withoutRules) : inner)];
   const list = (spec as { rules?: unknown } | undefined | null)?.rules;
@@ -141,10 +141,10 @@ interface Metadata {
   readonly namespace?: string;
 }
 
-/** What of a rule does not depend on the APIRule around it. */
+/** The parts of a rule that do not depend on the rest of the APIRule. */
 type Parts = Pick<Rule, 'methods' | 'path' | 'pattern' | 'strategies' | 'mutators'> & OptionParts;
 
-/** Where a rule's service lives, and what else requests may call it. */
+/** The upstream of a rule's service, and the additional hosts that requests may use for it. */
 interface ResolvedService {
   readonly upstream: Upstream;
   readonly hosts: readonly string[];
@@ -152,12 +152,12 @@ interface ResolvedService {
 
 class Compiler {
   readonly #document: SourceDocument;
-  /** Where the places of v1beta1 are. */
+  /** The document that finds the positions for paths in the form of v1beta1. */
   readonly #places: SourceDocument;
   readonly #dialect: ApiRuleVersion;
   readonly #defaults: RuleDefaults;
   readonly #findings: Finding[];
-  /** The number of its rules. */
+  /** The number of rules in the APIRule. */
   readonly #length: number;
 
   constructor(
@@ -175,7 +175,7 @@ class Compiler {
     this.#findings = findings;
   }
 
-  /** The element of `spec.rules`, or undefined after its findings. */
+  /** Reads one element of `spec.rules`. If it is invalid, adds findings and returns undefined. */
   entry(value: unknown, index: number): RuleEntry | undefined {
     const at: Path = ['spec', 'rules', index];
     const violations = validate(this.#document, this.#dialect.ruleSchema, at, value);
@@ -184,7 +184,7 @@ class Compiler {
     return violations.length > 0 ? undefined : this.#dialect.entry(value, at, this.#document, this.#findings);
   }
 
-  /** Adds a finding if a part of the document is larger than a rule may be. */
+  /** Whether a part of the document is larger than a rule may be; if so, adds a finding. */
   isTooLarge(value: unknown, path: Path): boolean {
     const { length } = JSON.stringify(value);
     if (length <= MAX_RULE) return false;
@@ -319,13 +319,13 @@ class Compiler {
     return found;
   }
 
-  /** Whether `convert` has made the APIRule of a rule of Oathkeeper, which appends no domain to a host. */
+  /** Whether `convert` made the APIRule from a rule of Oathkeeper, which appends no domain to hosts. */
   get #isFromOathkeeper(): boolean {
     const { spec } = this.#document.value as { spec?: { gateway?: unknown } | null };
     return spec?.gateway === NO_GATEWAY;
   }
 
-  /** No client of a cluster ever sent such a host: Kyma appended the cluster's domain. */
+  /** Warns of a host without a dot. Kyma appended the cluster's domain, so no client used such a host. */
   #shortHost(path: Path, host: string): void {
     const message =
       `${path.join('.')}: the host ${host} has no dot, and the setting domain is absent: only requests for ` +
@@ -364,7 +364,7 @@ class Compiler {
     });
   }
 
-  /** Each rule's service; one that has no upstream is reported once, however many rules use it. */
+  /** The service of each rule. A service without an upstream is reported once, even if many rules use it. */
   #services(
     spec: Spec,
     namespace: string,
@@ -375,7 +375,7 @@ class Compiler {
     return entries.map((entry, index) => {
       const path: Path = ['spec', 'rules', index];
       if (entry?.service !== undefined) {
-        // Kyma looks for the namespace in the rule's service, then in the spec's, then in the APIRule itself.
+        // Kyma takes the namespace of the rule's service, else of the spec's service, else of the APIRule.
         const settled = entry.service.namespace ?? spec.service?.namespace ?? namespace;
         return this.#service(entry.service, settled, [...path, 'service']);
       }

@@ -3,18 +3,19 @@ import type { Path, SourceDocument } from '../../document/yaml.js';
 import type { AnalysisBudget } from '../budget.js';
 import { behaviourOf } from '../pattern/backtracking.js';
 
-/** The most items that are compared with each other, in a list whose items may be anything. */
+/** The most items that `uniqueItems` may compare with each other, if the items can be of any type. */
 const MAX_COMPARED = 100;
 const SCALARS: ReadonlySet<unknown> = new Set(['string', 'number', 'integer', 'boolean', 'null']);
 
 /**
- * Finds what takes more than linear time in a rule's JSON Schema of claims: users have a say in what stands in their
- * claims. That is patterns that can be made to backtrack, and `uniqueItems` where each item must be compared with every
- * other one. A keyword is taken for one wherever it stands, for a `$ref` can make a schema of anything.
+ * Finds parts of a rule's JSON Schema of claims that take more than linear time. Users can influence the
+ * values of their claims, so they could slow the gateway down. It finds patterns that can backtrack, and
+ * `uniqueItems` if each item must be compared with every other one. A keyword counts wherever it stands,
+ * because a `$ref` can use any part of the document as a schema.
  *
  * @param base the path of the schema in the document
- * @param schema compiled before: its patterns are valid
- * @param budget for the analysis of its patterns
+ * @param schema has been compiled before, so its patterns are valid
+ * @param budget the limits for the analysis of its patterns
  */
 export function slowClaims(
   document: SourceDocument,
@@ -43,7 +44,7 @@ export function slowClaims(
   });
 }
 
-/** Whether the validator finds equal items by a table, or has few to compare. */
+/** Whether the validator can find equal items with a hash table, or has only few items to compare. */
 function isCheap({ items, maxItems }: { readonly items?: unknown; readonly maxItems?: unknown }): boolean {
   if (typeof maxItems === 'number' && maxItems <= MAX_COMPARED) return true;
   const types = [(items as { readonly type?: unknown } | null | undefined)?.type ?? []].flat();
@@ -60,10 +61,10 @@ function judge(source: string, position: Position, path: Path, budget: AnalysisB
 function problemOf(source: string, budget: AnalysisBudget): string | undefined {
   let pattern: RegExp;
   try {
-    // As the validator has it.
+    // The validator uses the same flag.
     pattern = new RegExp(source, 'u');
   } catch {
-    // In a place that nothing refers to.
+    // The pattern is invalid, so it stands in a place that no `$ref` uses as a schema.
     return undefined;
   }
   const behaviour = behaviourOf(pattern, budget);

@@ -5,7 +5,7 @@ import { TOKEN } from '../../parse/grammar.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { compilePattern } from '../pattern/pattern.js';
 
-/** A `corsPolicy` as the schema has it. */
+/** A `corsPolicy` that is valid by the schema. */
 export interface CorsEntry {
   readonly allowOrigins?: readonly {
     readonly exact?: string;
@@ -20,14 +20,14 @@ export interface CorsEntry {
   readonly maxAge?: string | number;
 }
 
-/** What a browser sends as Origin (RFC 6454 §7). */
+/** The value of a browser's Origin field (RFC 6454 §7). */
 const ORIGIN = /^(null|[a-z][a-z0-9+.-]*:\/\/[^/?#\s@]+)$/;
 
 /**
- * Compiles a `corsPolicy`. An origin's expression is held to the same safety as a path's.
+ * Compiles a `corsPolicy`. The expression of an origin must be as safe as that of a path.
  *
- * @param base its path in the document
- * @param budget for the analysis of its patterns
+ * @param base the path of the policy in the document
+ * @param budget the limits for the analysis of its patterns
  */
 export function compileCors(
   document: SourceDocument,
@@ -92,7 +92,7 @@ export function compileCors(
         `${prefix} is also the beginning of names that belong to others, such as ${prefix}.example`,
       );
     }
-    // Nobody can own this one, so an expression that takes it takes any.
+    // Nobody can own this name (`.invalid`), so an expression that matches it matches any origin.
     if (regex !== undefined && patterns.some((pattern) => pattern.test('https://anybody.invalid'))) {
       warn(index, 'takes any origin');
     }
@@ -117,7 +117,7 @@ export function compileCors(
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1e-3, s: 1, m: 60, h: 3600 };
 
-/** Whole seconds of a Go duration (`1h30m`), or NaN. */
+/** Converts a Go duration (`1h30m`) to whole seconds; NaN if it is not one. */
 function secondsOf(value: string | number): number {
   if (typeof value === 'number') return value;
   if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(value)) return Number.NaN;
@@ -127,7 +127,7 @@ function secondsOf(value: string | number): number {
   );
 }
 
-/** Takes the upstream's CORS fields away and states nothing. */
+/** The policy that removes the upstream's CORS fields and sets none. */
 export const NO_CORS: CorsPolicy = {
   answers: false,
   allowsOrigin: () => false,

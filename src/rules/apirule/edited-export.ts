@@ -6,11 +6,12 @@ import { pathPattern } from './path-template.js';
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * Compares the two specs of an exported APIRule. Kyma writes the visible spec from the v1beta1 spec in the annotation
- * (`ConvertFrom` in `apis/gateway/v2/apirule_conversion.go`), so they say the same until somebody edits one of them.
+ * Compares the two specs of an exported APIRule. Kyma writes the visible spec from the v1beta1 spec in the
+ * annotation (`ConvertFrom` in `apis/gateway/v2/apirule_conversion.go`), so they mean the same until somebody
+ * edits one of them.
  *
- * @param shown the spec in the words of v2
- * @param kept the spec of v1beta1 that the annotation holds
+ * @param shown the visible spec, in the form of v2
+ * @param kept the v1beta1 spec in the annotation
  * @returns the name of the first field whose meaning differs (`rules.0.jwt`); undefined if there is none
  */
 export function differingField(shown: Fields, kept: Fields): string | undefined {
@@ -37,7 +38,10 @@ function differingRuleField(shown: Fields, kept: Fields): string | undefined {
   return same(shown.request, requestOf(kept)) ? undefined : 'request';
 }
 
-/** Kyma copies the one host of v1beta1 as it is; its controller may have appended the cluster's domain. */
+/**
+ * Whether the hosts are the same. Kyma copies the one host of v1beta1 unchanged, but its controller may have
+ * appended the cluster's domain.
+ */
 function sameHosts(shown: readonly unknown[], kept: unknown): boolean {
   const [host] = shown;
   if (shown.length !== 1 || typeof host !== 'string' || typeof kept !== 'string') return false;
@@ -45,7 +49,10 @@ function sameHosts(shown: readonly unknown[], kept: unknown): boolean {
   return a === b || (!b.includes('.') && a.startsWith(`${b}.`));
 }
 
-/** Kyma copies paths as they are. Somebody may have written the same path in the words of v2. */
+/**
+ * Whether the paths are the same. Kyma copies paths unchanged. Somebody may also have written the same path
+ * in the syntax of v2.
+ */
 function samePath(shown: unknown, kept: unknown): boolean {
   if (shown === kept) return true;
   if (typeof shown !== 'string' || typeof kept !== 'string') return false;
@@ -59,7 +66,7 @@ function accessShown({ noAuth, jwt, extAuth }: Fields): unknown {
   return { ...(noAuth === true ? { open: true } : {}), jwt, extAuth };
 }
 
-/** What v2 says of access strategies; undefined in place of those that it has no words for. */
+/** Converts access strategies to the form of v2; undefined for those that v2 cannot express. */
 function accessKept({ accessStrategies }: Fields): unknown {
   const strategies = list(accessStrategies).map(fields);
   const [{ handler, config } = {}] = strategies;
@@ -70,7 +77,10 @@ function accessKept({ accessStrategies }: Fields): unknown {
 
 const OPEN: ReadonlySet<unknown> = new Set(['no_auth', 'allow', 'noop']);
 
-/** Kyma writes Oathkeeper's words for one issuer with one key set in those of Istio (`jwt_conversion.go`). */
+/**
+ * Converts a `jwt` configuration. Kyma converts one issuer with one key set from Oathkeeper's form to Istio's
+ * (`jwt_conversion.go`).
+ */
 function jwtOf(config: Fields): unknown {
   if (config.authentications !== undefined || config.authorizations !== undefined) return config;
   const [issuer] = list(config.trusted_issuers);
@@ -91,13 +101,15 @@ function requestOf({ mutators }: Fields): unknown {
   return request;
 }
 
-/** Without `maxAge`, which the versions write in different ways. */
+/** Removes `maxAge`, which the versions write in different ways. */
 function corsOf(policy: unknown): unknown {
   const { maxAge: _, ...others } = fields(policy);
   return others;
 }
 
-/** Compares without what is empty: Kyma writes `null`, `[]` or nothing for it. */
+/**
+ * Whether two values are equal, ignoring empty ones: for an empty value Kyma writes `null`, `[]` or nothing.
+ */
 function same(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(withoutEmpty(a), withoutEmpty(b));
 }

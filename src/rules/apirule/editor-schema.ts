@@ -8,7 +8,7 @@ import type { ApiRuleVersion } from './version.js';
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** What a handler's or mutator's `config` may hold, by its name. */
+/** The schema of the `config` of each handler or mutator, selected by its name. */
 function configsOf(table: ReadonlyMap<string, { readonly schema: object }>): Schema {
   return {
     properties: { handler: { enum: [...table.keys()] } },
@@ -21,7 +21,10 @@ function configsOf(table: ReadonlyMap<string, { readonly schema: object }>): Sch
   };
 }
 
-/** A whole document of one dialect. scopegate checks its parts one after the other, an editor all at once. */
+/**
+ * The schema of a whole document of one version. scopegate validates the parts one after the other; an editor
+ * validates all of it at once.
+ */
 function documentOf(dialect: ApiRuleVersion, versions: readonly string[]): Schema {
   const { documentSchema, specSchema, ruleSchema } = dialect as unknown as Readonly<
     Record<'documentSchema' | 'specSchema' | 'ruleSchema', { readonly properties: Schema } & Schema>
@@ -45,15 +48,15 @@ function documentOf(dialect: ApiRuleVersion, versions: readonly string[]): Schem
   };
 }
 
-/** A list of handlers, whose elements are held against one more schema. */
+/** Makes each element of a list of handlers also match one more schema. */
 function extended(properties: Schema, name: string, more: Schema): Schema {
   const list = properties[name] as { readonly items: object } | undefined;
   return list === undefined ? {} : { [name]: { ...list, items: { allOf: [list.items, more] } } };
 }
 
 /**
- * The JSON Schema (draft-07) of an APIRule in every version that is read, with the configuration of each handler and
- * mutator, for editors. scopegate itself checks more than a schema can say.
+ * The JSON Schema (draft-07) for editors: an APIRule in every supported version, with the configuration of
+ * each handler and mutator. scopegate itself also checks what a schema cannot express.
  */
 export function apiRuleEditorSchema(): Schema {
   const dialects: readonly (readonly [ApiRuleVersion, readonly string[]])[] = [

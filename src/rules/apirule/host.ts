@@ -1,12 +1,15 @@
-/** A name of DNS labels, with `*.` before it for all names below; Kyma tolerates underscores. */
+/**
+ * A name of DNS labels, optionally with `*.` in front, which means all names below it. Kyma allows
+ * underscores.
+ */
 const HOST = /^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
 
 /**
- * Reads an APIRule's host: a full name, `*.suffix`, `*` for any host, or a short name, to which Kyma appends
- * the cluster's domain.
+ * Reads a host of an APIRule: a full name, `*.suffix`, `*` for any host, or a short name, to which Kyma
+ * appends the cluster's domain.
  *
- * @param domain appended to a name without a dot; undefined leaves it as it is
- * @returns the host in lower case, or why it is none
+ * @param domain is appended to a name without a dot; if undefined, the name is kept as it is
+ * @returns the host in lower case, or why the text is not a host
  */
 export function readRuleHost(
   text: string,

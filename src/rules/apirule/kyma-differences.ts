@@ -9,13 +9,13 @@ import { positionOf } from '../table/overlaps.js';
 import { whollyHidden } from './kyma-routing.js';
 
 /**
- * Warns where a rule set does something else here than it did in Kyma, because Kyma's routing was laxer.
+ * Warns if a rule set behaves differently here than in Kyma, because Kyma's routing was less strict.
  *
- * Kyma turns each rule into an Istio route by path. For the handler `allow` that route goes straight to the workload,
- * with any method; and the first route of a host that matches the path takes the request. Here methods are enforced
- * for every handler and order decides nothing.
+ * Kyma turns each rule into an Istio route by path. The route of a rule with the handler `allow` leads
+ * directly to the workload, for every method, and the first route of a host that matches the path takes the
+ * request. scopegate enforces methods for every handler, and the order of rules has no effect.
  *
- * @param budget for the comparison of paths
+ * @param budget the limits for comparing paths
  */
 export function kymaDifferences(rules: readonly Rule[], budget: AnalysisBudget): Finding[] {
   const findings: Finding[] = [];
@@ -52,7 +52,10 @@ export function kymaDifferences(rules: readonly Rule[], budget: AnalysisBudget):
   return findings;
 }
 
-/** The protected rules that share a host and a path with an `allow` rule that comes first, for methods it lacks. */
+/**
+ * The protected rules that an `allow` rule shadowed in Kyma: they share a host and a path with it, come after
+ * it, and have methods that it lacks.
+ */
 function shadowed(rule: Rule, byHost: ByHost, budget: AnalysisBudget): Rule[] {
   return [...byHost.meeting(rule)].filter(
     (other) =>
@@ -64,7 +67,10 @@ function shadowed(rule: Rule, byHost: ByHost, budget: AnalysisBudget): Rule[] {
   );
 }
 
-/** Of one APIRule the order is known; of two, nobody knows which Istio asks first. */
+/**
+ * Whether a rule may come first in Kyma. In one APIRule the order is known. For two APIRules it is not known
+ * which route Istio tries first.
+ */
 function comesFirst(rule: Rule, other: Rule): boolean {
   const [name, index] = splitId(rule.id);
   const [otherName, otherIndex] = splitId(other.id);
@@ -76,10 +82,10 @@ function splitId(id: string): [name: string, index: number] {
   return [id.slice(0, at), Number(id.slice(at + 1))];
 }
 
-/** Rules by the hosts they can meet on. */
+/** An index of rules by host, to find the rules that share a host. */
 class ByHost {
   readonly #named = new Map<string, Set<Rule>>();
-  /** By wildcard: the rules of narrower hosts. */
+  /** By wildcard: the rules whose hosts are below it. */
   readonly #under = new Map<string, Set<Rule>>();
 
   constructor(rules: readonly Rule[]) {
@@ -92,7 +98,7 @@ class ByHost {
     }
   }
 
-  /** The rules that share a host with this one, and the rule itself. */
+  /** The rules that share a host with this rule, and the rule itself. */
   meeting({ hosts }: Rule): Set<Rule> {
     const found = new Set<Rule>();
     for (const host of hosts) {
@@ -108,12 +114,13 @@ function addAll(target: Set<Rule>, source: Iterable<Rule> | undefined): void {
 }
 
 /**
- * Warns where one APIRule v2 lets more in here than in Kyma. There, a path that an earlier rule has is taken out of
- * every later rule that shares a method with it, for the methods that the earlier rule lacks as well: a request with
- * such a method was denied. Here, methods are part of what a rule matches, and the later rule answers.
+ * Warns if an APIRule v2 allows more here than in Kyma. If a later rule shares a method with an earlier one,
+ * Kyma excludes the earlier rule's path from the later rule, even for methods that the earlier rule lacks. So
+ * Kyma denied requests with these methods. scopegate matches a rule by its methods too, so the later rule
+ * answers them.
  *
- * @param rules of one APIRule, in its order
- * @param budget for the comparison of their paths
+ * @param rules the rules of one APIRule, in its order
+ * @param budget the limits for comparing their paths
  */
 export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = UNLIMITED): Finding[] {
   const findings: Finding[] = [];

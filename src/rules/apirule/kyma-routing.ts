@@ -5,7 +5,7 @@ import { relate } from '../pattern/relation.js';
 import { PathNeighbours } from '../table/hosts.js';
 import { positionOf } from '../table/overlaps.js';
 
-/** The rules of one APIRule in their order, as Kyma made routes of them. */
+/** The rules of one APIRule in their order, and the routes that Kyma made from them. */
 class Routes {
   readonly #rules: readonly Rule[];
   readonly #budget: AnalysisBudget;
@@ -20,7 +20,7 @@ class Routes {
     for (const rule of rules) if (!this.#firsts.has(rule.path)) this.#firsts.set(rule.path, rule);
   }
 
-  /** The earlier rule with the same path, because of which Kyma dropped this one. */
+  /** The earlier rule with the same path, if there is one. Kyma then dropped this rule. */
   twinOf(rule: Rule): Rule | undefined {
     const first = this.#firsts.get(rule.path);
     return first === rule ? undefined : first;
@@ -35,7 +35,10 @@ class Routes {
     return relation === 'a-in-b' || relation === 'equal';
   }
 
-  /** Whether there is an earlier open route for all that a rule allows: Kyma let it in as well. */
+  /**
+   * Whether an earlier open route covers everything that a rule allows. Kyma then let these requests in as
+   * well.
+   */
   isOpenBefore(guarded: Rule, rule: Rule, earlier: readonly Rule[]): boolean {
     return earlier.some(
       (opener) =>
@@ -47,9 +50,9 @@ class Routes {
   }
 
   /**
-   * Each rule with the earlier ones that may share a path with it, in order.
+   * Iterates over the rules in order, each with the earlier rules that may share a path with it.
    *
-   * @param withDropped whether those count that Kyma dropped
+   * @param withDropped whether to include the rules that Kyma dropped among the earlier ones
    */
   *withEarlier(withDropped: boolean): Generator<[rule: Rule, earlier: () => Rule[]]> {
     const neighbours = new PathNeighbours();
@@ -61,14 +64,15 @@ class Routes {
 }
 
 /**
- * Warns where a rule of one APIRule answers here that Kyma never asked.
+ * Warns if a rule of one APIRule answers here although Kyma never used it.
  *
- * Kyma made one Istio route of each path, and dropped a rule whose path an earlier rule had already. The first route
- * whose path matched took the request: for `allow` and `no_auth` to the workload, for all other handlers to Oathkeeper,
- * which answered 404 if none of its rules had the method. A later `allow` or `no_auth` rule on such a path had no say.
+ * Kyma made one Istio route of each path, and dropped a rule if an earlier rule had the same path. The first
+ * route whose path matched took the request. For `allow` and `no_auth` the route led to the workload, for all
+ * other handlers to Oathkeeper, which answered 404 if none of its rules had the method. A later `allow` or
+ * `no_auth` rule on such a path was therefore never used.
  *
- * @param rules of one APIRule of v1alpha1 or v1beta1, in its order
- * @param budget for the comparison of paths
+ * @param rules the rules of one APIRule of v1alpha1 or v1beta1, in its order
+ * @param budget the limits for comparing paths
  */
 export function kymaHidden(rules: readonly Rule[], budget: AnalysisBudget = UNLIMITED): Finding[] {
   const routes = new Routes(rules, budget);
@@ -89,10 +93,10 @@ export function kymaHidden(rules: readonly Rule[], budget: AnalysisBudget = UNLI
 }
 
 /**
- * Finds the rules that Kyma never asked, because an earlier one of their APIRule had all of their paths.
+ * Finds the rules that Kyma never used, because one earlier rule of their APIRule had all of their paths.
  *
- * @param rules of one APIRule of v1alpha1 or v1beta1, in its order
- * @param budget for the comparison of paths
+ * @param rules the rules of one APIRule of v1alpha1 or v1beta1, in its order
+ * @param budget the limits for comparing paths
  */
 export function whollyHidden(rules: readonly Rule[], budget: AnalysisBudget): Set<Rule> {
   const routes = new Routes(rules, budget);
@@ -130,7 +134,7 @@ function guardedFirst(rule: Rule, first: Rule, rules: readonly Rule[], budget: A
 
 function restrictedTwin(rule: Rule, twin: Rule): Finding[] {
   const unknown = rule.methods.filter((method) => !twin.methods.includes(method));
-  // With a method in common they are one rule twice, which is an error.
+  // If they share a method, they are duplicates, which is reported as an error.
   if (unknown.length < rule.methods.length) return [];
   return [
     shadowed(
@@ -145,7 +149,7 @@ function shadowed(rule: Rule, message: string): Finding {
   return { ...positionOf(rule), level: 'warning', code: 'kyma-shadowed-rule', message };
 }
 
-/** Handlers whose route Kyma led to the workload, past Oathkeeper. */
+/** Whether Kyma's route for the rule leads directly to the workload, without Oathkeeper. */
 function isOpen({ strategies }: Rule): boolean {
   return strategies.every(({ handler }) => handler === 'allow' || handler === 'no_auth');
 }
@@ -154,7 +158,7 @@ function isGuarded(rule: Rule): boolean {
   return !isOpen(rule);
 }
 
-/** Only the routes of `no_auth` were for the rule's methods alone. */
+/** Whether the route is for the rule's methods only. That is so only for `no_auth`. */
 function isRestricted({ strategies }: Rule): boolean {
   return strategies.some(({ handler }) => handler === 'no_auth');
 }

@@ -6,12 +6,15 @@ import { GROUP } from './schema.js';
 /** One APIRule of a file. */
 export interface ApiRuleDocument {
   readonly document: SourceDocument;
-  /** False if which spec counts cannot be said; `findings` says why. */
+  /** False if it is unclear which spec applies; `findings` then says why. */
   readonly readable: boolean;
   readonly findings: readonly Finding[];
 }
 
-/** Kinds that stand beside APIRules in people's folders; they mean nothing here and are passed over in silence. */
+/**
+ * Kinds that people keep in the same folders as APIRules. They have no meaning here and are ignored without a
+ * warning.
+ */
 const COMPANIONS: ReadonlySet<string> = new Set([
   'APIGateway',
   'AuthorizationPolicy',
@@ -56,9 +59,9 @@ const COMPANIONS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Picks the APIRules out of a file's documents: those themselves, those in lists (`kind: List`, as kubectl prints
- * them), and those whose v1beta1 spec stands in an annotation. Each comes back as a document that `apirule.ts` reads,
- * with positions that are still those in the file.
+ * Finds the APIRules among the documents of a file: plain APIRules, those in lists (`kind: List`, as kubectl
+ * prints them), and those whose v1beta1 spec is in an annotation. It returns each one as a document that
+ * `apirule.ts` reads; positions are still those in the file.
  */
 export function apiRules(documents: readonly SourceDocument[]): {
   rules: ApiRuleDocument[];
@@ -92,9 +95,9 @@ export function apiRules(documents: readonly SourceDocument[]): {
 }
 
 /**
- * The elements of a list, of lists in it as well; any other document is its own only element.
+ * The elements of a list, including those of nested lists. Any other document is its own only element.
  *
- * @param findings gets what is wrong with a list
+ * @param findings the list that findings about a list are added to
  */
 export function items(document: SourceDocument, findings: Finding[]): SourceDocument[] {
   const fields = mapping(document.value);
@@ -120,7 +123,7 @@ function part(document: SourceDocument, base: Path, value: unknown): SourceDocum
   };
 }
 
-/** By its kind, or by its group where the kind itself is what is mistyped. */
+/** Whether a document is meant to be an APIRule: by its kind, or, if the kind is mistyped, by its group. */
 function isApiRule(fields: Readonly<Record<string, unknown>>): boolean {
   const { apiVersion, kind } = fields;
   if (kind === 'APIRule') return true;

@@ -6,17 +6,19 @@ import type { Path, SourceDocument } from '../../document/yaml.js';
 import type { Mutator } from '../../model/mutator.js';
 import type { HandlerEntry } from './access-strategies.js';
 
-/** What mutators `id_token` get where a rule does not say it. */
+/** Defaults for `id_token` mutators, for rules that do not set them. */
 export interface IdTokenDefaults {
   readonly issuerUrl: string;
   readonly jwksUrl: string;
 }
 
 /**
- * Takes `x-forwarded-host` out of a rule's mutators where it is the rule's own host: scopegate sends it anyway.
+ * Removes `x-forwarded-host` from a rule's mutators if its value is the rule's own host, because scopegate
+ * sends this field anyway.
  *
- * @param hosts the rule's; undefined if they are not known, and then any value is taken out
- * @returns the mutators in the same places, and the places of what was taken out, below the list
+ * @param hosts the hosts of the rule; if undefined, they are not known, and the field is removed with any
+ *   value
+ * @returns the mutators at the same indexes, and the paths of the removed values, relative to the list
  */
 export function withoutOwnHost(
   entries: readonly HandlerEntry[],
@@ -40,7 +42,7 @@ export function withoutOwnHost(
   return { entries: kept, removed };
 }
 
-/** Fills in what the settings say for mutators `id_token` that do not. */
+/** Fills in the defaults from the settings for `id_token` mutators that do not set them. */
 export function withIdTokenDefaults(
   entries: readonly HandlerEntry[],
   defaults: IdTokenDefaults | undefined,
@@ -57,10 +59,10 @@ export function withIdTokenDefaults(
 }
 
 /**
- * Compiles a rule's mutators.
+ * Compiles the mutators of a rule.
  *
  * @param base the path of the `mutators` in the document
- * @param entries valid by the rule's schema, their `config` not yet checked
+ * @param entries are valid by the rule's schema; their `config` is not checked yet
  */
 export function compileMutators(
   document: SourceDocument,

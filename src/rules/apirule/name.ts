@@ -12,11 +12,11 @@ export function nameOf({ value }: SourceDocument): string | undefined {
 }
 
 /**
- * The hosts of an APIRule of any version, whether or not the rest of it is right.
+ * The hosts of an APIRule of any version, even if other parts of it are invalid.
  *
  * @param domain as for `readRuleHost`
  * @param templates as for `serviceHosts`
- * @returns undefined if not all of them are known
+ * @returns undefined if some of the hosts are not known
  */
 export function hostsOf(
   { value }: SourceDocument,
@@ -44,7 +44,7 @@ export function hostsOf(
   return known.length === texts.length && known.length > 0 ? [...known, ...names] : undefined;
 }
 
-/** The same finding, whose message says which APIRule it is about. */
+/** Returns the finding with a message that names the APIRule it is about. */
 export function withName(finding: Finding, name: string | undefined): Finding {
   if (name === undefined) return finding;
   const message = finding.message.includes(name) ? finding.message : `${name}: ${finding.message}`;

@@ -27,7 +27,7 @@ const handlers = {
   },
 } as const;
 
-/** JSON Schema of a rule's `scopegate`: what Kyma's APIRules cannot say. */
+/** JSON Schema of a rule's `scopegate` field: options that Kyma's APIRules do not have. */
 export const optionsSchema = {
   type: 'object',
   additionalProperties: false,
@@ -48,7 +48,7 @@ export const optionsSchema = {
   },
 } as const;
 
-/** A rule's `scopegate`, valid by {@link optionsSchema}. */
+/** The value of a rule's `scopegate` field, valid by {@link optionsSchema}. */
 export type RuleOptions = Readonly<Partial<Record<keyof PathAllowances, 'refuse' | 'keep'>>> & {
   readonly undecidedPattern?: 'refuse' | 'accept';
   readonly staleIfError?: string;
@@ -61,13 +61,13 @@ export type RuleOptions = Readonly<Partial<Record<keyof PathAllowances, 'refuse'
   readonly enforcement?: 'enforce' | 'observe';
 };
 
-/** The parts of a rule that its options alone decide. */
+/** The parts of a rule that depend only on its options. */
 export type OptionParts = Pick<
   Rule,
   'allows' | 'revokes' | 'rewrite' | 'preserveHost' | 'authorizers' | 'errors' | 'observes'
 >;
 
-/** What the compiled options need besides: the authorizers, which run before the rule's mutators. */
+/** The compiled options together with the authorizers, which run before the rule's mutators. */
 export interface CompiledOptions {
   readonly parts: OptionParts;
   readonly authorizers: readonly Mutator[];
@@ -75,10 +75,10 @@ export interface CompiledOptions {
 }
 
 /**
- * Compiles a rule's options.
+ * Compiles the options of a rule.
  *
  * @param base the path of the rule in the document
- * @param enforcement what holds where the rule does not say
+ * @param enforcement the default if the rule does not set it
  */
 export function compileOptions(
   document: SourceDocument,
@@ -185,7 +185,7 @@ function rewriteOf(
   return { strip: stripPath ?? '', base: upstreamPath ?? '' };
 }
 
-/** Why a text cannot be the beginning of a path that is sent upstream; undefined if it can. */
+/** Why a text cannot be the beginning of a path that is sent to the upstream; undefined if it can. */
 function notCanonical(text: string): string | undefined {
   if (/[?#]/.test(text)) return `"${text}" must be a path without query and fragment`;
   const canonical = canonicalPath(text);
@@ -197,11 +197,11 @@ function notCanonical(text: string): string | undefined {
 }
 
 /**
- * Says whether the paths of a rule begin with what it strips.
+ * Checks whether the paths of a rule begin with the prefix that it strips.
  *
  * @param base the path of the rule in the document
  * @param pattern the rule's compiled path
- * @returns an error if no path does, a warning if some do not: such a request is answered 400
+ * @returns an error if no path does; a warning if some do not, because requests for these are answered 400
  */
 export function stripFindings(
   document: SourceDocument,

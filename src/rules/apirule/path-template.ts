@@ -1,11 +1,12 @@
-/** Kyma's own pattern of a path in v2: literal segments, `{*}` and `{**}` as whole segments, or `/*` alone. */
+/** Kyma's own pattern for a path of v2: literal segments, `{*}` and `{**}` as whole segments, or `/*` alone. */
 const PATH = /^(?:(?:\/(?:[A-Za-z0-9\-._~!$&'()+,;=:@]|%[0-9a-fA-F]{2})*|\/\{\*{1,2}\})+|\/\*)$/;
 
 /**
- * Turns the path of an APIRule v2 into the expression that matches the same canonical paths. `{*}` is exactly one
- * segment; `{**}` is one segment or more inside a path, and anything, nothing included, at its end; `/*` is `/{**}`.
+ * Turns the path of an APIRule v2 into a regular expression that matches the same canonical paths. `{*}` is
+ * exactly one segment. `{**}` is one or more segments if it is inside a path, and anything, even nothing, if
+ * it is at the end. `/*` is the same as `/{**}`.
  *
- * @returns the expression, or why the path is none
+ * @returns the expression, or why the path is invalid
  */
 export function pathPattern(path: string): { source: string } | { problem: string } {
   if (!PATH.test(path)) {
@@ -32,7 +33,10 @@ function isOperator(segment: string): boolean {
   return segment === '{*}' || segment === '{**}';
 }
 
-/** As a canonical path has it: unreserved characters bare, other escapes in upper case (RFC 3986 §6.2.2). */
+/**
+ * Writes a segment as in a canonical path: unreserved characters decoded, other escapes in upper case (RFC
+ * 3986 §6.2.2).
+ */
 function literal(segment: string): string {
   return segment
     .replace(/%[0-9a-f]{2}/gi, (escaped) => {

@@ -10,13 +10,13 @@ import { relate } from '../pattern/relation.js';
 import { wildcardsAround } from '../table/hosts.js';
 import { pathPattern } from './path-template.js';
 
-/** A protected resource whose metadata the gateway publishes (RFC 9728), as the settings have it. */
+/** A protected resource whose metadata the gateway publishes (RFC 9728), as configured in the settings. */
 export interface ResourceSettings {
   /** The resource identifier (RFC 9728 §1.2). */
   readonly resource: string;
-  /** Issuer identifiers of the authorization servers whose tokens it takes. */
+  /** Issuer identifiers of the authorization servers whose tokens the resource accepts. */
   readonly authorizationServers: readonly string[];
-  /** `resource_name`: what people call it. */
+  /** `resource_name`: a name for people. */
   readonly name?: string;
   /** `resource_documentation`: URL of a page for developers. */
   readonly documentation?: string;
@@ -24,16 +24,19 @@ export interface ResourceSettings {
   readonly policy?: string;
   /** `resource_tos_uri`: URL of the terms of service. */
   readonly terms?: string;
-  /** Where the settings name it, `file:line:col`. */
+  /** The position in the settings, `file:line:col`. */
   readonly source: string;
 }
 
 const AUTHORIZATION: TokenSource = { header: 'authorization' };
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
-/** Seconds for which a client may keep the document: it changes with the rules. */
+/**
+ * How long a client may cache the document, in seconds. It must be short, because the document changes with
+ * the rules.
+ */
 const MAX_AGE = 300;
 
-/** Browsers may read the document from anywhere: it is public, and their clients begin with it. */
+/** Any web page may read the document: it is public, and clients in browsers start with it. */
 const PUBLIC: CorsPolicy = {
   answers: true,
   allowsOrigin: () => true,
@@ -45,10 +48,10 @@ const PUBLIC: CorsPolicy = {
 };
 
 /**
- * Whether a text can be a resource identifier or an issuer identifier: an https URL without query and fragment
- * (RFC 9728 §1.2, RFC 8414 §2). On a loopback name http will do, for development.
+ * Checks whether a text can be a resource identifier or an issuer identifier: an https URL without query and
+ * fragment (RFC 9728 §1.2, RFC 8414 §2). For development, http is allowed for a loopback name.
  *
- * @returns what is wrong with it, or undefined
+ * @returns why it cannot be one; undefined if it can
  */
 export function identifierProblem(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -67,8 +70,8 @@ export function identifierProblem(text: string): string | undefined {
 }
 
 /**
- * Where the metadata of a resource stands: the well-known part comes between the host and the path, and a path that is
- * `/` alone counts for none (RFC 9728 §3.1).
+ * The URL of a resource's metadata. The well-known part is inserted between the host and the path; a path
+ * that is only `/` is omitted (RFC 9728 §3.1).
  *
  * @param resource a valid resource identifier
  */
@@ -87,13 +90,13 @@ function locate({ pathname }: URL): { path: string; source: ReturnType<typeof co
 }
 
 /**
- * Makes the rules that publish the metadata of resources: one for GET and HEAD on each document's place, proved against
- * all other rules like any rule, so that it takes no request from one unsaid.
+ * Makes the rules that publish the metadata of resources: one rule for GET and HEAD per document. They are
+ * proved against all other rules like any rule, so they cannot silently take requests from one.
  *
- * @param resources valid ones, each with a place of its own
- * @param rules those that guard the resources: their scopes are the ones that the documents name
- * @param known the documents, where another thread has found out already which rules guard them
- * @param budget for the comparison of paths
+ * @param resources are valid; no two have their metadata at the same URL
+ * @param rules the rules that guard the resources; the documents list the scopes of these rules
+ * @param known the documents, if another thread has already determined which rules guard the resources
+ * @param budget the limits for comparing paths
  */
 export function compileResources(
   resources: readonly ResourceSettings[],
@@ -129,7 +132,7 @@ export function compileResources(
   return { rules: published, index: indexOf(resources) };
 }
 
-/** The rules that a request to a resource can come to. */
+/** The rules that requests to a resource can match. */
 function rulesOf({ host: authority, pathname }: URL, rules: readonly Rule[], budget: AnalysisBudget): Rule[] {
   const host = readHost(authority) as string;
   const names = new Set([host, ...wildcardsAround(host)]);
@@ -144,7 +147,7 @@ function rulesOf({ host: authority, pathname }: URL, rules: readonly Rule[], bud
     : here;
 }
 
-/** The document (RFC 9728 §2); members without a value are left out (§3.2). */
+/** Makes the metadata document (RFC 9728 §2). Members without a value are omitted (§3.2). */
 function metadataOf(settings: ResourceSettings, rules: readonly Rule[]): object {
   const strategies = rules.flatMap(({ strategies: all }) => all);
   const scopes = [...new Set(strategies.flatMap(({ requiredScopes }) => requiredScopes))].sort();
@@ -175,7 +178,7 @@ function metadataOf(settings: ResourceSettings, rules: readonly Rule[]): object 
   );
 }
 
-/** RFC 9728 §2 has names for the three methods of RFC 6750 and for no other place. */
+/** The name of a place where a token is read. RFC 9728 §2 has names only for the three methods of RFC 6750. */
 function methodOf(source: TokenSource): string | undefined {
   if ('header' in source) {
     const bearer = (source.scheme ?? 'bearer').toLowerCase() === 'bearer';
@@ -185,7 +188,7 @@ function methodOf(source: TokenSource): string | undefined {
   return 'query_parameter' in source && source.query_parameter === 'access_token' ? 'query' : undefined;
 }
 
-/** Finds the metadata of the innermost resource that holds a path. */
+/** Returns a function that finds the metadata of the innermost resource that contains a path. */
 function indexOf(resources: readonly ResourceSettings[]): ResourceIndex {
   const places = resources
     .map(({ resource }) => {

@@ -1,19 +1,22 @@
-/** JSON Schemas (draft-07) of an APIRule `gateway.kyma-project.io/v1beta1`, one for each part that is checked by itself. */
+/**
+ * JSON Schemas (draft-07) of an APIRule `gateway.kyma-project.io/v1beta1`: one for each part that is
+ * validated separately.
+ */
 
 import { optionsSchema } from './options.js';
 
-/** The group of Kyma's resources. */
+/** The API group of Kyma's resources. */
 export const GROUP = 'gateway.kyma-project.io';
 
-/** The version that everything else is read into. */
+/** The version that all other versions are converted to. */
 export const VERSION = `${GROUP}/v1beta1`;
 
-/** All versions that are read, the one that rules are best written in first. */
+/** All supported versions. The recommended one for rules is first. */
 const VERSIONS = [VERSION, `${GROUP}/v2`, `${GROUP}/v2alpha1`, `${GROUP}/v1alpha1`];
 
 const strings = { type: 'array', items: { type: 'string' } } as const;
 
-/** What Kubernetes puts into `metadata`; only the name and the namespace mean something here. */
+/** The fields that Kubernetes puts into `metadata`. Only the name and the namespace have a meaning here. */
 const metadata = {
   type: 'object',
   additionalProperties: false,
@@ -46,7 +49,7 @@ const metadata = {
   },
 } as const;
 
-/** The document around the spec. */
+/** The document without its spec. */
 export const apiRuleSchema = {
   type: 'object',
   additionalProperties: false,
@@ -80,13 +83,13 @@ const service = {
   },
 } as const;
 
-/** Seconds, as Kyma bounds them. */
+/** Seconds, with Kyma's limits. */
 const timeout = { type: 'integer', title: 'a whole number of seconds', minimum: 1, maximum: 3900 } as const;
 
 /**
- * A `corsPolicy`.
+ * The schema of a `corsPolicy`.
  *
- * @param maxAge how it says how long an answer may be remembered
+ * @param maxAge the schema of the field that says how long a browser may cache the answer
  */
 export function corsSchema<T extends object>(maxAge: T) {
   return {
@@ -110,7 +113,7 @@ export function corsSchema<T extends object>(maxAge: T) {
   } as const;
 }
 
-/** The spec around its rules. */
+/** The spec without its rules. */
 export const specSchema = {
   type: 'object',
   additionalProperties: false,
@@ -125,7 +128,7 @@ export const specSchema = {
   },
 } as const;
 
-/** A handler as a rule names it. */
+/** A handler as it is written in a rule. */
 export const handlerSchema = {
   type: 'object',
   additionalProperties: false,
@@ -133,7 +136,7 @@ export const handlerSchema = {
   properties: { handler: { type: 'string', minLength: 1 }, config: { type: ['object', 'null'] } },
 } as const;
 
-/** One rule; what stands in a handler's `config` is the handler's own schema to check. */
+/** One rule. The content of a handler's `config` is validated by the handler's own schema. */
 export const ruleSchema = {
   type: 'object',
   additionalProperties: false,

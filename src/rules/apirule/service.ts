@@ -1,17 +1,23 @@
 import type { Upstream } from '../../model/upstream.js';
 import { readRuleHost } from './host.js';
 
-/** An APIRule's service, its namespace already settled. */
+/** A service of an APIRule, with its namespace resolved. */
 export interface ServiceName {
   readonly name: string;
   readonly namespace: string;
   readonly port: number;
 }
 
-/** Where services live: an origin by `name.namespace`, by `name`, or `default`; `{name} {namespace} {port}` are filled in. */
+/**
+ * The origins of services, by `name.namespace`, by `name`, or `default`. `{name} {namespace} {port}` are
+ * replaced.
+ */
 export type ServiceTemplates = Readonly<Record<string, string>>;
 
-/** Says what is wrong with a template of `matching.serviceHosts`, or undefined where every service gets a name by it. */
+/**
+ * Checks a template of `matching.serviceHosts`. Returns the problem; undefined if it gives every service a
+ * name.
+ */
 export function checkHostTemplate(template: string): string | undefined {
   const unknown = /\{(?!(?:name|namespace)\})[^}]*\}?/.exec(template);
   if (unknown !== null) return `knows only {name} and {namespace}, not ${unknown[0]}`;
@@ -22,16 +28,16 @@ export function checkHostTemplate(template: string): string | undefined {
 }
 
 /**
- * The further hosts of a service's rules: its name in each of the templates.
+ * The additional hosts of a service's rules: the service's name in each of the templates.
  *
- * @param templates the setting `matching.serviceHosts`, which {@link checkHostTemplate} accepts
- * @returns host names in lower case, each once
+ * @param templates the setting `matching.serviceHosts`; {@link checkHostTemplate} has accepted them
+ * @returns host names in lower case, without duplicates
  */
 export function serviceHosts(templates: readonly string[], service: ServiceName): string[] {
   return [...new Set(templates.map((template) => fill(template, service).toLowerCase()))];
 }
 
-/** Says what is wrong with a template, or undefined where every service it is used for has an origin. */
+/** Checks a template. Returns the problem; undefined if it gives an origin for every service it is used for. */
 export function checkTemplate(template: string): string | undefined {
   const unknown = /\{(?!(?:name|namespace|port)\})[^}]*\}?/.exec(template);
   if (unknown !== null) return `knows only {name}, {namespace} and {port}, not ${unknown[0]}`;
@@ -64,7 +70,8 @@ function fill(template: string, service: ServiceName): string {
 }
 
 function toUpstream(text: string): Upstream | undefined {
-  // What URL would quietly drop or repair (userinfo, path, query, blanks, backslashes) is refused beforehand.
+  // The URL class would silently drop or repair some parts (userinfo, path, query, blanks, backslashes). They
+  // are refused here before.
   if (!/^https?:\/\/[^/\\?#@\s]+\/?$/i.test(text) || !URL.canParse(text)) return undefined;
   const { origin, host, port } = new URL(text);
   return port === '0' ? undefined : { origin, authority: host };

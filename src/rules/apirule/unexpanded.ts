@@ -1,40 +1,44 @@
 import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 
-/** What only Helm knows, of what stands between `{{` and `}}`: mutators have templates of their own. */
+/** Content of `{{ }}` that only Helm understands. Other content may be a template of a mutator. */
 const HELM =
   /\{\{[^}]*(?:\.(?:Values|Release|Chart|Capabilities|Files|Template)\b|\b(?:include|template|tpl|toYaml|nindent|indent|lookup|required|define|block)\s|\$\.)/;
 
 /** `${NAME}` (shells, envsubst, Terraform), `$(NAME)` (Kustomize, Tekton), and `$NAME` in capitals. */
 const VARIABLE = /\$\{[A-Za-z_][^}]*\}|\$\([A-Za-z_][A-Za-z0-9_.-]*\)|(?<![\\$])\$[A-Z_][A-Z0-9_]+/;
-/** Where no `$` can stand, `$name` is a variable as well. */
+/** In fields that cannot contain a `$`, `$name` in lower case is a variable too. */
 const ANY_VARIABLE = /\$\{[^}]*\}?|\$\([^)]*\)?|\$[A-Za-z_][A-Za-z0-9_]*/;
-/** `{YOUR_DOMAIN}`, `<YOUR_DOMAIN>`: what documentation asks its reader to fill in. */
+/** `{YOUR_DOMAIN}`, `<YOUR_DOMAIN>`: placeholders in documentation, which the reader must replace. */
 const PLACEHOLDER = /(?<!\\[pPu])\{[A-Z][A-Z0-9_-]+\}|<[A-Z][A-Z0-9_ -]+>/;
-/** The same in any case, where braces and angle brackets have no meaning. */
+/** The same in upper or lower case, for fields in which braces and angle brackets have no meaning. */
 const ANY_PLACEHOLDER = /\{\{?[A-Za-z][A-Za-z0-9_. -]*\}?\}|<[A-Za-z][A-Za-z0-9_. -]*>/;
 
-/** Fields that hold a name, a host or a URL, by the last step of their paths that is no index. */
+/** Fields that hold a name, a host or a URL. The key is the last step of the path that is not an index. */
 const PLAIN: ReadonlySet<string | number> = new Set([
   ...['name', 'namespace', 'host', 'hosts', 'gateway', 'externalGateway', 'port'],
   ...['issuer', 'jwksUri', 'jwks_urls', 'trusted_issuers', 'introspection_url', 'token_url', 'issuer_url'],
   ...['jwks_url', 'check_session_url', 'url'],
 ]);
 
-/** The most characters of one text that are looked at: what is longer than any pattern may be is data. */
+/**
+ * The longest text that is searched, in characters. A longer text is data: it is longer than any pattern may
+ * be.
+ */
 const MAX_TEXT = 4_096;
 
-/** Fields whose value must not be shown. */
+/** Fields whose value must not be printed. */
 const SECRET = /secret|password/i;
 
-/** Fields whose value is an expression, in which braces, brackets and `$` have meanings. */
+/** Fields that hold an expression, in which braces, brackets and `$` have a meaning. */
 const EXPRESSIONS: ReadonlySet<string | number> = new Set(['path', 'pattern', 'regex']);
 
 /**
- * Finds what somebody forgot to fill in: variables of shells, envsubst and Kustomize, placeholders of documentation,
- * and templates of Helm, wherever they stand in an APIRule.
+ * Finds what the author forgot to fill in, anywhere in an APIRule: variables of shells, envsubst and
+ * Kustomize, placeholders from documentation, and Helm templates.
  *
- * @returns one finding a place, with the path of the place; a template is one finding for the whole APIRule
+ * @returns one finding per place, with the path of the place. A template gives only one finding for the whole
+ *   APIRule.
  */
 export function findUnexpanded(
   document: SourceDocument,
@@ -60,7 +64,7 @@ export function findUnexpanded(
     if (HELM.test(text) || (plain && text.includes('{{'))) template ??= path;
     const variable = (plain ? ANY_VARIABLE : VARIABLE).exec(text);
     if (variable !== null) {
-      // A secret may hold a dollar sign, and a finding must not repeat a part of it.
+      // A secret may contain a dollar sign, and a finding must not print part of a secret.
       if (SECRET.test(String(field)) && variable[0] !== text) return;
       report(path, 'variable', variable[0].replace(/^(\$[{(][A-Za-z0-9_]*)[^A-Za-z0-9_].*([})])$/s, '$1$2'));
     } else if (!EXPRESSIONS.has(field)) {
@@ -72,7 +76,7 @@ export function findUnexpanded(
     if (typeof value === 'string') look(value, path);
     if (typeof value !== 'object' || value === null) return;
     const [key, ...others] = Object.entries(value);
-    // `host: {DOMAIN}` without quotes is a mapping to YAML.
+    // YAML reads `host: {DOMAIN}` without quotes as a mapping.
     if (others.length === 0 && key !== undefined && key[1] === null && /^[A-Z][A-Z0-9_-]+$/.test(key[0])) {
       report(path, 'placeholder', `{${key[0]}}`);
       return;
@@ -88,7 +92,7 @@ export function findUnexpanded(
   return [{ path: [], finding: templateFinding(document.at(template)) }];
 }
 
-/** The one finding of a file that is a template. */
+/** The single finding of a file that is a template. */
 export function templateFinding(position: { file: string; line: number; col: number }): Finding {
   const message =
     'the file is a template ({{ … }}), not yet a manifest: render it first, a Helm chart with helm template';
@@ -96,9 +100,9 @@ export function templateFinding(position: { file: string; line: number; col: num
 }
 
 /**
- * Finds out whether YAML cannot read a file because it is a template.
+ * Checks whether YAML cannot parse a file because the file is a template.
  *
- * @param text the file, which YAML cannot read
+ * @param text the content of the file, which YAML could not parse
  * @returns a finding at the first `{{`; undefined if there is none outside of quotes and comments
  */
 export function templateIn(text: string, file: string): Finding | undefined {

@@ -10,8 +10,8 @@ const { service, host } = specSchema.properties;
 const { host: _, ...properties } = specSchema.properties;
 
 /**
- * APIRule `v1alpha1`: as v1beta1, but the host is a field of the service. Kyma itself converts it in this way
- * (`apis/gateway/v1alpha1/apirule_conversion.go` of kyma-project/api-gateway).
+ * APIRule `v1alpha1`. It is like v1beta1, but the host is a field of the service. Kyma converts it in the
+ * same way (`apis/gateway/v1alpha1/apirule_conversion.go` of kyma-project/api-gateway).
  */
 export const v1alpha1: ApiRuleVersion = {
   ...v1beta1,

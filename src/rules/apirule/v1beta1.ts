@@ -5,12 +5,12 @@ import type { CorsEntry } from './cors.js';
 import { apiRuleSchema, ruleSchema, specSchema } from './schema.js';
 import type { ApiRuleVersion, RuleEntry, Service } from './version.js';
 
-/** The dialect that the model is made after. */
+/** APIRule `v1beta1`, the version that the internal model follows. */
 export const v1beta1: ApiRuleVersion = {
   documentSchema: apiRuleSchema,
   specSchema,
   ruleSchema,
-  // Kyma took the upstream's CORS fields away only where there was a policy to put in their place.
+  // Kyma removed the upstream's CORS fields only if the rule had a policy to replace them.
   removesCors: false,
   spec(value) {
     const { host, service, timeout, corsPolicy } = value as {
@@ -30,8 +30,8 @@ export const v1beta1: ApiRuleVersion = {
 };
 
 /**
- * `methods: ["*"]`. Of an `allow` rule Kyma read no methods at all: its route was for every one. Oathkeeper compared
- * methods as texts, so that a rule of another handler never matched.
+ * Reads `methods: ["*"]`. Kyma ignored the methods of an `allow` rule: its route was for every method.
+ * Oathkeeper compared methods as texts, so a rule with another handler never matched.
  */
 function anyMethod(
   { methods, accessStrategies }: RuleEntry,
@@ -52,8 +52,8 @@ function anyMethod(
 }
 
 /**
- * The path `/*`. As an expression it matches slashes alone. Where Kyma's jwt handler was Istio's, which is configured
- * by `authentications`, it stood for all paths.
+ * Reads the path `/*`. As a regular expression it matches only slashes. If Kyma's jwt handler was that of
+ * Istio, which is configured with `authentications`, `/*` meant all paths.
  */
 function anyPath(
   { path }: RuleEntry,

@@ -6,7 +6,7 @@ import { pathPattern } from './path-template.js';
 import { apiRuleSchema, corsSchema, GROUP, ruleSchema, specSchema } from './schema.js';
 import type { ApiRuleVersion, RuleEntry, Service } from './version.js';
 
-/** The versions of the APIRule after v1beta1; they differ in nothing that is read here. */
+/** The versions of the APIRule after v1beta1. They are equal in every field that scopegate reads. */
 export const LATER_VERSIONS: readonly string[] = [`${GROUP}/v2`, `${GROUP}/v2alpha1`];
 
 const { service, timeout, methods, scopegate } = ruleSchema.properties;
@@ -29,8 +29,9 @@ interface Rule {
 }
 
 /**
- * APIRule `v2` and `v2alpha1`: other words for hosts, paths and strategies. The order of its rules decides nothing
- * here either: what Kyma's order decided is proved, or refused.
+ * APIRule `v2` and `v2alpha1`, which write hosts, paths and strategies in other ways. The order of rules has
+ * no effect here either: where Kyma relied on the order, scopegate proves which rule answers, or refuses the
+ * rules.
  */
 export const v2: ApiRuleVersion = {
   documentSchema: apiRuleSchema,
@@ -112,7 +113,7 @@ export const v2: ApiRuleVersion = {
     if ('problem' in pattern) error([...at, 'path'], 'bad-pattern', pattern.problem);
     for (const part of ['headers', 'cookies'] as const) {
       for (const [name, text] of Object.entries(rule.request?.[part] ?? {})) {
-        // Envoy reads %…% as a command, and the template language of mutators reads {{ … }}.
+        // Envoy interprets %…% as a command, and mutators interpret {{ … }} as a template.
         if (/%|\{\{/.test(text)) {
           error(
             [...at, 'request', part, name],

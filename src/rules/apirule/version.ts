@@ -4,7 +4,7 @@ import type { HandlerEntry } from './access-strategies.js';
 import type { CorsEntry } from './cors.js';
 import type { RuleOptions } from './options.js';
 
-/** A spec, in whichever version it was written. */
+/** A spec of any version, in a common form. */
 export interface Spec {
   readonly hosts: readonly { readonly text: string; readonly path: Path }[];
   readonly service?: Service | undefined;
@@ -20,10 +20,10 @@ export interface Service {
   readonly port: number;
 }
 
-/** One element of `spec.rules`, in the words of v1beta1. */
+/** One element of `spec.rules`, in the form of v1beta1. */
 export interface RuleEntry {
   readonly path: string;
-  /** The path as it was written, where that is no expression. */
+  /** The path as it was written, if that is not an expression. */
   readonly shown?: string;
   readonly methods: readonly string[];
   readonly service?: Service;
@@ -33,23 +33,23 @@ export interface RuleEntry {
   readonly scopegate?: RuleOptions;
 }
 
-/** A version of the APIRule: its schemas, and how it says what v1beta1 says. */
+/** A version of the APIRule: its schemas, and its conversion to the form of v1beta1. */
 export interface ApiRuleVersion {
   /** JSON Schemas of the document, of its spec without the rules, and of one rule. */
   readonly documentSchema: object;
   readonly specSchema: object;
   readonly ruleSchema: object;
-  /** Whether the upstream's CORS fields go where there is no policy. */
+  /** Whether the upstream's CORS fields are removed if there is no policy. */
   readonly removesCors: boolean;
-  /** @param value valid against `specSchema` */
+  /** @param value is valid by `specSchema` */
   spec(value: unknown): Spec;
   /**
-   * @param value valid against `ruleSchema`
-   * @returns undefined after findings
+   * @param value is valid by `ruleSchema`
+   * @returns undefined if findings were added
    */
   entry(value: unknown, at: Path, document: SourceDocument, findings: Finding[]): RuleEntry | undefined;
-  /** The document in which a place of v1beta1 is found where this version has it. */
+  /** A document that takes paths in the form of v1beta1 and gives the positions in this version's document. */
   places(document: SourceDocument): SourceDocument;
-  /** A message that names places of v1beta1, in this version's words. */
+  /** Replaces the paths of v1beta1 in a message by those of this version. */
   words(message: string): string;
 }
