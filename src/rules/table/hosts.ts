@@ -14,7 +14,7 @@ export class HostEntry {
   }
 }
 
-/** All sites, by host pattern and method. */
+/** All sites, by host pattern and method. A site is one host pattern with one method. */
 export class HostIndex {
   readonly #byHost = new Map<string, Map<string, HostEntry>>();
   /** Rules times hosts times methods. */
@@ -47,7 +47,7 @@ export class HostIndex {
     for (const methods of this.#byHost.values()) yield* methods.values();
   }
 
-  /** The sites of the same method whose host pattern holds all of this one's hosts and more. */
+  /** The sites of the same method whose host patterns contain all hosts of this one, and more. */
   *around({ host, method }: Pick<HostEntry, 'host' | 'method'>): Generator<HostEntry> {
     for (const wildcard of wildcardsAround(host)) {
       const site = this.#byHost.get(wildcard)?.get(method);
@@ -57,8 +57,9 @@ export class HostIndex {
 }
 
 /**
- * The `*.suffix` patterns that hold all hosts of a pattern, and more, the narrowest first. A wildcard stands for one
- * label or several, as in Istio: `*.example.com` holds `a.b.example.com`, and not `example.com`. `*` holds all hosts.
+ * The `*.suffix` patterns that contain all hosts of a pattern, and more; the narrowest is first. A wildcard
+ * stands for one or more labels, as in Istio: `*.example.com` contains `a.b.example.com`, but not
+ * `example.com`. `*` contains all hosts.
  */
 export function* wildcardsAround(host: string): Generator<string> {
   const from = host.startsWith('*.') ? 2 : 0;
@@ -67,19 +68,19 @@ export function* wildcardsAround(host: string): Generator<string> {
   if (host !== ANY) yield ANY;
 }
 
-/** The pattern of every host. */
+/** The pattern that matches every host. */
 const ANY = '*';
 
-/** Whether one of a rule's host patterns holds the host of a request. */
+/** Whether one of a rule's host patterns matches the host of a request. */
 export function holdHost(patterns: readonly string[], host: string): boolean {
-  // No request's host is a pattern.
+  // A request's host is never a pattern.
   if (host.startsWith('*')) return false;
   return (
     patterns.includes(host) || [...wildcardsAround(host)].some((wildcard) => patterns.includes(wildcard))
   );
 }
 
-/** A rule's hosts without repetitions and without those that its own wildcards hold. */
+/** A rule's hosts without duplicates and without those that its own wildcards contain. */
 function ownHosts(hosts: readonly string[]): string[] {
   const distinct = new Set(hosts);
   return [...distinct].filter(
@@ -87,7 +88,9 @@ function ownHosts(hosts: readonly string[]): string[] {
   );
 }
 
-/** Rules by the segments of their paths, to find those that may have a path in common with another. */
+/**
+ * An index of rules by the segments of their paths, to find the rules that may share a path with another one.
+ */
 export class PathNeighbours {
   readonly #root: Place = newPlace();
 
@@ -105,7 +108,7 @@ export class PathNeighbours {
     (shapeOf(rule.pattern).complete ? place.closed : place.open).push(rule);
   }
 
-  /** All rules but those that differ from this one in a literal segment, or in how many segments their paths have. */
+  /** All rules except those that differ from this one in a literal segment or in the number of segments. */
   of(rule: Rule): Rule[] {
     const found: Rule[] = [];
     collect(this.#root, shapeOf(rule.pattern), 0, found);
@@ -113,11 +116,11 @@ export class PathNeighbours {
   }
 }
 
-/** What is known to begin with the same segments. */
+/** The rules whose paths begin with the same segments. */
 interface Place {
-  /** The rules with no more segments than these. */
+  /** The rules that have exactly these segments. */
   readonly closed: Rule[];
-  /** The rules that may have more. */
+  /** The rules that may have more segments. */
   readonly open: Rule[];
   literals?: Map<string, Place>;
   other?: Place;
@@ -132,7 +135,7 @@ function collect(place: Place, shape: Shape, at: number, found: Rule[]): void {
   for (const rule of place.open) found.push(rule);
   if (at >= segments.length) {
     for (const rule of place.closed) found.push(rule);
-    // All that follows has more segments.
+    // All rules below this place have more segments.
     if (complete) return;
   }
   const segment = segments[at];

@@ -6,8 +6,8 @@ import { Tree } from './tree.js';
 const ASTERISK = 0x2a;
 
 /**
- * Finds the rule of a request: by host, method, and the path's segments; then each rule that is left is tried, the
- * innermost first.
+ * Finds the rule of a request by host, method and the segments of the path. It then tries the remaining
+ * rules; the innermost is tried first.
  */
 export class Matcher {
   readonly #hosts = new Map<string, Host>();
@@ -19,7 +19,7 @@ export class Matcher {
     this.#rivals = rivals;
   }
 
-  /** Makes one, in steps of some microseconds. */
+  /** Builds a matcher, in steps of a few microseconds. */
   static *grow(
     index: HostIndex,
     { depths, rivals }: Pick<OverlapAnalysis, 'depths' | 'rivals'>,
@@ -43,7 +43,7 @@ export class Matcher {
 
   /** See `RuleTable.find`. */
   find(name: string, method: string, path: string): Rule | undefined {
-    // No request's host is a pattern, but a pattern's name is a key here.
+    // A request's host is never a pattern, but the names of patterns are keys here.
     if (name.charCodeAt(0) === ASTERISK) return undefined;
     const host = this.#hosts.get(name);
     let found = host?.trees.get(method)?.find(path);
@@ -65,7 +65,9 @@ export class Matcher {
       .filter((host) => host !== undefined);
   }
 
-  /** Whether a rule that may overlap with this one, nobody knows where, matches as well. */
+  /**
+   * Whether another rule matches as well, for which it is not proved that it does not overlap with this one.
+   */
   #isContested(rule: Rule, name: string, method: string, path: string): boolean {
     return (this.#rivals.get(rule) ?? []).some(
       (rival) => rival.pattern.test(path) && rival.methods.includes(method) && holdHost(rival.hosts, name),
@@ -75,6 +77,6 @@ export class Matcher {
 
 interface Host {
   readonly trees: ReadonlyMap<string, Tree>;
-  /** The wildcards that hold this host. */
+  /** The wildcards that contain this host. */
   readonly around: Host[];
 }

@@ -6,36 +6,46 @@ import { areApart, isPlainlyInside, type Related, relate } from '../pattern/rela
 import { shapeOf } from '../pattern/syntax.js';
 import { type HostEntry, type HostIndex, PathNeighbours, wildcardsAround } from './hosts.js';
 
-/** How overlaps are treated: refused, or settled in favour of the rule that lies inside the other. */
+/** How overlaps are treated: refused, or decided in favour of the rule that lies inside the other. */
 export type OverlapMode = 'error' | 'specific';
 
-/** Told of each rule before it is compared with others, and how far this is, of how many. */
+/** Called with each rule before it is compared with others; `done` and `of` say how far the comparison is. */
 export type Comparing = (rule: Rule, done: number, of: number) => void;
 
-/** What is proved about a set of rules. */
+/** What was proved about a set of rules. */
 export interface OverlapAnalysis {
   readonly findings: Finding[];
-  /** By site and rule: how many rules of the same method hold all that this one holds. The inner rule has more. */
+  /**
+   * By site (one host pattern and method) and rule: the number of rules of the same method that contain all
+   * requests of this one. An inner rule has a higher number.
+   */
   readonly depths: ReadonlyMap<HostEntry, ReadonlyMap<Rule, number>>;
-  /** By rule: the ones it may or may not overlap with, where that was accepted unproved. */
+  /** By rule: the rules that it may overlap with, if the author accepted that this is not proved. */
   readonly rivals: ReadonlyMap<Rule, readonly Rule[]>;
 }
 
-/** Nobody reads more, and a set that is wrong throughout would have as many as it has pairs. */
+/**
+ * The most findings. A reader would not use more, and a set in which every rule is wrong would give one for
+ * each pair.
+ */
 const MAX_FINDINGS = 1_000;
 
-/** Pairs of patterns that are remembered, for rules with several hosts or methods: their table grows by doubling. */
+/**
+ * The most pairs of patterns whose relation is remembered, for rules with several hosts or methods. There is
+ * a limit because the hash table grows by doubling.
+ */
 const MAX_REMEMBERED = 100_000;
 
 /**
  * Compares every two rules that share a host and a method.
  *
- * A rule's extent is its hosts times its paths, for each method. Under `error` no two extents may meet. Under
- * `specific` they may where one lies inside the other, hosts and paths: the inner rule answers there. An exact host
- * lies inside `*.suffix`; equal paths on a narrower host are inside, too. All else is refused: that the one has the
- * narrower host and the other the narrower path settles nothing.
+ * The extent of a rule is its hosts times its paths, for each method. With `error`, two extents must not
+ * overlap. With `specific`, they may overlap if one lies inside the other, in hosts and in paths: the inner
+ * rule then answers. An exact host lies inside `*.suffix`; equal paths on a narrower host also lie inside.
+ * All other overlaps are refused: if one rule has the narrower host and the other the narrower path, neither
+ * is more specific.
  *
- * @param budget for the comparison of their paths
+ * @param budget the limits for comparing their paths
  */
 export function analyseOverlaps(
   index: HostIndex,
@@ -62,7 +72,7 @@ class OverlapAnalyser {
   readonly findings: Finding[] = [];
   readonly depths = new Map<HostEntry, Map<Rule, number>>();
   readonly rivals = new Map<Rule, Rule[]>();
-  /** By pattern: a number, to remember what was proved about two. */
+  /** A number for each pattern, as a key to remember what was proved about a pair. */
   readonly #numbers = new Map<RegExp, number>();
   readonly #related = new Map<number, Related>();
   readonly #reported = new Map<Rule, Set<Rule>>();
@@ -77,8 +87,11 @@ class OverlapAnalyser {
   }
 
   /**
-   * @param comparing told of each rule
-   * @returns the site's rules, to compare those of other sites with; undefined where there are too many findings
+   * Compares the rules of one site with each other.
+   *
+   * @param comparing called with each rule
+   * @returns the site's rules, to compare them with those of other sites; undefined if there are too many
+   *   findings
    */
   within(site: HostEntry, comparing: (rule: Rule) => void): PathNeighbours | undefined {
     const neighbours = new PathNeighbours();
@@ -92,8 +105,10 @@ class OverlapAnalyser {
   }
 
   /**
-   * @param comparing told of each rule
-   * @returns false where there are too many findings to go on
+   * Compares the rules of two sites.
+   *
+   * @param comparing called with each rule
+   * @returns false if there are too many findings to continue
    */
   between(
     neighbours: PathNeighbours,
@@ -109,11 +124,12 @@ class OverlapAnalyser {
     return true;
   }
 
-  /** @param siteOfA the same site as `b`'s, or one whose hosts all belong to `b`'s, too */
+  /** @param siteOfA the same site as `b`'s, or one whose hosts all belong to `b`'s too */
   #compare(a: Rule, siteOfA: HostEntry, b: Rule, siteOfB: HostEntry): void {
     if (a === b) return;
     const sameHost = siteOfA === siteOfB;
-    // Asked of the rules and not of the sites: two that share several hosts have one name wherever they first meet.
+    // Compare the rules and not the sites: two rules that share several hosts are always reported as
+    // duplicates, whatever site they meet on first.
     if (a.path === b.path && a.pattern.source === b.pattern.source && shareHost(a, b)) {
       this.#report(
         a,
@@ -123,9 +139,9 @@ class OverlapAnalyser {
       );
       return;
     }
-    // Not remembered: nearly all pairs are told apart here, and in less time than it takes to look them up.
+    // This result is not remembered. It is cheaper than a look-up, and decides nearly all pairs.
     if (areApart(shapeOf(a.pattern), shapeOf(b.pattern))) return;
-    // Beside a catch-all a rule needs no automaton.
+    // If one rule is a catch-all, no automaton is needed.
     if (this.#mode === 'specific' && isPlainlyInside(a.pattern, b.pattern)) {
       this.#deepen(siteOfA, a);
       return;
@@ -216,7 +232,10 @@ class OverlapAnalyser {
     });
   }
 
-  /** Once for a pair, at the one that comes later in the files, whatever order the rules are given in. */
+  /**
+   * Reports a pair once, at the rule that comes later in the files. The order in which the rules are passed
+   * does not matter.
+   */
   #report(
     a: Rule,
     b: Rule,
@@ -240,8 +259,8 @@ class OverlapAnalyser {
 }
 
 /**
- * The rule that would answer if `matching.overlap` were `specific`, wherever the two meet; undefined if neither would
- * everywhere.
+ * The rule that would answer every request that both match, if `matching.overlap` were `specific`; undefined
+ * if neither would.
  */
 function innerOf(a: Rule, b: Rule, relation: Related['relation']): Rule | undefined {
   const [aIsNarrower, bIsNarrower] = [isNarrower(a, b), isNarrower(b, a)];
@@ -251,23 +270,23 @@ function innerOf(a: Rule, b: Rule, relation: Related['relation']): Rule | undefi
   return aIsNarrower ? a : b;
 }
 
-/** Whether a rule's hosts are as narrow as those of another one, or narrower, wherever the two meet. */
+/** Whether a rule's hosts are equal to or narrower than those of another rule, wherever both match. */
 function isNarrower(a: Rule, b: Rule): boolean {
   return sharedHosts(a, b).every((host) => a.hosts.includes(host));
 }
 
-/** The APIRule of a rule: `namespace/name`. */
+/** The APIRule that a rule belongs to: `namespace/name`. */
 export function apiRuleOf({ id }: Rule): string {
   return id.slice(0, id.lastIndexOf('#'));
 }
 
-/** Where a rule was written. */
+/** The position of a rule in the files. */
 export function positionOf({ source }: Rule): Position {
   const [, file, line, col] = /^(.*):(\d+):(\d+)$/s.exec(source) ?? [undefined, source, '1', '1'];
   return { file: file as string, line: Number(line), col: Number(col) };
 }
 
-/** Two rules as a reader of the files meets them. */
+/** Sorts two rules by their positions in the files. */
 export function inOrder(a: Rule, b: Rule): [first: Rule, second: Rule] {
   const order = byPosition(positionOf(a), positionOf(b)) || (a.id < b.id ? -1 : 1);
   return order < 0 ? [a, b] : [b, a];
@@ -285,7 +304,7 @@ function shareHost(a: Rule, b: Rule): boolean {
   return a.hosts.some((host) => b.hosts.includes(host));
 }
 
-/** The narrower of each two host patterns that meet. */
+/** The narrower host pattern of each two that share a host. */
 function sharedHosts(a: Rule, b: Rule): string[] {
   const inside = (x: Rule, y: Rule) =>
     x.hosts.filter((host) => [host, ...wildcardsAround(host)].some((wider) => y.hosts.includes(wider)));

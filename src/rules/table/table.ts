@@ -16,38 +16,38 @@ import {
   positionOf,
 } from './overlaps.js';
 
-/** A table, where there are no errors; and all that was found on the way, by position. */
+/** The table, if there are no errors, and all findings, sorted by position. */
 export interface Built {
   readonly table?: RuleTable;
   readonly findings: Finding[];
 }
 
-/** What is proved about a set of rules, of which a table can be made. */
+/** What was proved about a set of rules. A table can be built from it. */
 export interface Proved {
   readonly index: HostIndex;
   readonly analysis: OverlapAnalysis;
-  /** By position. */
+  /** Sorted by position. */
   readonly findings: Finding[];
 }
 
-/** How a set is proved. */
+/** Options for proving a set. */
 export interface ProveOptions {
-  /** As the setting `matching.overlap` has it. */
+  /** The value of the setting `matching.overlap`. */
   readonly overlap: OverlapMode;
   readonly budget?: AnalysisBudget;
   readonly comparing?: Comparing | undefined;
 }
 
-/** What a table has besides its rules. */
+/** The parts of a table other than its rules. */
 export interface TableParts {
   readonly version: number;
   readonly resources?: ResourceIndex | undefined;
 }
 
 /**
- * Proves a set of rules and makes the table that serves it.
+ * Proves a set of rules and builds the table that serves it.
  *
- * @param rules in any order: it changes neither the findings nor any answer
+ * @param rules in any order, which affects neither the findings nor any answer
  */
 export function buildTable(rules: readonly Rule[], options: ProveOptions & TableParts): Built {
   const { index, analysis, findings } = proveRules(rules, options);
@@ -71,10 +71,10 @@ export function proveRules(
 }
 
 /**
- * Makes the table of a proved set, in steps of some microseconds, without proving anything.
+ * Builds the table of a proved set, in steps of a few microseconds. It proves nothing.
  *
- * @param index of these rules
- * @param analysis without errors
+ * @param index the index of these rules
+ * @param analysis has no errors
  */
 export function* growTable(
   rules: readonly Rule[],
@@ -95,7 +95,7 @@ export function* growTable(
   };
 }
 
-/** What was proved, for people. */
+/** A readable summary of what was proved. */
 export function summary({ depths, rivals }: OverlapAnalysis): OverlapSummary {
   const specific = new Set([...depths.values()].flatMap((inner) => [...inner.keys()].map(({ id }) => id)));
   const unproved = [...rivals].flatMap(([{ id }, others]) =>
@@ -104,12 +104,18 @@ export function summary({ depths, rivals }: OverlapAnalysis): OverlapSummary {
   return { specific: [...specific].sort(), unproved: unproved.sort() };
 }
 
-/** By position, and then by what they say: findings in one place must not show in which order the rules came. */
+/**
+ * Compares findings by position, then by message. So the order of findings at one position does not depend on
+ * the order of the rules.
+ */
 function inReadingOrder(a: Finding, b: Finding): number {
   return byPosition(a, b) || (`${a.code} ${a.message}` < `${b.code} ${b.message}` ? -1 : 1);
 }
 
-/** Rules that no request can reach: what they were to protect is protected by another rule, or open. */
+/**
+ * Finds rules that no request can reach. What they were meant to protect is then protected by another rule,
+ * or open.
+ */
 function deadRules(rules: readonly Rule[], budget: AnalysisBudget): Finding[] {
   const findings: Finding[] = [];
   for (const rule of rules) {

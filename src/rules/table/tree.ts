@@ -2,20 +2,22 @@ import type { Rule } from '../../model/rule.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { shapeOf } from '../pattern/syntax.js';
 
-/** A rule of one host pattern and method, with how many others hold all that it holds there. */
+/**
+ * A rule of one host pattern and method, with the number of other rules there that contain all its requests.
+ */
 export interface Entry {
   readonly rule: Rule;
   readonly depth: number;
 }
 
 /**
- * The rules of one host pattern and method, by the segments of their paths: a segment that is literal is one look-up,
- * whatever the number of rules, and only the rules that agree with all of a path's segments are tried on it.
+ * The rules of one host pattern and method, as a tree of path segments. A literal segment needs one look-up,
+ * whatever the number of rules. Only rules that agree with all segments of a path are tried.
  */
 export class Tree {
   readonly #literals = new Map<string, Entry>();
   readonly #root = new Node();
-  /** Whether a match is the only one, as it is where no rule lies inside another. */
+  /** Whether the first match is the only one. That is so if no rule lies inside another. */
   readonly #flat: boolean;
 
   private constructor(flat: boolean) {
@@ -23,13 +25,14 @@ export class Tree {
   }
 
   /**
-   * Makes one, in steps of some microseconds.
+   * Builds a tree, in steps of a few microseconds.
    *
    * @param depths by rule; a rule that is missing lies inside no other
    */
   static *grow(rules: readonly Rule[], depths?: ReadonlyMap<Rule, number>): Generator<void, Tree> {
     const tree = new Tree(depths === undefined || depths.size === 0);
-    // The innermost first: among those that agree with a path's segments, the first to match is the one.
+    // The innermost rules come first, so that the first match among the rules with the same segments is the
+    // right one.
     const byDepth = new Map<number, Rule[]>();
     for (const rule of rules) {
       getOrInsert(byDepth, depths?.get(rule) ?? 0, () => [] as Rule[]).push(rule);
@@ -50,18 +53,20 @@ export class Tree {
     else this.#root.add(entry);
   }
 
-  /** The innermost rule that matches a canonical path. */
+  /** Finds the innermost rule that matches a canonical path. */
   find(path: string): Entry | undefined {
-    // A literal rule lies inside every other that matches its path.
+    // A literal rule lies inside every other rule that matches its path.
     const literal = this.#literals.size === 0 ? undefined : this.#literals.get(path);
     return literal ?? visit(this.#root, path, 1, undefined, this.#flat);
   }
 }
 
 /**
- * @param at where the segment begins by which the node's children are told apart
- * @param found what has been found so far
- * @param flat whether that would be final
+ * Searches below a node.
+ *
+ * @param at the offset of the segment that selects the child
+ * @param found the innermost match so far
+ * @param flat whether the first match is final
  */
 function visit(
   node: Node,
@@ -83,7 +88,7 @@ function visit(
   return best;
 }
 
-/** @param slash where the segment ends that led here, or -1 where it is the last */
+/** @param slash the offset where the segment ends that led here, or -1 if it is the last one */
 function descend(
   next: Node,
   path: string,
@@ -93,19 +98,19 @@ function descend(
 ): Entry | undefined {
   if (slash !== -1) return visit(next, path, slash + 1, found, flat);
   const best = firstOf(next.closed, path, found);
-  // Of the rules that may have more segments some may also have none.
+  // A rule that may have more segments may also match a path without more segments.
   return next.open === undefined ? best : next.open.find(path, path.length + 1, best);
 }
 
-/** A place in the tree: a number of segments, some of them literal. */
+/** A node of the tree: a sequence of segments, some of them literal. */
 class Node {
-  /** By a literal segment: what follows it. */
+  /** The children for literal segments. */
   segments: Map<string, Node> | undefined;
-  /** What follows a segment that is not literal. */
+  /** The child for a segment that is not literal. */
   other: Node | undefined;
-  /** The rules with no more segments than these. */
+  /** The rules with exactly these segments. */
   readonly closed: Entry[] = [];
-  /** The rules that may have more. */
+  /** The rules that may have more segments. */
   open: Open | undefined;
 
   add(entry: Entry): void {
@@ -129,10 +134,10 @@ class Node {
   }
 }
 
-/** Rules by what the next segment begins with. */
+/** Rules by the beginning of the next segment. */
 class Open {
   readonly #byResidue = new Map<string, Entry[]>();
-  /** The lengths of the beginnings, the longest first. */
+  /** The lengths of these beginnings, the longest first. */
   #lengths: number[] = [];
 
   add(residue: string, entry: Entry): void {
@@ -151,7 +156,7 @@ class Open {
   }
 }
 
-/** The first of the entries that matches and lies deeper than what was found. */
+/** The first entry that matches and lies deeper than the match so far. */
 function firstOf(entries: readonly Entry[], path: string, found: Entry | undefined): Entry | undefined {
   for (const entry of entries) {
     if (found !== undefined && entry.depth <= found.depth) return found;
