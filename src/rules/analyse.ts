@@ -14,13 +14,13 @@ import { type RecordedDocument, recordPlaces } from './places.js';
 import { apiRuleOf, type OverlapMode, positionOf } from './table/overlaps.js';
 import { type Proved, proveRules } from './table/table.js';
 
-/** How rules are checked and proved. */
+/** How a rule set is checked and proved. */
 export interface AnalysisOptions extends RuleDefaults {
-  /** What becomes of two rules that match one request. */
+  /** What happens if two rules match the same request. */
   readonly overlap: OverlapMode;
-  /** The resources whose metadata is published. */
+  /** The protected resources whose metadata is published. */
   readonly resources: readonly ResourceSettings[];
-  /** What becomes of an APIRule that cannot be served; by default the whole set is refused. */
+  /** What happens to an APIRule that cannot be served. By default the whole set is refused. */
   readonly unserved?: 'refuse' | 'leaveOut';
 }
 
@@ -29,11 +29,11 @@ export interface CompiledDocument extends Compiled {
   readonly document: RecordedDocument;
 }
 
-/** An accepted set. */
+/** An accepted rule set. */
 export interface AcceptedRules extends Omit<Proved, 'findings'> {
-  /** Those that are served, with their rules, in order. */
+  /** The APIRules that are served, with their rules, in order. */
   readonly apiRules: readonly CompiledDocument[];
-  /** All rules: those of the APIRules, and then those that publish resources. */
+  /** All rules: first those of the APIRules, then those that publish metadata of resources. */
   readonly rules: readonly Rule[];
   readonly resources: ResourceIndex | undefined;
 }
@@ -42,22 +42,23 @@ export interface AcceptedRules extends Omit<Proved, 'findings'> {
 export interface Analysed {
   /** Absent if a finding is an error. */
   readonly accepted?: AcceptedRules;
-  /** In order of their positions; only errors if there are too many to show. */
+  /** Sorted by position. If there are too many to show, only the errors. */
   readonly findings: Finding[];
 }
 
-/** Rules times hosts times methods: the table holds each of them in memory. */
+/** The limit of rules times hosts times methods. The table holds each of these combinations in memory. */
 const MAX_ENTRIES = 500_000;
-/** A text takes so much of the heap for each of its bytes while it is decoded and read. */
+/** Bytes of heap per byte of a text, while the text is decoded and parsed. */
 const DECODED = 3;
 
 /**
- * Checks, compiles and proves a whole set. It finds everything that is wrong in one run; exceeding a limit ends the run.
+ * Checks, compiles and proves a whole rule set. It finds all errors in one run, except that exceeding a limit
+ * ends the run.
  *
- * @param paths what the settings name: the position of a finding that is about all of them
- * @param files as they were read
- * @param unread what was wrong with reading them
- * @param budget for all of it; it is told what is being worked on
+ * @param paths the paths from the settings; the first is the position of a finding about all files
+ * @param files the files and their contents
+ * @param unread the findings from reading the files
+ * @param budget the limits of the whole analysis; it is also told what is being worked on
  */
 export function analyseRules(
   paths: readonly string[],
@@ -85,7 +86,7 @@ export function analyseRules(
 class Analysis {
   readonly #options: AnalysisOptions;
   readonly #budget: LoadBudget;
-  /** Those that are about no APIRule. */
+  /** The findings that are not about one APIRule. */
   readonly #findings: Finding[] = [];
   readonly #compiled: CompiledDocument[] = [];
   readonly #left = new Set<Compiled>();
@@ -98,7 +99,7 @@ class Analysis {
     this.#budget = budget;
   }
 
-  /** Reads one file, a document at a time, so that the syntax of only one is held in memory. */
+  /** Reads one file, one document at a time, so that only one syntax tree is in memory. */
   read({ file, bytes }: RuleFile, done: number, of: number): void {
     const reading = (at: Position): void =>
       this.#budget.begin({ what: 'reading files', done, of, name: file, at });
@@ -117,7 +118,8 @@ class Analysis {
       reading(document.at([]));
     }
     const template = problems.length > 0 ? templateIn(text, file) : undefined;
-    // What YAML says of a template helps nobody, and neither does what is left of it.
+    // The file is a template. YAML errors in a template do not help its author, and neither do findings about
+    // its readable parts.
     if (template !== undefined) this.#findings.push(template);
     else {
       for (const finding of [...problems, ...others]) this.#findings.push(finding);
@@ -160,7 +162,11 @@ class Analysis {
     };
   }
 
-  /** A broken document says enough about itself; a copy of a good one would only repeat every rule of it. */
+  /**
+   * Replaces an APIRule whose name is already taken by an error. An APIRule that has errors is kept as it is,
+   * because these errors are enough. A duplicate without errors would otherwise give one more error for each
+   * of its rules.
+   */
   #withoutCopy(each: CompiledDocument): CompiledDocument {
     if (each.name === undefined || each.findings.some(isError)) return each;
     const copy = duplicateName(each.name, each.document, this.#names);
@@ -168,10 +174,10 @@ class Analysis {
   }
 
   /**
-   * Leaves out what the settings allow to leave out, and proves the rest.
+   * Leaves out the APIRules that the settings allow to leave out, and proves the rest.
    *
-   * @param place the file of a finding that is about all of them
-   * @param hasErrors whether files could not be read
+   * @param place the file of a finding that is about the whole set
+   * @param hasErrors whether some files could not be read
    */
   prove(place: string, hasErrors: boolean): AcceptedRules {
     const compiled = this.#compiled;
@@ -203,7 +209,7 @@ class Analysis {
     return { apiRules, rules, index, analysis, findings, resources: resources.index };
   }
 
-  /** Everything that was found, with the APIRule that it is about. */
+  /** All findings, each with the APIRule that it is about. */
   findings(): Finding[] {
     const found = [...this.#findings];
     for (const each of this.#compiled) for (const finding of each.findings) found.push(finding);
@@ -215,7 +221,7 @@ class Analysis {
     for (const finding of this.#proved) {
       const { file, line, col } = finding;
       const full = withName(finding, finding.apiRule ?? named.get(`${file}:${line}:${col}`));
-      // An overlap that could not be left out is among those of its APIRule already.
+      // If an overlap could not be left out, it is already among the findings of its APIRule.
       if (!known.has(keyOf(full))) found.push(full);
     }
     return found;
@@ -235,7 +241,10 @@ function isError({ level }: Finding): boolean {
   return level === 'error';
 }
 
-/** In order of positions, and not more than a person reads: of too many, the errors. */
+/**
+ * Sorts findings by position. If there are more than a person reads, it returns only the errors, up to the
+ * limit.
+ */
 function readable(findings: readonly Finding[]): Finding[] {
   const ordered = findings.toSorted(byPosition);
   if (ordered.length <= MAX_FINDINGS) return ordered;
@@ -246,7 +255,10 @@ function readable(findings: readonly Finding[]): Finding[] {
   return [...kept, { ...last, code: 'more-findings', message }];
 }
 
-/** Kubernetes would keep only one of two APIRules with one name; a folder can hold both. */
+/**
+ * An error if another APIRule has the same name. Kubernetes would keep only one of them, but a folder can
+ * hold both.
+ */
 function duplicateName(
   name: string,
   document: SourceDocument,

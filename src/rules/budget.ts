@@ -2,39 +2,39 @@ import { getHeapStatistics } from 'node:v8';
 import { resourceLimits } from 'node:worker_threads';
 import type { Position } from '../document/finding.js';
 
-/** What analyses and proofs may use. `spend` and `gaveUp` throw LoadLimitExceeded when it is used up. */
+/** The limits of analyses and proofs. `spend` and `gaveUp` throw LoadLimitExceeded once a limit is reached. */
 export interface AnalysisBudget {
-  /** So many states of automata were looked at. */
+  /** Counts states of automata that were visited. */
   spend(states: number): void;
-  /** A pattern was analysed for as long as one may be, and nothing was found out about it. */
+  /** Counts a pattern whose analysis reached its time limit without a result. */
   gaveUp(): void;
-  /** Milliseconds that are left for all of it. */
+  /** Milliseconds left for the whole load. */
   readonly timeLeft: number;
 }
 
-/** For whoever asks about one or two patterns: one question has bounds of its own. */
+/** No limits: for callers that ask about one or two patterns. Each single analysis has limits of its own. */
 export const UNLIMITED: AnalysisBudget = { spend() {}, gaveUp() {}, timeLeft: Number.POSITIVE_INFINITY };
 
-/** What is being worked on while rules are loaded. */
+/** The current work item while rules are loaded. */
 export interface WorkItem {
-  /** What is done: `reading files`, `compiling rules`, `comparing rules`. */
+  /** The kind of work: `reading files`, `compiling rules`, `comparing rules`. */
   readonly what: string;
   readonly done: number;
   readonly of: number;
-  /** The file or the rule that it is done with. */
+  /** The file or the rule that is being worked on. */
   readonly name: string;
   readonly at: Position;
 }
 
-/** An item of work, and how long it took. */
+/** A work item and how long it took. */
 export interface TimedItem extends WorkItem {
   /** Milliseconds. */
   readonly ms: number;
 }
 
-/** A rule set needs more than it may use. */
+/** A rule set exceeds a limit of loading. */
 export class LoadLimitExceeded extends Error {
-  /** Where the work was when it ended. */
+  /** The position of the work when the limit was reached. */
   readonly at: Position;
 
   constructor(at: Position, message: string) {
@@ -44,34 +44,40 @@ export class LoadLimitExceeded extends Error {
   }
 }
 
-/** States that proofs may look at in any set, and for each rule in it: an honest set needs a thousandth of that. */
+/**
+ * The most states that proofs may visit: a number for any set, and a number for each of its rules. An honest
+ * set needs a thousandth of that.
+ */
 const STATES = 10_000_000;
 const STATES_PER_RULE = 50_000;
-/** Patterns that are analysed in vain; each takes seconds. */
+/** The most patterns whose analysis may end without a result. Each one takes seconds. */
 const GIVEN_UP = 3;
-/** The part of the heap's limit that may be in use. What is allocated at once, such as a file's text, needs the rest. */
+/**
+ * The share of the heap limit that may be in use. The rest is left for single large allocations, such as the
+ * text of a file.
+ */
 const HEAP_SHARE = 0.9;
-/** Time and heap are looked at after so many items, and after so many states. */
+/** Time and heap are checked after this many items, and after this many states. */
 const PACE = 64;
 const STATES_PACE = 65_536;
 
 const NOWHERE: WorkItem = { what: '', done: 0, of: 0, name: '', at: { file: 'rules', line: 1, col: 1 } };
 
-/** What a budget is made with; everything has a default. */
+/** Options of a budget. All of them have defaults. */
 export interface LoadBudgetOptions {
-  /** Told of each item before the work on it begins, and which one before it took longest. */
+  /** Called with each item before the work on it begins, and with the previous item that took longest. */
   readonly begun?: (item: WorkItem, longest: TimedItem | undefined) => void;
-  /** States of automata, whatever the number of rules is. */
+  /** The most states of automata, independent of the number of rules. */
   readonly states?: number;
-  /** Milliseconds for all of it; default: as long as it takes. */
+  /** Milliseconds for the whole load; by default there is no limit. */
   readonly timeout?: number;
-  /** Milliseconds. */
+  /** Returns the current time in milliseconds. */
   readonly now?: () => number;
 }
 
 /**
- * What loading one rule set may use: time, states of automata, and memory of the thread that it runs on. It also knows
- * what is being worked on, so that a finding can name the rule that took it.
+ * The limits of loading one rule set: time, states of automata, and memory of the thread. It also knows the
+ * current work item, so that a finding can name the rule that exceeded a limit.
  */
 export class LoadBudget implements AnalysisBudget {
   readonly #begun: (item: WorkItem, longest: TimedItem | undefined) => void;
@@ -85,7 +91,7 @@ export class LoadBudget implements AnalysisBudget {
   #rules = 0;
   #states = 0;
   #givenUp = 0;
-  /** Of the item. */
+  /** The states that the current item has used. */
   #itemStates = 0;
   #longest: TimedItem | undefined;
   #mostStates: { readonly item: WorkItem; readonly states: number } = { item: NOWHERE, states: 0 };
@@ -100,7 +106,7 @@ export class LoadBudget implements AnalysisBudget {
   }
 
   /**
-   * Says what is worked on from now on.
+   * Sets the current work item.
    *
    * @throws LoadLimitExceeded
    */
@@ -116,7 +122,7 @@ export class LoadBudget implements AnalysisBudget {
     this.#begun(item, this.#longest);
   }
 
-  /** There are so many more rules, each of which may use its share. */
+  /** Raises the limit of states for additional rules. */
   grant(rules: number): void {
     this.#rules += rules;
   }
@@ -152,10 +158,10 @@ export class LoadBudget implements AnalysisBudget {
   }
 
   /**
-   * Asks for memory before it is taken: a thread whose heap is full in the midst of one large allocation ends the whole
-   * process, whatever its own limit is. It looks at the time as well.
+   * Checks that there is memory before it is allocated. If a thread's heap becomes full during one large
+   * allocation, the whole process ends, even if the thread has a limit of its own. It checks the time too.
    *
-   * @param bytes about how many, at once
+   * @param bytes the approximate size of the allocation
    * @throws LoadLimitExceeded
    */
   reserve(bytes: number): void {
@@ -179,17 +185,20 @@ export class LoadBudget implements AnalysisBudget {
   }
 }
 
-/** Says that loading took too long. */
+/** The message that loading took too long. */
 export function timeProblem(timeout: number, where: string): string {
   return `loading the rules takes longer than reload.timeout (${timeout / 1000} s): ${where}`;
 }
 
-/** Says that loading needs too much memory. */
+/** The message that loading needs too much memory. */
 export function memoryProblem(mebibytes: number, where: string): string {
   return `the rules need more than the ${mebibytes} MiB of memory that loading may use: ${where}`;
 }
 
-/** Says what was worked on: `it was comparing rules, at /x (rules.yaml:3:7), for 4.0 s; before that …`. */
+/**
+ * Describes the work at that moment: `it was comparing rules, at /x (rules.yaml:3:7), for 4.0 s; before that
+ * …`.
+ */
 export function whereabouts(current: TimedItem | undefined, longest: TimedItem | undefined): string {
   if (current === undefined) return 'it had not begun';
   const now = `it was ${current.what}, at ${nameOf(current)}, for ${seconds(current.ms)}`;

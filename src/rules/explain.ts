@@ -8,53 +8,54 @@ import { readFields } from '../parse/fields.js';
 import { canonicalTarget, type Target } from '../parse/target.js';
 import { holdHost } from './table/hosts.js';
 
-/** A request that nobody sends, with the token it would carry. */
+/** A hypothetical request, and the token that it would carry. */
 export interface Question {
-  /** As it would stand in the request line. */
+  /** The method as in a request line. */
   readonly method: string;
-  /** `https://host/path?query`, taken literally: nothing is normalised before the gateway does it. */
+  /** `https://host/path?query`, taken literally: only the gateway itself normalizes it. */
   readonly url: string;
-  /** What an introspection of its token would say; undefined for a request without a token. */
+  /** The introspection answer for the token; undefined for a request without a token. */
   readonly token?: TokenClaims;
 }
 
-/** The claims of a token that is active and in its time. */
+/** The claims of a token that is active and not expired. */
 export interface TokenClaims {
   readonly scopes?: readonly string[];
   readonly audience?: readonly string[];
   readonly issuer?: string;
   readonly subject?: string;
   readonly clientId?: string;
-  /** Any further ones, such as `acr`. */
+  /** Further claims, such as `acr`. */
   readonly claims?: Readonly<Record<string, unknown>>;
 }
 
-/** How far one rule got with a request. */
+/** How far a request got in matching one rule. */
 export interface Candidate {
   readonly rule: Rule;
-  /** The first thing that did not fit; `none` where everything did. */
+  /** The first check that failed; `none` if all passed. */
   readonly failed: 'host' | 'method' | 'path' | 'overridden' | 'contested' | 'decision' | 'none';
 }
 
-/** What the gateway would do with a request, and why. */
+/** What the gateway would do with a request, and the reason. */
 export interface Explanation {
-  /** The canonical target; undefined where it was refused. */
+  /** The canonical target; undefined if the target was refused. */
   readonly target?: Target;
   readonly decision: Decision;
-  /** What the client would be told; 200 stands for the upstream's own answer. */
+  /** The status that the client would get; 200 stands for any response of the upstream. */
   readonly status: number;
-  /** Every rule, in the order it was loaded. */
+  /** All rules, in the order in which they were loaded. */
   readonly candidates: readonly Candidate[];
 }
 
 const ABSOLUTE = /^https?:\/\/([^/?#]+)(.*)$/i;
-/** Of the form of a JWT, so that the handler `jwt` takes it for one. */
+/** It has the form of a JWT, so that the handler `jwt` accepts it as one. */
 const TOKEN = 'the.token.in-question';
 
 /**
- * Says what the gateway would do with a request, by the very function that serves, with no network.
+ * Determines what the gateway would do with a request. It calls the same function that serves requests, but
+ * without network calls.
  *
- * @throws RangeError when the URL is not an absolute http or https URL
+ * @throws RangeError if the URL is not an absolute http or https URL
  */
 export function explain(table: RuleTable, question: Question): Explanation {
   const { method, url, token } = question;
@@ -80,7 +81,7 @@ export function explain(table: RuleTable, question: Question): Explanation {
     services: answering(token ?? {}),
     body: placed.body === undefined ? undefined : { readBody: () => placed.body },
   });
-  // Nothing here waits: the answer about the token is at hand.
+  // Nothing here is asynchronous, because the introspection answer is already known.
   if (decision instanceof Promise) throw new TypeError('a decision without a network cannot wait');
   return {
     target,
@@ -93,7 +94,10 @@ export function explain(table: RuleTable, question: Question): Explanation {
   };
 }
 
-/** The machine-readable form: stable keys, no value that is not in the rules or the question. */
+/**
+ * The machine-readable form: its keys are stable, and it contains only values from the rules and the
+ * question.
+ */
 export function explanationJson(
   method: string,
   url: string,
@@ -128,14 +132,17 @@ export function explanationJson(
   };
 }
 
-/** A request's fields, query and body that carry the token. */
+/** The parts of a request that carry the token: fields, query and body. */
 interface Placed {
   readonly raw: string[];
   readonly query: string;
   readonly body?: Buffer;
 }
 
-/** Puts the token where the rule reads it: in the first of its places that a request with this method has. */
+/**
+ * Puts the token where the rule reads it: in the first of its places that a request with this method can
+ * have.
+ */
 function place(rule: Rule | undefined, method: string, query: string): Placed {
   const sources = rule?.strategies.find(({ tokenSources }) => tokenSources !== undefined)?.tokenSources;
   const source = sources?.find((each) => !('form_parameter' in each) || method === 'POST');
@@ -196,7 +203,7 @@ function failure(
   if (!holdHost(rule.hosts, host)) return 'host';
   if (!rule.methods.includes(method)) return 'method';
   if (!rule.pattern.test(path)) return 'path';
-  // Where several match and none answers, it was accepted that nothing is proved about them.
+  // Several rules match and none answers: the operator accepted that nothing is proved about their overlap.
   if (rule !== found) return found === undefined ? 'contested' : 'overridden';
   return decision.allowed ? 'none' : 'decision';
 }

@@ -14,44 +14,45 @@ import type { Finding } from '../document/finding.js';
 import { fileProblem } from '../model/file-error.js';
 import { atOnce } from './slices.js';
 
-/** A rule file's content. */
+/** A rule file and its content. */
 export interface RuleFile {
-  /** The path as it was found, which is what findings print. */
+  /** The path with which the file was found; findings print it. */
   readonly file: string;
-  /** Empty if only the digest was asked for. */
+  /** The content; empty if only the digest was requested. */
   readonly bytes: Buffer;
 }
 
-/** What {@link readRuleFiles} found. */
+/** The result of {@link readRuleFiles}. */
 export interface ReadFiles {
   readonly files: RuleFile[];
   readonly findings: Finding[];
   /**
-   * Of names and contents, in order. Equal digests are equal rule sets, whatever happened to inodes, links and times
-   * in between.
+   * The digest of file names and contents, in order. Equal digests mean equal rule sets, even if inodes,
+   * links or times have changed.
    */
   readonly digest: string;
 }
 
-/** How rule files are read. */
+/** Options for reading rule files. */
 export interface ReadOptions {
-  /** The most bytes that all files together may have. */
+  /** The most bytes of all files together. */
   readonly maxBytes: number;
-  /** Whether contents are wanted, and not the digest alone. */
+  /** Whether the contents are returned, or only the digest. */
   readonly contents: boolean;
 }
 
-/** Files that change while they are read are read again, so often at most. */
+/** How often files are read again if they change while they are read. */
 const MAX_TRIES = 5;
-/** The most rule files: a bound, so that a wrong path, such as `/`, ends. */
+/** The most rule files, so that reading ends even for a wrong path such as `/`. */
 const MAX_FILES = 100_000;
-/** Bytes that are read at once. */
+/** Bytes per read. */
 const CHUNK = 65_536;
 
 /**
- * Reads rule files, a chunk a step. A folder stands for its `*.yaml`, `*.yml` and `*.json` and those of its subfolders,
- * in order of their names. Hidden entries are passed over: a mounted ConfigMap keeps its generations in `..2026_…` and
- * `..data` beside the symbolic links that are its real names. A file that is reached twice is read once.
+ * Reads rule files, one chunk per step. For a folder it reads the `*.yaml`, `*.yml` and `*.json` in it and in
+ * its subfolders, sorted by name. Hidden entries are ignored: a mounted ConfigMap keeps its versions in
+ * `..2026_…` and `..data`, next to the symbolic links with the real names. A file that is found twice is read
+ * once.
  *
  * @param paths files and folders
  */
@@ -62,11 +63,12 @@ export function* readRuleFiles(paths: readonly string[], options: ReadOptions): 
 }
 
 /**
- * Reads files that do not change meanwhile: a swap in the middle would mix two generations of files.
+ * Reads files, and repeats that until they do not change during the reading. Otherwise a swap of files in the
+ * middle would mix two versions.
  *
- * @param maxBytes as {@link ReadOptions} has it
- * @param read for tests
- * @returns the contents, or a finding if the files never stand still
+ * @param maxBytes as in {@link ReadOptions}
+ * @param read can be replaced in tests
+ * @returns the contents, or a finding if the files keep changing
  */
 export function readUnchanged(
   paths: readonly string[],
@@ -101,7 +103,7 @@ class Reader {
     this.#options = options;
   }
 
-  /** @param named whether it is taken whatever its name is */
+  /** @param named whether the settings name the file, which is then read whatever its extension is */
   *visit(path: string, named: boolean): Generator<void> {
     if (this.#isFull) return;
     yield;
@@ -132,7 +134,7 @@ class Reader {
       this.#end(file, `there are more than ${MAX_FILES} rule files, and reading ended at this one`);
       return;
     }
-    // Opening a named pipe would wait for a writer.
+    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
     const descriptor = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
       if (!fstatSync(descriptor).isFile()) throw new Error('is not a regular file');
@@ -161,7 +163,7 @@ class Reader {
     }
   }
 
-  /** Nothing more is read. */
+  /** Adds a finding and stops reading. */
   #end(file: string, message: string): void {
     this.#isFull = true;
     this.#add(file, 'load-limit', message);

@@ -1,37 +1,37 @@
 import type { TimedItem, WorkItem } from './budget.js';
 
-/** Bytes of one entry; the longest path of a file fits. */
+/** Bytes of one entry. The longest file path fits. */
 const SIZE = 32_768;
-/** Entries: what is being worked on, and what has taken longest so far. */
+/** The entries: the current work item, and the one that has taken longest so far. */
 const ENTRIES = 2;
 
-/** What is being worked on, and since when. */
+/** The current work item, and when it started. */
 export interface StartedItem extends WorkItem {
   /** Milliseconds since 1970. */
   readonly since: number;
 }
 
 /**
- * What a thread that loads rules is working on, in memory that it shares with the thread that waits: whoever waits can
- * read it when the other one is too busy to answer, or has been ended.
+ * Records what a thread that loads rules is working on, in memory that it shares with the thread that waits.
+ * The waiting thread can read it even if the other one is too busy to answer or has been terminated.
  */
 export class Journal {
   readonly #entries: readonly Buffer[];
   readonly shared: SharedArrayBuffer;
 
-  /** @param shared that of the other thread; default: memory of its own */
+  /** @param shared the memory of the other thread's journal; by default new memory is allocated */
   constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(SIZE * ENTRIES)) {
     this.shared = shared;
     this.#entries = Array.from({ length: ENTRIES }, (_, i) => Buffer.from(shared, i * SIZE, SIZE));
   }
 
-  /** For the thread that works. */
+  /** Records an item; called by the thread that loads. */
   write(item: WorkItem, longest: TimedItem | undefined): void {
     this.#put(0, { ...item, since: Date.now() });
     if (longest !== undefined) this.#put(1, longest);
   }
 
-  /** Undefined before the first item, and in the moment when it is written. */
+  /** The current item. Undefined before the first item, and while the other thread writes it. */
   get item(): StartedItem | undefined {
     return this.#get(0) as StartedItem | undefined;
   }

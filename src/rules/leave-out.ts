@@ -8,20 +8,20 @@ export interface Compiled {
   readonly document: SourceDocument;
   /** `namespace/name`; undefined if it has none. */
   readonly name: string | undefined;
-  /** Undefined if not all of them are known. */
+  /** Undefined if some of them are not known. */
   readonly hosts: readonly string[] | undefined;
   readonly rules: readonly Rule[];
   findings: readonly Finding[];
 }
 
 /**
- * Leaves out the APIRules that cannot be served, if the settings say so: their errors become warnings.
+ * Leaves out the APIRules that cannot be served, if the settings allow it. Their errors become warnings.
  *
  * An APIRule that shares a host with another one is not left out, because the other one would then answer its
- * requests, and may let in more. Neither is one whose hosts are not known.
+ * requests and may allow more. An APIRule whose hosts are not known is not left out either.
  *
- * @param compiled all APIRules; gets the findings
- * @param left gets those that are left out
+ * @param compiled all APIRules; findings are added to them
+ * @param left the APIRules that are left out are added to this set
  */
 export function leaveOut(
   compiled: readonly Compiled[],
@@ -52,8 +52,8 @@ export function leaveOut(
 }
 
 /**
- * Moves the errors of APIRules whose own rules overlap from the table's findings to those of the APIRules, so that
- * {@link leaveOut} leaves them out.
+ * If rules of one APIRule overlap with each other, moves these errors from the table's findings to those of
+ * the APIRule, so that {@link leaveOut} leaves it out.
  *
  * @returns whether the table has to be built again
  */

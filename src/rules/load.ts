@@ -6,41 +6,41 @@ import { readUnchanged } from './files.js';
 import { atOnce } from './slices.js';
 import { growTable, summary } from './table/table.js';
 
-/** Told how far something that may take long has come: what is done, how many of how many. */
+/** Called with the progress of long work: the kind of work, and how many of how many items are done. */
 export type Progress = (what: string, done: number, of: number) => void;
 
-/** What loading a whole set may use. */
+/** The limits for loading a whole rule set. */
 export interface LoadLimits {
   /** Milliseconds. */
   readonly timeout: number;
-  /** The most bytes that all rule files together may have. */
+  /** The most bytes of all rule files together. */
   readonly maxBytes: number;
 }
 
-/** How rules are loaded. */
+/** Options for loading rules. */
 export interface LoadOptions extends AnalysisOptions {
-  /** The table's version. */
+  /** The version of the new table. */
   readonly version: number;
   readonly limits: LoadLimits;
 }
 
-/** A rule set, or everything that is wrong with it. */
+/** A rule set, or all findings about why there is none. */
 export interface LoadedRules {
   /** Absent if a finding is an error. */
   readonly table?: RuleTable;
-  /** In order of their positions. */
+  /** Sorted by position. */
   readonly findings: readonly Finding[];
-  /** Of the files' names and contents, as `readRuleFiles` makes it. */
+  /** The digest of file names and contents, from `readRuleFiles`. */
   readonly digest: string;
 }
 
 /**
- * Reads all APIRules from files and folders and compiles them into one table. All or nothing: one error anywhere, and
- * there is no table. It finds everything that is wrong in one run. The calling thread does nothing else meanwhile:
- * a gateway uses `loadOffThread`, with the same result.
+ * Reads all APIRules from files and folders and compiles them into one table. If there is one error anywhere,
+ * there is no table. It finds all errors in one run. It blocks the calling thread; a gateway uses
+ * `loadOffThread`, which has the same result.
  *
  * @param paths files, and folders of `*.yaml`, `*.yml` and `*.json`
- * @param progress told of every file read, every rule compiled, and every rule compared with the others
+ * @param progress called for every file read, every rule compiled, and every rule compared with the others
  */
 export function loadRules(
   paths: readonly string[],

@@ -12,48 +12,48 @@ import { inSlices } from './slices.js';
 import { assemble, type Piece } from './transfer.js';
 import type { LoadReport, LoadTask } from './worker.js';
 
-/** How rules are loaded on another thread. */
+/** Options for loading rules on another thread. */
 export interface OffThreadOptions {
-  /** Ends it; the promise is then rejected with its reason. */
+  /** Aborts loading; the promise is then rejected with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** As `loadRules` has it, but told a few times a second. */
+  /** As in `loadRules`, but called only a few times per second. */
   readonly progress?: Progress | undefined;
-  /** Whether others come first who want the processor: requests are being served meanwhile. */
+  /** Whether the thread runs with a lower priority, because requests are served at the same time. */
   readonly inBackground?: boolean;
-  /** MiB of the thread's heap; default {@link heapLimit}. */
+  /** The thread's heap in MiB; default {@link heapLimit}. */
   readonly heap?: number;
 }
 
 /** A rule set, or why there is none. */
 export interface LoadedOffThread extends LoadedRules {
-  /** What ended the thread, if that was a bug of scopegate's own. */
+  /** The error that ended the thread, if it was a bug of scopegate. */
   readonly fault?: unknown;
 }
 
-/** How often progress is looked at, in milliseconds. */
+/** The interval for reporting progress, in milliseconds. */
 const PACE = 100;
-/** Milliseconds that the thread has to end by itself once its time is up, before it is ended. */
+/** Milliseconds after the timeout in which the thread may end by itself, before it is terminated. */
 const GRACE = 1_000;
 /**
- * MiB of the thread's heap: so much if there is room, at most, and as a share of the memory that the process may use.
- * With less than `smallest` no thread is started.
+ * The thread's heap in MiB: `least` if there is room, `most` as the upper limit, and in between a `share` of
+ * the memory that the process may use. With less than `smallest`, no thread is started.
  */
 const HEAP = { least: 96, most: 1_024, share: 3 / 8, smallest: 16 } as const;
 /**
- * MiB that a load takes besides the heap of its thread: at the start, and while requests are served, when the new set
- * comes to the one in force, and the caches may grow meanwhile.
+ * MiB that a load needs in addition to the heap of its thread: at the start, and while the gateway serves requests. Then
+ * the new set joins the one in force, and the caches may grow meanwhile.
  */
 const BESIDES = { start: 32, reload: 80 } as const;
-/** MiB of it that are for what does not live long; Node's own choice is 48. */
+/** MiB of the young generation. Node's own default is 48. */
 const YOUNG = 16;
 
 /**
- * MiB of heap that a thread that loads rules may have: a part of what the container may use, and no more than is free, so
- * that a rule set that is too large is refused before the container is killed.
+ * The heap limit in MiB of the thread that loads rules. It is a share of the memory of the container, and at
+ * most what is free. So scopegate refuses a rule set that is too large before the container is killed.
  *
- * @param available bytes that the process may use, 0 where nobody says
- * @param resident bytes that it uses already
- * @param besides MiB that the load takes besides
+ * @param available bytes that the process may use; 0 if there is no known limit
+ * @param resident bytes that the process already uses
+ * @param besides MiB that the load needs in addition
  */
 export function heapLimit(
   available: number = process.constrainedMemory(),
@@ -69,7 +69,7 @@ function ownHeapLimit(inBackground: boolean): number {
   return heapLimit(undefined, undefined, inBackground ? BESIDES.reload : BESIDES.start);
 }
 
-/** Bytes that the process uses; 0 if it cannot be read, because there is no file descriptor left for that. */
+/** Bytes that the process uses; 0 if that cannot be read because no file descriptor is left. */
 function residentMemory(): number {
   try {
     return process.memoryUsage.rss();
@@ -79,10 +79,10 @@ function residentMemory(): number {
 }
 
 /**
- * Loads rules as `loadRules` does, with the reading, checking and proving on a thread of its own. What the calling
- * thread has left to do, it does a few milliseconds at a time.
+ * Loads rules as `loadRules` does, but reads, checks and proves them on a separate thread. The rest of the
+ * work is done on the calling thread, a few milliseconds at a time.
  *
- * @returns the table, or findings: also if a limit was exceeded or the thread failed
+ * @returns the table, or findings; a limit that was exceeded or a failed thread also gives findings
  */
 export async function loadOffThread(
   paths: readonly string[],
@@ -105,7 +105,7 @@ export async function loadOffThread(
     name: 'rules',
     workerData: task,
     transferList: [port2],
-    // Nothing of how this process was started: not its flags, not its loaders, not its variables.
+    // The thread inherits nothing from the start of this process: no flags, no loaders, no variables.
     execArgv: [],
     argv: [],
     env: {},
@@ -163,7 +163,7 @@ async function take(
   return Array.isArray(result) ? { findings: result, digest } : { table: result, findings, digest };
 }
 
-/** The pieces that have come, each unpacked when it is asked for. */
+/** The pieces that have arrived. Each one is deserialized when it is asked for. */
 function* received(port: MessagePort): Generator<Piece> {
   for (;;) {
     const next = receiveMessageOnPort(port) as { readonly message: Piece } | undefined;
@@ -178,7 +178,7 @@ function tooLittleMemory([file = 'rules']: readonly string[]): { findings: Findi
   return { findings: [error({ file, line: 1, col: 1 }, 'load-limit', message)] };
 }
 
-/** The findings of a load that was ended, at the place where it was. */
+/** The findings for a load that was terminated; the position is that of the current work item. */
 function refusal(
   paths: readonly string[],
   outcome: Exclude<Outcome, { readonly report: LoadReport }>,
@@ -205,7 +205,10 @@ function error(at: Position, code: string, message: string): Finding {
   return { ...at, level: 'error', code, message };
 }
 
-/** Options that can be sent to another thread: rules are checked without secrets, keys and functions. */
+/**
+ * The options without secrets, keys and functions, so that they can be sent to another thread. Checking rules
+ * does not need these.
+ */
 function withoutSecrets(options: LoadOptions): LoadOptions {
   const { handlers } = options;
   const { endpoint, servers, ...rest } = handlers;

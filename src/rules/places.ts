@@ -1,19 +1,22 @@
 import type { Position } from '../document/finding.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 
-/** A document without its syntax, which knows the places that it was asked for before. */
+/** A document without its syntax tree. It knows the positions that it was asked for earlier. */
 export interface RecordedDocument extends SourceDocument {
   /** By {@link placeKey}. */
   readonly places: ReadonlyMap<string, Position>;
 }
 
-/** A document that notes which places it is asked for. */
+/** A document that records which positions it is asked for. */
 export interface RecordingDocument extends SourceDocument {
-  /** The same document without its syntax, which takes more memory than all else. */
+  /** The same document without its syntax tree, which takes more memory than everything else. */
   sealed(): RecordedDocument;
 }
 
-/** Has a document note which places it is asked for: another thread, which has no syntax, needs the same ones. */
+/**
+ * Makes a document record which positions it is asked for. Another thread, which has no syntax tree, needs
+ * the same positions.
+ */
 export function recordPlaces(document: SourceDocument): RecordingDocument {
   const { file, value } = document;
   const places = new Map<string, Position>();
@@ -30,7 +33,7 @@ export function recordPlaces(document: SourceDocument): RecordingDocument {
   };
 }
 
-/** A document with known places; all others are the beginning of its file. */
+/** Makes a document from known positions. Any other position is the beginning of the file. */
 export function withPlaces(
   file: string,
   value: unknown,
@@ -40,7 +43,7 @@ export function withPlaces(
   return { file, value, places, at, keyAt: at };
 }
 
-/** A path as a key of a Map. */
+/** Converts a path to a key for a Map. */
 function placeKey(path: Path): string {
   return path.join('\n');
 }

@@ -2,65 +2,68 @@ import type { Finding } from '../document/finding.js';
 import type { RuleTable } from '../model/rule.js';
 import type { LoadedOffThread } from './off-thread.js';
 
-/** How the last attempt to load the rules went, for `/health/ready`, metrics and the log. */
+/** The result of the last attempt to load the rules, for `/health/ready`, metrics and the log. */
 export interface ReloadState {
   readonly ok: boolean;
   /** Seconds since 1970. */
   readonly at: number;
-  /** The version in force. */
+  /** The version of the table in use. */
   readonly version: number;
-  /** What was wrong; the set in force is then the one from before. */
+  /** The findings. If there are errors, the previous set stays in use. */
   readonly findings: readonly Finding[];
-  /** Present if loading failed by a bug of scopegate's own. */
+  /** The error, if loading failed because of a bug in scopegate. */
   readonly fault?: unknown;
 }
 
-/** What a reloader works with. */
+/** Options of a reloader. */
 export interface ReloadOptions {
   /**
    * Loads and proves a whole set.
    *
-   * @param version of the new table
-   * @param signal ends it; the promise is then rejected
-   * @returns without `table` if anything is wrong
+   * @param version the version of the new table
+   * @param signal aborts the load; the promise is then rejected
+   * @returns no `table` if there is an error
    */
   readonly load: (version: number, signal: AbortSignal) => Promise<Omit<LoadedOffThread, 'digest'>>;
-  /** Puts a set in force. */
+  /** Puts a new set into use. */
   readonly use: (table: RuleTable) => void;
-  /** Told after each attempt, but not of those that another one replaced. */
+  /** Called after each attempt, except those that a newer attempt replaced. */
   readonly done: (state: ReloadState) => void;
-  /** Seconds since 1970. */
+  /** Returns the current time in seconds since 1970. */
   readonly now: () => number;
 }
 
-/** Loads rules again on request. */
+/** Reloads rules on request. */
 export interface Reloader {
   /**
-   * Builds a whole new set and puts it in force, or keeps the old one: never something in between. A load that is under
-   * way is of files that have changed since: it is ended and begun anew.
+   * Builds a whole new set and puts it into use, or keeps the old one; it never mixes the two. If a load is
+   * already in progress, its files may have changed since, so it is aborted and started again.
    *
-   * @returns how it went; undefined if the reloader was closed meanwhile
+   * @returns the result; undefined if the reloader was closed in the meantime
    */
   reload(): Promise<ReloadState | undefined>;
   readonly state: ReloadState;
-  /** Ends what is under way; nothing is put in force afterwards. */
+  /** Aborts the load in progress. No set is put into use afterwards. */
   close(): Promise<void>;
 }
 
-/** Loads that are begun anew one after the other: files that always change must not keep all of them from ending. */
+/**
+ * The most restarts in a row. Without a limit, files that change all the time would prevent every load from
+ * finishing.
+ */
 const MAX_RESTARTS = 5;
 
 /**
- * Builds a reloader.
+ * Creates a reloader.
  *
- * @param first the set that is in force already
+ * @param first the set that is already in use
  */
 export function createReloader(first: RuleTable, options: ReloadOptions): Reloader {
   let version = first.version;
   let state: ReloadState = { ok: true, at: options.now(), version, findings: [] };
   let running: Promise<ReloadState | undefined> | undefined;
   let current = new AbortController();
-  /** Whether somebody asked since the load that is under way began. */
+  /** Whether a reload was requested after the load in progress began. */
   let isStale = false;
   let restarts = 0;
   let closed = false;
@@ -110,7 +113,7 @@ export function createReloader(first: RuleTable, options: ReloadOptions): Reload
   };
 }
 
-/** @returns undefined if it was ended */
+/** @returns undefined if the load was aborted */
 async function attempt(
   { load }: ReloadOptions,
   version: number,

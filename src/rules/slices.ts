@@ -1,7 +1,7 @@
-/** Milliseconds of work before others have their turn. */
+/** Milliseconds of work before the event loop gets its turn. */
 const SLICE = 5;
 
-/** Does all of a work that comes in steps. */
+/** Runs all steps of a work at once. */
 export function atOnce<T>(work: Generator<void, T>): T {
   for (;;) {
     const step = work.next();
@@ -10,9 +10,9 @@ export function atOnce<T>(work: Generator<void, T>): T {
 }
 
 /**
- * Does a work that comes in steps a few milliseconds at a time: in between, the event loop serves whoever waits.
+ * Runs the steps of a work for a few milliseconds at a time. In between, the event loop serves other tasks.
  *
- * @param signal ends it between two slices; the promise is then rejected with its reason
+ * @param signal aborts the work between two slices; the promise is then rejected with the signal's reason
  */
 export async function inSlices<T>(work: Generator<void, T>, signal?: AbortSignal): Promise<T> {
   try {
@@ -26,7 +26,7 @@ export async function inSlices<T>(work: Generator<void, T>, signal?: AbortSignal
       await new Promise((resolve) => setImmediate(resolve));
     }
   } finally {
-    // An abandoned work closes what it has open.
+    // Lets an aborted work close what it has open.
     work.return(undefined as never);
   }
 }

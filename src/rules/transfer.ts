@@ -11,20 +11,20 @@ import { type HostEntry, HostIndex } from './table/hosts.js';
 import { growTable, summary } from './table/table.js';
 
 /**
- * A part of an accepted rule set, as plain data that one thread can send to another. The APIRules come first, each with
- * the patterns of its rules, then how the rules overlap, and last the summary. A part is small, because the thread that
- * receives it unpacks it in one step.
+ * A part of an accepted rule set, as plain data that one thread can send to another. The APIRules come first,
+ * each with the patterns of its rules. Then come the overlaps of the rules, and last the summary. A piece is
+ * small, because the receiving thread deserializes it in one step.
  */
 export type Piece =
   | { readonly kind: 'patterns'; readonly patterns: readonly PatternDescription[] }
   | { readonly kind: 'document'; readonly file: string; readonly value: unknown }
   /** Elements of the document's `spec.rules`, in order. */
   | { readonly kind: 'rules'; readonly rules: readonly unknown[] }
-  /** Places in the document that its rules need, by path. */
+  /** The positions in the document that its rules need, by path. */
   | { readonly kind: 'places'; readonly places: readonly (readonly [path: string, place: Position])[] }
-  /** The document is complete, and has so many rules. */
+  /** The document is complete, and has this number of rules. */
   | { readonly kind: 'compile'; readonly rules: number }
-  /** The documents of published resources, in the order of the settings. */
+  /** The metadata documents of published resources, in the order of the settings. */
   | { readonly kind: 'resources'; readonly texts: readonly string[] }
   | {
       readonly kind: 'depths';
@@ -35,12 +35,12 @@ export type Piece =
   | { readonly kind: 'rivals'; readonly rule: number; readonly others: readonly number[] }
   | { readonly kind: 'end'; readonly overlaps: OverlapSummary; readonly digest: string };
 
-/** Elements of one piece. */
+/** The number of elements in one piece. */
 const PATTERNS = 100;
 const RULES = 50;
 const NUMBERS = 2_000;
 
-/** Takes an accepted set apart, on the thread that accepted it. */
+/** Splits an accepted set into pieces. It runs on the thread that accepted the set. */
 export function* dismantle(accepted: AcceptedRules): Generator<Piece> {
   const known = new Set<RegExp>();
   for (const { document, rules } of accepted.apiRules) {
@@ -88,7 +88,7 @@ function* parts<T>(all: readonly T[], size: number): Generator<readonly T[]> {
   for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
 }
 
-/** A digest of what rules match, to see that two threads have the same ones in the same order. */
+/** A digest of what the rules match. It shows that two threads have the same rules in the same order. */
 class RulesDigest {
   readonly #hash = createHash('sha256');
 
@@ -101,7 +101,7 @@ class RulesDigest {
   }
 }
 
-/** Puts an accepted set together, on the thread that serves it. */
+/** Reassembles an accepted set. It runs on the thread that serves it. */
 class Assembler {
   readonly #options: LoadOptions;
   readonly #rules: Rule[] = [];
@@ -118,7 +118,7 @@ class Assembler {
     this.#options = { ...options, areAccepted: true };
   }
 
-  /** @returns the table after the last piece, findings where a rule is not acceptable any more */
+  /** @returns the table after the last piece; findings if a rule is not acceptable any more */
   *take(piece: Piece): Generator<void, RuleTable | Finding[] | undefined> {
     switch (piece.kind) {
       case 'patterns':
@@ -164,7 +164,7 @@ class Assembler {
     const { file, value, places } = this.#document;
     const document = withPlaces(file, value, places);
     const { rules, findings } = yield* compileApiRuleInSteps(document, this.#options);
-    // A file that a rule names may have changed for the worse since the other thread read it.
+    // A file that a rule names may have become invalid since the other thread read it.
     const errors = findings.filter(({ level }) => level === 'error');
     if (errors.length > 0) return errors;
     if (rules.length !== expected)
@@ -208,12 +208,12 @@ class Assembler {
 }
 
 /**
- * Puts an accepted set together, in steps of some microseconds: compiles its rules and makes their table. Nothing is
- * proved again.
+ * Reassembles an accepted set, in steps of a few microseconds: compiles its rules and builds their table. It
+ * proves nothing again.
  *
- * @param pieces of {@link dismantle}, all of them and in order
- * @param options those that the set was accepted under, with secrets and keys
- * @returns the table, or findings if a file that a rule names has changed for the worse
+ * @param pieces all pieces of {@link dismantle}, in order
+ * @param options the options that the set was accepted with, and secrets and keys
+ * @returns the table, or findings if a file that a rule names has become invalid
  * @throws TypeError if a piece is missing, or the rules are not those that were accepted
  */
 export function* assemble(

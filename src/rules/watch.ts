@@ -3,31 +3,31 @@ import { dirname } from 'node:path';
 import { readRuleFiles } from './files.js';
 import { inSlices } from './slices.js';
 
-/** How changes are noticed; times in milliseconds. */
+/** Options for detecting changes; times in milliseconds. */
 export interface WatchOptions {
-  /** Quiet time after the last event before it counts, so that a storm of events is one change. */
+  /** The time without events after which a change counts, so that a burst of events is one change. */
   readonly settle: number;
-  /** How often the content is compared whatever the file system says, 0 for never. */
+  /** The interval for comparing the content, even without an event of the file system; 0 for never. */
   readonly poll: number;
-  /** The most bytes that are compared: files that have more do not count as changed where only the rest changes. */
+  /** The most bytes that are compared. If the files have more, changes in the rest are not noticed. */
   readonly maxBytes: number;
-  /** The digest of what is known already; default: of the contents when the watch begins. */
+  /** The digest of the known content; default: of the content when the watch begins. */
   readonly seen?: string | undefined;
 }
 
 /** A running watch. */
 export interface FileWatch {
-  /** Looks now, as the poll does. @returns when it has looked */
+  /** Checks now, as the poll does. @returns when the check is done */
   look(): Promise<void>;
   close(): void;
 }
 
 /**
- * Tells when the content of files changes: after an editor's rename-and-replace, a ConfigMap's `..data` swap,
- * or, by the poll, on file systems that tell nothing (NFS).
+ * Notices when the content of files changes: after an editor renames and replaces a file, after a ConfigMap
+ * swaps `..data`, and, with the poll, on file systems without events (NFS).
  *
  * @param paths files, and folders of rule files
- * @param changed called once a change, after it has settled
+ * @param changed called once per change, after it has settled
  */
 export function watchFiles(paths: readonly string[], options: WatchOptions, changed: () => void): FileWatch {
   const fingerprint = async (): Promise<string> =>
@@ -41,14 +41,17 @@ export function watchFiles(paths: readonly string[], options: WatchOptions, chan
 
   const lookOnce = async (): Promise<void> => {
     if (closed) return;
-    // A folder that was replaced has another inode: its old watcher hears nothing any more.
+    // A folder that was replaced has a new inode, and its old watcher gets no more events.
     arm();
     const [known, now] = [await seen, await fingerprint()];
     if (closed || now === known) return;
     seen = Promise.resolve(now);
     changed();
   };
-  /** One look at a time, for each must know what the one before saw; and one more where somebody asked meanwhile. */
+  /**
+   * Only one check runs at a time, because each one needs the result of the previous one. A request during a
+   * check causes one more check.
+   */
   const look = (): Promise<void> => {
     if (looking === undefined) {
       looking = lookOnce().finally(() => {
@@ -75,7 +78,7 @@ export function watchFiles(paths: readonly string[], options: WatchOptions, chan
         watcher.on('error', settle);
         watchers.push(watcher);
       } catch {
-        // Gone, or not to be watched: the poll still looks.
+        // The folder is gone or cannot be watched. The poll still checks it.
       }
     }
   };
@@ -93,7 +96,10 @@ export function watchFiles(paths: readonly string[], options: WatchOptions, chan
   };
 }
 
-/** Folders themselves and the folders of files: a replaced file is an event of its folder. */
+/**
+ * The folders to watch: the given folders, and those that contain the given files, because the event for a
+ * replaced file is one of its folder.
+ */
 function foldersOf(paths: readonly string[]): Set<string> {
   const folders = new Set<string>();
   for (const path of paths) {
@@ -101,7 +107,7 @@ function foldersOf(paths: readonly string[]): Set<string> {
     try {
       if (statSync(path).isDirectory()) folders.add(path);
     } catch {
-      // Not there yet; its parent folder tells when it comes.
+      // The folder does not exist yet. Its parent folder has an event when it is created.
     }
   }
   return folders;

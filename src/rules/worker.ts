@@ -1,6 +1,6 @@
 /**
- * The entry of the thread that reads, checks and proves rules, so that the thread that serves does not have to wait.
- * `off-thread.ts` starts it.
+ * The entry point of the thread that reads, checks and proves rules, so that the thread that serves need not
+ * wait. `off-thread.ts` starts it.
  */
 import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
@@ -13,21 +13,21 @@ import type { LoadOptions } from './load.js';
 import { type KnownBehaviours, knownBehaviours, learnBehaviours } from './pattern/backtracking.js';
 import { dismantle } from './transfer.js';
 
-/** What the thread is started with. */
+/** The data that the thread is started with. */
 export interface LoadTask {
   readonly paths: readonly string[];
-  /** Without secrets and keys, which nothing here needs. */
+  /** Without secrets and keys, which this thread does not need. */
   readonly options: LoadOptions;
-  /** For the pieces of an accepted set. */
+  /** The port that the pieces of an accepted set are sent to. */
   readonly port: MessagePort;
   readonly journal: SharedArrayBuffer;
-  /** Whether the thread that serves comes first. */
+  /** Whether this thread runs with a lower priority than the one that serves. */
   readonly inBackground: boolean;
-  /** What earlier loads have found out about patterns. */
+  /** The results of earlier pattern analyses. */
   readonly behaviours: KnownBehaviours;
 }
 
-/** What it says in the end; the pieces of an accepted set have been sent before. */
+/** The last message of the thread. It has sent the pieces of an accepted set before. */
 export interface LoadReport {
   readonly accepted: boolean;
   readonly findings: readonly Finding[];
@@ -35,11 +35,15 @@ export interface LoadReport {
   readonly behaviours: KnownBehaviours;
 }
 
-/** Of a thread in the background; the one that serves has 0 and gets most of the processor where both want it. */
+/**
+ * The niceness of a thread in the background. The thread that serves has 0, so it gets most of the CPU time
+ * if both need it.
+ */
 const NICENESS = 10;
 
 const { paths, options, port, journal: shared, behaviours, inBackground } = workerData as LoadTask;
-// On Linux this is of the thread, elsewhere of the whole process.
+// On Linux this sets the priority of the thread, on other systems that of the whole process. So it is set
+// only on Linux.
 if (inBackground && process.platform === 'linux') setPriority(0, NICENESS);
 
 learnBehaviours(behaviours);
