@@ -1,16 +1,16 @@
 /**
- * The characters a path can hold when it is matched, the most readable first: printable ASCII without `#`, `?` and
- * `\`. A canonical path holds only the characters of RFC 3986's `pchar`, `/` and `%`; the readings of it that
- * `parse/target.ts` also asks the table about may hold the rest, decoded. Proofs about patterns are proofs about
- * paths over this alphabet that begin with `/`: that `.` does not match a newline, or that `\s` matches a space, makes
- * no difference to any request.
+ * The characters that a path can have when it is matched, the most readable first: printable ASCII without
+ * `#`, `?` and `\`. A canonical path has only the characters of RFC 3986's `pchar`, `/` and `%`.
+ * `parse/target.ts` also looks up other readings of it in the table, which may have the rest, decoded. Proofs
+ * about patterns are proofs about paths over this alphabet that begin with `/`. That `.` does not match a
+ * newline, or that `\s` matches a space, makes no difference to any request.
  */
 export const PATH_CHARACTERS: readonly string[] = [
   ...'abcdefghijklmnopqrstuvwxyz0123456789-_./ABCDEFGHIJKLMNOPQRSTUVWXYZ~%',
   ...'!$&\'()*+,;=:@"<>[]^`{|}',
 ];
 
-/** The same as code units, in the same order. */
+/** The same characters as code units, in the same order. */
 export const PATH_CODES: readonly number[] = PATH_CHARACTERS.map((character) => character.charCodeAt(0));
 
 const known = new Set(PATH_CODES);

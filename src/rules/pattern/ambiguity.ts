@@ -2,27 +2,33 @@ import type { AST } from '@eslint-community/regexpp';
 import { PATH_CODES } from './alphabet.js';
 import { charactersOf } from './syntax.js';
 
-/** So many ways to read a beginning of a path are still called linear. */
+/** The most ways to read a beginning of a path with which a pattern still counts as linear. */
 const MAX_WAYS = 32;
 const MAX_STATES = 1_000;
 const MAX_POSITIONS = 1_000;
-/** Repetitions up to this number are written out, greater ones folded into a loop; at the second attempt all are written out. */
+/**
+ * Repetitions up to this number are written out, and greater ones are folded into a loop. The second attempt
+ * writes out all of them.
+ */
 const MAX_COPIES = 16;
 
 /**
- * Whether a backtracking engine provably matches this pattern in linear time. False means not proven, nothing more.
+ * Whether a backtracking engine provably matches this pattern in linear time. False only means that it is not
+ * proved.
  *
- * The argument: a backtracking engine tries each way to read a beginning of the path at most once. The ways are the
- * runs of the pattern's position automaton (Glushkov 1961), counted with multiplicity: two ways to take the same step
- * are two runs. If no beginning of any path has more than a constant number of runs, time is linear. The runs are
- * counted by a subset construction whose states carry the counts; where it closes within its bounds, that is a proof.
+ * The argument: a backtracking engine tries each way to read a beginning of the path at most once. The ways
+ * are the runs of the pattern's position automaton (Glushkov 1961), counted with multiplicity: two ways to
+ * take the same step are two runs. If the number of runs is bounded by a constant for every beginning of
+ * every path, the time is linear. A subset construction whose states carry the counts counts the runs. If it
+ * finishes within its limits, that is a proof.
  *
- * - A repetition with a high count is taken for a loop, which has at least as many runs, since its body cannot be empty.
+ * - A repetition with a high count is treated as a loop, which has at least as many runs, because its body
+ *   cannot be empty.
  * - A loop whose body can be empty is not judged.
- * - `^`, `$` and `\b` can only end runs early, so they are taken for nothing. A lookahead before any loop adds the runs
- *   of its own, once. Other lookaround and backreferences are not judged.
- * - Where all continuations of a run match whatever comes, up to the end (`.*` at the end of a pattern), the engine
- *   enters them once and never comes back; runs inside are not counted.
+ * - `^`, `$` and `\b` can only end runs early, so they are ignored. A lookahead before any loop adds its own
+ *   runs, once. Other lookaround and backreferences are not judged.
+ * - If all continuations of a run match any text up to the end (`.*` at the end of a pattern), the engine
+ *   enters them once and never backtracks; runs inside are not counted.
  */
 export function isProvablyLinear(pattern: Pick<AST.Pattern, 'alternatives'>, ignoreCase: boolean): boolean {
   return [MAX_COPIES, MAX_POSITIONS].some((copies) => {
@@ -32,11 +38,11 @@ export function isProvablyLinear(pattern: Pick<AST.Pattern, 'alternatives'>, ign
   });
 }
 
-/** Positions with the number of ways to get to each. */
+/** Positions, with the number of ways to reach each of them. */
 type Ways = Map<number, number>;
 
 interface Piece {
-  /** The number of ways to match nothing. */
+  /** The number of ways to match the empty text. */
   readonly empty: number;
   readonly first: Ways;
   readonly last: Ways;
@@ -47,12 +53,12 @@ const NOTHING: Piece = { empty: 1, first: new Map(), last: new Map() };
 class Positions {
   readonly #ignoreCase: boolean;
   readonly #maxCopies: number;
-  /** By position: the characters it consumes. */
+  /** By position: the characters that it consumes. */
   readonly characters: ReadonlySet<number>[] = [];
-  /** By position: where a run may go next. */
+  /** By position: the positions that can follow. */
   readonly follow: Ways[] = [];
   asserts = false;
-  /** Whether a repetition came before what is being built, or holds it. */
+  /** Whether a repetition comes before the current part of the pattern, or contains it. */
   #looped = false;
 
   /** @param maxCopies repetitions up to this number are written out */
@@ -61,7 +67,7 @@ class Positions {
     this.#maxCopies = maxCopies;
   }
 
-  /** Undefined where the pattern is not judged. */
+  /** Builds the positions of a pattern; returns undefined if the pattern is not judged. */
   build(alternatives: readonly AST.Alternative[]): Piece | undefined {
     let empty = 0;
     const first: Ways = new Map();
@@ -117,7 +123,7 @@ class Positions {
     }
   }
 
-  /** Whether a lookahead stands where runs come by at one place of the path only, and is itself linear. */
+  /** Whether runs reach a lookahead at only one place of the path, and the lookahead itself is linear. */
   #looksOnce({ alternatives }: AST.LookaheadAssertion): boolean {
     return !this.#looped && isProvablyLinear({ alternatives }, this.#ignoreCase);
   }
@@ -164,7 +170,7 @@ function hasBoundedRuns(automaton: Positions, whole: Piece): boolean {
   const seen = new Set<string>();
   const open: Ways[] = [];
 
-  /** Takes up the runs that `next` leads to; false where there are too many. */
+  /** Adds the runs of `next` to the work; returns false if there are too many. */
   const take = (next: Ways): boolean => {
     let total = 0;
     for (const ways of next.values()) total += ways;
@@ -201,7 +207,7 @@ function hasBoundedRuns(automaton: Positions, whole: Piece): boolean {
   return true;
 }
 
-/** The common case, told apart cheaply: no character ever leads two ways, so there is one run. */
+/** A cheap check for the common case: no character ever has two ways to go, so there is only one run. */
 function isDeterministic({ characters, follow }: Positions, { first }: Piece): boolean {
   return [first, ...follow].every((ways) => {
     const taken = new Set<number>();
@@ -217,7 +223,10 @@ function isDeterministic({ characters, follow }: Positions, { first }: Piece): b
   });
 }
 
-/** The positions from which every continuation matches: all accept, and all path characters lead to such again. */
+/**
+ * The positions from which every continuation matches: each one accepts, and every path character leads to
+ * another such position.
+ */
 function settledPositions({ characters, follow }: Positions, last: Ways): Set<number> {
   const settled = new Set(last.keys());
   for (let shrunk = true; shrunk; ) {
@@ -233,7 +242,7 @@ function settledPositions({ characters, follow }: Positions, last: Ways): Set<nu
   return settled;
 }
 
-/** One character for each class of characters that no position tells apart. */
+/** One character for each class of characters that no position distinguishes. */
 function representatives(characters: readonly ReadonlySet<number>[]): number[] {
   const distinct = [...new Set(characters)];
   const found = new Map<string, number>();

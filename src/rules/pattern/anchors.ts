@@ -1,14 +1,20 @@
 import type { AST } from '@eslint-community/regexpp';
 
-/** The `^` and `$` of a pattern that must match a whole path anyway. */
+/** The `^` and `$` of a pattern. The pattern must match a whole path anyway. */
 export interface Anchors {
-  /** Where those stand that say nothing: a `^` before anything, a `$` behind everything. */
+  /** The offsets of redundant ones: a `^` before everything, a `$` after everything. */
   readonly idle: readonly number[];
-  /** Where a `^` stands behind something; no path can match there, or the pattern means less than it says. */
+  /**
+   * The offset of a `^` that comes after something else. Either no path can match there, or the pattern means
+   * less than it says.
+   */
   readonly inner?: number;
 }
 
-/** Finds the edge assertions of a pattern. An inner `$` (`/api(/|$)(.*)`) is neither: it has a meaning. */
+/**
+ * Finds the `^` and `$` of a pattern. An inner `$` (`/api(/|$)(.*)`) is not reported, because it has a
+ * meaning.
+ */
 export function anchorsOf(pattern: AST.Pattern): Anchors {
   const idle = new Set<number>();
   collect(pattern.alternatives, 'start', idle);
@@ -17,7 +23,7 @@ export function anchorsOf(pattern: AST.Pattern): Anchors {
   return { idle: [...idle], ...(inner === undefined ? {} : { inner }) };
 }
 
-/** The source without its idle edges, which are one character each. */
+/** Removes the redundant anchors from the source. Each one is one character. */
 export function stripAnchors(source: string, { idle }: Anchors): string {
   const skipped = new Set(idle);
   return skipped.size === 0 ? source : [...source].filter((_, at) => !skipped.has(at)).join('');

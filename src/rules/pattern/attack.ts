@@ -1,17 +1,20 @@
 import { CANONICAL } from './canonical.js';
 
-/** A text that makes matching slow: parts, of which the pumps are repeated, and an end. */
+/** A text that makes matching slow: prefixes, each with a pump that is repeated, and a suffix. */
 export interface Attack {
   readonly pumps: readonly { readonly prefix: string; readonly pump: string }[];
   readonly suffix: string;
-  /** How often the pumps are repeated. */
+  /** How often each pump is repeated. */
   readonly base: number;
 }
 
-/** What stands in a path for a character that none can hold; the last ones match few expressions. */
+/** Replacements for characters that no path can have. The last ones match few expressions. */
 const STAND_INS = ['a', '0', 'x', '-', '~', '!', '/a'];
 
-/** How slashes that would make empty segments are written; the last way keeps them, which rules can allow. */
+/**
+ * Ways to write slashes, because most paths have no empty segments. The first way keeps empty segments, which
+ * rules can allow.
+ */
 const SLASHES: readonly ((text: string) => string)[] = [
   (text) => text,
   (text) => text.replace(/\/{2,}/g, '/'),
@@ -20,9 +23,9 @@ const SLASHES: readonly ((text: string) => string)[] = [
 ];
 
 /**
- * Writes an attack as a path that requests can have: analysis finds any text, such as one with NULs.
+ * Writes an attack as a path that a request can have. The analysis finds any text, for example one with NULs.
  *
- * @param pattern compiled, anchored
+ * @param pattern is compiled and anchored
  * @returns a JavaScript expression; undefined if no such path was found
  */
 export function pathOfAttack(pattern: RegExp, attack: Attack): string | undefined {
@@ -56,15 +59,15 @@ function write(
   });
   const end = settle(suffix, true);
   const path = `${parts.map(([prefix, pump = '']) => prefix + pump.repeat(3)).join('')}${end}`;
-  // Only a path that is refused in the end is slow.
+  // Matching is slow only if the path does not match in the end.
   if (!allowed.test(path) || pattern.test(path)) return undefined;
   const shown = parts.map(([prefix, pump]) => `'${prefix}' + '${pump}'.repeat(${base})`);
   return [...shown, ...(end === '' ? [] : [`'${end}'`])].join(' + ');
 }
 
 /**
- * A pattern whose matching takes as long on paths: at its end, `(.*)*` says no more than `.*`, and neither can fail,
- * because paths have no line feeds.
+ * Simplifies a pattern without changing how long it takes on paths: at its end, `(.*)*` means the same as
+ * `.*`. Neither can fail there, because paths have no line feeds.
  *
  * @param source without anchors
  */

@@ -8,30 +8,30 @@ import { getOrInsert } from './get-or-insert.js';
 const refa = lazyRequire<typeof Refa>('refa');
 
 /**
- * A deterministic automaton over the characters of a path, as flat tables. Trimmed: from each state a path can still
- * be accepted. All its paths begin with `/`.
+ * A deterministic automaton over the characters of a path, as flat tables. It is trimmed: from each state, an
+ * accepting state can be reached. All its paths begin with `/`.
  */
 export interface Automaton {
-  /** By code unit below 128: the column in `next`. Characters in one column are never told apart. */
+  /** By code unit below 128: the column in `next`. Characters in one column are equivalent. */
   readonly columns: Uint8Array;
   readonly width: number;
   /** `next[state * width + column]`, or -1. */
   readonly next: Int32Array;
   readonly accepting: Uint8Array;
-  /** -1 where no path is accepted. */
+  /** The first state; -1 if no path is accepted. */
   readonly initial: number;
 }
 
-/** The largest automaton that is built; a pattern that needs more is not decided. */
+/** The largest automaton that is built. A pattern that needs a larger one is undecided. */
 const MAX_NODES = 4_000;
 /**
- * The most work: each state of the deterministic automaton is a set of states of the other one, and costs as much as
- * that may hold.
+ * The most work for one automaton. Each state of the deterministic automaton is a set of states of the
+ * nondeterministic one, and costs as much as the size of that set.
  */
 const MAX_WORK = 4_000_000;
 
 const SLASH = 0x2f;
-/** Stands for `$` while an automaton is built; no path and no class of the pattern holds it. */
+/** Stands for `$` while an automaton is built. No path and no class of the pattern contains this character. */
 const END = 1 as Char;
 const MAX_CHARACTER = 127 as Char;
 
@@ -41,8 +41,8 @@ const PATH_CODE_SET = new Set(PATH_CODES);
  * Builds the automaton of a pattern of the regular fragment.
  *
  * @param source in JavaScript's dialect, without the anchors around it
- * @param budget pays for the work
- * @returns undefined where it would grow too large
+ * @param budget counts the work
+ * @returns undefined if it would become too large
  */
 export function automatonOf(
   source: string,
@@ -50,7 +50,7 @@ export function automatonOf(
   budget: AnalysisBudget = UNLIMITED,
 ): Automaton | undefined {
   const { JS, NFA, DFA, TooManyNodesError } = refa();
-  // Paid whatever comes of it.
+  // The budget counts the work even if there is no result.
   let work = 0;
   try {
     const { expression } = JS.Parser.fromLiteral({ source, flags }).parse({
@@ -70,7 +70,7 @@ export function automatonOf(
     work = size * most;
     const dfa = DFA.fromFA(nfa, new DFA.LimitedNodeFactory(most));
     work = size * dfa.countNodes();
-    // It is worth its time only where pairs of states would get many.
+    // Minimizing takes time, and is useful only if a comparison would visit many pairs of states.
     if (dfa.countNodes() > 64) dfa.minimize();
     return flatten(dfa);
   } catch (error) {
@@ -81,7 +81,10 @@ export function automatonOf(
   }
 }
 
-/** The automaton of the one path `text`; without `refa`, because most rules are literal. */
+/**
+ * Builds the automaton of the one path `text`. It does not use `refa`, because most rules are literal and
+ * this is faster.
+ */
 export function automatonOfLiteral(text: string): Automaton {
   const distinct = [...new Set(text)];
   const columns = new Uint8Array(128);
@@ -98,12 +101,12 @@ export function automatonOfLiteral(text: string): Automaton {
   return { columns, width, next, accepting, initial: possible ? 0 : -1 };
 }
 
-/** The classes that an expression is cut to. */
+/** The character classes that an expression is reduced to. */
 interface Classes {
   readonly none: CharSet;
   readonly path: CharSet;
   readonly end: CharSet;
-  /** By character: the class of it alone, `none` where no path holds it. */
+  /** By character: the class of this character alone; `none` if no path has it. */
   readonly single: readonly CharSet[];
 }
 
@@ -139,7 +142,10 @@ function confineSet({ ranges }: CharSet): CharSet {
     .intersect(path);
 }
 
-/** Cuts an expression's classes to the characters of paths, and turns `$` into a mark that is consumed. */
+/**
+ * Reduces an expression's classes to the characters of paths, and replaces `$` by a mark character that is
+ * consumed.
+ */
 function confine(expression: Expression): void {
   const { visitAst } = refa();
   const { end } = classes();
@@ -168,7 +174,7 @@ interface Edge {
   readonly to: number;
 }
 
-/** The tables of an automaton whose ends are marks. */
+/** Builds the tables from an automaton in which `$` is a mark character. */
 function flatten(dfa: DFA): Automaton {
   const nodes = [...dfa.nodes()];
   const numbers = new Map(nodes.map((node, i) => [node as DFA.ReadonlyNode, i]));
@@ -176,7 +182,7 @@ function flatten(dfa: DFA): Automaton {
     [...node.out].map(([{ min, max }, to]) => ({ min, max, to: numbers.get(to) as number })),
   );
 
-  // What follows `$` can only be more of them: a node accepts if marks lead it to one that does.
+  // Only more marks can follow a `$`. So a node accepts if marks lead from it to an accepting node.
   const accepts = new Uint8Array(nodes.length);
   for (const node of dfa.finals) accepts[numbers.get(node) as number] = 1;
   spread(accepts, edges, (edge) => edge.min <= END && edge.max >= END);
@@ -185,7 +191,8 @@ function flatten(dfa: DFA): Automaton {
 
   const { columns, samples } = columnsOf(edges);
   const width = samples.length;
-  // State 0 comes before the first character, which is the slash; the nodes follow, those alive.
+  // State 0 is the one before the first character, which is the slash. The nodes that can reach an accepting
+  // one follow.
   let size = 1;
   const states = Int32Array.from(alive, (is) => (is === 1 ? size++ : -1));
   const next = new Int32Array(size * width).fill(-1);
@@ -210,7 +217,7 @@ function follow(out: readonly Edge[], code: number, states: Int32Array): number 
   return -1;
 }
 
-/** Marks each node that one of the chosen edges leads to a marked one, until there is none left to mark. */
+/** Marks each node from which a chosen edge leads to a marked node, until no more nodes can be marked. */
 function spread(marked: Uint8Array, edges: readonly Edge[][], chosen: (edge: Edge) => boolean): void {
   for (let grown = true; grown; ) {
     grown = false;
@@ -223,13 +230,13 @@ function spread(marked: Uint8Array, edges: readonly Edge[][], chosen: (edge: Edg
   }
 }
 
-/** One column, and one character for a sample, for each class of characters that all nodes treat alike. */
+/** One column, and one sample character, for each class of characters that all nodes treat alike. */
 function columnsOf(edges: readonly Edge[][]): { columns: Uint8Array; samples: number[] } {
   const bounds = new Set<number>([END + 1, SLASH, SLASH + 1]);
   for (const out of edges) {
     for (const { min, max } of out) bounds.add(min).add(max + 1);
   }
-  // The class of each stretch of characters, refined node by node.
+  // The class of each range of characters, refined node by node.
   const stretches = [...bounds].filter((code) => code > END && code < 128).sort((a, b) => a - b);
   let classes = stretches.map((code): number => (code === SLASH ? 1 : 0));
   for (const out of edges) {

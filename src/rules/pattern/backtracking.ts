@@ -7,8 +7,8 @@ import { isProvablyLinear } from './ambiguity.js';
 import type { Attack } from './attack.js';
 
 /**
- * The build of `recheck` that runs in this process, without a worker or a child, which the main entry would start. It
- * is 3 MB of JavaScript.
+ * The build of `recheck` that runs in this process. The main entry would start a worker or a child process.
+ * It is 3 MB of JavaScript.
  */
 const recheck = lazyRequire<Pick<typeof Recheck, 'checkSync'>>('recheck/lib/browser.js');
 
@@ -19,30 +19,32 @@ export type Backtracking =
       readonly verdict: 'super-linear';
       /** `exponential`, `2nd degree polynomial`. */
       readonly complexity: string;
-      /** A text that shows it, as a JavaScript expression. */
+      /** A text that makes matching slow, as a JavaScript expression. */
       readonly attack: string;
-      /** The same in its parts. */
+      /** The same text in its parts. */
       readonly parts: Attack;
     }
   | { readonly verdict: 'unknown'; readonly reason: string };
 
 /**
- * The longest that one pattern is analysed, in milliseconds: what takes longer is refused. A text is an attack where
- * matching it reads so many characters, and only there. The library would also take one for an attack that just takes
- * a second, which says as much about the machine as about the pattern, and the texts that its own limit asks for take
- * a good part of that.
+ * The limits for analysing one pattern. If the analysis takes longer than `timeout`, in milliseconds, the
+ * pattern is refused. A text is an attack only if the engine reads at least `attackLimit` characters to match
+ * it. The library would also accept a text that just takes a second (`attackTimeout`). That is off, because
+ * it depends on the machine as much as on the pattern, and texts as long as its default limit requires take a
+ * good part of a second.
  */
 const LIMITS = { timeout: 10_000, attackLimit: 1_000_000, attackTimeout: null };
 
 /**
  * Whether matching takes time linear in the length of the path.
  *
- * Nearly all patterns people write are proved in microseconds by {@link isProvablyLinear}; the rest goes to `recheck`,
- * which finds the attack; that takes some ten milliseconds a pattern, and a second where it has to search.
+ * {@link isProvablyLinear} proves nearly all patterns that people write, in microseconds. The rest goes to
+ * `recheck`, which finds the attack. That takes about ten milliseconds per pattern, or a second if it has to
+ * search.
  *
  * @param pattern the compiled, anchored pattern
- * @param syntax the same without its anchors
- * @param budget told where nothing is found out
+ * @param syntax the syntax tree of the pattern without its anchors
+ * @param budget told if an analysis ends without a result
  */
 export function backtrackingOf(
   pattern: RegExp,
@@ -52,23 +54,23 @@ export function backtrackingOf(
   return isProvablyLinear(syntax, pattern.ignoreCase) ? { verdict: 'linear' } : behaviourOf(pattern, budget);
 }
 
-/** What analyses have found out, by pattern: plain data, for other threads. */
+/** The results of analyses, by pattern. They are plain data, so they can be sent to other threads. */
 export type KnownBehaviours = readonly (readonly [pattern: string, behaviour: Backtracking])[];
 
-/** Analyses are worth keeping over a reload, in which most patterns are the same. */
+/** Results are kept over a reload, because most patterns are then the same. */
 const known = new LRUCache<string, Backtracking>({ max: 20_000 });
 
-/** What is known so far; without what an analysis did not find out in its time. */
+/** The results so far, except those of analyses that reached their time limit. */
 export function knownBehaviours(): KnownBehaviours {
   return [...known.entries()];
 }
 
-/** Takes what another thread has found out. */
+/** Adds the results of another thread. */
 export function learnBehaviours(behaviours: KnownBehaviours): void {
   for (const [pattern, behaviour] of behaviours) known.set(pattern, behaviour);
 }
 
-/** The same of a pattern that is held against any text, not only paths, wherever in it. */
+/** Does the same for a pattern that is searched anywhere in any text, not only in paths. */
 export function behaviourOf(pattern: RegExp, budget: AnalysisBudget = UNLIMITED): Backtracking {
   const key = String(pattern);
   const before = known.get(key);
@@ -84,7 +86,8 @@ function analyse(pattern: RegExp, timeout: number): Backtracking {
   try {
     ({ checkSync } = recheck());
   } catch (error) {
-    // A pattern that nothing can analyse is refused, with its place; all others of the rule set are judged.
+    // A pattern that cannot be analysed because the package is missing is refused, with its position. The
+    // other patterns of the rule set are still judged.
     if (error instanceof MissingPackageError) return { verdict: 'unknown', reason: error.message };
     throw error;
   }

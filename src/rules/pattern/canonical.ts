@@ -3,26 +3,30 @@ import type { AnalysisBudget } from '../budget.js';
 import { relate } from './relation.js';
 import { shapeOf, unwrap, wrap } from './syntax.js';
 
-/** A character that stands for itself, but for `.` (RFC 3986 §3.3). */
+/** A character that stands for itself, except `.` (RFC 3986 §3.3). */
 const OTHER = "[A-Za-z0-9\\-_~!$&'()*+,;=:@]";
-/** An escape that stays: upper-case, of no unreserved character, control, `\`, `?` or `#`. */
+/**
+ * An escape that a canonical path keeps: in upper case, and not of an unreserved character, a control, `\`,
+ * `?` or `#`.
+ */
 const ESCAPE = '%(?:2[0-24-9A-CF]|3[A-E]|40|5[BDE]|60|7[BCD]|[89A-F][0-9A-F])';
 const ONE = `(?:${OTHER}|${ESCAPE})`;
 const ANY = `(?:\\.|${ONE})`;
-/** No empty segment, and neither `.` nor `..`. */
+/** A segment that is not empty and neither `.` nor `..`. */
 const SEGMENT = `(?:${ONE}${ANY}*|\\.${ONE}${ANY}*|\\.\\.${ANY}+)`;
 
 /**
- * All that a path can be when it is matched (docs/paths.md), and a little more: what canonicalisation refuses in
- * context, such as escapes that are not UTF-8, is left out of account.
+ * Matches every path that can occur when a path is matched (docs/paths.md), and a few more: it ignores what
+ * canonicalization refuses in context, such as escapes that are not UTF-8.
  */
 export const CANONICAL = wrap(`/(?:${SEGMENT}/)*${SEGMENT}?`, '');
 
 /**
- * Whether it is proved that a pattern matches no canonical path, though it matches texts that look like paths: because
- * of an empty segment, a dot segment, half an escape. (Whole escapes in patterns are made canonical with the pattern.)
+ * Whether it is proved that a pattern matches no canonical path, although it matches texts that look like
+ * paths. The cause is an empty segment, a dot segment, or half an escape. (Whole escapes in a pattern are
+ * made canonical with the pattern.)
  *
- * @param budget for the proof
+ * @param budget the limits for the proof
  */
 export function isNeverCanonical(pattern: RegExp, budget: AnalysisBudget): boolean {
   const { sample } = shapeOf(pattern);
@@ -30,13 +34,16 @@ export function isNeverCanonical(pattern: RegExp, budget: AnalysisBudget): boole
   return relate(pattern, CANONICAL, budget).relation === 'disjoint';
 }
 
-/** What a literal pattern should be written as; undefined for other patterns, and where no path is that. */
+/**
+ * How a literal pattern should be written; undefined if it is canonical, if the pattern is not literal, or if
+ * no path can be written so.
+ */
 export function canonicalForm(pattern: RegExp): string | undefined {
   const { literal, prefix } = shapeOf(pattern);
   if (!literal) return undefined;
   const canonical = canonicalPath(prefix, true);
   if ('refused' in canonical) return undefined;
-  // Whoever writes a pattern escapes what has a meaning there.
+  // In a pattern, characters with a special meaning must be escaped.
   return canonical.path === unwrap(pattern)
     ? undefined
     : canonical.path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');

@@ -6,11 +6,11 @@ export interface Translated {
   readonly source: string;
   /** `i` or nothing. */
   readonly flags: string;
-  /** For each character of `source`, the offset in the original it came from. */
+  /** For each character of `source`, the offset in the original that it came from. */
   readonly origins: readonly number[];
 }
 
-/** Why a pattern cannot be carried over with the same meaning. */
+/** Why a pattern cannot be translated without changing its meaning. */
 export interface Untranslatable {
   readonly ok: false;
   readonly code: 'pattern-dialect' | 'bad-pattern';
@@ -18,14 +18,15 @@ export interface Untranslatable {
 }
 
 /**
- * Carries a path pattern over from the dialects the rules were written for (RE2 in Envoy and Go's `regexp`; `regexp2`,
- * which is .NET's, in Oathkeeper) into JavaScript's, where that is exact for the paths that can occur, and refuses
- * it by the construct's name where it is not. JavaScript without the `u` flag would take most of these constructs for
- * literal letters and match something else in silence.
+ * Translates a path pattern into JavaScript's dialect from those that the rules were written for: RE2 in
+ * Envoy and Go's `regexp`, and `regexp2`, which is .NET's dialect, in Oathkeeper. It translates a construct
+ * only if the result is exact for the paths that can occur. Otherwise it refuses the pattern and names the
+ * construct. JavaScript without the `u` flag would read most of these constructs as literal letters and
+ * silently match something else.
  *
- * Exact because a path is printable ASCII on one line: `\z`, `\Z` and `(?m)$` are all `$`; `(?s)` changes nothing;
- * `\pL` and POSIX classes are the ASCII members of their class; `(?i)` at the start is the `i` flag; an escaped byte
- * (`%c3`, `%2e`) is written as `parse/target.ts` writes it.
+ * The translation is exact because a path is printable ASCII on one line: `\z`, `\Z` and `(?m)$` are all `$`;
+ * `(?s)` changes nothing; `\pL` and POSIX classes are the ASCII members of their class; `(?i)` at the start
+ * is the `i` flag; an escaped byte (`%c3`, `%2e`) is written as `parse/target.ts` writes it.
  */
 export function translate(pattern: string): Translated | Untranslatable {
   const translator = new Translator(pattern);
@@ -51,7 +52,7 @@ class Refusal extends Error {
   }
 }
 
-/** Escapes that mean the same in every dialect, over the paths that can occur. */
+/** Escapes that mean the same in every dialect, for the paths that can occur. */
 const COMMON_ESCAPES = new Set('dDwWsSbBnrtfv');
 
 const ESCAPE_NAMES: Readonly<Record<string, string>> = {
@@ -115,7 +116,7 @@ const NAMED_GROUP = /\(\?(?:P?<([A-Za-z_]\w*)>|'([A-Za-z_]\w*)')/y;
 const ESCAPED_BYTE = /%([0-9A-Fa-f]{2})(?![*+?{])/y;
 const UNRESERVED = /[0-9A-Za-z\-._~]/;
 
-/** A translation, and how many characters of the pattern it stands for. */
+/** A translation, and the number of characters of the pattern that it replaces. */
 type Piece = readonly [text: string, length: number];
 
 class Translator {
@@ -124,11 +125,17 @@ class Translator {
   output = '';
   readonly origins: number[] = [];
   ignoreCase = false;
-  /** Whether anything that consumes characters has been written, after which a flag no longer holds for all. */
+  /**
+   * Whether something that consumes characters has been written. A flag after it would not apply to the whole
+   * pattern.
+   */
   #begun = false;
   #groups = 0;
   #named = false;
-  /** Numbered references and where they stand; whether they are that depends on how many groups there are. */
+  /**
+   * Numbers that may be references, with their offsets. Whether they are references depends on the number of
+   * groups.
+   */
   readonly #references: { number: number; at: number }[] = [];
   #namedReference: number | undefined;
 
@@ -204,7 +211,7 @@ class Translator {
     return [`\\x${code.toString(16).padStart(2, '0')}`, found[0].length];
   }
 
-  /** `\pL`, `\p{Greek}`, `\p{^Lu}`, `\P{N}`: the ASCII members, as the engine's own tables say. */
+  /** `\pL`, `\p{Greek}`, `\p{^Lu}`, `\P{N}`: the ASCII members, according to the engine's own tables. */
   #property(inSet: boolean): Piece {
     const form = /\\([pP])(?:\{(\^?)([A-Za-z_]+)\}|([A-Z]))/y;
     form.lastIndex = this.#at;
@@ -218,7 +225,7 @@ class Translator {
     return [members((char) => set.test(char) !== negated, inSet), whole.length];
   }
 
-  /** `\Q…\E`, up to the end where there is no `\E`. */
+  /** `\Q…\E`; without `\E` it lasts up to the end. */
   #quoted(): Piece {
     const end = this.#text.indexOf('\\E', this.#at + 2);
     const stop = end === -1 ? this.#text.length : end;
@@ -324,7 +331,10 @@ class Translator {
     return this.#copy(this.#text[this.#at + length] === '?' ? length + 1 : length);
   }
 
-  /** An escaped byte outside a class, brought into its canonical form: upper-case, or decoded if unreserved. */
+  /**
+   * An escaped byte outside a class, in its canonical form: in upper case, or decoded if it is an unreserved
+   * character.
+   */
   #byte(): Piece {
     ESCAPED_BYTE.lastIndex = this.#at;
     const found = ESCAPED_BYTE.exec(this.#text);
@@ -365,18 +375,19 @@ function unicodeSet(name: string): RegExp | undefined {
     try {
       return new RegExp(`\\p{${property}}`, 'u');
     } catch {
-      // Not a general category or binary property: perhaps a script.
+      // It is not a general category or a binary property, so it may be a script.
     }
   }
   return undefined;
 }
 
-/** The path characters that belong, as a class or as the inside of one. */
+/** The path characters for which `belongs` is true, as a class or as the inside of one. */
 function members(belongs: (char: string) => boolean, inSet: boolean): string {
   const text = PATH_CHARACTERS.filter(belongs)
     .map((char) => char.replace(/[\\\]^[-]/, '\\$&'))
     .join('');
-  // An empty inside of a class must not change what surrounds it: NUL occurs in no path.
+  // An empty inside of a class must not change the meaning of what surrounds it. NUL occurs in no path, so it
+  // is used instead.
   if (inSet) return text === '' ? '\\x00' : text;
   return text === '' ? '[\\x00]' : `[${text}]`;
 }

@@ -4,7 +4,7 @@ interface Entries<K, V> {
   set(key: K, value: V): unknown;
 }
 
-/** The value of a key, made and kept where there is none yet. */
+/** Returns the value of a key. If there is none yet, it makes one and stores it. */
 export function getOrInsert<K, V>(map: Entries<K, V>, key: K, make: () => V): V {
   let value = map.get(key);
   if (value === undefined) {

@@ -6,15 +6,15 @@ import { backtrackingOf } from './backtracking.js';
 import { type Translated, translate } from './dialect.js';
 import { adoptShape, parse, type Shape, shapeOf, sizeOf, unwrap, wrap } from './syntax.js';
 
-/** A path pattern that may serve, or why it may not. */
+/** A path pattern that is accepted, or why it is refused. */
 export type Compiled =
   | {
       readonly ok: true;
       /** Matches a whole canonical path: `^(?:…)$`. Shared by all rules with the same source. */
       readonly pattern: RegExp;
-      /** As written. */
+      /** The source as it was written in the rule. */
       readonly source: string;
-      /** Whether its overlaps can be proved; false only where `undecided: accept` let it in. */
+      /** Whether its overlaps can be proved. False only if `undecided: accept` allowed it. */
       readonly decided: boolean;
     }
   | {
@@ -26,19 +26,22 @@ export type Compiled =
 
 /** The longest pattern, in characters. */
 const MAX_LENGTH = 4_096;
-/** The most characters a pattern may be worth with its counted repetitions written out (RE2's own limit is 1,000). */
+/**
+ * The largest size of a pattern, in characters, with its counted repetitions written out (RE2's own limit is
+ * 1,000).
+ */
 const MAX_SIZE = 4_000;
 /** How deep parentheses may nest. */
 const MAX_DEPTH = 200;
 
 /**
- * Compiles a rule's path. What cannot be matched in linear time, or does not mean in JavaScript what it meant where
- * it was written, is refused.
+ * Compiles the path of a rule. It refuses a pattern that cannot be matched in linear time, or that means
+ * something else in JavaScript than in the dialect it was written for.
  *
- * @param source the pattern as the rule has it; it must match the whole canonical path
- * @param options `undecided: accept` is the rule's acknowledgement that nobody can prove what a pattern with
+ * @param source the pattern as written in the rule; it must match the whole canonical path
+ * @param options with `undecided: accept`, the rule accepts that nobody can prove what a pattern with
  *   lookaround or backreferences overlaps with
- * @param budget for its analysis
+ * @param budget the limits for its analysis
  */
 export function compilePattern(
   source: string,
@@ -61,14 +64,14 @@ export function compilePattern(
 
 type Result = Compiled & { readonly undecidable?: string | undefined };
 
-/** Analyses are worth keeping over a reload, in which most patterns are the same. */
+/** Results are kept over a reload, because most patterns are then the same. */
 const compiledPatterns = new LRUCache<string, Result>({ max: 20_000 });
-/** By expression: what it was compiled from. */
+/** By expression: the source that it was compiled from. */
 const sources = new WeakMap<RegExp, string>();
 
-/** A pattern that was accepted, as plain data for another thread. */
+/** An accepted pattern, as plain data for another thread. */
 export interface PatternDescription {
-  /** As written. */
+  /** The source as it was written in the rule. */
   readonly written: string;
   /** In JavaScript's dialect, without the anchors around it. */
   readonly source: string;
@@ -79,7 +82,7 @@ export interface PatternDescription {
 /**
  * Describes an accepted pattern.
  *
- * @param pattern as {@link compilePattern} made it
+ * @param pattern a pattern from {@link compilePattern}
  */
 export function describePattern(pattern: RegExp): PatternDescription {
   const source = unwrap(pattern);
@@ -91,10 +94,10 @@ export function describePattern(pattern: RegExp): PatternDescription {
   };
 }
 
-/** Takes patterns that another thread accepted: {@link compilePattern} analyses them no more. */
+/** Adds patterns that another thread has accepted. {@link compilePattern} then does not analyse them again. */
 export function learnPatterns(patterns: readonly PatternDescription[]): void {
   for (const { written, source, flags, shape } of patterns) {
-    // What has served before is compiled already.
+    // A pattern that is in use already has been compiled.
     if (compiledPatterns.get(written)?.ok === true) continue;
     const pattern = wrap(source, flags);
     adoptShape(pattern, shape);
@@ -136,7 +139,7 @@ function compile(source: string, budget: AnalysisBudget): Result {
   let pattern: RegExp;
   try {
     pattern = wrap(bare, flags);
-    // The engine compiles on first use, and only then finds that an expression is too large for it.
+    // The engine compiles an expression at its first use, and only then reports that it is too large.
     shapeOf(pattern, syntax);
   } catch (error) {
     return fail('bad-pattern', `${error instanceof Error ? error.message : error}`);
@@ -181,7 +184,7 @@ function depthOf(source: string): number {
   return deepest;
 }
 
-/** What the parser says, in other words. */
+/** Messages of the parser, and what to say instead. */
 const PLAIN: readonly (readonly [RegExp, string])[] = [
   [/nothing to repeat/i, 'a repetition (*, +, ? or {n}) has nothing before it to repeat'],
   [/unterminated group/i, 'a parenthesis is not closed'],
@@ -193,7 +196,7 @@ const PLAIN: readonly (readonly [RegExp, string])[] = [
   [/lone quantifier brackets/i, 'a brace stands alone; write \\{ for the character'],
 ];
 
-/** What the parser said, with the place in the pattern as written. */
+/** The message of the parser, with the position in the pattern as written. */
 function syntaxProblem(error: unknown, { origins }: Translated): string {
   if (!(error instanceof Error)) throw error;
   const what = /^Invalid regular expression: .*: ([^:]+)$/s.exec(error.message)?.[1] ?? error.message;

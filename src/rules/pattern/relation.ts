@@ -5,33 +5,34 @@ import { type Automaton, automatonOf, automatonOfLiteral } from './automaton.js'
 import { getOrInsert } from './get-or-insert.js';
 import { type Shape, shapeOf, unwrap } from './syntax.js';
 
-/** How the paths of two patterns lie to each other. */
+/** How the sets of paths of two patterns relate to each other. */
 export type Relation = 'disjoint' | 'a-in-b' | 'b-in-a' | 'equal' | 'partial' | 'undecided';
 
-/** What {@link relate} proved. */
+/** The result of {@link relate}. */
 export interface Related {
-  /** `a-in-b`: every path of `a` is one of `b`, and `b` has others. */
+  /** For example, `a-in-b`: every path of `a` is one of `b`, and `b` has others. */
   readonly relation: Relation;
   /**
-   * A shortest path that both match; it has been tried with the engine that serves. Absent where they are disjoint,
-   * and where the relation is undecided unless an overlap is certain all the same.
+   * A shortest path that both match; it has been tested with the expressions that serve. It is absent if they
+   * are disjoint. If the relation is undecided, it is present only if an overlap is certain all the same.
    */
   readonly witness?: string;
 }
 
-/** The most pairs of states that are looked at before a pair of patterns counts as undecided. */
+/** The most pairs of states that are visited. After that, a pair of patterns counts as undecided. */
 const MAX_PAIRS = 1_000_000;
 
-/** How many paths of a decided pattern are tried on an undecided one. */
+/** The most paths of a decided pattern that are tried on an undecided one. */
 const MAX_TRIALS = 2_000;
 
 /**
- * Proves how two patterns' paths lie to each other, over the paths that can occur (`alphabet.ts`), by walking their
- * automata in step. Exact for the regular fragment: neither order nor luck plays a part.
+ * Proves how the paths of two patterns relate to each other, for the paths that can occur (`alphabet.ts`). It
+ * walks both automata in parallel. The result is exact for the regular fragment: it does not depend on the
+ * order or on chance.
  *
- * @param a as `compilePattern` made it
- * @param b the same
- * @param budget for the states of automata that the proof needs
+ * @param a a pattern from `compilePattern`
+ * @param b another one
+ * @param budget the limits for the states of automata that the proof needs
  * @throws what the budget throws when it is used up
  */
 export function relate(a: RegExp, b: RegExp, budget: AnalysisBudget = UNLIMITED): Related {
@@ -45,15 +46,16 @@ export function relate(a: RegExp, b: RegExp, budget: AnalysisBudget = UNLIMITED)
   if (inLeft === undefined || inRight === undefined) return guess(a, inLeft, b, inRight);
 
   const related = walk(inLeft, inRight, budget);
-  // The proof is about automata, the service about these two expressions: they must agree.
+  // The proof uses the automata, but requests are matched with the two expressions, so both must agree.
   const { witness } = related;
   if (witness !== undefined && !(a.test(witness) && b.test(witness))) return { relation: 'undecided' };
   return related;
 }
 
 /**
- * Whether a pattern lies inside another that holds all paths with some beginning (`/.*`), and the other holds more. True
- * is a proof, false is nothing. It holds for patterns that no automaton decides, too.
+ * Whether a pattern lies inside another one that matches all paths with some prefix (`/.*`), and the other
+ * one matches more. True is a proof; false means nothing. It also works for patterns that no automaton
+ * decides.
  */
 export function isPlainlyInside(inner: RegExp, outer: RegExp): boolean {
   const shape = shapeOf(inner);
@@ -69,7 +71,7 @@ export function isPlainlyInside(inner: RegExp, outer: RegExp): boolean {
 /**
  * A shortest path that the pattern matches.
  *
- * @returns undefined where it matches none, or where that is not decided
+ * @returns undefined if it matches none, or if that is undecided
  */
 export function exampleOf(pattern: RegExp): string | undefined {
   const automaton = analysisOf(pattern).automaton(UNLIMITED);
@@ -79,21 +81,21 @@ export function exampleOf(pattern: RegExp): string | undefined {
 /**
  * Whether it is proved that the pattern matches no path at all.
  *
- * @param budget as {@link relate} takes it
+ * @param budget as in {@link relate}
  */
 export function matchesNothing(pattern: RegExp, budget: AnalysisBudget = UNLIMITED): boolean {
   const analysis = analysisOf(pattern);
   return analysis.shape.sample === undefined && analysis.automaton(budget)?.initial === -1;
 }
 
-/** The most numbers in the tables of all automata that are kept; those used last are. */
+/** The most numbers in the tables of all cached automata. The least recently used ones are evicted. */
 const MAX_CELLS = 8_000_000;
 const automata = new LRUCache<RegExp, { readonly automaton: Automaton | undefined }>({
   maxSize: MAX_CELLS,
   sizeCalculation: ({ automaton }) => (automaton?.next.length ?? 0) + 1,
 });
 
-/** What is known of one pattern; an automaton is built when a proof needs it. */
+/** What is known about one pattern. Its automaton is built when a proof needs it. */
 class PatternAnalysis {
   readonly shape: Shape;
   readonly #pattern: RegExp;
@@ -103,7 +105,7 @@ class PatternAnalysis {
     this.shape = shapeOf(pattern);
   }
 
-  /** Undefined where the pattern is outside the fragment, or its automaton too large. */
+  /** Undefined if the pattern is outside the regular fragment, or its automaton is too large. */
   automaton(budget: AnalysisBudget): Automaton | undefined {
     if (this.shape.undecidable !== undefined) return undefined;
     if (this.shape.literal) return automatonOfLiteral(this.shape.prefix);
@@ -122,7 +124,7 @@ function analysisOf(pattern: RegExp): PatternAnalysis {
   return getOrInsert(analyses, pattern, () => new PatternAnalysis(pattern));
 }
 
-/** Whether two patterns differ in how all their paths begin or end, in a segment, or in how long they are. */
+/** Whether two patterns differ in how all their paths begin or end, in a segment, or in their length. */
 export function areApart(a: Shape, b: Shape): boolean {
   return (
     a.segments.some((segment, i) => {
@@ -136,7 +138,10 @@ export function areApart(a: Shape, b: Shape): boolean {
   );
 }
 
-/** One of the two has no automaton: an overlap may still be certain, because a path was found that both match. */
+/**
+ * One of the two patterns has no automaton. An overlap may still be certain, if a path is found that both
+ * match.
+ */
 function guess(a: RegExp, left: Automaton | undefined, b: RegExp, right: Automaton | undefined): Related {
   for (const automaton of [left, right]) {
     if (automaton === undefined) continue;
@@ -147,7 +152,7 @@ function guess(a: RegExp, left: Automaton | undefined, b: RegExp, right: Automat
   return { relation: 'undecided' };
 }
 
-/** Shortest paths first, one for each way through the automaton. */
+/** The paths of an automaton, shortest first. Characters that it treats alike give only one path. */
 function* pathsOf(automaton: Automaton, limit: number): Generator<string> {
   if (automaton.initial === -1) return;
   const codes = sampleCodes(automaton, automaton);
@@ -162,7 +167,7 @@ function* pathsOf(automaton: Automaton, limit: number): Generator<string> {
   }
 }
 
-/** The most readable character of each class that two automata tell apart. */
+/** The most readable character of each class of characters that the two automata distinguish. */
 function sampleCodes(a: Automaton, b: Automaton): number[] {
   const seen = new Set<number>();
   return PATH_CODES.filter((code) => {
@@ -174,8 +179,9 @@ function sampleCodes(a: Automaton, b: Automaton): number[] {
 }
 
 /**
- * Walks two trimmed automata in step, breadth first, so that the first accepting pair ends a shortest common path.
- * Where one goes on and the other cannot, the one has a path that the other has not: being trimmed, it still accepts.
+ * Walks two trimmed automata in parallel, breadth first, so that the first accepting pair gives a shortest
+ * common path. If one can take a step and the other cannot, the first has a path that the other lacks:
+ * because it is trimmed, it can still reach an accepting state.
  */
 function walk(a: Automaton, b: Automaton, budget: AnalysisBudget): Related {
   if (a.initial === -1 || b.initial === -1) return { relation: 'disjoint' };
@@ -229,29 +235,32 @@ function walk(a: Automaton, b: Automaton, budget: AnalysisBudget): Related {
   return { relation: aAlone ? (bAlone ? 'partial' : 'b-in-a') : bAlone ? 'a-in-b' : 'equal', witness };
 }
 
-/** So many pairs of states are visited before the budget is asked. */
+/** The number of pairs of states that are visited between two checks of the budget. */
 const PACE = 65_536;
 
 /**
- * The pairs of states that a walk has come to, in their order, each once. Flat tables outside the heap: a set of a
- * million numbers would double in steps that no limit of a worker's heap can refuse in good order.
+ * The pairs of states that a walk has reached, in order and without duplicates. They are in flat tables
+ * outside the heap. A set of a million numbers would grow by doubling, and the heap limit of a worker cannot
+ * refuse such a large allocation cleanly.
  */
 class Pairs {
-  /** A bit for each pair there can be. */
+  /** One bit for each possible pair. */
   readonly #seen: Uint8Array;
   #pairs = new Int32Array(256);
   #parents = new Int32Array(256);
   #steps = new Uint8Array(256);
   length = 0;
 
-  /** @param pairs how many there can be */
+  /** @param pairs the number of possible pairs */
   constructor(pairs: number) {
     this.#seen = new Uint8Array((pairs >> 3) + 1);
   }
 
   /**
-   * @param parent where in the order the walk came from, -1 for nowhere
-   * @param step by which of the codes
+   * Adds a pair, unless the walk has reached it before.
+   *
+   * @param parent the index of the pair that the walk came from; -1 for none
+   * @param step the index of the code that led here
    */
   add(pair: number, parent: number, step: number): void {
     const bit = 1 << (pair & 7);

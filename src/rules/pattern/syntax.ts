@@ -13,12 +13,12 @@ export function parse(source: string): AST.Pattern {
   return parser.parsePattern(source, 0, source.length, { unicode: false, unicodeSets: false });
 }
 
-/** The regular expression that serves: the whole path must match (`^(?:path)$`). */
+/** Builds the regular expression that matches requests: the whole path must match (`^(?:path)$`). */
 export function wrap(source: string, flags: string): RegExp {
   return new RegExp(`^(?:${source})$`, flags);
 }
 
-/** What {@link wrap} was given. */
+/** Returns the source that {@link wrap} was given. */
 export function unwrap(pattern: RegExp): string {
   const { source } = pattern;
   if (!source.startsWith('^(?:') || !source.endsWith(')$')) {
@@ -27,47 +27,50 @@ export function unwrap(pattern: RegExp): string {
   return source.slice(4, -2);
 }
 
-/** What can be told about a pattern's paths without an automaton; every bound is sound, none need be tight. */
+/**
+ * What is known about a pattern's paths without an automaton. All bounds are correct, but they need not be
+ * tight.
+ */
 export interface Shape {
   /** Every path begins with it. */
   readonly prefix: string;
   /** Every path ends with it. */
   readonly suffix: string;
   /**
-   * The first segments, between slashes, as far as it is known where they end; undefined for one that is not literal.
-   * `/[a-z]+/orders(/.*)?` has an unknown one and `orders`.
+   * The first segments, between slashes, as far as their ends are known; undefined for one that is not
+   * literal. `/[a-z]+/orders(/.*)?` has an undefined one and `orders`.
    */
   readonly segments: readonly (string | undefined)[];
-  /** Whether these are all there are. */
+  /** Whether the paths have no further segments. */
   readonly complete: boolean;
-  /** What the segment after them begins with; empty where they are all, or nothing is known. */
+  /** The beginning of the segment after them; empty if there is no further segment, or if nothing is known. */
   readonly residue: string;
-  /** Whether the pattern matches every path that begins with `prefix`; false is nothing. */
+  /** Whether the pattern matches every path that begins with `prefix`. False means nothing. */
   readonly catchAll: boolean;
-  /** Whether `prefix` is the one path the pattern matches. */
+  /** Whether `prefix` is the only path that the pattern matches. */
   readonly literal: boolean;
-  /** The least and the greatest number of characters. */
+  /** The smallest and the greatest number of characters. */
   readonly min: number;
   readonly max: number;
-  /** A path that the pattern matches; undefined where the first guess did not. */
+  /** A path that the pattern matches; undefined if the first guess did not match. */
   readonly sample?: string;
-  /** A construct outside the regular fragment, by name: no automaton decides this pattern. */
+  /** The name of a construct outside the regular fragment. No automaton can decide such a pattern. */
   readonly undecidable?: string;
 }
 
 const shapes = new WeakMap<RegExp, Shape>();
 
 /**
- * Reads a pattern's {@link Shape} off its syntax.
+ * Determines a pattern's {@link Shape} from its syntax.
  *
- * @param pattern as {@link wrap} made it
- * @param syntax what it was made of, where that has been parsed already
+ * @param pattern a pattern from {@link wrap}
+ * @param syntax its syntax tree, if it has been parsed already
  */
 export function shapeOf(pattern: RegExp, syntax?: AST.Pattern): Shape {
   return getOrInsert(shapes, pattern, () => readShape(pattern, syntax ?? parse(unwrap(pattern))));
 }
 
-/** Takes a shape that {@link shapeOf} read off the same pattern elsewhere. */
+/** Stores a shape that {@link shapeOf} determined for the same pattern on another thread. */
 export function adoptShape(pattern: RegExp, shape: Shape): void {
   shapes.set(pattern, shape);
 }
@@ -93,18 +96,18 @@ function readShape(expression: RegExp, pattern: AST.Pattern): Shape {
   };
 }
 
-/** The elements of a pattern or group that has no alternatives. */
+/** The elements of a pattern or group; empty if it has several alternatives. */
 function single(alternatives: readonly AST.Alternative[]): readonly AST.Element[] {
   return alternatives.length === 1 ? (alternatives[0] as AST.Alternative).elements : [];
 }
 
 interface Edge {
   readonly text: string;
-  /** Whether the text is all there is. */
+  /** Whether the text is the whole content. */
   readonly whole: boolean;
 }
 
-/** Characters, and then `.*`. */
+/** Whether the elements are literal characters followed by `.*`. */
 function isCatchAll(elements: readonly AST.Element[], ignoreCase: boolean): boolean {
   const last = elements.at(-1);
   return (
@@ -118,7 +121,7 @@ function isCatchAll(elements: readonly AST.Element[], ignoreCase: boolean): bool
   );
 }
 
-/** The literal text at the beginning or at the end. */
+/** The literal text at the beginning or at the end of a pattern. */
 function edge(elements: readonly AST.Element[], ignoreCase: boolean, atEnd: boolean): Edge {
   let text = '';
   const grow = (more: string) => {
@@ -143,7 +146,8 @@ function edge(elements: readonly AST.Element[], ignoreCase: boolean, atEnd: bool
       grow(exact ? inner.text.repeat(Math.min(element.min, 256)) : inner.text);
       if (!exact || element.min > 256) return { text, whole: false };
     } else if (element.type === 'Assertion') {
-      // It consumes nothing, and can only exclude paths; but then the text is not the whole language.
+      // An assertion consumes nothing and can only exclude paths. But then the text alone does not describe
+      // all paths.
       const rest = atEnd ? elements.slice(0, elements.length - 1 - i) : elements.slice(i + 1);
       grow(edge(rest, ignoreCase, atEnd).text);
       return { text, whole: false };
@@ -159,13 +163,13 @@ function segmentsOf(
   ignoreCase: boolean,
 ): Pick<Shape, 'segments' | 'complete' | 'residue'> {
   const segments: (string | undefined)[] = [];
-  /** What is read of the segment, and whether more of it came that is not literal. */
+  /** The literal beginning of the current segment, and whether all of the segment so far is literal. */
   let text = '';
   let literal = true;
   let begun = false;
   for (const [i, element] of elements.entries()) {
     if (element.type === 'Character' && element.value === SLASH) {
-      // Before the first slash there is nothing, or it is no path.
+      // Nothing comes before the first slash; otherwise the text is not a path.
       if (begun) segments.push(literal ? text : undefined);
       begun = true;
       text = '';
@@ -175,7 +179,7 @@ function segmentsOf(
       if (ignoreCase && char.toLowerCase() !== char.toUpperCase()) literal = false;
       if (literal) text += char;
     } else if (canHoldSlash(element, ignoreCase)) {
-      // `(/.*)?` at the end of a pattern ends the segment, if only by the path's end.
+      // `(/.*)?` at the end of a pattern ends the segment, because a slash or the end of the path follows.
       const ends = begun && i === elements.length - 1 && begins(element, SLASH);
       if (ends) segments.push(literal ? text : undefined);
       return { segments, complete: false, residue: ends || !begun ? '' : text };
@@ -208,7 +212,7 @@ function canHoldSlash(element: AST.Element, ignoreCase: boolean): boolean {
   }
 }
 
-/** Whether all that an element matches, but for the empty string, begins with one character. */
+/** Whether everything that an element matches, except the empty string, begins with one given character. */
 function begins(element: AST.Element, code: number): boolean {
   switch (element.type) {
     case 'Character':
@@ -272,7 +276,7 @@ function lengthOf(element: AST.Element): Range {
   }
 }
 
-/** The first construct that no finite automaton here decides, by its name in the manuals. */
+/** The first construct that no finite automaton can decide here, by its name in the manuals. */
 function undecidableIn(alternatives: readonly AST.Alternative[]): string | undefined {
   for (const { elements } of alternatives) {
     for (const element of elements) {
@@ -302,7 +306,7 @@ function undecidableElement(element: AST.Element): string | undefined {
   }
 }
 
-/** The first alternative, the fewest repetitions, the most readable characters. */
+/** A sample path: the first alternative, the fewest repetitions, and the most readable characters. */
 function sampleOf(alternatives: readonly AST.Alternative[], ignoreCase: boolean): string | undefined {
   let text = '';
   for (const element of alternatives[0]?.elements ?? []) {
@@ -334,7 +338,7 @@ function sampleOfElement(element: AST.Element, ignoreCase: boolean): string | un
   }
 }
 
-/** How many positions the pattern has once its counted repetitions are written out. */
+/** The number of positions of the pattern with its counted repetitions written out. */
 export function sizeOf(alternatives: readonly AST.Alternative[]): number {
   let size = 1;
   for (const { elements } of alternatives) {
@@ -361,7 +365,10 @@ function sizeOfElement(element: AST.Element): number {
 
 const sets = new Map<string, ReadonlySet<number>>();
 
-/** The path characters one consuming element stands for, as the engine that serves sees it. */
+/**
+ * The path characters that one consuming element matches, determined with the engine that also matches
+ * requests.
+ */
 export function charactersOf(
   element: AST.Character | AST.CharacterSet | AST.CharacterClass | AST.ExpressionCharacterClass,
   ignoreCase: boolean,
