@@ -160,8 +160,10 @@ export class Exchange implements ResponseReader {
   flushHead(): void {
     try {
       if (this.#settled || !this.#writeHead()) return;
-      // `flushHeaders` writes HTTP/1.1 fields as UTF-8, which turns each non-ASCII byte into two.
-      if (isStream(this.#message)) this.#response.flushHeaders();
+      const bodiless = hasNoBody(this.#message.method ?? '', this.#response.statusCode);
+      // `flushHeaders` writes HTTP/1.1 fields as UTF-8, which turns each non-ASCII byte into two. Node ignores a write to a
+      // response without a body, which ends at once in any case.
+      if (bodiless || isStream(this.#message)) this.#response.flushHeaders();
       else this.#response.write('', 'latin1');
     } catch (error) {
       this.#fault('flush of the answer head', error);
