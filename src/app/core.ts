@@ -5,6 +5,7 @@ import type { Clock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
 import type { Services } from '../model/strategy.js';
 import type { Metrics } from '../observe/metric-events.js';
+import type { MetricSources } from '../observe/metric-sources.js';
 import { createMetrics } from '../observe/metrics.js';
 import type { EntranceOptions } from '../observe/request-record.js';
 import type { Tracing } from '../observe/tracing/trace.js';
@@ -27,6 +28,8 @@ export interface Core {
   readonly rules: RulesInForce;
   /** What every listener and hook needs, except for `peerOf`. */
   readonly entrance: Omit<EntranceOptions, 'peerOf'> & { readonly services: Services };
+  /** Metrics read the core's own values from now on, and these of whatever receives the requests. */
+  watch(receiver: Pick<MetricSources, 'ready' | 'certificates' | 'pools' | 'bufferedBytes'>): void;
   /** Ends the core: sends the remaining spans and closes the connections to other services. */
   close(): Promise<void>;
 }
@@ -81,6 +84,23 @@ export async function startCore(
       onFault: accounts.onFault,
       realm: settings.realm,
       maxTargetBytes: settings.forward.maxTargetBytes,
+    },
+    watch(receiver) {
+      const { cache, introspector } = introspection;
+      metrics.watch({
+        ...receiver,
+        rules: () => rules.table,
+        cache: () => ({
+          ...(cache?.size ?? { active: 0, inactive: 0 }),
+          bytes: cache?.bytes ?? 0,
+          evictions: cache?.evictions ?? 0,
+        }),
+        servers: introspector.servers,
+        refreshes: introspector.refreshes,
+        inFlight: () => accounts.inFlight.inFlight,
+        admittedShare: () => accounts.inFlight.share,
+        droppedLines: output.dropped,
+      });
     },
     async close() {
       accounts.close();

@@ -100,23 +100,11 @@ export async function startGateway(
     credentials: certificates.admin,
     started,
   });
-  const { cache, introspector } = introspection;
-  metrics.watch({
-    rules: () => rules.table,
+  core.watch({
     ready: () => status() === 'ok',
-    cache: () => ({
-      ...(cache?.size ?? { active: 0, inactive: 0 }),
-      bytes: cache?.bytes ?? 0,
-      evictions: cache?.evictions ?? 0,
-    }),
-    servers: introspector.servers,
-    refreshes: introspector.refreshes,
-    inFlight: () => accounts.inFlight.inFlight,
     certificates: () => certificates.all.map(([listener, { expiresAt }]) => ({ listener, expiresAt })),
     pools: () => proxy.forwarder.pools(),
     bufferedBytes: () => proxy.forwarder.bodies.bytes,
-    admittedShare: () => accounts.inFlight.share,
-    droppedLines: output.dropped,
   });
   const unwatch = watchAll(settings, rules, certificates, digest);
 

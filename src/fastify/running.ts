@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { clientShares } from '../app/client-shares.js';
 import { type Core, startCore } from '../app/core.js';
-import type { LogOutput } from '../app/log-output.js';
 import { upstreamOptions } from '../app/upstream-options.js';
 import { watchRules } from '../app/watches.js';
 import { loadOptions } from '../commands/load.js';
@@ -62,7 +61,12 @@ export async function startPlugin(app: FastifyInstance, options: ScopegateOption
           isClosing: () => closing,
           revocations: introspection.revocations,
         });
-  watchMetrics(core, output, upstreams, ready);
+  core.watch({
+    ready,
+    certificates: () => [],
+    pools: () => upstreams?.pools.states() ?? [],
+    bufferedBytes: () => upstreams?.bufferedBytes ?? 0,
+  });
   const unwatch = watchRules(settings, rules, digest);
   app.addHook('preClose', async () => {
     closing = true;
@@ -134,30 +138,4 @@ function createScopegate(core: Core, authorizer: Authorizer, ready: () => boolea
     metrics: () => metrics.text(),
     metricsType: metrics.contentType,
   };
-}
-
-function watchMetrics(
-  { metrics, rules, introspection, accounts }: Core,
-  output: LogOutput,
-  upstreams: Upstreams | undefined,
-  ready: () => boolean,
-): void {
-  const { cache, introspector } = introspection;
-  metrics.watch({
-    rules: () => rules.table,
-    ready,
-    cache: () => ({
-      ...(cache?.size ?? { active: 0, inactive: 0 }),
-      bytes: cache?.bytes ?? 0,
-      evictions: cache?.evictions ?? 0,
-    }),
-    servers: introspector.servers,
-    refreshes: introspector.refreshes,
-    inFlight: () => accounts.inFlight.inFlight,
-    certificates: () => [],
-    pools: () => upstreams?.pools.states() ?? [],
-    bufferedBytes: () => upstreams?.bufferedBytes ?? 0,
-    admittedShare: () => accounts.inFlight.share,
-    droppedLines: output.dropped,
-  });
 }
