@@ -10,6 +10,7 @@ import { TOKEN } from '../parse/grammar.js';
 import type { Credentials } from '../tls/credentials.js';
 import { type AccessOptions, type AccessRefusal, createAccess } from './access.js';
 import { readPage } from './page.js';
+import type { SeriesJson } from './series.js';
 
 /** What the admin listener serves. */
 export interface AdminOptions {
@@ -31,6 +32,12 @@ export interface AdminOptions {
    * @param seq only decisions after this number are included
    */
   readonly status: (seq: number) => object;
+  /**
+   * The last fifteen minutes, for `/series`.
+   *
+   * @param step the length of a step in seconds
+   */
+  readonly series: (step: number) => SeriesJson;
   /**
    * Explains the decision about a request, for `/explain`.
    *
@@ -169,6 +176,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   });
   app.get('/rules', readable, async () => options.rules());
   app.get('/status', readable, async (request) => options.status(sequence(request)));
+  app.get('/series', readable, async (request) => options.series(stepOf(request)));
   app.post('/explain', { onRequest: [read, cross] }, async (request) => {
     try {
       return options.explain(readQuestion(request.body));
@@ -241,6 +249,16 @@ function sequence(request: FastifyRequest): number {
   const { after = '0' } = request.query as { after?: unknown };
   if (typeof after !== 'string' || !/^[0-9]{1,15}$/.test(after)) throw invalid('after must be a number');
   return Number(after);
+}
+
+/** The steps of `/series`, in seconds. They divide fifteen minutes. */
+const STEPS = ['1', '5', '10', '30', '60'];
+
+function stepOf(request: FastifyRequest): number {
+  const { step = '5' } = request.query as { step?: unknown };
+  if (typeof step !== 'string' || !STEPS.includes(step))
+    throw invalid(`step must be one of ${STEPS.join(', ')}`);
+  return Number(step);
 }
 
 /** Reads what to purge. The body must be JSON, because a form on another site cannot send JSON. */

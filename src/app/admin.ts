@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { observing, rulesJson, statusJson } from '../admin/overview.js';
 import type { Recent } from '../admin/recent.js';
+import type { Series } from '../admin/series.js';
 import { createAdmin, type Readiness } from '../admin/server.js';
 import { signingKeys } from '../auth/mutators/chain.js';
 import type { Settings } from '../config/settings.js';
@@ -29,6 +30,7 @@ export interface AdminParts {
   readonly status: () => string;
   readonly metrics: Metrics;
   readonly recent: Recent;
+  readonly series: Series;
   readonly accounts: RequestAccounts;
   readonly introspection: Introspection;
   readonly forwarder: Forwarder;
@@ -80,6 +82,7 @@ export function createAdminListener(parts: AdminParts): FastifyInstance {
         pools: forwarder.pools(),
         recent: recent.after(seq),
       }),
+    series: (step) => parts.series.read(step),
     explain: ({ method, url, ...token }) => {
       const question = Object.keys(token).length === 0 ? { method, url } : { method, url, token };
       return explanationJson(method, url, explain(rules.table, question));

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, FastifyListenOptions } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
+import { Series } from '../admin/series.js';
 import type { Listener, Settings } from '../config/settings.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
@@ -57,6 +58,8 @@ export interface StartOptions {
  * seconds.
  */
 const BACKLOG = 65_535;
+/** The time between two samples of the counters, in milliseconds. */
+const SAMPLING = 1_000;
 
 /**
  * Connects the parts of one process and starts to listen.
@@ -85,6 +88,8 @@ export async function startGateway(
     log,
     createClient,
   );
+  const series = new Series(metrics.totals, clock);
+  const sampling = setInterval(() => series.sample(), SAMPLING).unref();
   let draining = false;
   const status = () => (draining ? 'draining' : rules.table.rules.length === 0 ? 'no rules' : 'ok');
   const admin = createAdminListener({
@@ -94,6 +99,7 @@ export async function startGateway(
     status,
     metrics,
     recent,
+    series,
     accounts,
     introspection,
     forwarder: proxy.forwarder,
@@ -109,6 +115,7 @@ export async function startGateway(
   const unwatch = watchAll(settings, rules, certificates, digest);
 
   async function endAll(): Promise<void> {
+    clearInterval(sampling);
     proxy.forwarder.close();
     await Promise.all([admin.close(), core.close()]);
   }

@@ -3,6 +3,7 @@ import type { Audit, Entrance } from './audit.js';
 import type { ClientShareKind } from './client-shares.js';
 import type { MetricSources } from './metric-sources.js';
 import type { ShedCause } from './overload.js';
+import type { Totals } from './totals.js';
 
 /** How many requests a rule allowed and denied. */
 export interface RuleCounts {
@@ -45,6 +46,8 @@ export interface Metrics {
   watch(sources: MetricSources): void;
   /** Counts by rule id, for the admin page. Rules without requests are absent. */
   counts(): ReadonlyMap<string, RuleCounts>;
+  /** The counts since the start, over all rules, for series over time. */
+  totals(): Totals;
   /** The media type of {@link text}. */
   readonly contentType: string;
   text(): Promise<string>;

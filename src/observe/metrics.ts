@@ -7,6 +7,7 @@ import { type MetricSources, NO_SOURCES } from './metric-sources.js';
 import type { ShedCause } from './overload.js';
 import { definitions, FAST, Histogram, one, processMetrics, SLOW, sum } from './prometheus.js';
 import { keyOf, labelsOf, Tally } from './tally.js';
+import { addUp, outcomeOf } from './totals.js';
 import { version } from './version.js';
 
 /**
@@ -46,6 +47,7 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     failed: 0,
     limited: 0,
   };
+  const outcomes = { allowed: 0, wouldDeny: 0, denied: 0, failed: 0 };
   const requestTime = new Histogram(SLOW);
   const upstreamTime = new Histogram(SLOW);
   const decisionTime = {
@@ -308,6 +310,7 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
       tally.requests.set(key, (tally.requests.get(key) ?? 0) + 1);
       if (entry.decision === 'allow') tally.allowed++;
       else tally.denied++;
+      outcomes[outcomeOf(entry)]++;
       const { error, wouldDeny, introspection, introspectionMs } = entry;
       if (wouldDeny !== undefined) tally.wouldDeny.set(wouldDeny, (tally.wouldDeny.get(wouldDeny) ?? 0) + 1);
       if (error !== undefined) tally.denials.set(error, (tally.denials.get(error) ?? 0) + 1);
@@ -328,6 +331,7 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     },
     shed: (entrance, method, cause) => {
       shed[cause]++;
+      outcomes.failed++;
       const tally = tallyOf(undefined);
       const key = keyOf({ entrance, method, decision: 'deny', status: ERRORS.overloaded.code });
       tally.requests.set(key, (tally.requests.get(key) ?? 0) + 1);
@@ -372,6 +376,14 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
       refresh();
       return tallies;
     },
+    totals: () => ({
+      outcomes: { ...outcomes },
+      cacheHits: lookups.hit + lookups.negative_hit,
+      lookups: sum(Object.values(lookups)) - lookups.limited,
+      decision: addUp(Object.values(decisionTime)),
+      introspection: addUp(Object.values(introspectionTime)),
+      upstream: addUp([upstreamTime]),
+    }),
     contentType: registry.contentType,
     text: async () => `${await registry.metrics()}\n${await ofProcess.metrics()}`,
   };

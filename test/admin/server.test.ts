@@ -37,6 +37,7 @@ t.test('nothing of the admin port is on the proxy port', async (t) => {
     '/metrics',
     '/rules',
     '/status',
+    '/series',
     '/decisions',
     '/health/alive',
     '/health/ready',
@@ -254,7 +255,7 @@ t.test('with a credential, only who has it may purge, from wherever', async (t) 
 t.test('a page of another site cannot read through a name of its own', async (t) => {
   const gate = await startTestGateway(t, { settings: { admin: { hosts: ['gate.internal'] } } });
   const status = async (host: string, path: string) => (await call(gate, path, { headers: { host } })).status;
-  for (const path of ['/', '/rules', '/status']) {
+  for (const path of ['/', '/rules', '/status', '/series']) {
     for (const host of [
       'evil.example:4456',
       'localhost.evil.example',
@@ -375,6 +376,7 @@ t.test('answers of the admin port are neither kept nor framed nor sniffed', asyn
     '/',
     '/rules',
     '/status',
+    '/series',
     '/metrics',
     '/health/alive',
     '/health/ready',

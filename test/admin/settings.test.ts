@@ -12,6 +12,7 @@ t.test('settings of the admin port that cannot work are refused, each where it s
     ['decisions: { prefix: /a/../b }\n', /^3:22 .*must be a path/],
     ['decisions: { prefix: /health }\n', /^3:22 .*must leave .*\/health/],
     ['decisions: { prefix: /health/alive }\n', /^3:22 .*must leave/],
+    ['decisions: { prefix: /series }\n', /^3:22 .*must leave .*\/series/],
     ['decisions: { describedBy: guess }\n', /^3:27 .*must be/],
     ['decisions: { identity: { X_User: sub } }\n', /^3:34 .*X_User is no name/],
     ['decisions: { identity: { "X User": sub } }\n', /^3:36 .*is no name/],

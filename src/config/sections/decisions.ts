@@ -21,7 +21,17 @@ export const decisions = section(
 );
 
 /** The paths at which the admin port itself answers. */
-const ADMIN_PATHS = ['/health', '/metrics', '/rules', '/status', '/explain', '/cache', '/version'] as const;
+const ADMIN_PATHS = [
+  '/health',
+  '/metrics',
+  '/rules',
+  '/status',
+  '/series',
+  '/settings',
+  '/explain',
+  '/cache',
+  '/version',
+] as const;
 
 function checkPrefix(prefix: string, place: Place): void {
   if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(prefix) || /\/\.\.?(?:\/|$)/.test(prefix)) {
