@@ -1,8 +1,11 @@
 #!/usr/bin/env node
 import { realpathSync } from 'node:fs';
+import type { WriteStream } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { type Command, type Io, UsageError } from './commands/command.js';
+import { hasColours } from './document/colours.js';
 import { nearest } from './document/nearest.js';
+import type { Style } from './document/print.js';
 import { MissingPackageError } from './model/lazy-require.js';
 import { traceOf } from './observe/redaction.js';
 import { version } from './observe/version.js';
@@ -47,6 +50,12 @@ ${Object.entries(COMMANDS)
 Options:
   -h, --help     print this help; after a command, the help of that command
   -V, --version  print the version
+  --no-color     no colours, also on a terminal; every command has this option
+
+Environment:
+  NO_COLOR       no colours, if it is set
+  FORCE_COLOR    colours on anything, if it is empty, 1, 2, 3 or true; none if it
+                 is something else. It counts more than NO_COLOR, as in Node
 
 Exit code:
   0  success
@@ -62,7 +71,7 @@ Exit code:
  * @throws any other error of the command
  */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
-  const [name, ...args] = argv;
+  const [name, ...args] = withoutNoColor(argv);
   try {
     if (name === '-h' || name === '--help' || name === 'help') {
       const topic = name === 'help' ? args[0] : undefined;
@@ -102,10 +111,23 @@ async function find(name: string): Promise<Command> {
   return (COMMANDS[name] as (typeof COMMANDS)[string]).load();
 }
 
+const NO_COLOR = '--no-color';
+
+/** The arguments before `--`, which ends the options. */
+function optionsOf(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--');
+  return end < 0 ? argv : argv.slice(0, end);
+}
+
+/** The arguments without `--no-color`, which every command takes, before its name or after it. */
+function withoutNoColor(argv: readonly string[]): readonly string[] {
+  const options = optionsOf(argv);
+  return [...options.filter((option) => option !== NO_COLOR), ...argv.slice(options.length)];
+}
+
 /** Whether the arguments ask for help. What follows `--` is not an option. */
 function asksForHelp(args: readonly string[]): boolean {
-  const end = args.indexOf('--');
-  return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === '-h' || arg === '--help');
+  return optionsOf(args).some((arg) => arg === '-h' || arg === '--help');
 }
 
 /** Whether Node was started with this file, directly or through the link in `node_modules/.bin`. */
@@ -117,14 +139,23 @@ function isMain(): boolean {
 if (isMain()) {
   // A reader that closes the pipe (`| head`) must not crash the process.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const argv = process.argv.slice(2);
+  const noColor = optionsOf(argv).includes(NO_COLOR);
+  // Editors that run programs in a dumb terminal read their output.
+  const isSmart = process.env.TERM !== 'dumb';
+  const styleOf = (stream: WriteStream): Style => ({
+    excerpts: stream.isTTY === true && isSmart,
+    colours: !noColor && hasColours(stream, process.env),
+  });
   const io: Io = {
     environment: process.env,
-    terminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
+    terminal: process.stderr.isTTY === true && isSmart,
+    styles: { out: styleOf(process.stdout), err: styleOf(process.stderr) },
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
   };
   // Set the exit code instead of exiting, so that Node still writes what is buffered for a pipe.
-  process.exitCode = await main(process.argv.slice(2), io).catch((error: unknown) => {
+  process.exitCode = await main(argv, io).catch((error: unknown) => {
     const { name, code, stack } = traceOf(error);
     io.err(`scopegate: failed: ${code ?? name}\n${stack}\n`);
     return 1;

@@ -34,6 +34,8 @@ const PROBES = {
   prlimit: () => onPath('prlimit'),
   promtool: () => onPath('promtool'),
   redis: () => onPath('redis-server'),
+  /** The one of util-linux, which runs a command in a terminal. */
+  script: () => printed('script', ['--version']).includes('util-linux'),
   zizmor: () => isExecutable(ZIZMOR[0]) || onPath(ZIZMOR[1]),
   sslyze: () => isExecutable(SSLYZE),
   /** A Node that can share a port; npm has one. */

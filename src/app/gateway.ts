@@ -40,6 +40,8 @@ export interface Gateway {
 export interface StartOptions {
   /** Where log lines go. Default: standard output, written in the background. */
   readonly destination?: DestinationStream;
+  /** Whether lines for people (`log.pretty`) have colours. Default: no. */
+  readonly isColoured?: boolean;
   readonly clock?: Clock;
   /** Loads and checks the rules for a reload. */
   readonly load?: ReloadOptions['load'];
@@ -70,11 +72,11 @@ const SAMPLING = 1_000;
 export async function startGateway(
   settings: Settings,
   table: RuleTable,
-  { destination, clock = systemClock, load, digest, createClient }: StartOptions = {},
+  { destination, isColoured, clock = systemClock, load, digest, createClient }: StartOptions = {},
 ): Promise<Gateway> {
   const { listen, server } = settings;
   const started = new Date(clock.wall() * 1000).toISOString();
-  const output = openLog(settings, destination);
+  const output = openLog(settings, destination, isColoured);
   const { log } = output;
   const core = await startCore(settings, table, { output, clock, load });
   const { metrics, recent, introspection, accounts, rules, entrance } = core;

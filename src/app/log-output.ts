@@ -19,12 +19,17 @@ export interface LogOutput {
  * Opens the log.
  *
  * @param destination receives the lines; if undefined, they go to standard output, written in the background
+ * @param isColoured whether lines for people have colours
  */
-export function openLog({ log: settings }: Settings, destination: DestinationStream | undefined): LogOutput {
+export function openLog(
+  { log: settings }: Settings,
+  destination: DestinationStream | undefined,
+  isColoured = false,
+): LogOutput {
   const sink = destination === undefined ? openSink() : undefined;
   const lines = (destination ?? sink) as DestinationStream;
   const isPretty = settings.pretty ?? (destination === undefined && process.stdout.isTTY === true);
-  const stream = isPretty ? prettyLog(lines, hasColours()) : formatLines(lines, settings);
+  const stream = isPretty ? prettyLog(lines, isColoured) : formatLines(lines, settings);
   const log = pino({ level: settings.level, base: { name: 'scopegate' } }, stream);
   return {
     log,
@@ -32,12 +37,4 @@ export function openLog({ log: settings }: Settings, destination: DestinationStr
     audits: settings.audit && log.isLevelEnabled('info'),
     dropped: () => sink?.dropped ?? 0,
   };
-}
-
-/**
- * Whether standard output is a terminal that shows colours and whose user has not turned them off
- * (https://no-color.org).
- */
-function hasColours(): boolean {
-  return process.stdout.isTTY === true && process.stdout.hasColors();
 }

@@ -1,7 +1,7 @@
-import { excerpt } from '../document/excerpt.js';
-import { type Finding, formatFinding } from '../document/finding.js';
+import type { Finding } from '../document/finding.js';
 import { toGithub } from '../document/github.js';
 import { toJunit } from '../document/junit.js';
+import { PLAIN, printFindings } from '../document/print.js';
 import { toSarif } from '../document/sarif.js';
 import { version } from '../observe/version.js';
 import { type Io, readArgs, requireConfig, UsageError } from './command.js';
@@ -22,12 +22,14 @@ Options:
   -c, --config FILE  the settings file (YAML or JSON); paths in it are relative
                      to its folder
   --strict           fail on warnings too
-  --format FORMAT    lines: one line per finding, as above (the default)
+  --format FORMAT    lines: one line per finding, as above
                      text: also the source line, with a caret under the place
+                     (the default is text on a terminal, lines elsewhere)
                      json: a list of findings
                      sarif: a SARIF 2.1.0 log, for code hosts
                      junit: a JUnit report, for CI servers
                      github: annotations of GitHub Actions
+  --no-color         no colours, also on a terminal
   -h, --help         print this help
 
 Environment:
@@ -54,25 +56,21 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const { values } = readArgs(args, {
     config: { type: 'string', short: 'c' },
     strict: { type: 'boolean', default: false },
-    format: { type: 'string', default: 'lines' },
+    format: { type: 'string' },
   });
-  const print = FORMATS[values.format];
+  const style = io.styles?.out ?? PLAIN;
+  const print = FORMATS[values.format ?? (style.excerpts ? 'text' : 'lines')];
   if (print === undefined) throw new UsageError(`--format must be one of ${Object.keys(FORMATS).join(', ')}`);
   const { table, findings } = load(requireConfig(values.config), io.environment, showProgress(io, 'check'));
-  io.out(print(findings));
+  io.out(print(findings, style.colours));
   io.err(`${summary(findings, table?.rules.length)}\n`);
   const failed = findings.some(({ level }) => level === 'error' || values.strict);
   return failed ? 1 : 0;
 }
 
-const FORMATS: Readonly<Record<string, (findings: readonly Finding[]) => string>> = {
-  lines: (findings) => findings.map((finding) => `${formatFinding(finding)}\n`).join(''),
-  text(findings) {
-    const files = new Map<string, readonly string[]>();
-    return findings
-      .map((finding) => `${[formatFinding(finding), excerpt(finding, files)].filter(Boolean).join('\n')}\n`)
-      .join('');
-  },
+const FORMATS: Readonly<Record<string, (findings: readonly Finding[], colours: boolean) => string>> = {
+  lines: (findings, colours) => printFindings(findings, { excerpts: false, colours }),
+  text: (findings, colours) => printFindings(findings, { excerpts: true, colours }),
   json: (findings) => `${JSON.stringify(findings, null, 2)}\n`,
   junit: (findings) =>
     toJunit(

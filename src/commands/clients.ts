@@ -1,4 +1,3 @@
-import { formatFinding } from '../document/finding.js';
 import { parseDuration } from '../model/duration.js';
 import { ApplyError, applyClient } from './clients/apply.js';
 import { CredentialsError } from './clients/credentials.js';
@@ -6,7 +5,7 @@ import { codeOf, readFiles } from './clients/files.js';
 import { HydraAdmin, HydraError } from './clients/hydra.js';
 import type { ClientManifest } from './clients/manifest.js';
 import { watch } from './clients/watch.js';
-import { type Io, readArgs, UsageError } from './command.js';
+import { type Io, readArgs, reportFindings, UsageError } from './command.js';
 import { type ShownProgress, showProgress } from './progress.js';
 
 /** The default of `--interval`. */
@@ -43,6 +42,7 @@ Options:
   --out DIR        the folder for the credentials
   --watch          do not end after the first round
   --interval TIME  with --watch, the time between two rounds; default 30s
+  --no-color       no colours, also on a terminal
   -h, --help       print this help
 
 Exit code:
@@ -83,14 +83,14 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   return await watch(options.interval, (output) => applyAll(options, output), io);
 }
 
-interface Output extends Pick<Io, 'out' | 'err'> {
+interface Output extends Pick<Io, 'out' | 'err' | 'styles'> {
   readonly step: ShownProgress['step'];
 }
 
 /** @returns whether something failed */
 async function applyAll({ adminUrl, out, files }: Options, output: Output): Promise<boolean> {
   const { clients, findings } = await readFiles(files);
-  for (const finding of findings) output.err(`${formatFinding(finding)}\n`);
+  for (const finding of findings) reportFindings(output, [finding]);
   // An error in any file stops all: a typo in the last file must not leave the first ones applied.
   if (findings.some(({ level }) => level === 'error')) return true;
   let failed = false;
@@ -118,15 +118,13 @@ async function applyOne(
       const why =
         client.given === undefined ? `its credentials are not in ${out}` : 'a Secret now gives others';
       const message = `${name}: deleted the client ${id} at Hydra, because ${why}`;
-      output.err(
-        `${formatFinding({ ...client.position, level: 'warning', code: 'replaced-client', message })}\n`,
-      );
+      reportFindings(output, [{ ...client.position, level: 'warning', code: 'replaced-client', message }]);
     }
     output.out(`${name} ${did}\n`);
     return true;
   } catch (error) {
     const message = `${name}: ${explain(error)}`;
-    output.err(`${formatFinding({ ...client.position, level: 'error', code: 'apply-failed', message })}\n`);
+    reportFindings(output, [{ ...client.position, level: 'error', code: 'apply-failed', message }]);
     return false;
   }
 }

@@ -1,14 +1,31 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { Finding } from '../document/finding.js';
+import { PLAIN, printFindings, type Style } from '../document/print.js';
 
 /** A command's environment and standard streams. */
 export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Whether standard error is a terminal. */
   readonly terminal?: boolean;
+  /** How findings look on standard output and on standard error. Absent: plain. */
+  readonly styles?: { readonly out: Style; readonly err: Style };
   /** Writes the result to standard output. */
   out(text: string): void;
   /** Writes messages for people to standard error. */
   err(text: string): void;
+}
+
+/**
+ * Prints findings on standard error.
+ *
+ * @param texts the lines of files that are not on the disk, by name
+ */
+export function reportFindings(
+  io: Pick<Io, 'err' | 'styles'>,
+  findings: readonly Finding[],
+  texts?: ReadonlyMap<string, readonly string[]>,
+): void {
+  if (findings.length > 0) io.err(printFindings(findings, io.styles?.err ?? PLAIN, texts));
 }
 
 /** What each file in this folder exports. */

@@ -1,8 +1,8 @@
-import { type Finding, formatFinding } from '../document/finding.js';
+import type { Finding } from '../document/finding.js';
 import type { SourceDocument } from '../document/yaml.js';
 import { readRuleHost } from '../rules/apirule/host.js';
 import { items } from '../rules/apirule/manifest.js';
-import { type Io, readArgs, UsageError } from './command.js';
+import { type Io, readArgs, reportFindings, UsageError } from './command.js';
 import { cleanExport, isFromCluster, isMaesterRule } from './convert/cluster.js';
 import { readFile, readRepositories, strategyOf, unfolded } from './convert/input.js';
 import { isConfiguration, OathkeeperConfig } from './convert/oathkeeper.js';
@@ -49,6 +49,7 @@ Options:
   --namespace NAME  metadata.namespace of the APIRules
   --hosts NAMES     the hosts that rules for any host are for, separated by
                     commas; without it, such a rule is for every host
+  --no-color        no colours, also on a terminal
   -h, --help        print this help
 
 Exit code:
@@ -136,10 +137,13 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     io.out(all.map(toYaml).join('---\n'));
     findings.push(...fromCluster.flatMap((each) => tryOut(toYaml(each), 'stdout')));
   } else findings.push(...writeFiles(out, all, findings, settings?.text));
-  for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
+  reportFindings(io, findings, NOT_A_FILE);
   io.err(`convert: ${count(all.length, 'APIRule')}, ${count(findings.length, 'finding')}\n`);
   return lost > 0 || findings.some(({ level }) => level === 'error') ? 1 : 0;
 }
+
+/** The name under which findings about the printed APIRules stand. No file of that name may be shown for it. */
+const NOT_A_FILE: ReadonlyMap<string, readonly string[]> = new Map([['stdout', []]]);
 
 function partition<T>(list: readonly T[], belongs: (item: T) => boolean): [T[], T[]] {
   return [list.filter(belongs), list.filter((item) => !belongs(item))];

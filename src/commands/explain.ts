@@ -1,4 +1,3 @@
-import { formatFinding } from '../document/finding.js';
 import type { Allowed } from '../model/decision.js';
 import {
   type Candidate,
@@ -7,7 +6,7 @@ import {
   explanationJson,
   type TokenClaims,
 } from '../rules/explain.js';
-import { type Io, readArgs, requireConfig, UsageError } from './command.js';
+import { type Io, readArgs, reportFindings, requireConfig, UsageError } from './command.js';
 import { load } from './load.js';
 import { showProgress } from './progress.js';
 
@@ -26,6 +25,7 @@ Options:
   --client-id C       the client of the token
   --claims JSON       other claims of the token, for example '{"acr":"gold"}'
   --json              print JSON
+  --no-color          no colours, also on a terminal
   -h, --help          print this help
 
 Environment:
@@ -65,7 +65,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   if (method === undefined || url === undefined || more.length > 0)
     throw new UsageError('explain needs exactly one METHOD and one URL');
   const { table, findings } = load(config, io.environment, showProgress(io, 'explain'));
-  for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
+  reportFindings(io, findings);
   if (table === undefined) return 1;
 
   const { scope, aud, iss, sub } = values;

@@ -18,6 +18,7 @@ The first line of a YAML file names its schema:
   # yaml-language-server: $schema=./settings.schema.json
 
 Options:
+  --no-color  no colours, also on a terminal
   -h, --help  print this help
 
 Exit code:

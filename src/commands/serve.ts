@@ -1,9 +1,8 @@
 import closeWithGrace from 'close-with-grace';
 import { type Gateway, startGateway } from '../app/gateway.js';
-import { formatFinding } from '../document/finding.js';
 import { traceOf } from '../observe/redaction.js';
 import { loadOffThread } from '../rules/off-thread.js';
-import { type Io, readArgs, requireConfig } from './command.js';
+import { type Io, readArgs, reportFindings, requireConfig } from './command.js';
 import { loadForServing, loadOptions } from './load.js';
 import { showProgress } from './progress.js';
 
@@ -24,6 +23,7 @@ use, and the log says why. Settings are read at the start only.
 
 Options:
   -c, --config FILE  the settings file (YAML or JSON)
+  --no-color         no colours, also on a terminal
   -h, --help         print this help
 
 Environment:
@@ -58,12 +58,13 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       showProgress(io, 'serve'),
       starting.signal,
     );
-    for (const finding of findings) io.err(`${formatFinding(finding)}\n`);
+    reportFindings(io, findings);
     if (settings === undefined || table === undefined) {
       io.err('scopegate: not started: the settings or the rules have errors\n');
       return 1;
     }
     const gateway = await startGateway(settings, table, {
+      isColoured: io.styles?.out.colours === true,
       digest,
       load: (version, signal) =>
         loadOffThread(settings.rules, loadOptions(settings, version), { signal, inBackground: true }),

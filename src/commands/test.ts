@@ -1,4 +1,5 @@
-import { byPosition, type Finding, formatFinding, type Position } from '../document/finding.js';
+import { type Paint, painter } from '../document/colours.js';
+import { byPosition, type Finding, type Position } from '../document/finding.js';
 import { toGithub } from '../document/github.js';
 import { toJunit } from '../document/junit.js';
 import { validate } from '../document/validate.js';
@@ -7,7 +8,7 @@ import { fileProblem } from '../model/file-error.js';
 import { readTextFile } from '../model/text-file.js';
 import { explain } from '../rules/explain.js';
 import { casesSchema } from './cases-schema.js';
-import { type Io, readArgs, requireConfig, UsageError } from './command.js';
+import { type Io, readArgs, reportFindings, requireConfig, UsageError } from './command.js';
 import { tokenClaims } from './explain.js';
 import { load } from './load.js';
 import { showProgress } from './progress.js';
@@ -32,6 +33,7 @@ Options:
   --format FORMAT    lines: one line per case, as above (the default)
                      junit: a JUnit report, for CI servers
                      github: annotations of GitHub Actions for what differs
+  --no-color         no colours, also on a terminal
   -h, --help         print this help
 
 Environment:
@@ -78,7 +80,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   if (positionals.length === 0) throw new UsageError('a file with cases is missing');
   const { table, findings: problems } = load(config, io.environment, showProgress(io, 'test'));
   const { cases, findings } = readCases(positionals);
-  for (const finding of [...problems, ...findings].sort(byPosition)) io.err(`${formatFinding(finding)}\n`);
+  reportFindings(io, [...problems, ...findings].sort(byPosition));
   if (table === undefined || findings.length > 0) return 1;
 
   const outcomes = cases.map(({ expected, position }): Outcome => {
@@ -100,7 +102,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     }
     return { ...position, name: name === undefined ? request : `${name}: ${request}`, wrong };
   });
-  io.out(print(outcomes));
+  io.out(print(outcomes, painter(io.styles?.out.colours === true)));
   const failed = outcomes.filter(({ wrong }) => wrong.length > 0).length;
   io.err(`test: ${outcomes.length - failed} passed, ${failed} failed\n`);
   return failed === 0 ? 0 : 1;
@@ -112,14 +114,14 @@ interface Outcome extends Position {
   readonly wrong: readonly string[];
 }
 
-const FORMATS: Readonly<Record<string, (outcomes: readonly Outcome[]) => string>> = {
-  lines: (outcomes) =>
+const FORMATS: Readonly<Record<string, (outcomes: readonly Outcome[], paint: Paint) => string>> = {
+  lines: (outcomes, paint) =>
     outcomes
-      .map(({ file, line, col, name, wrong }) =>
-        wrong.length === 0
-          ? `ok ${name}\n`
-          : `not ok ${name}\n  at ${file}:${line}:${col}\n${wrong.map((text) => `  ${text}\n`).join('')}`,
-      )
+      .map(({ file, line, col, name, wrong }) => {
+        if (wrong.length === 0) return `${paint('ok', 'green')} ${name}\n`;
+        const differences = wrong.map((text) => `  ${paint(text, text.startsWith('+') ? 'green' : 'red')}\n`);
+        return `${paint('not ok', 'red')} ${name}\n  at ${file}:${line}:${col}\n${differences.join('')}`;
+      })
       .join(''),
   junit: (outcomes) =>
     toJunit(

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Io } from '../command.js';
 
 /** What one round writes to. */
-interface RoundOutput extends Pick<Io, 'out' | 'err'> {
+interface RoundOutput extends Pick<Io, 'out' | 'err' | 'styles'> {
   readonly step: () => void;
 }
 
@@ -18,7 +18,7 @@ interface RoundOutput extends Pick<Io, 'out' | 'err'> {
 export async function watch(
   interval: number,
   round: (output: RoundOutput) => Promise<boolean>,
-  io: Pick<Io, 'out' | 'err'>,
+  io: Pick<Io, 'out' | 'err' | 'styles'>,
 ): Promise<number> {
   const stop = new AbortController();
   const end = (): void => stop.abort();
@@ -31,6 +31,7 @@ export async function watch(
       const lines = new Set<string>();
       const quiet = !failedBefore;
       failedBefore = await round({
+        ...(io.styles === undefined ? {} : { styles: io.styles }),
         out(line) {
           if (!quiet || !line.endsWith(' unchanged\n')) io.out(line);
         },
