@@ -8,6 +8,7 @@ import { type ErrorFor, errorFor, FAULT, HEAD_REFUSED, isFault, REASONS, RETRY }
 import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
 import type { RequestBody } from './request-body.js';
 import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
+import { endInOneWrite } from './single-write.js';
 import type { ResponseReader, UpstreamConnection, Waiting } from './upstream/client.js';
 import { Deadline } from './upstream/deadline.js';
 import { Interrupted } from './upstream/interrupted.js';
@@ -187,8 +188,7 @@ export class Exchange implements ResponseReader {
     if (head !== undefined) {
       if (!this.#writeHead()) return true;
       if (chunk.length === head.length && chunk.length <= SINGLE_WRITE) {
-        // Node writes a string in one piece with the head, but a buffer separately.
-        response.end(chunk.toString('latin1'), 'latin1');
+        endInOneWrite(response, chunk.toString('latin1'));
         return true;
       }
     }

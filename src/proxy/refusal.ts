@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
 import { challenge, type Denial, ERRORS, type ErrorRow, errorBody } from '../model/errors.js';
 import { isStream } from '../parse/parsed-request.js';
+import { endInOneWrite } from './single-write.js';
 
 /**
  * The limits of reading a body that is discarded: how long the client may take to finish it, in milliseconds,
@@ -74,7 +75,7 @@ export function refuse(
     response.socket?.uncork();
     drain(message, () => response.end());
   } else {
-    response.end(text);
+    endInOneWrite(response, Buffer.from(text).toString('latin1'));
     if (rest) drain(message);
   }
   return code;
