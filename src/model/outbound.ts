@@ -55,9 +55,12 @@ export interface Verification {
 export interface KeySource {
   /** If empty, tokens of any issuer. */
   readonly issuers: readonly string[];
-  /** JWKS documents: http, https or file URLs. */
+  /** JWKS documents: http, https or file URLs, or {@link METADATA_OF} before an issuer. */
   readonly urls: readonly string[];
 }
+
+/** Stands before an issuer in place of a JWKS document's URL: the issuer's metadata names the document. */
+export const METADATA_OF = 'metadata:';
 
 /** The result of verifying a token. */
 export type Verified =

@@ -38,12 +38,21 @@ export class HttpClient {
     });
   }
 
+  /** Returns a deadline that begins now, for calls that share one. */
+  deadline(): AbortSignal {
+    return AbortSignal.timeout(this.#limits.timeout);
+  }
+
   /**
    * Sends one request. Server errors, 408, 429 and redirects count as unavailable.
    *
+   * @param signal the deadline; by default its own
    * @returns the reply; a failure is a value, so the promise never rejects
    */
-  async call({ url, method, headers, body }: Omit<Call, 'purpose'>): Promise<Reply> {
+  async call(
+    { url, method, headers, body }: Omit<Call, 'purpose'>,
+    signal: AbortSignal = this.deadline(),
+  ): Promise<Reply> {
     const { origin, pathname, search } = new URL(url);
     try {
       const response = await this.#agent.request({
@@ -52,7 +61,7 @@ export class HttpClient {
         method: method as 'GET',
         headers: { 'accept-encoding': 'identity', 'user-agent': 'scopegate', ...headers },
         body: body ?? null,
-        signal: AbortSignal.timeout(this.#limits.timeout),
+        signal,
         headersTimeout: this.#limits.timeout,
         bodyTimeout: this.#limits.timeout,
       });

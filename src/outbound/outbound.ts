@@ -1,11 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import type { Clock } from '../model/clock.js';
-import type { Outbound, Unavailable } from '../model/outbound.js';
-import { decodeText, NotText } from '../model/text-file.js';
+import type { Outbound } from '../model/outbound.js';
 import { type ClientLimits, HttpClient } from './http-client.js';
 import { verifyJwt } from './jwt.js';
 import { KeySetCache } from './key-sets.js';
+import { keyReader } from './read-keys.js';
 
 /** An {@link Outbound} whose connections can be closed. */
 export interface OutboundClient extends Outbound {
@@ -24,7 +22,7 @@ export function createOutbound(
   onFailure: (url: string, cause: string) => void = () => {},
 ): OutboundClient {
   const client = new HttpClient(limits);
-  const keys = new KeySetCache((url) => readKeys(url, client), clock, onFailure);
+  const keys = new KeySetCache(keyReader(client), clock, onFailure);
   return {
     async call(call) {
       const reply = await client.call(call);
@@ -34,25 +32,6 @@ export function createOutbound(
     verify: (token, verification) => verifyJwt(token, verification, keys, clock.wall),
     close: () => client.close(),
   };
-}
-
-async function readKeys(
-  url: string,
-  client: HttpClient,
-): Promise<{ readonly ok: true; readonly body: string } | Unavailable> {
-  if (url.startsWith('file:')) {
-    try {
-      return { ok: true, body: decodeText(await readFile(fileURLToPath(url))) };
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      const cause =
-        error instanceof NotText ? error.message : `the file cannot be read (${code ?? 'unknown'})`;
-      return { ok: false, cause, retryAfter: 1 };
-    }
-  }
-  const reply = await client.call({ url, method: 'GET', headers: { accept: 'application/json' } });
-  if (!reply.ok || reply.status === 200) return reply;
-  return { ok: false, cause: `it answered ${reply.status}`, retryAfter: 1 };
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Answer } from '../../model/introspection.js';
 import type { Outbound } from '../../model/outbound.js';
 import { causeOf } from '../../observe/redaction.js';
 import { isResourceExhaustion, retryAfterSeconds } from '../../outbound/http-client.js';
+import type { ServerMetadata } from '../../outbound/server-metadata.js';
 import { type ServerTls, serverConnector } from '../../tls/connector.js';
 import { readAnswer } from './answer.js';
 import { withHeaders } from './call-headers.js';
@@ -14,7 +15,7 @@ import { formEncode } from './client-secret.js';
 import { decryptAnswer } from './encrypted-answer.js';
 import { InvalidAnswer, PrerequisiteUnavailable } from './errors.js';
 import { Grants, type SendCall } from './grant.js';
-import { MetadataStore, type ServerMetadata } from './metadata.js';
+import { MetadataStore } from './metadata.js';
 import type { CheckedEndpoint, ReadinessResult } from './readiness.js';
 import { readSigned, SIGNED_TYPE } from './signed-answer.js';
 

@@ -1,14 +1,12 @@
 import type { Clock } from '../../model/clock.js';
+import {
+  MetadataError,
+  metadataUrls,
+  readMetadata,
+  type ServerMetadata,
+} from '../../outbound/server-metadata.js';
 import { PrerequisiteUnavailable } from './errors.js';
 import type { SendCall } from './grant.js';
-
-/** The parts of an authorization server's metadata (RFC 8414 §2) that scopegate uses. */
-export interface ServerMetadata {
-  readonly introspectionUrl?: string;
-  /** The introspection endpoint for clients that authenticate with a certificate (RFC 8705 §5). */
-  readonly introspectionUrlWithCertificate?: string;
-  readonly jwksUrl?: string;
-}
 
 /** Milliseconds for which metadata is used before it is read again. */
 const FRESH = 300_000;
@@ -87,60 +85,24 @@ export class MetadataStore {
 
   async #read(issuer: string): Promise<ServerMetadata> {
     let status = 0;
-    for (const url of documents(issuer)) {
+    const { oauth, openid } = metadataUrls(issuer);
+    for (const url of [oauth, openid]) {
       const headers = { accept: 'application/json' };
       const reply = await this.#send({ purpose: 'metadata', url, method: 'GET', headers });
       if (!reply.ok)
         throw new PrerequisiteUnavailable('the metadata of the authorization server cannot be read', reply);
-      if (reply.status === 200) return readMetadata(reply.body, issuer);
+      if (reply.status === 200) return read(reply.body, issuer);
       status = reply.status;
     }
     throw new PrerequisiteUnavailable(`the authorization server answered ${status} for its metadata`);
   }
 }
 
-/** The possible URLs of the metadata: RFC 8414 §3.1, then OpenID Connect Discovery §4. */
-function documents(issuer: string): string[] {
-  const { origin, pathname } = new URL(issuer);
-  const path = pathname.replace(/\/$/, '');
-  return [
-    `${origin}/.well-known/oauth-authorization-server${path}`,
-    `${origin}${path}/.well-known/openid-configuration`,
-  ];
-}
-
-function readMetadata(body: string, issuer: string): ServerMetadata {
-  let document: unknown;
+function read(body: string, issuer: string): ServerMetadata {
   try {
-    document = JSON.parse(body);
-  } catch {
-    throw new PrerequisiteUnavailable('the metadata of the authorization server is not JSON');
+    return readMetadata(body, issuer);
+  } catch (error) {
+    if (!(error instanceof MetadataError)) throw error;
+    throw new PrerequisiteUnavailable(error.message);
   }
-  if (typeof document !== 'object' || document === null) {
-    throw new PrerequisiteUnavailable('the metadata of the authorization server is not a JSON object');
-  }
-  const fields = document as Readonly<Record<string, unknown>>;
-  // RFC 8414 §3.3. Otherwise a server could answer for another issuer and redirect tokens to itself.
-  if (fields.issuer !== issuer)
-    throw new PrerequisiteUnavailable('the metadata names another issuer than the settings');
-  const aliases = (fields.mtls_endpoint_aliases ?? {}) as Readonly<Record<string, unknown>>;
-  const introspectionUrl = urlOf(fields.introspection_endpoint, issuer);
-  const introspectionUrlWithCertificate = urlOf(aliases.introspection_endpoint, issuer);
-  const jwksUrl = urlOf(fields.jwks_uri, issuer);
-  return {
-    ...(introspectionUrl === undefined ? {} : { introspectionUrl }),
-    ...(introspectionUrlWithCertificate === undefined ? {} : { introspectionUrlWithCertificate }),
-    ...(jwksUrl === undefined ? {} : { jwksUrl }),
-  };
-}
-
-/** Checks an address in the metadata. It must not use http if the issuer uses https. */
-function urlOf(value: unknown, issuer: string): string | undefined {
-  if (value === undefined) return undefined;
-  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
-  const protocols = issuer.startsWith('https:') ? ['https:'] : ['http:', 'https:'];
-  if (url === undefined || !protocols.includes(url.protocol) || url.username !== '' || url.hash !== '') {
-    throw new PrerequisiteUnavailable('the metadata of the authorization server has an unusable address');
-  }
-  return url.href;
 }

@@ -1,5 +1,5 @@
 import { ConfigError } from '../../document/finding.js';
-import type { KeySource, Verification } from '../../model/outbound.js';
+import { type KeySource, METADATA_OF, type Verification } from '../../model/outbound.js';
 import type { RequiredPossession } from '../../model/strategy.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
@@ -72,7 +72,7 @@ export const jwtSchema = {
       items: {
         type: 'object',
         additionalProperties: false,
-        required: ['issuer', 'jwksUri'],
+        required: ['issuer'],
         properties: {
           issuer: { type: 'string', minLength: 1 },
           jwksUri: keyUrl,
@@ -129,7 +129,7 @@ interface Common extends ClaimRequirementConfig {
 interface Istio {
   readonly authentications?: readonly {
     readonly issuer: string;
-    readonly jwksUri: string;
+    readonly jwksUri?: string;
     readonly fromHeaders?: readonly { readonly name: string; readonly prefix?: string }[];
     readonly fromParams?: readonly string[];
   }[];
@@ -180,12 +180,7 @@ function readRequirements(config: Oathkeeper & Istio & Common, defaults: Handler
 function fromOathkeeper(config: Oathkeeper & Common, defaults: HandlerDefaults): Requirements {
   const { keyUrls = [], trustedIssuers = [], scopeStrategy = defaults.scopeStrategy } = defaults.jwt ?? {};
   const urls = config.jwks_urls ?? keyUrls;
-  if (urls.length === 0) {
-    throw new ConfigError(
-      [],
-      'must have the field "jwks_urls", or "authentications"; the setting kyma.jwksUrls is for all rules without',
-    );
-  }
+  const issuers = config.trusted_issuers ?? trustedIssuers;
   checkUrls(config.jwks_urls ?? [], ['jwks_urls']);
   const scopes = config.required_scope ?? [];
   const strategy = scopeStrategyOf(config.scope_strategy, scopes, { ...defaults, scopeStrategy });
@@ -193,7 +188,8 @@ function fromOathkeeper(config: Oathkeeper & Common, defaults: HandlerDefaults):
   algorithms.forEach(checkAlgorithm);
   return {
     verification: {
-      sources: [{ issuers: config.trusted_issuers ?? trustedIssuers, urls }],
+      sources:
+        urls.length > 0 ? [{ issuers, urls }] : publishedBy(issuers, config.trusted_issuers !== undefined),
       algorithms,
       leeway: defaults.leeway,
     },
@@ -201,6 +197,42 @@ function fromOathkeeper(config: Oathkeeper & Common, defaults: HandlerDefaults):
     strategy,
     places: tokenPlaces(config),
   };
+}
+
+/**
+ * The key sets of a rule that names issuers and no key sets: each issuer's own, which verify its tokens only.
+ *
+ * @param own whether the rule itself names the issuers
+ * @throws ConfigError if there is no issuer, or one whose keys cannot be found
+ */
+function publishedBy(issuers: readonly string[], own: boolean): readonly KeySource[] {
+  if (issuers.length === 0) {
+    throw new ConfigError(
+      [],
+      'must have the field "jwks_urls", or "trusted_issuers" whose metadata names their keys, or "authentications"; the setting kyma.jwksUrls is for all rules without',
+    );
+  }
+  issuers.forEach((issuer, index) => {
+    checkDiscoverable(issuer, own ? ['trusted_issuers', index] : [], 'jwks_urls');
+  });
+  return issuers.map(discovered);
+}
+
+function discovered(issuer: string): KeySource {
+  return { issuers: [issuer], urls: [METADATA_OF + issuer] };
+}
+
+/**
+ * Checks that the metadata of an issuer has an address: http or https, without a query and a fragment (RFC 8414 §2).
+ *
+ * @param field what the rule would name the keys with
+ */
+function checkDiscoverable(issuer: string, path: readonly (string | number)[], field: string): void {
+  if (/^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(issuer) && URL.canParse(issuer)) return;
+  throw new ConfigError(
+    path,
+    `the keys of "${issuer}" cannot be found, because an issuer has metadata only if it is an http or https URL without a query; write ${field}`,
+  );
 }
 
 /**
@@ -213,6 +245,10 @@ function fromIstio(
 ): Requirements {
   if (authentications === undefined) throw new ConfigError([], 'must have the field "authentications"');
   const sources = authentications.map(({ issuer, jwksUri }, index): KeySource => {
+    if (jwksUri === undefined) {
+      checkDiscoverable(issuer, ['authentications', index, 'issuer'], 'jwksUri');
+      return discovered(issuer);
+    }
     checkUrls([jwksUri], ['authentications', index, 'jwksUri'], true);
     return { issuers: [issuer], urls: [jwksUri] };
   });

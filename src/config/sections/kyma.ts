@@ -6,7 +6,7 @@ export const kyma = section(
   'What the APIRules of a Kyma cluster took from the configuration of its Ory Oathkeeper, for rules that do not say it themselves.',
   {
     jwksUrls: list(
-      'Key sets for rules of the handler jwt without jwks_urls: http, https or file URLs. In Kyma, authenticators.jwt.config.jwks_urls of Oathkeeper.',
+      'Key sets for rules of the handler jwt without jwks_urls: http, https or file URLs. In Kyma, authenticators.jwt.config.jwks_urls of Oathkeeper. Empty: the keys that the metadata of each trusted issuer names.',
       [],
     ).check(
       each((url, place) => {

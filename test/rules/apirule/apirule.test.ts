@@ -208,7 +208,9 @@ t.test('the config of each handler is held to what it can do', (t) => {
   };
   const istio = 'authentications: [{ issuer: i, jwksUri: "https://a/k" }]';
   for (const [handler, config, expected] of [
-    ['jwt', '{}', /must have the field "jwks_urls", or "authentications"/],
+    ['jwt', '{}', /must have the field "jwks_urls", or "trusted_issuers" whose/],
+    ['jwt', 'trusted_issuers: ["https://as.example/?x"]', /metadata only if it is an http or https URL/],
+    ['jwt', 'trusted_issuers: ["https://u:p@as.example/"]', /metadata only if it is an http or https URL/],
     ['jwt', 'jwks_urls: [ftp://x]', /an http, https or file URL/],
     ['jwt', 'jwks_urls: ["https://u:p@x/"]', /an http, https or file URL/],
     ['jwt', 'jwks_urls: [https://x], allowed_algorithms: [HS256]', /HS256 is never allowed/],
