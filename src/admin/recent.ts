@@ -25,8 +25,8 @@ const MOST = 1_024;
 const TEXTS = ['requestId', 'method', 'host', 'path', 'reason', 'subject', 'clientId'] as const;
 
 /**
- * Builds a buffer of the last decisions. Allowed ones, and denied ones with those that would be denied, have a ring buffer each, so that many
- * allowed ones do not displace the few denied ones.
+ * Builds a buffer of the last decisions. Those that were allowed without trouble have a ring buffer of their own, so
+ * that they do not displace the few that were denied, would be denied or failed.
  *
  * @param size the most decisions in each ring buffer
  * @param now returns milliseconds since 1970
@@ -37,7 +37,8 @@ export function createRecent(size: number, now: () => number): Recent {
   let seq = 0;
   return {
     add(entry) {
-      const kind = entry.wouldDeny === undefined ? entry.decision : 'deny';
+      const failed = entry.error !== undefined || entry.cause !== undefined || entry.status >= 500;
+      const kind = failed || entry.wouldDeny !== undefined ? 'deny' : entry.decision;
       rings[kind][places[kind]++ % size] = { seq: ++seq, at: now(), entry: bounded(entry) };
     },
     after: (last) =>

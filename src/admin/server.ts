@@ -38,6 +38,8 @@ export interface AdminOptions {
    * @param step the length of a step in seconds
    */
   readonly series: (step: number) => SeriesJson;
+  /** The settings in force without secrets, for `/settings`. */
+  readonly settings: () => object;
   /**
    * Explains the decision about a request, for `/explain`.
    *
@@ -176,6 +178,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
   });
   app.get('/rules', readable, async () => options.rules());
   app.get('/status', readable, async (request) => options.status(sequence(request)));
+  app.get('/settings', readable, async () => options.settings());
   app.get('/series', readable, async (request) => options.series(stepOf(request)));
   app.post('/explain', { onRequest: [read, cross] }, async (request) => {
     try {

@@ -3,6 +3,7 @@ import { observing, rulesJson, statusJson } from '../admin/overview.js';
 import type { Recent } from '../admin/recent.js';
 import type { Series } from '../admin/series.js';
 import { createAdmin, type Readiness } from '../admin/server.js';
+import type { Troubles } from '../admin/troubles.js';
 import { signingKeys } from '../auth/mutators/chain.js';
 import type { Settings } from '../config/settings.js';
 import { createDecisionEndpoint } from '../forward-auth/endpoint.js';
@@ -12,7 +13,7 @@ import type { EntranceOptions } from '../observe/request-record.js';
 import { peerReader } from '../parse/peer.js';
 import type { Forwarder } from '../proxy/forwarder.js';
 import { explain, explanationJson } from '../rules/explain.js';
-import type { Credentials } from '../tls/credentials.js';
+import type { Certificates } from './certificates.js';
 import type { Introspection } from './introspection.js';
 import type { RequestAccounts } from './requests.js';
 import type { RulesInForce } from './rules-in-force.js';
@@ -31,10 +32,11 @@ export interface AdminParts {
   readonly metrics: Metrics;
   readonly recent: Recent;
   readonly series: Series;
+  readonly troubles: Troubles;
   readonly accounts: RequestAccounts;
   readonly introspection: Introspection;
   readonly forwarder: Forwarder;
-  readonly credentials: Credentials | undefined;
+  readonly certificates: Certificates;
   /** When the gateway started, ISO 8601. */
   readonly started: string;
 }
@@ -80,8 +82,11 @@ export function createAdminListener(parts: AdminParts): FastifyInstance {
         },
         servers: introspector.servers(),
         pools: forwarder.pools(),
+        certificates: parts.certificates.states,
+        troubles: parts.troubles.list(),
         recent: recent.after(seq),
       }),
+    settings: () => ({ file: settings.file, settings: settings.inForce }),
     series: (step) => parts.series.read(step),
     explain: ({ method, url, ...token }) => {
       const question = Object.keys(token).length === 0 ? { method, url } : { method, url, token };
@@ -93,7 +98,7 @@ export function createAdminListener(parts: AdminParts): FastifyInstance {
       return told === undefined ? { purged: count } : { purged: count, told: await told };
     },
     access: { ...settings.admin, isLocal: (socket) => isLocal(socket).trusted },
-    tls: parts.credentials,
+    tls: parts.certificates.admin,
     // A forward-auth request carries its client's fields, and the target a second time.
     maxHeaderBytes: settings.forward.maxHeaderBytes + settings.forward.maxTargetBytes + QUESTION_BYTES,
   });

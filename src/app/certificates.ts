@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { CertificateState, LastFailure } from '../admin/troubles.js';
 import type { Settings } from '../config/settings.js';
 import type { Clock } from '../model/clock.js';
 import type { Metrics } from '../observe/metric-events.js';
@@ -10,6 +11,8 @@ import { insecureSuites, UnusableIdentity } from '../tls/identity.js';
 export class Certificates {
   readonly proxy: Credentials | undefined;
   readonly admin: Credentials | undefined;
+  /** By listener: the last attempt to renew its certificates, if it failed. */
+  readonly #failures = new Map<string, LastFailure>();
   readonly #clock: Clock;
   readonly #metrics: Metrics;
   readonly #log: Logger;
@@ -35,6 +38,15 @@ export class Certificates {
     );
   }
 
+  /** The state of each listener's certificates. */
+  get states(): CertificateState[] {
+    return this.all.map(([listener, { expiresAt }]) => ({
+      listener,
+      expiresAt,
+      failure: this.#failures.get(listener),
+    }));
+  }
+
   /** Reads every listener's files again. */
   renewAll(): void {
     for (const [listener, credentials] of this.all) this.renew(listener, credentials);
@@ -44,12 +56,14 @@ export class Certificates {
   renew(listener: string, credentials: Credentials): void {
     try {
       credentials.reload(this.#clock.wall());
+      this.#failures.delete(listener);
       this.#metrics.certificatesReloaded(listener, true);
       const expires = new Date(credentials.expiresAt * 1000).toISOString();
       this.#log.info({ listener, expires }, 'certificates reloaded');
     } catch (error) {
       this.#metrics.certificatesReloaded(listener, false);
       const cause = error instanceof UnusableIdentity ? error.message : causeOf(error);
+      this.#failures.set(listener, { cause, at: this.#clock.wall() });
       this.#log.error({ listener, cause }, 'certificates not reloaded: those from before stay in force');
     }
   }

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, FastifyListenOptions } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import { Series } from '../admin/series.js';
+import { Troubles } from '../admin/troubles.js';
 import type { Listener, Settings } from '../config/settings.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
@@ -91,9 +92,28 @@ export async function startGateway(
     createClient,
   );
   const series = new Series(metrics.totals, clock);
-  const sampling = setInterval(() => series.sample(), SAMPLING).unref();
   let draining = false;
   const status = () => (draining ? 'draining' : rules.table.rules.length === 0 ? 'no rules' : 'ok');
+  const troubles = new Troubles(
+    {
+      status,
+      table: () => rules.table,
+      failedReload: () => rules.failedReload,
+      certificates: () => certificates.states,
+      servers: introspection.introspector.servers,
+      serverFailures: () => introspection.failures,
+      pools: () => proxy.forwarder.pools(),
+      failed: () => metrics.totals().outcomes.failed,
+      shed: () => metrics.totals().shed,
+      sharedCacheFailures: () => metrics.totals().sharedCacheFailures,
+      counts: metrics.counts,
+    },
+    clock,
+  );
+  const sampling = setInterval(() => {
+    series.sample();
+    troubles.sample();
+  }, SAMPLING).unref();
   const admin = createAdminListener({
     settings,
     entrance,
@@ -102,10 +122,11 @@ export async function startGateway(
     metrics,
     recent,
     series,
+    troubles,
+    certificates,
     accounts,
     introspection,
     forwarder: proxy.forwarder,
-    credentials: certificates.admin,
     started,
   });
   core.watch({

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { LastFailure } from '../admin/troubles.js';
 import { AnswerCache } from '../auth/introspection/cache.js';
 import { IntrospectionClient } from '../auth/introspection/client.js';
 import {
@@ -29,6 +30,8 @@ const MAX_REMOTE_BYTES = 1_048_576;
 /** Everything that calls authorization servers, and the cache of their answers. */
 export interface Introspection {
   readonly introspector: LocalIntrospector;
+  /** The last failed call to each authorization server, by its URL without the query. */
+  readonly failures: ReadonlyMap<string, LastFailure>;
   /** Calls other services: for key sets and sessions. */
   readonly outbound: OutboundClient;
   /** Undefined if the cache is off. */
@@ -109,6 +112,7 @@ export async function startIntrospection(
       READINESS_MESSAGES[result.state],
     );
   };
+  const failures = new Map<string, LastFailure>();
   const made = createIntrospector({
     client,
     cache,
@@ -116,8 +120,10 @@ export async function startIntrospection(
     clock,
     readiness: new ReadinessChecks((endpoint) => client.readiness(endpoint), clock, onCheck),
     onFailure: ({ url }, cause) => {
+      const server = withoutQuery(url);
       metrics.introspectionFailed();
-      log.warn({ endpoint: withoutQuery(url), cause }, 'introspection failed');
+      failures.set(server, { cause, at: clock.wall() });
+      log.warn({ endpoint: server, cause }, 'introspection failed');
     },
     unknownTokens: unknownTokenLimit(settings, clock),
     shared,
@@ -130,6 +136,7 @@ export async function startIntrospection(
   const revocations = new Revocations((which) => purge(which).count, clock);
   return {
     introspector: made,
+    failures,
     outbound,
     cache,
     shared,

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { LastReload } from '../admin/server.js';
-import { formatFinding } from '../document/finding.js';
+import { type Finding, formatFinding } from '../document/finding.js';
 import type { Clock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
 import type { Metrics } from '../observe/metric-events.js';
@@ -44,6 +44,12 @@ export class RulesInForce {
 
   get table(): RuleTable {
     return this.#table;
+  }
+
+  /** The last reload, if it failed: when, in seconds since 1970, and what was found. */
+  get failedReload(): { at: number; findings: readonly Finding[] } | undefined {
+    const state = this.reloader?.state;
+    return state === undefined || state.ok ? undefined : state;
   }
 
   /** The result of the last reload; undefined if rules cannot be reloaded. */

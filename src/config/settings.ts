@@ -4,10 +4,12 @@ import { validate } from '../document/validate.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import { type Environment, withEnvironment } from './environment.js';
 import { readSettingsFile } from './file.js';
+import { type SettingInForce, settingsInForce } from './in-force.js';
 import { Place, Reading } from './place.js';
 import { root, sections, settingsSchema } from './schema.js';
 import type { Setting, Value } from './setting.js';
 
+export type { SettingInForce } from './in-force.js';
 export type { AuthorizationServer } from './sections/introspection/authorization-server.js';
 export type { Listener } from './sections/listen.js';
 export type { ProofSettings } from './sections/proof.js';
@@ -19,6 +21,8 @@ export type { ProofSettings } from './sections/proof.js';
 export interface Settings extends Value<typeof root> {
   /** The path of the settings file. */
   readonly file: string;
+  /** The same settings as a person would write them, without secrets. */
+  readonly inForce: readonly SettingInForce[];
 }
 
 /**
@@ -70,7 +74,8 @@ function settle(
   const reading = new Reading(document, folder, environment);
   const settings = root.settle(document.value, new Place(reading));
   findings.push(...reading.findings());
-  return findings.length > 0 ? { findings } : { settings: { ...settings, file: read.file }, findings };
+  if (findings.length > 0) return { findings };
+  return { settings: { ...settings, file: read.file, inForce: settingsInForce(document) }, findings };
 }
 
 /**

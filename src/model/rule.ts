@@ -113,6 +113,10 @@ export interface OverlapSummary {
    * match is refused.
    */
   readonly unproved: readonly (readonly [string, string])[];
+  /**
+   * Each rule of {@link specific} with each rule directly around it. Absent if there are too many pairs to tell.
+   */
+  readonly inside?: readonly (readonly [inner: string, outer: string])[];
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { ErrorName } from '../model/errors.js';
 import type { ReadinessState } from '../model/introspection.js';
 import type { Audit, Entrance } from './audit.js';
 import type { ClientShareKind } from './client-shares.js';
@@ -9,6 +10,8 @@ import type { Totals } from './totals.js';
 export interface RuleCounts {
   readonly allowed: number;
   readonly denied: number;
+  /** Those that scopegate answered with an error, by its name. */
+  readonly denials: ReadonlyMap<ErrorName, number>;
 }
 
 /** Counts events, and writes them in the Prometheus text format. */

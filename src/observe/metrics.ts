@@ -378,6 +378,8 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     },
     totals: () => ({
       outcomes: { ...outcomes },
+      shed: sum(Object.values(shed)),
+      sharedCacheFailures: sharedFailures,
       cacheHits: lookups.hit + lookups.negative_hit,
       lookups: sum(Object.values(lookups)) - lookups.limited,
       decision: addUp(Object.values(decisionTime)),

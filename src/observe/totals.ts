@@ -18,6 +18,9 @@ export interface Buckets {
 /** Counts since the start, from which rates and percentiles over time are made. */
 export interface Totals {
   readonly outcomes: Readonly<Record<Outcome, number>>;
+  /** Requests that overload protection refused; they are in `outcomes.failed` too. */
+  readonly shed: number;
+  readonly sharedCacheFailures: number;
   /** Questions about tokens that the cache of this gateway answered, and all questions about tokens. */
   readonly cacheHits: number;
   readonly lookups: number;

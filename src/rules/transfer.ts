@@ -32,6 +32,8 @@ export type Piece =
       readonly method: string;
       readonly depths: readonly (readonly [rule: number, depth: number])[];
     }
+  /** Pairs of rules: the first lies directly inside the second. */
+  | { readonly kind: 'inside'; readonly pairs: readonly (readonly [inner: number, outer: number])[] }
   | { readonly kind: 'rivals'; readonly rule: number; readonly others: readonly number[] }
   | { readonly kind: 'end'; readonly overlaps: OverlapSummary; readonly digest: string };
 
@@ -79,9 +81,17 @@ function* piecesOfAnalysis({ rules, analysis }: AcceptedRules): Generator<Piece>
   for (const [rule, others] of analysis.rivals) {
     yield { kind: 'rivals', rule: numberOf(rule), others: others.map(numberOf) };
   }
+  const { inside, ...overlaps } = summary(analysis);
+  if (inside !== undefined) {
+    const numbersById = new Map(rules.map(({ id }, number) => [id, number]));
+    const pairs = inside.map((pair) => pair.map((id) => numbersById.get(id) as number) as [number, number]);
+    // At least one piece, so that the other side knows that the pairs are known.
+    for (const some of pairs.length === 0 ? [pairs] : parts(pairs, NUMBERS))
+      yield { kind: 'inside', pairs: some };
+  }
   const digest = new RulesDigest();
   for (const rule of rules) digest.add(rule);
-  yield { kind: 'end', overlaps: summary(analysis), digest: digest.end() };
+  yield { kind: 'end', overlaps, digest: digest.end() };
 }
 
 function* parts<T>(all: readonly T[], size: number): Generator<readonly T[]> {
@@ -109,6 +119,8 @@ class Assembler {
   readonly #depths = new Map<HostEntry, Map<Rule, number>>();
   readonly #rivals = new Map<Rule, Rule[]>();
   readonly #digest = new RulesDigest();
+  /** Undefined if the pairs are too many to tell. */
+  #inside: (readonly [inner: string, outer: string])[] | undefined;
   #resources: ReturnType<typeof compileResources>['index'];
   #document:
     | { file: string; value: { spec: { rules: unknown[] } }; places: Map<string, Position> }
@@ -148,6 +160,11 @@ class Assembler {
         this.#depths.set(entry, inner);
         return undefined;
       }
+      case 'inside':
+        this.#inside ??= [];
+        for (const [inner, outer] of piece.pairs)
+          this.#inside.push([this.#rule(inner).id, this.#rule(outer).id]);
+        return undefined;
       case 'rivals':
         this.#rivals.set(
           this.#rule(piece.rule),
@@ -191,7 +208,8 @@ class Assembler {
     if (this.#digest.end() !== digest) throw new TypeError('the rules are not those that were accepted');
     const analysis = { depths: this.#depths, rivals: this.#rivals };
     const parts = { version: this.#options.version, resources: this.#resources };
-    return yield* growTable(this.#rules, this.#index, analysis, overlaps, parts);
+    const whole = this.#inside === undefined ? overlaps : { ...overlaps, inside: this.#inside };
+    return yield* growTable(this.#rules, this.#index, analysis, whole, parts);
   }
 
   #add(rule: Rule): void {

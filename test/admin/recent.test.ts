@@ -15,3 +15,16 @@ t.test('of long texts the beginning is kept: subjects are as long as the authori
   t.equal(short?.subject, 'somebody');
   t.end();
 });
+
+t.test('many allowed requests do not displace those that failed at the upstream', (t) => {
+  const recent = createRecent(3, () => 0);
+  recent.add(entry({ path: '/failed', status: 502, error: 'upstream_unreachable' }));
+  recent.add(entry({ path: '/refused', status: 503 }));
+  recent.add(entry({ path: '/would', status: 200, wouldDeny: 'no_token' }));
+  for (let i = 0; i < 10; i++) recent.add(entry({ path: `/${i}`, status: 200 }));
+  t.same(
+    recent.after(0).map(({ entry: { path } }) => path),
+    ['/failed', '/refused', '/would', '/7', '/8', '/9'],
+  );
+  t.end();
+});

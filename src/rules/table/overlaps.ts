@@ -4,6 +4,7 @@ import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { getOrInsert } from '../pattern/get-or-insert.js';
 import { areApart, isPlainlyInside, type Related, relate } from '../pattern/relation.js';
 import { shapeOf } from '../pattern/syntax.js';
+import { Containment } from './containment.js';
 import { type HostEntry, type HostIndex, PathNeighbours, wildcardsAround } from './hosts.js';
 
 /** How overlaps are treated: refused, or decided in favour of the rule that lies inside the other. */
@@ -22,6 +23,8 @@ export interface OverlapAnalysis {
   readonly depths: ReadonlyMap<HostEntry, ReadonlyMap<Rule, number>>;
   /** By rule: the rules that it may overlap with, if the author accepted that this is not proved. */
   readonly rivals: ReadonlyMap<Rule, readonly Rule[]>;
+  /** Which rules lie inside which others. */
+  readonly containment: Containment;
 }
 
 /**
@@ -63,7 +66,8 @@ export function analyseOverlaps(
       if (!analyser.between(neighbours, site, outer, (rule) => comparing(rule, done, all))) break;
     }
   }
-  return { findings: analyser.findings, depths: analyser.depths, rivals: analyser.rivals };
+  const { findings, depths, rivals, containment } = analyser;
+  return { findings, depths, rivals, containment };
 }
 
 class OverlapAnalyser {
@@ -72,6 +76,7 @@ class OverlapAnalyser {
   readonly findings: Finding[] = [];
   readonly depths = new Map<HostEntry, Map<Rule, number>>();
   readonly rivals = new Map<Rule, Rule[]>();
+  readonly containment = new Containment();
   /** A number for each pattern, as a key to remember what was proved about a pair. */
   readonly #numbers = new Map<RegExp, number>();
   readonly #related = new Map<number, Related>();
@@ -143,11 +148,11 @@ class OverlapAnalyser {
     if (areApart(shapeOf(a.pattern), shapeOf(b.pattern))) return;
     // If one rule is a catch-all, no automaton is needed.
     if (this.#mode === 'specific' && isPlainlyInside(a.pattern, b.pattern)) {
-      this.#deepen(siteOfA, a);
+      this.#deepen(siteOfA, a, b);
       return;
     }
     if (this.#mode === 'specific' && sameHost && isPlainlyInside(b.pattern, a.pattern)) {
-      this.#deepen(siteOfB, b);
+      this.#deepen(siteOfB, b, a);
       return;
     }
     const related = this.#relate(a.pattern, b.pattern);
@@ -156,8 +161,8 @@ class OverlapAnalyser {
     else if (this.#mode === 'error') {
       this.#overlap(a, b, 'overlap', related.witness, innerOf(a, b, related.relation));
     } else if (related.relation === 'a-in-b' || (related.relation === 'equal' && !sameHost))
-      this.#deepen(siteOfA, a);
-    else if (related.relation === 'b-in-a' && sameHost) this.#deepen(siteOfB, b);
+      this.#deepen(siteOfA, a, b);
+    else if (related.relation === 'b-in-a' && sameHost) this.#deepen(siteOfB, b, a);
     else if (related.relation === 'equal') this.#overlap(a, b, 'overlap-equal', related.witness);
     else this.#overlap(a, b, 'overlap-partial', related.witness);
   }
@@ -175,7 +180,8 @@ class OverlapAnalyser {
     return getOrInsert(this.#numbers, pattern, () => this.#numbers.size);
   }
 
-  #deepen(site: HostEntry, rule: Rule): void {
+  #deepen(site: HostEntry, rule: Rule, outer: Rule): void {
+    this.containment.add(rule, outer);
     const depths = getOrInsert(this.depths, site, () => new Map<Rule, number>());
     depths.set(rule, (depths.get(rule) ?? 0) + 1);
   }

@@ -96,12 +96,17 @@ export function* growTable(
 }
 
 /** A readable summary of what was proved. */
-export function summary({ depths, rivals }: OverlapAnalysis): OverlapSummary {
+export function summary({ depths, rivals, containment }: OverlapAnalysis): OverlapSummary {
   const specific = new Set([...depths.values()].flatMap((inner) => [...inner.keys()].map(({ id }) => id)));
   const unproved = [...rivals].flatMap(([{ id }, others]) =>
     others.filter((other) => id < other.id).map((other): [string, string] => [id, other.id]),
   );
-  return { specific: [...specific].sort(), unproved: unproved.sort() };
+  const inside = containment.direct()?.map(([inner, outer]): [string, string] => [inner.id, outer.id]);
+  return {
+    specific: [...specific].sort(),
+    unproved: unproved.sort(),
+    ...(inside === undefined ? {} : { inside: inside.sort() }),
+  };
 }
 
 /**
