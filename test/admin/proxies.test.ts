@@ -15,7 +15,7 @@ import { freePort } from '../stack/port.js';
 import { vectors } from '../vectors.js';
 import { sendRaw } from '../wire.js';
 
-// Each proxy runs with the configuration that docs/forward-auth.md shows, on ports of the test's own.
+// Each proxy runs with the configuration that its page in docs/ shows, on ports of the test's own.
 
 /** What a page's block becomes on this machine. */
 interface Place {
@@ -30,12 +30,14 @@ interface Proxy {
   readonly command: (place: Place) => [program: string, ...parameters: string[]];
 }
 
-const page = pages().find(({ path }) => path === 'docs/forward-auth.md');
+const shownBlocks = pages()
+  .filter(({ path }) => path.startsWith('docs/forward-auth-'))
+  .flatMap(({ blocks }) => blocks);
 
-/** The page's one block of a language, with this machine's addresses. */
+/** The pages' one block of a language, with this machine's addresses. */
 function shown(language: string, { port, gate }: Place): string {
-  const [block, ...more] = page?.blocks.filter((each) => each.language === language) ?? [];
-  if (block === undefined || more.length > 0) throw new Error(`the page must show one block of ${language}`);
+  const [block, ...more] = shownBlocks.filter((each) => each.language === language);
+  if (block === undefined || more.length > 0) throw new Error(`the pages must show one block of ${language}`);
   return block.text
     .replaceAll('http://:8080', `http://:${port}`)
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${port}`)

@@ -24,20 +24,20 @@ const INTRODUCTION = `# The audit line
 
 One line of JSON on standard output for every decision, once its request is over. It holds no token, no query, no header
 field's value and no body. This is version ${AUDIT_VERSION} of the schema, and every line says so in \`audit\`: the number grows when a
-field changes its meaning or goes; new fields may come at any time. Lines without \`audit\` tell of the gateway itself.
+field changes its meaning or is removed. New fields may come at any time. Lines without \`audit\` are about scopegate itself.
 
 \`\`\`json
 {"level":30,"time":1700000000000,"name":"scopegate","audit":1,"entrance":"proxy","request_id":"0b9f…","peer":"10.0.0.7","method":"GET","host":"httpbin.example.com","path":"/headers","rule":"default/httpbin#0","decision":"deny","error":"insufficient_scope","reason":"the token lacks a required scope","subject":"4f1c…","client_id":"4f1c…","introspection":"hit","introspection_ms":0,"decision_ms":0.11,"status":403,"ms":0.24,"msg":"decision"}
 \`\`\`
 
-- [\`log.audit\`](settings.md#log) turns the lines off, and \`log.sampleAllowed\` keeps a share of those of requests that were
-  allowed and went well. Denied and failed requests always have theirs.
+- [\`log.audit\`](settings.md#log) turns the lines off, and \`log.sampleAllowed\` keeps a share of the lines of requests
+  that were allowed and succeeded. Denied and failed requests always have theirs.
 - \`log.pretty\` writes lines for people instead, and is on at a terminal. \`log.levels\` and \`log.times\` write \`info\` and RFC 3339 times.
-- Serving never waits for whoever reads the lines. A reader that falls behind has some megabytes of time; then, and when
-  it is gone or the disk is full, lines are dropped, and \`scopegate_log_lines_dropped_total\` at \`/metrics\` counts them.
-- Requests that are turned away unread for want of room ([overload](operations.md#overload)) have no line each: every second
-  one line with \`"msg":"overloaded"\` says how many they were (\`requests\`), at which \`entrance\`, and of what there was too
-  much (\`cause\`: \`in_flight\` or \`event_loop\`).
+- scopegate never waits for the reader of the lines. It buffers up to a few megabytes for a slow reader. After that, or if the
+  reader is gone or the disk is full, it drops lines, and \`scopegate_log_lines_dropped_total\` at \`/metrics\` counts them.
+- Requests that scopegate refuses because of [overload](operations.md#overload), before it reads them, have no line each. Every
+  second one line with \`"msg":"overloaded"\` says how many they were (\`requests\`), at which \`entrance\`, and why (\`cause\`:
+  \`in_flight\` or \`event_loop\`).
 
 | field | type | present | meaning |
 |---|---|---|---|`;

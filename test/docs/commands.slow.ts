@@ -20,9 +20,10 @@ import { Terminal, walk } from './terminal.js';
 //   setup             npm commands that .ci/run and other tests run: here they must exist
 //   folder            one after the other in one shell, below, with what they print
 //   compose, sidecar  the same on a container engine: test/image/containers.slow.ts
+//   tarball           the same where the package is installed: test/image/package.slow.ts
 //   no-run REASON     needs what this test has not: a container engine, a cluster, systemd
 
-const MARKERS = /^(|tutorial \d{3}|clients|serve|setup|folder|compose|sidecar|no-run \S.*)$/;
+const MARKERS = /^(|tutorial \d{3}|clients|serve|setup|folder|compose|sidecar|tarball|no-run \S.*)$/;
 const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   scripts: Record<string, string>;
 };
@@ -107,13 +108,14 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
     case 'setup':
       for (const command of text.split('\n')) {
         const [, verb = '', script = '', file] =
-          /^npm (ci|link|start|test|run) ?(?:-s )?([^\s-]\S*)?(?: ?-- (?:(?:--\w+ ?)+|(\S+)))?$/.exec(
+          /^npm (ci|link|pack|start|test|run) ?(?:-s )?([^\s-]\S*)?(?: ?-- (?:(?:--\w+ ?)+|(\S+)))?$/.exec(
             command,
           ) ?? [];
         // A script, or one file of tests, with variables before it.
         const shell = /^(?:bash|(?:[A-Z_]+=\S+ )*node) (\S+)$/.exec(command)?.[1];
         t.ok(
-          ['ci', 'link'].includes(verb) ||
+          ['ci', 'link', 'pack'].includes(verb) ||
+            command === 'npx scopegate --version' ||
             (verb === 'run' ? script : verb) in scripts ||
             (shell !== undefined && existsSync(join(root, shell))),
           `${where}: ${command}`,
@@ -124,6 +126,7 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
     case 'folder':
     case 'compose':
     case 'sidecar':
+    case 'tarball':
       return;
     case 'serve':
       await serve(t, text, where, place);
@@ -183,6 +186,7 @@ function prepare(t: Test, page: Page, { urls, tokens, credentials, authorization
     HTTPBIN: urls.httpbin,
     FUNCTION: urls.function,
     OAUTH2: urls.oauth2,
+    ADMIN: urls.admin,
     ACCESS_TOKEN_READ: tokens.read,
     ACCESS_TOKEN_WRITE: tokens.write,
     ENCODED_CREDENTIALS: Buffer.from(`${credentials.id}:${credentials.secret}`).toString('base64'),

@@ -30,8 +30,8 @@ const INTRODUCTION = `# Identity fields
 <!-- Made from src/proxy/identity-table.ts by \`npm run docs\`; a test keeps the two the same. -->
 
 Upstreams believe some request fields because a proxy in front of them is thought to have set them. scopegate removes these fields
-from every request, on every rule and with every handler, whoever sent it; then it sets what it states itself and what the
-[mutators](rules.md#mutators) of the rule state.
+from every request, on every rule and with every handler. Then it sets its own fields and those of the
+[mutators](rules.md#mutators) of the rule.
 
 - A name is removed in any case and in every spelling that an upstream may take for it: \`X_User\` and \`X.User\` as \`X-User\`. Any other
   name with an underscore is removed as well, because CGI and WSGI read it as one with a hyphen.

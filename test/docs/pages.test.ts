@@ -5,12 +5,13 @@ import { parse } from 'yaml';
 import { mutators } from '../../src/auth/mutators/table.js';
 import { handlers } from '../../src/auth/strategies/table.js';
 import { leaves } from '../../src/config/schema.js';
-import { ERRORS } from '../../src/model/errors.js';
 import { ruleSchema, specSchema } from '../../src/rules/apirule/schema.js';
 import { statements } from '../conformance/statements.js';
 import { root } from '../root.js';
 import { auditPage } from './audit.js';
+import { cliPage } from './cli.js';
 import { conformancePage, GAPS, proofs } from './conformance.js';
+import { ADVICE, errorsPage } from './errors.js';
 import { identityFieldsPage } from './identity-fields.js';
 import { pages } from './page.js';
 import { settingsPage } from './settings.js';
@@ -37,11 +38,14 @@ for (const page of all) {
   });
 }
 
-t.test('every page of docs/ is linked from the README', (t) => {
-  const linked = new Set(
-    all.find(({ path }) => path === 'README.md')?.links.map(({ target }) => target.split('#')[0]),
-  );
-  for (const { path } of all) if (path.startsWith('docs/')) t.ok(linked.has(path), path);
+t.test('docs/README.md links every page of docs/, and the README links docs/README.md', (t) => {
+  const linked = (path: string) =>
+    new Set(all.find((page) => page.path === path)?.links.map(({ target }) => target.split('#')[0]));
+  const index = linked('docs/README.md');
+  for (const { path } of all) {
+    if (path.startsWith('docs/') && path !== 'docs/README.md') t.ok(index.has(path.slice(5)), path);
+  }
+  t.ok(linked('README.md').has('docs/README.md'));
   t.end();
 });
 
@@ -118,23 +122,30 @@ t.test('docs/rules.md names every mutator and every field of its config', (t) =>
   t.end();
 });
 
-t.test('docs/operations.md knows every error, every alert, and only reasons that are given', (t) => {
-  const { text } = pages().find(({ path }) => path === 'docs/operations.md') as { text: string };
-  const rows = text.slice(text.indexOf('## Troubleshooting')).split('\n');
-  const row = (name: string) => rows.find((line) => line.startsWith('| ') && line.includes(`\`${name}\``));
-  for (const [name, { code }] of Object.entries(ERRORS)) t.match(row(name), `${code}`, `${name}: ${code}`);
-  const alerts = parse(readFileSync(join(root, 'config/prometheus-alerts.yaml'), 'utf8')) as {
-    groups: { rules: { alert: string }[] }[];
-  };
-  for (const { alert } of alerts.groups.flatMap(({ rules }) => rules)) t.match(text, `\`${alert}\``);
+t.test('docs/cli.md is what --help prints', async (t) => {
+  t.equal(readFileSync(join(root, 'docs/cli.md'), 'utf8'), await cliPage(), 'else run `npm run docs`');
+});
+
+t.test('docs/errors.md is what the table of errors says, and its reasons are given', (t) => {
+  t.equal(readFileSync(join(root, 'docs/errors.md'), 'utf8'), errorsPage(), 'else run `npm run docs`');
   const code = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(join(root, 'src', file), 'utf8'))
     .join('\n');
-  for (const line of rows.filter((each) => each.startsWith('| ')).slice(2)) {
-    for (const [, reason = ''] of (line.split('|')[3] ?? '').matchAll(/`([^`]+)`/g))
-      t.ok(code.includes(`'${reason}'`), `the reason "${reason}"`);
+  for (const [name, advice] of Object.entries(ADVICE)) {
+    t.not(advice.length, 0, `${name}: somebody says what to do`);
+    for (const reason of advice.flatMap(({ reasons }) => reasons))
+      t.ok(code.includes(`'${reason}'`), `${name}: the reason "${reason}"`);
   }
+  t.end();
+});
+
+t.test('docs/operations.md knows every alert', (t) => {
+  const { text } = pages().find(({ path }) => path === 'docs/operations.md') as { text: string };
+  const alerts = parse(readFileSync(join(root, 'config/prometheus-alerts.yaml'), 'utf8')) as {
+    groups: { rules: { alert: string }[] }[];
+  };
+  for (const { alert } of alerts.groups.flatMap(({ rules }) => rules)) t.match(text, `\`${alert}\``);
   t.end();
 });
 
@@ -161,7 +172,7 @@ t.test('no table is torn: its rows follow its head', (t) => {
   t.end();
 });
 
-/** The page of the README's table: each row's section, and what begins a cell that says the same as its sentence. */
+/** The table of docs/peers.md: each row's section, and what begins a cell that says the same as its sentence. */
 const COMPARED: Readonly<Record<string, string>> = {
   'introspects opaque tokens': 'Introspects opaque tokens (RFC 7662)',
   'required scopes for each rule': 'Required scopes for each rule',
@@ -173,12 +184,10 @@ const COMPARED: Readonly<Record<string, string>> = {
   'key-bound token (`cnf`)': 'A key-bound token (`cnf`, RFC 9449, RFC 8705)',
 };
 
-t.test('every cell of the README about a peer says what docs/peers.md says', (t) => {
-  const [readme, peers] = ['README.md', 'docs/peers.md'].map(
-    (name) => all.find(({ path }) => path === name)?.text,
-  ) as [string, string];
-  const lines = readme
-    .slice(readme.indexOf('## Against its peers'), readme.indexOf('## What proves it'))
+t.test('every cell of the table in docs/peers.md says what its sentence says', (t) => {
+  const peers = all.find(({ path }) => path === 'docs/peers.md')?.text as string;
+  const lines = peers
+    .slice(peers.indexOf('## The table'), peers.indexOf('## Introspects'))
     .split('\n')
     .filter((line) => line.startsWith('|'))
     .map((line) =>

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,10 +15,12 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ask } from '../ask.js';
 import { startRedis } from '../auth/introspection/redis.js';
+import { type Page, pages } from '../docs/page.js';
+import { Terminal, walk } from '../docs/terminal.js';
 import { apiRule, rule } from '../gateway.js';
 import { startIntrospection } from '../introspection.js';
 import { available } from '../require.js';
@@ -79,6 +82,20 @@ t.test('the package is packed and installed where nothing else is', { timeout: 9
     status: 0,
     stdout: `${manifest.version}\n`,
   });
+});
+
+t.test('docs/installation.md is right about the tarball', async (t) => {
+  const place = t.testdir({ 'package.json': '{"private":true}' });
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) as string;
+  copyFileSync(join(folder, tarball), join(place, tarball));
+  const terminal = new Terminal(place, {
+    PATH: [join(place, 'global/bin'), process.env.PATH].join(delimiter),
+    npm_config_prefix: join(place, 'global'),
+    npm_config_offline: 'true',
+  });
+  t.teardown(() => terminal.close());
+  const page = pages().find(({ path }) => path === 'docs/installation.md') as Page;
+  t.equal(await walk(t, page, 'tarball', terminal), 4);
 });
 
 t.test('scanners find what is inside, and other packages what they may take', (t) => {

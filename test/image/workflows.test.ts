@@ -109,7 +109,7 @@ t.test(
 );
 
 t.test('nothing that is published comes from a cache', (t) => {
-  for (const { where, step } of steps.filter((each) => each.where.startsWith('release.yml'))) {
+  for (const { where, step } of steps.filter((each) => /^(?:release|site)\.yml/.test(each.where))) {
     t.notMatch(step.uses, /^actions\/cache/, where);
     t.notOk(step.with?.cache ?? step.with?.['cache-from'], where);
     for (const [action, input] of [

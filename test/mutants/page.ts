@@ -69,7 +69,7 @@ as the source file and the tests it came from are the same. Do not build while i
 | \`--sample\` | tries only the sample of the slow checks |
 
 The slow checks (\`npm run test:slow\`, and so \`.ci/run\`) try a fixed sample; a survivor fails them.
-Whoever adds code to these files therefore writes a test that kills its mutants, or says in
+If you add code to these files, write a test that kills its mutants, or say in
 [test/mutants/explained.ts](../test/mutants/explained.ts) why no test can.
 
 ## What is changed

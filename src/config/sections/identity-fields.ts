@@ -10,7 +10,7 @@ export const identityFields = section(
       [],
     ),
     keep: list(
-      'Fields that pass all the same, as they came and from whoever sends them; written as in remove. Of entries of both lists that hold a name, the most specific decides. Only for fields that the proxy in front overwrites, or that the upstream does not believe.',
+      'Fields that pass all the same, unchanged and from every client; written as in remove. Of entries of both lists that hold a name, the most specific decides. Only for fields that the proxy in front overwrites, or that the upstream does not believe.',
       [],
     ),
   },

@@ -16,7 +16,7 @@ const tls = optionalSection('Serve TLS. Absent: plain HTTP.', {
     { ...certificate, serverNames: list('Names it is shown for, in place of those in the certificate.') },
   ),
   clientCertificates: choice(
-    'Whether clients show a certificate: none asks for none; optional takes one that clientCa vouches for, and refuses any other; required refuses clients without one; unverified takes any, which then stands for nothing but the key of a token that is bound to it (RFC 8705).',
+    'Whether clients show a certificate: none asks for none; optional accepts one that an authority in clientCa has signed, and refuses any other; required refuses clients without one; unverified accepts any, which then only proves the key of a token that is bound to it (RFC 8705).',
     ['none', 'optional', 'required', 'unverified'],
     'none',
   ),

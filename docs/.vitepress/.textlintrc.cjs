@@ -1,0 +1,1 @@
+module.exports = { rules: { terminology: { defaultTerms: false, terms: require.resolve('./words.json') } } };
