@@ -10,6 +10,7 @@ import type { RuleTable } from '../model/rule.js';
 import type { ExchangeResult } from '../model/upstream.js';
 import type { ClientShares } from '../observe/client-shares.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
+import { withinTrace } from '../observe/tracing/calls.js';
 import type { ClientAddressReader } from '../parse/client-address.js';
 import { hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
@@ -210,7 +211,8 @@ export class Authorization implements BodyReader {
       drain(this.#message);
       return undefined;
     }
-    return decide({ table, method, target, fields, services, peer: this.record.peer, body: this });
+    const { peer, trace } = this.record;
+    return withinTrace(trace, decide, { table, method, target, fields, services, peer, body: this });
   }
 
   #settle(decision: Decision, done: HookHandlerDoneFunction): void {

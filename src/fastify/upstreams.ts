@@ -158,6 +158,7 @@ export class Upstreams {
       return 'answered';
     }
     const { rule } = decision;
+    const path = (decision.sentPath ?? decision.path) + (decision.query ?? target.query);
     const headers = requestFields(fields, {
       peer: record.peer,
       identity: upstream.identity,
@@ -166,7 +167,7 @@ export class Upstreams {
           ? (fields.host as string)
           : rule.upstream.authority,
       requestId: record.requestId,
-      trace: record.trace?.sending(rule.upstream.origin),
+      trace: record.trace?.sending(rule.upstream.origin, path),
       via: upstream.via,
       version: message.httpVersion,
       reservedHeaders: table?.reservedHeaders,
@@ -198,7 +199,7 @@ export class Upstreams {
       reply,
       authorization,
       pool: this.pools.of(rule.upstream),
-      path: (decision.sentPath ?? decision.path) + (decision.query ?? target.query),
+      path,
       fields: headers,
       requestBody: withBody ? new RequestBody(message, upstream.body, this.#bodies, watch) : undefined,
       timeout: rule.timeout,

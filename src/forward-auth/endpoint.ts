@@ -4,6 +4,7 @@ import type { Allowed, Decision, Denied } from '../model/decision.js';
 import { denial } from '../model/errors.js';
 import type { HeaderMutations } from '../model/mutator.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
+import { withinTrace } from '../observe/tracing/calls.js';
 import { readFields } from '../parse/fields.js';
 import { cookieField } from '../proxy/cookie-header.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
@@ -79,7 +80,8 @@ class QuestionHandler {
       const table = rules();
       this.#reservedHeaders = table.reservedHeaders?.headers;
       const { method, target, fields, scheme } = described;
-      const decision = decide({ table, method, target, fields, services, peer: this.#record.peer, scheme });
+      const { peer, trace } = this.#record;
+      const decision = withinTrace(trace, decide, { table, method, target, fields, services, peer, scheme });
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(settled),

@@ -8,6 +8,7 @@ import type { Document, RuleTable } from '../model/rule.js';
 import type { ExchangeResult } from '../model/upstream.js';
 import type { ClientShares } from '../observe/client-shares.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
+import { withinTrace } from '../observe/tracing/calls.js';
 import type { ClientAddressReader } from '../parse/client-address.js';
 import { type Fields, hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
@@ -147,7 +148,7 @@ class ProxyRequestHandler implements BodyReader {
         this.#answerPreflight(parsed, asked);
         return;
       }
-      const decision = decide({
+      const request = {
         table,
         method: message.method ?? '',
         target,
@@ -155,7 +156,8 @@ class ProxyRequestHandler implements BodyReader {
         services,
         peer: this.#record.peer,
         body: this,
-      });
+      };
+      const decision = withinTrace(this.#record.trace, decide, request);
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(parsed, settled),

@@ -1,7 +1,14 @@
 import { Agent } from 'undici';
 import type { Call, Reply, Unavailable } from '../model/outbound.js';
 import { causeOf } from '../observe/redaction.js';
+import { startCallSpan } from '../observe/tracing/calls.js';
+import type { CallPurpose } from '../observe/tracing/trace.js';
 import { type ServerTls, serverConnector } from '../tls/connector.js';
+
+/** One call, and what it is for. */
+export interface HttpCall extends Omit<Call, 'purpose'> {
+  readonly purpose: CallPurpose;
+}
 
 /** Limits of one call; times in milliseconds, sizes in bytes. */
 export interface ClientLimits {
@@ -50,10 +57,12 @@ export class HttpClient {
    * @returns the reply; a failure is a value, so the promise never rejects
    */
   async call(
-    { url, method, headers, body }: Omit<Call, 'purpose'>,
+    { purpose, url, method, headers, body }: HttpCall,
     signal: AbortSignal = this.deadline(),
   ): Promise<Reply> {
     const { origin, pathname, search } = new URL(url);
+    const span = startCallSpan(purpose, method, url);
+    let status: number | undefined;
     try {
       const response = await this.#agent.request({
         origin,
@@ -65,15 +74,18 @@ export class HttpClient {
         headersTimeout: this.#limits.timeout,
         bodyTimeout: this.#limits.timeout,
       });
-      const status = response.statusCode;
+      status = response.statusCode;
       if (status >= 500 || status === 429 || status === 408 || (status >= 300 && status < 400)) {
         response.body.on('error', () => {}).destroy();
+        span?.end(status);
         const wish = retryAfterSeconds(response.headers['retry-after']) ?? 0;
         return { ...unavailable(`it answered ${status}`, Math.max(Math.ceil(wish), RETRY_AFTER)), status };
       }
       const text = utf8.decode(await response.body.bytes());
+      span?.end(status);
       return { ok: true, status, body: text, headers: response.headers };
     } catch (error) {
+      span?.end(status, causeOf(error));
       return {
         ...unavailable(`the call failed (${causeOf(error)})`, RETRY_AFTER),
         unasked: isResourceExhaustion(error),

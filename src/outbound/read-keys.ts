@@ -34,7 +34,7 @@ async function readFromFile(url: string): Promise<Document> {
 }
 
 async function readFromUrl(url: string, client: HttpClient, deadline: AbortSignal): Promise<Document> {
-  const reply = await get(url, client, deadline);
+  const reply = await get('keys', url, client, deadline);
   return !reply.ok || reply.status === 200 ? reply : unavailable(`it answered ${reply.status}`);
 }
 
@@ -50,7 +50,7 @@ async function findKeySet(
   const { openid, oauth } = metadataUrls(issuer);
   let status = 0;
   for (const url of [openid, oauth]) {
-    const reply = await get(url, client, deadline);
+    const reply = await get('metadata', url, client, deadline);
     if (!reply.ok) return { ...reply, cause: `the metadata cannot be read: ${reply.cause}` };
     if (reply.status === 200) return keySetOf(reply.body, issuer);
     status = reply.status;
@@ -67,8 +67,14 @@ function keySetOf(body: string, issuer: string): string | Unavailable {
   }
 }
 
-function get(url: string, client: HttpClient, deadline: AbortSignal): ReturnType<HttpClient['call']> {
-  return client.call({ url, method: 'GET', headers: { accept: 'application/json' } }, deadline);
+function get(
+  purpose: 'keys' | 'metadata',
+  url: string,
+  client: HttpClient,
+  deadline: AbortSignal,
+): ReturnType<HttpClient['call']> {
+  const call = { purpose, url, method: 'GET', headers: { accept: 'application/json' } } as const;
+  return client.call(call, deadline);
 }
 
 function unavailable(cause: string): Unavailable {

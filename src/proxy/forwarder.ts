@@ -159,7 +159,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
             ? (fields.host as string)
             : upstream.authority,
         requestId: request.requestId,
-        trace: request.trace?.sending(upstream.origin),
+        trace: request.trace?.sending(upstream.origin, request.path),
         via: options.via,
         version: message.httpVersion,
         reservedHeaders: request.reservedHeaders,

@@ -1,11 +1,14 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { request } from 'undici';
 import { ask } from '../ask.js';
-import { startTestGateway, type TestGatewayOptions } from '../gateway.js';
+import { apiRule, rule, startTestGateway, type TestGatewayOptions, VECTOR_TOKENS } from '../gateway.js';
+import { startIntrospection } from '../introspection.js';
+import { startIssuer } from '../jwks.js';
+import { until } from '../until.js';
 import { readExposition } from './exposition.js';
 
 /** A span as OTLP/JSON has it. */
@@ -97,13 +100,13 @@ t.test('a span for the request, within it decision, introspection and upstream',
   t.match(whole?.links, [{ traceId: THEIRS, spanId: THEIR_SPAN }], 'but linked to');
   t.notOk(whole?.parentSpanId);
   t.equal(named('decision')?.parentSpanId, whole?.spanId);
-  t.equal(named('introspection')?.parentSpanId, named('decision')?.spanId);
+  t.equal(named('introspection')?.parentSpanId, whole?.spanId);
   t.equal(upstream?.parentSpanId, whole?.spanId);
   for (const span of spans) {
     t.ok(BigInt(span.startTimeUnixNano) <= BigInt(span.endTimeUnixNano), `${span.name} ends after it began`);
     t.ok(BigInt(span.startTimeUnixNano) >= BigInt(whole?.startTimeUnixNano ?? 0), 'within the whole');
   }
-  t.same([whole?.kind, upstream?.kind], [2, 3], 'server and client');
+  t.same([whole?.kind, upstream?.kind, named('introspection')?.kind], [2, 3, 3], 'server and clients');
   t.match(attributesOf(whole), {
     'http.request.method': 'GET',
     'http.route': '/.*',
@@ -118,7 +121,17 @@ t.test('a span for the request, within it decision, introspection and upstream',
   t.match(attributesOf(upstream), {
     'server.address': '127.0.0.1',
     'server.port': gate.upstream.port,
+    'http.request.method': 'GET',
     'http.response.status_code': 200,
+    'url.full': `${gate.upstream.url}/headers?REDACTED`,
+  });
+  const { hostname, port } = new URL(gate.endpoint.url);
+  t.match(attributesOf(named('introspection')), {
+    'server.address': hostname,
+    'server.port': Number(port),
+    'http.request.method': 'POST',
+    'http.response.status_code': 200,
+    'url.full': gate.endpoint.url,
   });
   t.match(collector.resource(), { 'service.name': 'gate-one' });
 
@@ -131,6 +144,128 @@ t.test('a span for the request, within it decision, introspection and upstream',
     'the audit line names it',
   );
   t.notMatch(collector.text(), /good-read|hush|key=/, 'no token, no query');
+});
+
+t.test('each call to another server is a span of the request that made it', async (t) => {
+  const collector = await startCollector(t);
+  const issuer = await startIssuer();
+  const endpoint = await startIntrospection(VECTOR_TOKENS);
+  const pdp = createServer((message, response) => {
+    message.resume();
+    response.writeHead(403).end();
+  });
+  pdp.listen(0, '127.0.0.1');
+  await once(pdp, 'listening');
+  t.teardown(async () => {
+    await Promise.all([issuer.close(), endpoint.close()]);
+    pdp.close();
+  });
+  const remote = `http://127.0.0.1:${(pdp.address() as AddressInfo).port}/allow?key=hush`;
+  const authorizers = [{ handler: 'remote_json', config: { remote, payload: '{}' } }];
+  const jwt = { handler: 'jwt', config: { jwks_urls: [issuer.url], allowed_algorithms: ['ES256'] } };
+  const rules = apiRule('gate.example', [
+    { path: '/jwt', methods: ['GET'], accessStrategies: [jwt] },
+    rule('/guarded', ['GET'], 'read', { scopegate: { authorizers } }),
+    rule('/other', ['GET'], 'read'),
+  ]);
+  const url = new URL(endpoint.url);
+  url.search = 'apikey=hush';
+  const gate = await start(
+    t,
+    { endpoint: collector.endpoint },
+    { rules, settings: { introspection: { url: url.href } } },
+  );
+  const key = await issuer.makeKey('one');
+  const token = await issuer.sign(key, 'one', { sub: 'somebody' });
+  t.equal((await ask(gate, '/jwt', { token })).status, 200);
+  t.equal((await ask(gate, '/guarded', { token: 'good-read' })).status, 403);
+  t.equal((await ask(gate, '/other', { token: 'stranger' })).status, 401);
+  await gate.gateway.close();
+  const spans = collector.spans();
+  const calls = spans.filter(({ kind, name }) => kind === 3 && name !== 'upstream');
+  t.same(
+    calls.map(({ name }) => name),
+    ['keys', 'introspection', 'authorize', 'introspection', 'readiness'],
+    'an inactive token makes scopegate ask whether the server is ready',
+  );
+  for (const call of calls) {
+    const parent = spans.find(({ spanId }) => spanId === call.parentSpanId);
+    t.equal(parent?.kind, 2, `${call.name} is within the span of a request`);
+    t.equal(parent?.traceId, call.traceId);
+  }
+  const [keys, introspection, authorize] = calls.map(attributesOf);
+  t.match(keys, { 'http.request.method': 'GET', 'url.full': issuer.url, 'http.response.status_code': 200 });
+  t.match(introspection, { 'url.full': `${url.origin}${url.pathname}?REDACTED` });
+  t.match(authorize, {
+    'http.request.method': 'POST',
+    'url.full': remote.replace('key=hush', 'REDACTED'),
+    'http.response.status_code': 403,
+    'error.type': '403',
+  });
+  t.notMatch(collector.text(), /hush|good-read|stranger|apikey/);
+});
+
+t.test('a call without a good answer is an error, and says which', async (t) => {
+  const collector = await startCollector(t);
+  const settings = { introspection: { retries: 0, breaker: { failures: 100 } } };
+  const gate = await start(
+    t,
+    { endpoint: collector.endpoint },
+    { settings, respond: (_, response) => response.writeHead(404).end() },
+  );
+  const faults = {
+    status: (response: ServerResponse) => response.writeHead(500).end('hush'),
+    cut: (response: ServerResponse) => response.destroy(),
+    nonsense: (response: ServerResponse) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end('hush'),
+  };
+  for (const [name, fault] of Object.entries(faults)) {
+    gate.endpoint.fault = (_, response) => fault(response);
+    t.equal((await ask(gate, '/x', { token: name })).status, 503, name);
+  }
+  gate.endpoint.fault = undefined;
+  t.equal((await ask(gate, '/x', { token: 'good-read' })).status, 404);
+  await gate.gateway.close();
+  const spans = collector.spans();
+  const calls = spans.filter(({ name, status }) => name === 'introspection' && status.code === 2);
+  t.match(calls.map(attributesOf), [
+    { 'http.response.status_code': 500, 'error.type': '500' },
+    { 'error.type': 'UND_ERR_SOCKET' },
+    { 'http.response.status_code': 200, 'error.type': 'unusable_answer' },
+  ]);
+  t.notOk('http.response.status_code' in attributesOf(calls[1]));
+  const upstream = spans.find(({ name }) => name === 'upstream');
+  t.match(upstream?.status, { code: 2 }, 'a status of 400 or more is an error of the client span');
+  t.match(attributesOf(upstream), { 'error.type': '404' });
+  const whole = spans.find(({ spanId }) => spanId === upstream?.parentSpanId);
+  t.match(whole?.status, { code: 0 }, 'and none of the server’s');
+  t.notMatch(collector.text(), /hush/);
+});
+
+t.test('who waits for the call of another request has no call of its own', async (t) => {
+  const collector = await startCollector(t);
+  const gate = await start(t, { endpoint: collector.endpoint });
+  const metrics = async () => (await request(`${gate.adminUrl}/metrics`)).body.text();
+  let open = () => {};
+  gate.endpoint.gate = new Promise((resolve) => (open = resolve));
+  const first = ask(gate, '/x', { token: 'good-read' });
+  await until(() => gate.endpoint.asked.length === 1);
+  const second = ask(gate, '/y', { token: 'good-read' });
+  await until(async () => /^scopegate_requests_in_flight\S* 2$/m.test(await metrics()));
+  open();
+  t.same([(await first).status, (await second).status], [200, 200]);
+  await gate.gateway.close();
+  const waits = collector.spans().filter(({ name }) => name === 'introspection');
+  t.same(
+    waits
+      .map(({ kind, attributes }) => [kind, attributesOf({ attributes })['scopegate.introspection']])
+      .sort(),
+    [
+      [1, 'coalesced'],
+      [3, undefined],
+    ],
+  );
+  t.not(waits[0]?.traceId, waits[1]?.traceId);
 });
 
 t.test('the trace of a trusted peer is continued, and its wish not to be recorded respected', async (t) => {

@@ -5,6 +5,8 @@ import type { Clock } from '../../model/clock.js';
 import type { Answer } from '../../model/introspection.js';
 import type { Outbound } from '../../model/outbound.js';
 import { causeOf } from '../../observe/redaction.js';
+import { startCallSpan } from '../../observe/tracing/calls.js';
+import type { CallSpan } from '../../observe/tracing/trace.js';
 import { isResourceExhaustion, retryAfterSeconds } from '../../outbound/http-client.js';
 import type { ServerMetadata } from '../../outbound/server-metadata.js';
 import { type ServerTls, serverConnector } from '../../tls/connector.js';
@@ -13,7 +15,7 @@ import { withHeaders } from './call-headers.js';
 import { type ClientCredentials, clientCredentials } from './client-auth.js';
 import { formEncode } from './client-secret.js';
 import { decryptAnswer } from './encrypted-answer.js';
-import { InvalidAnswer, PrerequisiteUnavailable } from './errors.js';
+import { CallFailed, InvalidAnswer, PrerequisiteUnavailable } from './errors.js';
 import { Grants, type SendCall } from './grant.js';
 import { MetadataStore } from './metadata.js';
 import type { CheckedEndpoint, ReadinessResult } from './readiness.js';
@@ -62,28 +64,6 @@ interface Line {
   readonly grants: Grants;
   readonly metadata: MetadataStore;
   readonly verify: Outbound['verify'];
-}
-
-/**
- * An introspection call without a usable answer. The message is for the log and holds neither token nor body.
- */
-export class CallFailed extends Error {
-  /** Milliseconds that the server asked to wait (`Retry-After`); 0 if it did not. */
-  readonly retryAfter: number;
-  /**
-   * Whether the server works and only this answer is unusable. Such a failure must not open the circuit
-   * breaker: otherwise one client could block all others with a token that the server cannot handle.
-   */
-  readonly alive: boolean;
-  /** Whether the call was never sent, because this process is out of descriptors, ports or memory. */
-  readonly unasked: boolean;
-  constructor(message: string, { retryAfter = 0, alive = false, unasked = false } = {}) {
-    super(message);
-    this.name = 'CallFailed';
-    this.retryAfter = retryAfter;
-    this.alive = alive;
-    this.unasked = unasked;
-  }
 }
 
 /** Makes introspection calls (RFC 7662 §2.1) with POST. The token is in the form, never in the URL. */
@@ -152,10 +132,12 @@ export class IntrospectionClient {
     const { origin, pathname, search } = new URL(readiness.url);
     const notReady = (cause: string, retryAfter = 1000) =>
       ({ state: 'not_ready', cause, retryAfter }) as const;
-    let status: number;
+    let status: number | undefined;
     let wait: string | string[] | undefined;
+    let span: CallSpan | undefined;
     try {
       if (origin === new URL(url).origin) {
+        span = startCallSpan('readiness', 'GET', readiness.url);
         // The same server: its access may depend on the client certificate and the fixed header fields.
         const response = await line.agent.request({
           origin,
@@ -167,6 +149,7 @@ export class IntrospectionClient {
         status = response.statusCode;
         wait = response.headers['retry-after'];
         await response.body.dump();
+        span?.end(status);
       } else {
         const call = { purpose: 'readiness', url: readiness.url, method: 'GET', headers: {} } as const;
         const reply = await line.send(call);
@@ -174,6 +157,7 @@ export class IntrospectionClient {
         status = reply.status;
       }
     } catch (error) {
+      span?.end(status, causeOf(error));
       return notReady(`the readiness check failed (${causeOf(error)})`);
     }
     if (status >= 200 && status < 300) return { state: 'ready' };
@@ -198,16 +182,39 @@ export class IntrospectionClient {
     const line = this.#lineOf(endpoint.server);
     const url = endpoint.discovered === true ? await discover(line, endpoint) : endpoint.url;
     const identity = await this.#identify(line, endpoint, signal);
-    const response = await this.#send(line, endpoint, url, token, identity, signal);
-    if (response.statusCode !== 401 || identity.refused === undefined) {
-      return await this.#read(line, endpoint, response);
-    }
+    const answer = await this.#ask(line, endpoint, url, token, identity, signal);
+    if (answer !== 'refused') return answer;
     // The server has revoked scopegate's own token before it expired. Try once with a new token; that result
     // is final.
-    response.body.on('error', () => {}).destroy();
-    identity.refused();
-    const next = await this.#identify(line, endpoint, signal);
-    return await this.#read(line, endpoint, await this.#send(line, endpoint, url, token, next, signal));
+    identity.refused?.();
+    const { refused, ...next } = await this.#identify(line, endpoint, signal);
+    return (await this.#ask(line, endpoint, url, token, next, signal)) as Answer;
+  }
+
+  /** @returns refused if the server refused scopegate's own token and another one can be had */
+  async #ask(
+    line: Line,
+    endpoint: Endpoint,
+    url: string,
+    token: string,
+    identity: ClientCredentials,
+    signal: AbortSignal,
+  ): Promise<Answer | 'refused'> {
+    const span = startCallSpan('introspection', 'POST', url);
+    let status: number | undefined;
+    let failure: string | undefined;
+    try {
+      const response = await this.#send(line, endpoint, url, token, identity, signal);
+      status = response.statusCode;
+      if (status !== 401 || identity.refused === undefined) return await this.#read(line, endpoint, response);
+      response.body.on('error', () => {}).destroy();
+      return 'refused';
+    } catch (error) {
+      failure = error instanceof CallFailed ? 'unusable_answer' : causeOf(error);
+      throw error;
+    } finally {
+      span?.end(status, failure);
+    }
   }
 
   async #identify({ grants }: Line, { auth }: Endpoint, signal: AbortSignal): Promise<ClientCredentials> {

@@ -31,3 +31,25 @@ export class InvalidAnswer extends Error {
     this.name = 'InvalidAnswer';
   }
 }
+
+/**
+ * An introspection call without a usable answer. The message is for the log and holds neither token nor body.
+ */
+export class CallFailed extends Error {
+  /** Milliseconds that the server asked to wait (`Retry-After`); 0 if it did not. */
+  readonly retryAfter: number;
+  /**
+   * Whether the server works and only this answer is unusable. Such a failure must not open the circuit
+   * breaker: otherwise one client could block all others with a token that the server cannot handle.
+   */
+  readonly alive: boolean;
+  /** Whether the call was never sent, because this process is out of descriptors, ports or memory. */
+  readonly unasked: boolean;
+  constructor(message: string, { retryAfter = 0, alive = false, unasked = false } = {}) {
+    super(message);
+    this.name = 'CallFailed';
+    this.retryAfter = retryAfter;
+    this.alive = alive;
+    this.unasked = unasked;
+  }
+}

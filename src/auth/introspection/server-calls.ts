@@ -3,7 +3,7 @@ import type { Clock } from '../../model/clock.js';
 import type { Answer, ServerState } from '../../model/introspection.js';
 import { within } from '../../model/within.js';
 import { CircuitBreaker, type CircuitBreakerLimits } from './circuit-breaker.js';
-import { CallFailed } from './client.js';
+import { CallFailed } from './errors.js';
 import type { Confirmation, ReadinessChecks } from './readiness.js';
 import { Semaphore } from './semaphore.js';
 

@@ -26,7 +26,7 @@ import type { Peer } from '../../parse/peer.js';
 import type { AuditEntry, Entrance } from '../audit.js';
 import { causeOf } from '../redaction.js';
 import { version } from '../version.js';
-import type { RequestTrace, TraceTimes, Tracing, TracingOptions } from './trace.js';
+import type { CallPurpose, CallSpan, RequestTrace, TraceTimes, Tracing, TracingOptions } from './trace.js';
 
 /** `traceparent` (W3C Trace Context §3.2). A later version may append fields; they must not be passed on. */
 const TRACEPARENT =
@@ -104,6 +104,8 @@ class Traced implements RequestTrace {
   readonly #context: Context;
   readonly #version: string;
   #upstream: Span | undefined;
+  /** Whether the request has called an authorization server. */
+  #introspects = false;
 
   constructor(tracer: Tracer, entrance: Entrance, message: IncomingMessage, peer: Peer, started: number) {
     this.#tracer = tracer;
@@ -125,26 +127,43 @@ class Traced implements RequestTrace {
     this.traceId = this.#span.spanContext().traceId;
   }
 
-  sending(origin: string): readonly string[] {
-    const { hostname, port, protocol } = new URL(origin);
-    this.#upstream = this.#tracer.startSpan(
-      'upstream',
-      {
-        kind: SpanKind.CLIENT,
-        startTime: this.#epoch + performance.now(),
-        attributes: {
-          'server.address': hostname,
-          'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
-        },
-      },
-      this.#context,
-    );
+  sending(origin: string, path: string): readonly string[] {
+    this.#upstream = this.#client('upstream', origin, path);
     const { traceId, spanId, traceFlags, traceState } = this.#upstream.spanContext();
     const flags = (traceFlags & TraceFlags.SAMPLED) === 0 ? '00' : '01';
     const fields = ['traceparent', `00-${traceId}-${spanId}-${flags}`];
     const state = traceState?.serialize() ?? '';
     if (state !== '') fields.push('tracestate', state);
     return fields;
+  }
+
+  calling(purpose: CallPurpose, method: string, url: string): CallSpan | undefined {
+    if (!this.#span.isRecording()) return undefined;
+    if (purpose === 'introspection') this.#introspects = true;
+    const { origin, pathname, search } = new URL(url);
+    const span = this.#client(purpose, origin, pathname + search);
+    span.setAttribute('http.request.method', METHODS.includes(method) ? method : '_OTHER');
+    return {
+      end: (status, failure) => {
+        span.setAttributes(present({ 'http.response.status_code': status }));
+        concludeCall(span, status, failure);
+        span.end(this.#epoch + performance.now());
+      },
+    };
+  }
+
+  /** Starts the span of a call to another server (OpenTelemetry's conventions for HTTP clients). */
+  #client(name: string, origin: string, path: string): Span {
+    const { protocol, hostname, port } = new URL(origin);
+    const [pathname] = path.split('?', 1);
+    const attributes = {
+      'server.address': hostname.replace(/^\[|\]$/g, ''),
+      'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
+      // A query may hold a token or a key.
+      'url.full': `${origin}${pathname}${path.includes('?') ? '?REDACTED' : ''}`,
+    };
+    const startTime = this.#epoch + performance.now();
+    return this.#tracer.startSpan(name, { kind: SpanKind.CLIENT, startTime, attributes }, this.#context);
   }
 
   end(entry: AuditEntry, { decided, introspected, ended, route }: TraceTimes): void {
@@ -162,7 +181,11 @@ class Traced implements RequestTrace {
           'scopegate.upstream_ms': upstreamMs,
         }),
       );
-      conclude(span, upstreamStatus === undefined || upstreamStatus >= 500, entry.cause ?? upstreamStatus);
+      concludeCall(
+        span,
+        upstreamStatus,
+        entry.cause ?? (upstreamStatus === undefined ? 'unknown' : undefined),
+      );
       span.end(this.#epoch + ended);
     }
     const name = method === '_OTHER' ? 'HTTP' : method;
@@ -200,7 +223,8 @@ class Traced implements RequestTrace {
       { startTime: this.#epoch + this.#started, attributes },
       this.#context,
     );
-    if (introspected !== undefined) {
+    // A request that waited for another one's call, or for the shared store, has called nobody itself.
+    if (introspected !== undefined && !this.#introspects) {
       const child = this.#tracer.startSpan(
         'introspection',
         {
@@ -220,6 +244,12 @@ function conclude(span: Span, failed: boolean, type: string | number | undefined
   if (!failed) return;
   span.setStatus({ code: SpanStatusCode.ERROR });
   span.setAttribute('error.type', String(type ?? 'unknown'));
+}
+
+/** A status of 400 or more is an error of a client span, as the conventions have it. */
+function concludeCall(span: Span, status: number | undefined, failure: string | undefined): void {
+  const refused = status !== undefined && status >= 400;
+  conclude(span, refused || failure !== undefined, refused ? status : failure);
 }
 
 function present(values: Readonly<Record<string, string | number | undefined>>): Attributes {

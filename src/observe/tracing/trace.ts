@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Call } from '../../model/outbound.js';
 import type { Peer } from '../../parse/peer.js';
 import type { AuditEntry, Entrance } from '../audit.js';
 
@@ -10,11 +11,32 @@ export interface RequestTrace {
    * Called before the request is sent upstream.
    *
    * @param origin the upstream, `http://name:port`
+   * @param path the path that is sent, with its query, which is not recorded
    * @returns the fields that replace the client's `traceparent` and `tracestate`: name, value, …
    */
-  sending(origin: string): readonly string[];
+  sending(origin: string, path: string): readonly string[];
+  /**
+   * Called before another service is called because of this request.
+   *
+   * @returns undefined if the request is not recorded
+   */
+  calling(purpose: CallPurpose, method: string, url: string): CallSpan | undefined;
   /** Called when the request ends. */
   end(entry: AuditEntry, times: TraceTimes): void;
+}
+
+/** What scopegate calls another service for, other than to forward a request. It is the name of the span. */
+export type CallPurpose = Call['purpose'] | 'introspection' | 'keys';
+
+/** The span of one call to another service. */
+export interface CallSpan {
+  /**
+   * Called when the response is read, or when the call has failed.
+   *
+   * @param status the status of the response, if there was one
+   * @param failure why the call failed in spite of its status, or without one: the code or the class of an error
+   */
+  end(status: number | undefined, failure?: string): void;
 }
 
 /** The times of a request, in milliseconds of `performance.now()`. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { AnswerCache } from '../../../src/auth/introspection/cache.js';
-import { CallFailed } from '../../../src/auth/introspection/client.js';
+import { CallFailed } from '../../../src/auth/introspection/errors.js';
 import {
   createIntrospector,
   type SecondTier,

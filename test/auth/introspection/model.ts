@@ -1,7 +1,7 @@
 import { decide } from '../../../src/auth/decide.js';
 import { readAnswer } from '../../../src/auth/introspection/answer.js';
 import { AnswerCache } from '../../../src/auth/introspection/cache.js';
-import { CallFailed } from '../../../src/auth/introspection/client.js';
+import { CallFailed } from '../../../src/auth/introspection/errors.js';
 import { createIntrospector } from '../../../src/auth/introspection/introspector.js';
 import { oauth2Introspection } from '../../../src/auth/strategies/oauth2-introspection.js';
 import type { Endpoint } from '../../../src/model/authorization-server.js';
