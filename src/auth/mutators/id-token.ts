@@ -4,9 +4,10 @@ import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import type { Mutator, MutatorServices, PublicKey, Session } from '../../model/mutator.js';
+import type { StrategyWarning } from '../../model/strategy.js';
 import { type ClaimsTemplate, parseClaims, renderClaims } from './claims.js';
 import type { MutatorKind } from './mutator.js';
-import { KeyError, readSigningKey, type SigningKey } from './signing.js';
+import { KeyError, readSigningKey, type SigningKey, temporarySigningKey } from './signing.js';
 import { TemplateError } from './template.js';
 
 /** The memory that the cached tokens of all such mutators may take, in bytes: some ten thousand of the usual size. */
@@ -20,17 +21,19 @@ const MAX_KEY = 200;
  * upstream to use it.
  */
 const REUSE = 0.5;
+/** The issuer of tokens that are signed with the temporary key if the rule names none. */
+const TEMPORARY_ISSUER = 'scopegate';
 
 interface Config {
-  readonly issuer_url: string;
-  readonly jwks_url: string;
+  readonly issuer_url?: string;
+  readonly jwks_url?: string;
   readonly ttl?: string;
   readonly claims?: string;
 }
 
 /**
  * Oathkeeper's `id_token` mutator: replaces the client's Authorization field with a JWT about the subject. It
- * is signed with scopegate's own key; the upstream verifies it with the public keys that the admin listener
+ * is signed with the key that the rule names, else with one that lives as long as the process; the upstream verifies it with the public keys that the admin listener
  * publishes.
  */
 export const idToken: MutatorKind = {
@@ -38,7 +41,6 @@ export const idToken: MutatorKind = {
   schema: {
     type: 'object',
     additionalProperties: false,
-    required: ['issuer_url', 'jwks_url'],
     properties: {
       issuer_url: { type: 'string', minLength: 1 },
       jwks_url: {
@@ -54,14 +56,31 @@ export const idToken: MutatorKind = {
     const { issuer_url, jwks_url, ttl = '15m', claims = '{}' } = config as unknown as Config;
     const seconds = Math.floor(oathkeeperDurationSeconds(ttl));
     if (seconds < 1) throw new ConfigError(['ttl'], 'must be at least one second');
+    if (jwks_url !== undefined && issuer_url === undefined) {
+      throw new ConfigError(
+        [],
+        'must have the field "issuer_url", beside jwks_url; the setting kyma.idToken is for all rules without',
+      );
+    }
     return new IdToken(
-      issuer_url,
-      attempt(['jwks_url'], () => readSigningKey(jwks_url)),
+      issuer_url ?? TEMPORARY_ISSUER,
+      jwks_url === undefined ? temporarySigningKey() : attempt(['jwks_url'], () => readSigningKey(jwks_url)),
       seconds,
       attempt(['claims'], () => parseClaims(claims.trim() === '' ? '{}' : claims)),
     );
   },
+  warnings: ({ issuer_url: issuer, jwks_url: url }) =>
+    url === undefined ? [temporaryKeyWarning(issuer as string | undefined)] : [],
 };
+
+/** Says that the tokens of a rule are signed with the key of this process. */
+function temporaryKeyWarning(issuer: string | undefined): StrategyWarning {
+  const message =
+    `tokens are signed with a key that scopegate makes when it starts${issuer === undefined ? `, as the issuer "${TEMPORARY_ISSUER}"` : ''}: ` +
+    'it is gone with the process, and every replica has a key of its own, so what one signs is not verified by the keys that another one publishes. ' +
+    'For a key that stays, write the setting kyma.idToken with issuerUrl and jwksUrl (a file with a JWK Set)';
+  return { path: [], code: 'temporary-signing-key', message };
+}
 
 function attempt<T>(path: string[], read: () => T): T {
   try {

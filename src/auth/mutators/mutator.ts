@@ -1,4 +1,5 @@
 import type { Mutator } from '../../model/mutator.js';
+import type { StrategyWarning } from '../../model/strategy.js';
 
 /** A kind of mutator, registered in `table.ts`. */
 export interface MutatorKind {
@@ -13,4 +14,6 @@ export interface MutatorKind {
    * @throws ConfigError if a value fits the schema but cannot work
    */
   compile(config: Readonly<Record<string, unknown>>): Mutator | undefined;
+  /** Warnings about a configuration that works but is probably not intended. */
+  warnings?(config: Readonly<Record<string, unknown>>): StrategyWarning[];
 }

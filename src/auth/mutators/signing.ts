@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, hash, type JsonWebKey, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  hash,
+  type JsonWebKey,
+  type KeyObject,
+} from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { PublicKey } from '../../model/mutator.js';
 import { readTextFile } from '../../model/text-file.js';
@@ -54,6 +61,22 @@ export function readSigningKey(url: string): SigningKey {
   const [first] = keys;
   if (first === undefined) throw new KeyError('the key file has no private RSA, EC or OKP key');
   return { ...first, published: keys.map(({ published }) => published) };
+}
+
+let temporary: SigningKey | undefined;
+
+/**
+ * Returns the key of this process, for rules that name none. It is made at the first call and is the same from then
+ * on, so that a reload of the rules does not change it. It signs with ES256: an RSA key would take too long to make
+ * while requests wait.
+ */
+export function temporarySigningKey(): SigningKey {
+  if (temporary === undefined) {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { published, ...key } = readKey(privateKey.export({ format: 'jwk' }));
+    temporary = { ...key, published: [published] };
+  }
+  return temporary;
 }
 
 function isSigner(jwk: unknown): jwk is JsonWebKey & { kid?: string; alg?: string } {

@@ -23,14 +23,17 @@ export const kyma = section(
       'How rules of the handler jwt compare scopes where they do not say. Kyma had wildcard. Absent: introspection.scopeStrategy.',
       ['exact', 'hierarchic', 'wildcard'],
     ),
-    idToken: optionalSection('For mutators id_token without issuer_url or jwks_url.', {
-      issuerUrl: text('The issuer of the tokens (iss).').required(),
-      jwksUrl: text('A file URL of the JWK Set with the private keys.')
-        .check((url, place) => {
-          if (!/^file:\/\/\/[^?#]+$/.test(url)) place.problem('must be a file URL with an absolute path');
-        })
-        .required(),
-    }),
+    idToken: optionalSection(
+      'For mutators id_token without issuer_url or jwks_url. Absent: the gateway signs with a key that it makes when it starts, and warns.',
+      {
+        issuerUrl: text('The issuer of the tokens (iss).').required(),
+        jwksUrl: text('A file URL of the JWK Set with the private keys.')
+          .check((url, place) => {
+            if (!/^file:\/\/\/[^?#]+$/.test(url)) place.problem('must be a file URL with an absolute path');
+          })
+          .required(),
+      },
+    ),
     unserved: choice(
       'What becomes of an APIRule that cannot be served. refuse: the whole set is refused. leaveOut: the APIRule is left out with warnings, its requests get 404; it is still an error if another APIRule serves a host of it.',
       ['refuse', 'leaveOut'],

@@ -87,20 +87,20 @@ export function compileMutators(
     const config = entry.config ?? {};
     const at = entry.config === undefined || entry.config === null ? path : [...path, 'config'];
     const violations = validate(document, kind.schema, at, config);
-    findings.push(
-      ...violations.map((violation) =>
-        entry.handler === 'id_token' && violation.code === 'missing-field'
-          ? {
-              ...violation,
-              message: `${violation.message}; the setting kyma.idToken is for all rules without`,
-            }
-          : violation,
-      ),
-    );
+    findings.push(...violations);
     if (violations.length > 0) return;
     try {
       const mutator = kind.compile(config);
       if (mutator !== undefined) compiled.push(mutator);
+      for (const { path: below, code, message } of kind.warnings?.(config) ?? []) {
+        const place = [...at, ...below];
+        findings.push({
+          ...document.at(place),
+          level: 'warning',
+          code,
+          message: `${place.join('.')}: ${message}`,
+        });
+      }
     } catch (problem) {
       if (!(problem instanceof ConfigError)) throw problem;
       error([...at, ...problem.path], 'invalid-value', problem.message);

@@ -295,6 +295,52 @@ t.test('id_token puts a token of the gateway’s own in place of the client’s'
   t.equal(gate.upstream.received.at(-1)?.headers.authorization, 'Bearer alice', 'elsewhere the client’s own');
 });
 
+t.test(
+  'id_token without a key signs with one of the process, which is published and outlives a reload',
+  async (t) => {
+    const rules = apiRule('gate.example', [
+      rule('/mine', ['GET'], 'read', { mutators: [{ handler: 'id_token' }] }),
+      rule('/named', ['GET'], 'read', {
+        mutators: [
+          { handler: 'id_token', config: { issuer_url: 'https://gate.example/', claims: '{"a": 1}' } },
+        ],
+      }),
+    ]);
+    const clock = fakeClock();
+    const gate = await startTestGateway(t, { rules, tokens: TOKENS, clock });
+    const keys = async () =>
+      JSON.parse((await ask({ url: gate.gateway.adminUrl }, '/.well-known/jwks.json')).text);
+    const published = await keys();
+    t.equal(published.keys.length, 1, 'one for all rules');
+    t.match(published.keys[0], { kty: 'EC', crv: 'P-256', alg: 'ES256', use: 'sig', kid: String });
+    t.notOk('d' in published.keys[0], 'the public half alone');
+    const verified = async (path: string) => {
+      t.equal((await ask(gate, path, { token: 'alice' })).status, 200);
+      const token = String(gate.upstream.received.at(-1)?.headers.authorization).replace('Bearer ', '');
+      return (
+        await jwtVerify(token, createLocalJWKSet(published), { currentDate: new Date(clock.wall() * 1000) })
+      ).payload;
+    };
+    t.match(await verified('/mine'), { iss: 'scopegate', sub: 'alice' });
+    t.match(await verified('/named'), { iss: 'https://gate.example/', sub: 'alice', a: 1 });
+
+    const path = join(t.testdir({ 'r.yaml': rules }), 'r.yaml');
+    const { table, findings } = loadRules([path], options);
+    t.same(
+      signingKeys((table?.rules ?? []).map(({ mutators }) => mutators)),
+      published,
+      'the same after a reload',
+    );
+    t.match(
+      findings.map(({ level, code, message }) => `${level} ${code} ${message}`),
+      [
+        /^warning temporary-signing-key .*mutators\.0: tokens are signed with a key .*as the issuer "scopegate": .* write the setting kyma\.idToken/,
+        /^warning temporary-signing-key .*mutators\.0\.config: tokens are signed with a key that scopegate makes when it starts: /,
+      ],
+    );
+  },
+);
+
 t.test('hydrator lets a service say more of the subject', async (t) => {
   const store = await startStore();
   t.teardown(() => store.close());
@@ -410,7 +456,11 @@ t.test('what a mutator may not do is an error at load, with its place', (t) => {
     [{ handler: 'header' }, /^missing-field/],
     [{ handler: 'headr' }, /^unknown-mutator .*did you mean "header"/],
     [{ handler: 'noop', config: { x: 1 } }, /^unknown-field/],
-    [idToken({}), /^missing-field/],
+    [idToken({}), /^temporary-signing-key/],
+    [
+      { handler: 'id_token', config: { jwks_url: 'file:///keys.json' } },
+      /^invalid-value .*must have the field "issuer_url", beside jwks_url; the setting kyma\.idToken/,
+    ],
     [idToken({ jwks_url: 'https://x/keys' }), /a private key must not come over the network/],
     [idToken({ jwks_url: 'file:///nowhere.json' }), /cannot be read: ENOENT/],
     [idToken({ jwks_url: pathToFileURL(join(t.testdirName, 'public.json')).href }), /has no private/],
