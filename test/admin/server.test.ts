@@ -1,32 +1,10 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { request } from 'undici';
 import { startGateway } from '../../src/app/gateway.js';
 import { ask } from '../ask.js';
 import { apiRule, rule, startTestGateway, type TestGateway } from '../gateway.js';
 import { sendRaw } from '../wire.js';
-
-interface Call {
-  readonly method?: 'GET' | 'POST';
-  readonly headers?: Record<string, string>;
-  readonly body?: unknown;
-}
-
-async function call({ adminUrl }: TestGateway, path: string, { method, headers = {}, body }: Call = {}) {
-  const answer = await request(adminUrl + path, {
-    method: method ?? (body === undefined ? 'GET' : 'POST'),
-    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-  });
-  const text = await answer.body.text();
-  return {
-    status: answer.statusCode,
-    headers: answer.headers,
-    text,
-    json: () => JSON.parse(text) as Record<string, never>,
-  };
-}
+import { call } from './server-setup.js';
 
 t.test('nothing of the admin port is on the proxy port', async (t) => {
   const gate = await startTestGateway(t, {
@@ -142,114 +120,6 @@ t.test('POST /explain says what the command says', async (t) => {
   }
   t.equal(gate.endpoint.asked.length, 0, 'no network');
   t.equal(gate.log.filter(({ msg }) => msg === 'decision').length, 0, 'no decision is made');
-});
-
-t.test('POST /cache/purge forgets all, or one token, whatever is under way', async (t) => {
-  const gate = await startTestGateway(t);
-  const get = (token: string) => ask(gate, '/headers', { token });
-  const asked = () => gate.endpoint.asked.length;
-  await get('good-read');
-  await get('good-write');
-  await get('unknown');
-  t.equal(asked(), 3);
-  t.same((await call(gate, '/cache/purge', { body: { token: 'good-read' } })).json(), { purged: 1 });
-  t.same((await call(gate, '/cache/purge', { body: { token: 'good-read' } })).json(), { purged: 0 });
-  await get('good-read');
-  await get('good-write');
-  t.equal(asked(), 4, 'one token is asked about anew');
-  t.same((await call(gate, '/cache/purge', { body: { all: true } })).json(), { purged: 3 });
-  await get('good-write');
-  t.equal(asked(), 5);
-
-  t.comment('an answer from before the purge is told to its waiter, and not kept');
-  let open = (): void => {};
-  gate.endpoint.gate = new Promise((resolve) => {
-    open = resolve;
-  });
-  const waiting = get('good-admin');
-  while (asked() < 6) await new Promise(setImmediate);
-  t.same((await call(gate, '/cache/purge', { body: { token: 'good-admin' } })).json(), { purged: 0 });
-  gate.endpoint.tokens.delete('good-admin');
-  open();
-  await waiting;
-  t.equal((await get('good-admin')).status, 401);
-  t.notMatch(JSON.stringify(gate.log), /good-admin/);
-});
-
-t.test('POST /cache/purge forgets all tokens of a subject, a client or a session', async (t) => {
-  const gate = await startTestGateway(t, {
-    tokens: {
-      a: { scope: 'read', sub: 'alice', client_id: 'app', sid: 's1' },
-      b: { scope: 'read', sub: 'alice', client_id: 'app', sid: 's2' },
-      c: { scope: 'read', sub: 'bob', client_id: 'app', sid: 's3' },
-      d: { scope: 'read', sub: 'bob', client_id: 'other' },
-    },
-  });
-  const purge = async (body: object) => (await call(gate, '/cache/purge', { body })).json();
-  const askedAgain = async () => {
-    const before = gate.endpoint.asked.length;
-    for (const token of ['a', 'b', 'c', 'd']) await ask(gate, '/headers', { token });
-    return gate.endpoint.asked.slice(before).join('');
-  };
-  t.equal(await askedAgain(), 'abcd');
-  t.same(await purge({ sub: 'alice' }), { purged: 2 });
-  t.equal(await askedAgain(), 'ab');
-  t.same(await purge({ client_id: 'app' }), { purged: 3 });
-  t.equal(await askedAgain(), 'abc');
-  t.same(await purge({ sid: 's3' }), { purged: 1 });
-  t.equal(await askedAgain(), 'c');
-  t.same(await purge({ sid: 'none' }), { purged: 0 });
-  t.equal(await askedAgain(), '');
-});
-
-t.test('the purge takes JSON only, and says what to forget in one way', async (t) => {
-  const gate = await startTestGateway(t);
-  for (const body of [
-    {},
-    { all: false },
-    { token: '' },
-    { token: 'a', all: true },
-    { token: 'a', sub: 'b' },
-    { sub: '' },
-    { sub: ['a'] },
-    { iss: 'a' },
-    { tokn: 'a' },
-    [],
-    '"a"',
-  ]) {
-    t.equal((await call(gate, '/cache/purge', { body })).status, 400, JSON.stringify(body));
-  }
-  t.equal((await call(gate, '/cache/purge', { method: 'POST' })).status, 400, 'no body');
-  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
-    const headers = { 'content-type': type };
-    t.equal(
-      (await call(gate, '/cache/purge', { body: '{"all":true}', headers })).status,
-      415,
-      `a form of another site: ${type}`,
-    );
-  }
-  t.equal((await call(gate, '/cache/purge')).status, 404, 'GET changes nothing');
-});
-
-t.test('with a credential, only who has it may purge, from wherever', async (t) => {
-  const folder = t.testdir({ token: 'first\n' });
-  const file = join(folder, 'token');
-  const gate = await startTestGateway(t, { settings: { admin: { tokenFile: file } } });
-  const purge = async (authorization?: string) =>
-    (
-      await call(gate, '/cache/purge', {
-        body: { all: true },
-        ...(authorization === undefined ? {} : { headers: { authorization } }),
-      })
-    ).status;
-  t.equal(await purge(), 401);
-  t.equal(await purge('Bearer second'), 401);
-  t.equal(await purge('Basic first'), 401);
-  t.equal(await purge('Bearer '), 401);
-  t.equal(await purge('Bearer first'), 200);
-  writeFileSync(file, 'second-longer\n');
-  t.equal(await purge('Bearer first'), 401, 'rotated');
-  t.equal(await purge('bearer second-longer'), 200);
 });
 
 t.test('a page of another site cannot read through a name of its own', async (t) => {
