@@ -176,7 +176,7 @@ t.test('no table is torn: its rows follow its head', (t) => {
 const COMPARED: Readonly<Record<string, string>> = {
   'introspects opaque tokens': 'Introspects opaque tokens (RFC 7662)',
   'required scopes for each rule': 'Required scopes for each rule',
-  'cached answer judged anew for every request': 'A cached answer is judged anew for every request',
+  'cached answer judged again for every request': 'A cached answer is judged again for every request',
   'token is no cache key or log line in clear': 'The token is never a cache key or a log line in clear',
   'one introspection for simultaneous requests':
     'One introspection for simultaneous requests with one new token',

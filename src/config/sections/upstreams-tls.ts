@@ -7,7 +7,7 @@ import { checkClientTls } from './client-tls.js';
  * `forward.tls`: which certificates the gateway trusts and presents for upstreams. The settings of one
  * upstream override the general ones.
  */
-export const upstreamsTls = section('TLS to upstreams. Files are read anew when they change.', {
+export const upstreamsTls = section('TLS to upstreams. Files are read again when they change.', {
   ca: file(
     'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
   ),

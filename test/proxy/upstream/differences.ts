@@ -78,7 +78,7 @@ export const DIFFERENCES: readonly Difference[] = [
     subject: 'why an answer was refused',
     own: 'the audit line names the rule that it breaks',
     undici: 'one name for every fault that its parser finds',
-    reason: '`answer_invalid` alone helps nobody to mend the upstream.',
+    reason: '`answer_invalid` alone helps nobody to fix the upstream.',
     tests: [
       [
         'refused-answers',

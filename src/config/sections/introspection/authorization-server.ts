@@ -21,7 +21,7 @@ const tls = section('TLS to the authorization server, whose certificate is alway
     'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
   ),
   cert: file(
-    'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read anew when they change.',
+    'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read again when they change.',
   ),
   key: file('PEM file of the private key of that certificate.'),
 }).check(checkClientTls);

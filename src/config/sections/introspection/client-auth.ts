@@ -18,7 +18,7 @@ export const clientAuth = section('How the gateway authenticates at the endpoint
   clientSecret: text('The client secret; prefer clientSecretFile.'),
   clientSecretFile: path('File that holds the client secret.'),
   keyFile: path(
-    'File of the private key of private_key_jwt: PEM (not encrypted) or a JWK. It is read anew when it changes.',
+    'File of the private key of private_key_jwt: PEM (not encrypted) or a JWK. It is read again when it changes.',
   ),
   keyId: text('The kid of the assertions of private_key_jwt. Absent: that of the JWK, or none.'),
   algorithm: text(

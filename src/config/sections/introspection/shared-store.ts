@@ -48,7 +48,7 @@ export const sharedStore = optionalSection('A second tier that several gateways 
   cluster,
   sentinel,
   keyFile: cipherKey(
-    'File of the key by which answers are encrypted there (AES-256-GCM): 32 bytes in base64 or hexadecimal digits. All gateways need the same. Read anew when it changes.',
+    'File of the key by which answers are encrypted there (AES-256-GCM): 32 bytes in base64 or hexadecimal digits. All gateways need the same. Read again when it changes.',
   ).required(),
   previousKeyFile: cipherKey('File of a key that is still good for reading.'),
   username: text('The user there.'),

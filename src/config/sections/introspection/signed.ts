@@ -15,7 +15,7 @@ export const signed = section(
     ),
     audience: text('The aud of the answers. Absent: introspection.clientAuth.clientId.'),
     decryptionKeyFile: path(
-      'File of the private key that answers are encrypted for: PEM (not encrypted), a JWK, or a JWK Set while keys are rotated. Read anew when it changes. Absent: answers are not encrypted; present: they must be.',
+      'File of the private key that answers are encrypted for: PEM (not encrypted), a JWK, or a JWK Set while keys are rotated. Read again when it changes. Absent: answers are not encrypted; present: they must be.',
     ),
     algorithms: list('The JWS algorithms that are taken.', [
       'RS256',
