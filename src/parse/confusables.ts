@@ -3,8 +3,11 @@
  * these.
  */
 const SLASHES = /[\u2044\u2215\u2216\u2571\u2572\u29f5\u29f8\u29f9]/u;
-/** Invisible characters: controls, format characters (zero-width, directional), separators, noncharacters. */
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{Noncharacter_Code_Point}]/u;
+/**
+ * Invisible characters: controls, format characters (zero-width, directional), separators, noncharacters, and all
+ * that Unicode tells software to ignore where it cannot show them (fillers, variation selectors; UAX #44).
+ */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{Noncharacter_Code_Point}\p{Default_Ignorable_Code_Point}]/u;
 const DELIMITERS = /[./\\%;?#]/;
 
 /**

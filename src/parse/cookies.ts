@@ -1,15 +1,10 @@
+import { lenientNames } from './lenient-name.js';
+
 /**
- * A cookie's name as the most lenient server reads it: percent-decoded, in lower case, and with underscores
- * for dots, blanks and brackets, as in PHP.
+ * A cookie's name as the most lenient server reads it: percent-decoded, and as in {@link lenientNames}.
  */
 export function cookieKey(name: string): string {
-  let decoded = name.trim();
-  try {
-    decoded = decodeURIComponent(decoded);
-  } catch {
-    // The name contains an invalid escape, so the server would not decode it either.
-  }
-  return decoded.toLowerCase().replace(/[. [\]]/g, '_');
+  return namesOf(name)[0] as string;
 }
 
 /**
@@ -20,7 +15,16 @@ export function cookieKeys(field: string): string[] {
   // Old servers split at commas as well as semicolons, and interpret `$` and quotation marks as in RFC 2109.
   return field
     .split(/[;,]/)
-    .map((piece) => cookieKey((piece.split('=', 1)[0] as string).replace(/^[\s"$]+|[\s"]+$/g, '')));
+    .flatMap((piece) => namesOf((piece.split('=', 1)[0] as string).replace(/^[\s"$]+|[\s"]+$/g, '')));
+}
+
+function namesOf(name: string): readonly string[] {
+  try {
+    return lenientNames(decodeURIComponent(name));
+  } catch {
+    // The name contains an invalid escape, so the server would not decode it either.
+    return lenientNames(name);
+  }
 }
 
 /**

@@ -1,10 +1,12 @@
+import { lenientNames } from './lenient-name.js';
+
 /** The parameters of one name in a query or a form, as strict and as lenient servers find them. */
 export interface Occurrences {
   /** The values of parameters with exactly this name, decoded. */
   readonly values: readonly string[];
   /**
-   * How many parameters the most lenient servers read as this name. They ignore case (ASP.NET), read `.`,
-   * blanks and brackets as `_` (PHP), accept lists (`name[]`), or separate parameters with `;`.
+   * How many parameters the most lenient servers read as this name ({@link lenientNames}). They also accept lists
+   * (`name[]`), or separate parameters with `;`.
    */
   readonly lookalikes: number;
 }
@@ -21,27 +23,19 @@ export function occurrences(text: string, name: string): Occurrences {
   const pairs = text.startsWith('?') ? text.slice(1) : text;
   // The cheap test comes first: most texts contain neither the name nor an escape.
   if (pairs === '' || !mayName(pairs, name)) return NONE;
-  const key = parameterKey(name);
+  const key = lenientNames(name)[0] as string;
   const lookalikes = pairs.split(/[&;]/).filter((pair) => isCalled(pair, key)).length;
   return { values: new URLSearchParams(`&${pairs}`).getAll(name), lookalikes };
 }
 
 function mayName(text: string, name: string): boolean {
-  if (/[%+.[\] ]/.test(text)) return true;
+  if (/[%+.[\] ]|[^\x21-\x7e]/.test(text)) return true;
   return text.length >= name.length && text.toLowerCase().includes(name.toLowerCase());
 }
 
 function isCalled(pair: string, key: string): boolean {
   const name = decode(pair.split('=', 1)[0] as string);
-  return parameterKey(name) === key || parameterKey(name.split('[', 1)[0] as string) === key;
-}
-
-/** A parameter's name as the most lenient server reads it. */
-function parameterKey(name: string): string {
-  return name
-    .trim()
-    .toLowerCase()
-    .replace(/[. [\]]/g, '_');
+  return [name, name.split('[', 1)[0] as string].some((piece) => lenientNames(piece).includes(key));
 }
 
 function decode(text: string): string {

@@ -24,6 +24,16 @@ t.test('a parameter is found by its exact name, and counted in every spelling of
     ['k%zzey=1', 'key', [], 0],
     ['%zz=1&k%65y=2', 'key', ['2'], 1],
     ['my.key=1&my key=2&my+key=3&my[key=4', 'my_key', [], 4],
+    ['key%00=1', 'key', [], 1],
+    ['key%00=1&key=2', 'key', ['2'], 2],
+    ['key%00x=1', 'key', [], 1],
+    ['key%00[]=1', 'key', [], 1],
+    ['%00key=1', 'key', [], 1],
+    ['k%00ey=1', 'key', [], 1],
+    ['k%01ey=1&ke%7Fy=2', 'key', [], 2],
+    ['k%E2%80%8Bey=1&key%C2%AD=2&key%EF%B8%8F=3', 'key', [], 3],
+    ['%EF%BD%8B%EF%BD%85%EF%BD%99=1', 'key', [], 1],
+    ['k\u200bey=1', 'key', [], 1],
     ['', 'key', [], 0],
     ['?', 'key', [], 0],
   ] as const)
@@ -53,6 +63,8 @@ t.test('a cookie is found by its exact name, and its name in every spelling', as
     ['%61=1; %zz=2', ['a', '%zz']],
     ['a.b=1; a[b]=2', ['a_b', 'a_b_']],
     ['a', ['a']],
+    ['a%00b=1; c%00=2', ['ab', 'a', 'c']],
+    ['a%E2%80%8Bb=1', ['ab']],
   ] as const)
     t.same(cookieKeys(field), keys, field);
   t.equal(cookieKey(' My.Cookie '), 'my_cookie', 'as settings may write it');

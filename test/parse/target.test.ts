@@ -306,6 +306,25 @@ t.test('a target that is no path names its scheme at the beginning', async (t) =
     t.ok('refused' in canonicalTarget(raw, 'gate.example'), raw);
 });
 
+t.test('no character that nobody sees is in a path, whatever Unicode calls it', async (t) => {
+  const unseen = /^[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}]$/u;
+  // Not assigned yet, or of private use: they may be letters.
+  const unknown = /^[\p{Cn}\p{Co}]$/u;
+  const ignorable = /^\p{Default_Ignorable_Code_Point}$/u;
+  const taken: string[] = [];
+  let refused = 0;
+  for (let code = 0x80; code <= 0x10ffff; code++) {
+    if (code >= 0xd800 && code <= 0xdfff) continue;
+    const character = String.fromCodePoint(code);
+    if (!unseen.test(character) || (unknown.test(character) && !ignorable.test(character))) continue;
+    const { path } = canonicalPath(`/admin${encodeURIComponent(character)}`) as { path?: string };
+    if (path === undefined) refused++;
+    else taken.push(`U+${code.toString(16)}`);
+  }
+  t.strictSame(taken, []);
+  t.ok(refused > 4_000, `${refused} characters refused`);
+});
+
 t.test('marks name what the path carries', async (t) => {
   t.equal((canonicalPath('/a%2fb') as { marks: number }).marks, MARK.encodedSlash);
   t.equal((canonicalPath('/a%25b') as { marks: number }).marks, MARK.encodedPercent);
