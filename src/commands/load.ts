@@ -104,6 +104,7 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
     resources: settings.resources,
     unserved: settings.kyma.unserved,
     ...(settings.kyma.idToken === undefined ? {} : { idToken: settings.kyma.idToken }),
+    extAuthorizers: settings.kyma.extAuthorizers,
     handlers: handlerDefaults(settings),
     limits: { timeout: settings.reload.timeout, maxBytes: settings.reload.maxBytes },
     version,

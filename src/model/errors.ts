@@ -225,6 +225,9 @@ export interface ErrorAnswer {
   readonly location?: string;
   /** The value of `WWW-Authenticate`, in place of the row's challenge. */
   readonly authenticate?: string;
+  /** The whole response of an external authorizer, in place of the error body: name, value, name, value … */
+  readonly fields?: readonly string[];
+  readonly body?: string;
 }
 
 /** A refusal: a row of the table, and what is specific to this request. */

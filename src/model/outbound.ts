@@ -8,6 +8,10 @@ export interface Call {
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
+  /** Milliseconds for the whole call, in place of the gateway's own limit. */
+  readonly timeout?: number;
+  /** Whether any status below 500 is a usable reply. If absent, redirects, 408 and 429 are failures. */
+  readonly takesRedirects?: true;
 }
 
 /** The result of a call. A failure is a value: calls neither throw nor reject. */

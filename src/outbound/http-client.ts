@@ -45,20 +45,20 @@ export class HttpClient {
     });
   }
 
-  /** Returns a deadline that begins now, for calls that share one. */
-  deadline(): AbortSignal {
-    return AbortSignal.timeout(this.#limits.timeout);
+  /** Returns a deadline that begins now, for calls that share one; in milliseconds. */
+  deadline(timeout = this.#limits.timeout): AbortSignal {
+    return AbortSignal.timeout(timeout);
   }
 
   /**
-   * Sends one request. Server errors, 408, 429 and redirects count as unavailable.
+   * Sends one request. Server errors count as unavailable, and so do 408, 429 and redirects unless the call takes them.
    *
    * @param signal the deadline; by default its own
    * @returns the reply; a failure is a value, so the promise never rejects
    */
   async call(
-    { purpose, url, method, headers, body }: HttpCall,
-    signal: AbortSignal = this.deadline(),
+    { purpose, url, method, headers, body, timeout = this.#limits.timeout, takesRedirects }: HttpCall,
+    signal: AbortSignal = this.deadline(timeout),
   ): Promise<Reply> {
     const { origin, pathname, search } = new URL(url);
     const span = startCallSpan(purpose, method, url);
@@ -71,11 +71,12 @@ export class HttpClient {
         headers: { 'accept-encoding': 'identity', 'user-agent': 'scopegate', ...headers },
         body: body ?? null,
         signal,
-        headersTimeout: this.#limits.timeout,
-        bodyTimeout: this.#limits.timeout,
+        headersTimeout: timeout,
+        bodyTimeout: timeout,
       });
       status = response.statusCode;
-      if (status >= 500 || status === 429 || status === 408 || (status >= 300 && status < 400)) {
+      const wrong = status === 429 || status === 408 || (status >= 300 && status < 400);
+      if (status >= 500 || (wrong && takesRedirects !== true)) {
         response.body.on('error', () => {}).destroy();
         span?.end(status);
         const wish = retryAfterSeconds(response.headers['retry-after']) ?? 0;

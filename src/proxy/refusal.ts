@@ -1,6 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
-import { challenge, type Denial, ERRORS, type ErrorRow, errorBody } from '../model/errors.js';
+import {
+  challenge,
+  type Denial,
+  ERRORS,
+  type ErrorAnswer,
+  type ErrorRow,
+  errorBody,
+} from '../model/errors.js';
 import { isStream } from '../parse/parsed-request.js';
 import { endInOneWrite } from './single-write.js';
 
@@ -28,6 +35,7 @@ export interface Refusal {
  */
 export function refusalOf(refused: Denial, realm: string): Refusal {
   const row: ErrorRow = ERRORS[refused.error];
+  if (refused.answer?.body !== undefined) return foreign(refused.answer.body, refused.answer);
   const body = errorBody(refused);
   const bytes = Buffer.byteLength(body);
   const fields = ['content-type', 'application/json; charset=utf-8', 'content-length', String(bytes)];
@@ -39,6 +47,14 @@ export function refusalOf(refused: Denial, realm: string): Refusal {
   if (refused.retryAfter !== undefined) fields.push('retry-after', String(refused.retryAfter));
   fields.push('cache-control', 'no-store');
   return { code: answer?.code ?? row.code, fields, body, closes: row.close === true };
+}
+
+/** Builds the response that an external authorizer has given. */
+function foreign(body: string, { code, fields = [] }: ErrorAnswer): Refusal {
+  const own = ['content-length', String(Buffer.byteLength(body))];
+  const names = fields.filter((_, index) => index % 2 === 0);
+  if (!names.includes('cache-control')) own.push('cache-control', 'no-store');
+  return { code, fields: [...fields, ...own], body, closes: false };
 }
 
 /**

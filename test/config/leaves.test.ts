@@ -55,6 +55,7 @@ const TRIALS: Readonly<Record<string, Trial>> = {
   'kyma.jwksUrls': [['http://a/']],
   'kyma.idToken.issuerUrl': ['b', { issuerUrl: 'a', jwksUrl: 'file:///a' }],
   'kyma.idToken.jwksUrl': ['file:///b', { issuerUrl: 'a', jwksUrl: 'file:///a' }],
+  'kyma.extAuthorizers': [[{ name: 'a', url: 'http://a' }]],
   trustedProxies: [['10.0.0.0/8']],
   resources: [[{ resource: 'https://a', authorizationServers: ['https://b'] }]],
   ...inside('introspection', {

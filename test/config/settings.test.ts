@@ -79,7 +79,7 @@ t.test('two settings suffice; all others have their defaults', (t) => {
       certificateField: 'none',
     },
     matching: { overlap: 'error', serviceHosts: [] },
-    kyma: { jwksUrls: [], trustedIssuers: [], unserved: 'refuse' },
+    kyma: { jwksUrls: [], trustedIssuers: [], extAuthorizers: [], unserved: 'refuse' },
     enforcement: 'enforce',
     forward: {
       timeout: 180_000,

@@ -1,5 +1,6 @@
 import { choice, each, list, text } from '../kinds.js';
 import { optionalSection, section } from '../setting.js';
+import { extAuthorizers } from './ext-authorizers.js';
 
 /** `kyma`: settings of the Kyma cluster that its APIRules relied on. */
 export const kyma = section(
@@ -34,6 +35,7 @@ export const kyma = section(
           .required(),
       },
     ),
+    extAuthorizers,
     unserved: choice(
       'What becomes of an APIRule that cannot be served. refuse: the whole set is refused. leaveOut: the APIRule is left out with warnings, its requests get 404; it is still an error if another APIRule serves a host of it.',
       ['refuse', 'leaveOut'],

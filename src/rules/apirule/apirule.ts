@@ -1,11 +1,10 @@
+import type { ExternalAuthorizerSettings } from '../../auth/authorizers/external.js';
 import { chain } from '../../auth/mutators/chain.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
 import { byPosition, type Finding, MAX_FINDINGS } from '../../document/finding.js';
-import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 import { oathkeeperDurationSeconds } from '../../model/duration.js';
-import { METHODS, RULE_METHODS } from '../../model/methods.js';
 import type { CorsPolicy, Rule } from '../../model/rule.js';
 import type { Upstream } from '../../model/upstream.js';
 import type { LoadBudget } from '../budget.js';
@@ -13,10 +12,12 @@ import { compilePattern } from '../pattern/pattern.js';
 import { atOnce } from '../slices.js';
 import { compileAccess } from './access-strategies.js';
 import { compileCors, NO_CORS } from './cors.js';
+import { compileExtAuth } from './ext-auth.js';
 import { globHint, withoutRules } from './hints.js';
 import { readRuleHost } from './host.js';
 import { kymaExclusions } from './kyma-differences.js';
 import { kymaHidden } from './kyma-routing.js';
+import { methodProblems } from './methods.js';
 import { compileMutators, type IdTokenDefaults, withIdTokenDefaults, withoutOwnHost } from './mutators.js';
 import { compileOptions, type OptionParts, stripFindings } from './options.js';
 import { resolveService, type ServiceTemplates, serviceHosts } from './service.js';
@@ -38,6 +39,8 @@ export interface RuleDefaults {
   readonly timeout: number;
   readonly handlers: HandlerDefaults;
   readonly idToken?: IdTokenDefaults;
+  /** The external authorizers that rules of v2 may name. */
+  readonly extAuthorizers?: readonly ExternalAuthorizerSettings[];
   /** Whether decisions are enforced if a rule does not say it; undefined means `enforce`. */
   readonly enforcement?: 'enforce' | 'observe';
   /** Limits the analysis, and is told which rule is compiled next. */
@@ -48,11 +51,6 @@ export interface RuleDefaults {
 
 /** The `spec.gateway` of APIRules that were never in a cluster, such as those that `convert` makes. */
 export const NO_GATEWAY = 'none/none';
-
-const REFUSED_METHODS: Readonly<Record<string, string>> = {
-  CONNECT: 'it asks for a tunnel, which would pass every later check by; remove it',
-  TRACE: "it sends the request's own header fields back, credentials included; remove it",
-};
 
 /** The rules that compiled, and all findings about the document and its rules. */
 export interface CompiledApiRule {
@@ -241,7 +239,8 @@ class Compiler {
       name: entry.shown ?? entry.path,
       at: this.#document.at(base),
     });
-    this.#methods(entry.methods, [...base, 'methods']);
+    for (const { index: at, code, problem } of methodProblems(entry.methods))
+      this.#error([...base, 'methods', at], code, problem);
     const mutators = [...base, 'mutators'];
     const { entries, removed } = withoutOwnHost(entry.mutators ?? [], hosts);
     if (hosts !== undefined) for (const path of removed) this.#ownHost([...mutators, ...path]);
@@ -258,7 +257,9 @@ class Compiler {
       entry.accessStrategies,
       this.#defaults.enforcement ?? 'enforce',
     );
-    this.#findings.push(...configured.findings);
+    const asked = entry.extAuth ?? [];
+    const external = compileExtAuth(this.#document, base, asked, this.#defaults.extAuthorizers ?? []);
+    this.#findings.push(...external.findings, ...configured.findings);
     this.#found(changed.findings);
     const { staleIfError } = options;
     const access = [...base, 'accessStrategies'];
@@ -278,7 +279,7 @@ class Compiler {
       this.#findings.push(...stripFindings(this.#document, base, compiled.pattern, configured, budget));
     const failed = this.#findings.slice(before).some(({ level }) => level === 'error');
     if (!compiled.ok || failed) return undefined;
-    const all = chain([...configured.authorizers, ...changed.mutators]);
+    const all = chain([...external.authorizers, ...configured.authorizers, ...changed.mutators]);
     return {
       methods: entry.methods,
       path: entry.shown ?? entry.path,
@@ -286,6 +287,7 @@ class Compiler {
       strategies,
       ...(all === undefined ? {} : { mutators: all }),
       ...configured.parts,
+      ...(asked.length === 0 ? {} : { authorizers: [...asked, ...(configured.parts.authorizers ?? [])] }),
     };
   }
 
@@ -302,7 +304,7 @@ class Compiler {
 
   #found(findings: readonly Finding[]): void {
     for (const finding of findings) {
-      this.#findings.push({ ...finding, message: this.#dialect.words(finding.message) });
+      this.#findings.push({ ...finding, message: this.#dialect.words(finding.message, this.#document) });
     }
   }
 
@@ -344,24 +346,6 @@ class Compiler {
     );
     this.#findings.push(...findings);
     return policy;
-  }
-
-  #methods(methods: readonly string[], base: Path): void {
-    methods.forEach((method, index) => {
-      const path = [...base, index];
-      if (methods.indexOf(method) < index) this.#error(path, 'invalid-value', `${method} is listed twice`);
-      else if (Object.hasOwn(REFUSED_METHODS, method)) {
-        this.#error(path, 'invalid-method', `${method} is never forwarded: ${REFUSED_METHODS[method]}`);
-      } else if (!RULE_METHODS.includes(method)) {
-        const every = /^(ALL|ANY)$/i.test(method);
-        const hint = every ? undefined : (nearest(method, METHODS) ?? nearest(method, RULE_METHODS));
-        const more =
-          hint === undefined
-            ? `; it must be one of ${METHODS.join(', ')}, or another one that Node can read, such as PROPFIND`
-            : `; did you mean ${hint}?`;
-        this.#error(path, 'invalid-method', `no method is called "${method}"${more}`);
-      }
-    });
   }
 
   /** The service of each rule. A service without an upstream is reported once, even if many rules use it. */

@@ -12,6 +12,12 @@ export const LATER_VERSIONS: readonly string[] = [`${GROUP}/v2`, `${GROUP}/v2alp
 const { service, timeout, methods, scopegate } = ruleSchema.properties;
 const values = { type: ['object', 'null'], additionalProperties: { type: 'string' } } as const;
 const { authentications, authorizations } = jwtSchema.properties;
+const jwt = {
+  type: ['object', 'null'],
+  additionalProperties: false,
+  required: ['authentications'],
+  properties: { authentications, authorizations },
+} as const;
 
 interface Rule {
   readonly path: string;
@@ -20,7 +26,10 @@ interface Rule {
   readonly timeout?: number;
   readonly noAuth?: boolean | null;
   readonly jwt?: Readonly<Record<string, unknown>> | null;
-  readonly extAuth?: object | null;
+  readonly extAuth?: {
+    readonly authorizers: readonly string[];
+    readonly restrictions?: Readonly<Record<string, unknown>> | null;
+  } | null;
   readonly request?: {
     readonly headers?: Readonly<Record<string, string>> | null;
     readonly cookies?: Readonly<Record<string, string>> | null;
@@ -58,13 +67,16 @@ export const v2: ApiRuleVersion = {
       service,
       timeout,
       noAuth: { type: ['boolean', 'null'] },
-      jwt: {
+      jwt,
+      extAuth: {
         type: ['object', 'null'],
         additionalProperties: false,
-        required: ['authentications'],
-        properties: { authentications, authorizations },
+        required: ['authorizers'],
+        properties: {
+          authorizers: { type: 'array', minItems: 1, items: { type: 'string', minLength: 1 } },
+          restrictions: jwt,
+        },
       },
-      extAuth: { type: ['object', 'null'] },
       request: {
         type: ['object', 'null'],
         additionalProperties: false,
@@ -102,13 +114,6 @@ export const v2: ApiRuleVersion = {
     ).length;
     if (strategies !== 1)
       error(at, 'handler-combination', 'must have exactly one of noAuth: true, jwt and extAuth');
-    if (isGiven(rule.extAuth)) {
-      const problem =
-        'an external authorizer is a part of the service mesh, which is not here; say what it checks with jwt, or in ' +
-        'an APIRule v1beta1 with oauth2_introspection, bearer_token or cookie_session. To serve the other APIRules of an ' +
-        'export all the same, set kyma.unserved: leaveOut';
-      error([...at, 'extAuth'], 'unsupported-handler', problem);
-    }
     const pattern = pathPattern(rule.path);
     if ('problem' in pattern) error([...at, 'path'], 'bad-pattern', pattern.problem);
     for (const part of ['headers', 'cookies'] as const) {
@@ -125,12 +130,14 @@ export const v2: ApiRuleVersion = {
     }
     if (findings.length > before || 'problem' in pattern) return undefined;
     const mutators = mutatorsOf(rule);
+    const checked = rule.jwt ?? rule.extAuth?.restrictions;
     return {
       path: pattern.source,
       shown: rule.path,
       methods: rule.methods,
-      accessStrategies: [isGiven(rule.jwt) ? { handler: 'jwt', config: rule.jwt } : { handler: 'no_auth' }],
+      accessStrategies: [isGiven(checked) ? { handler: 'jwt', config: checked } : { handler: 'no_auth' }],
       mutators,
+      ...(isGiven(rule.extAuth) ? { extAuth: rule.extAuth.authorizers } : {}),
       ...(rule.service === undefined ? {} : { service: rule.service }),
       ...(rule.timeout === undefined ? {} : { timeout: rule.timeout }),
       ...(rule.scopegate === undefined ? {} : { scopegate: rule.scopegate }),
@@ -141,9 +148,10 @@ export const v2: ApiRuleVersion = {
     const place = (path: Path): Path => {
       const [spec, rules, index, part, position, , ...rest] = path;
       const base = [spec, rules, index] as (string | number)[];
-      if (part === 'accessStrategies') return [...base, 'jwt', ...rest];
+      const rule = ruleOf(document, index);
+      if (part === 'accessStrategies') return [...base, ...accessOf(rule), ...rest];
       if (part !== 'mutators') return path;
-      const request = ((document.value as Spec).spec?.rules?.[Number(index)] as Rule | undefined)?.request;
+      const request = rule?.request;
       const kinds = KINDS.filter(([field]) => isGiven(request?.[field]));
       return [...base, 'request', kinds[Number(position)]?.[0] ?? '', ...rest.slice(1)];
     };
@@ -154,14 +162,26 @@ export const v2: ApiRuleVersion = {
     };
   },
 
-  words: (message) =>
+  words: (message, document) =>
     message
-      .replace(/accessStrategies\.0(\.config|\.handler)?/, 'jwt')
+      .replace(
+        /rules\.(\d+)\.accessStrategies\.0(\.config|\.handler)?/,
+        (_, index: string) => `rules.${index}.${accessOf(ruleOf(document, index)).join('.')}`,
+      )
       .replace(/mutators\.\d+\.config\./, 'request.'),
 };
 
 interface Spec {
   readonly spec?: { readonly rules?: readonly unknown[] };
+}
+
+function ruleOf(document: SourceDocument, index: string | number | undefined): Rule | undefined {
+  return (document.value as Spec).spec?.rules?.[Number(index)] as Rule | undefined;
+}
+
+/** The path, below a rule, of what this version has in place of an access strategy with a `config`. */
+function accessOf(rule: Rule | undefined): string[] {
+  return isGiven(rule?.extAuth) ? ['extAuth', 'restrictions'] : ['jwt'];
 }
 
 const KINDS = [

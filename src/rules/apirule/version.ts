@@ -31,6 +31,8 @@ export interface RuleEntry {
   readonly accessStrategies: readonly HandlerEntry[];
   readonly mutators?: readonly HandlerEntry[] | null;
   readonly scopegate?: RuleOptions;
+  /** The names of the external authorizers that must allow a request, in order. */
+  readonly extAuth?: readonly string[];
 }
 
 /** A version of the APIRule: its schemas, and its conversion to the form of v1beta1. */
@@ -51,5 +53,5 @@ export interface ApiRuleVersion {
   /** A document that takes paths in the form of v1beta1 and gives the positions in this version's document. */
   places(document: SourceDocument): SourceDocument;
   /** Replaces the paths of v1beta1 in a message by those of this version. */
-  words(message: string): string;
+  words(message: string, document: SourceDocument): string;
 }

@@ -213,7 +213,7 @@ t.test('what cannot be honoured is an error in the words of v2', (t) => {
     [{ ...good, noAuth: true, jwt: JWT }, /^handler-combination/],
     [
       { ...good, extAuth: { authorizers: ['x'] } },
-      /^unsupported-handler demo\/gate: spec\.rules\.0\.extAuth: an external authorizer/,
+      /^unsupported-handler demo\/gate: spec\.rules\.0\.extAuth\.authorizers\.0: no external authorizer is called "x"/,
     ],
     [
       { ...good, path: '/a.*[', noAuth: true },

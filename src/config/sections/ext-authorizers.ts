@@ -1,0 +1,74 @@
+import { REFUSED } from '../../auth/mutators/header.js';
+import { TOKEN } from '../../parse/grammar.js';
+import { each, limit, list, map, text } from '../kinds.js';
+import type { Place } from '../place.js';
+import { entries } from '../setting.js';
+
+/** `kyma.extAuthorizers`: where the external authorizers are that APIRules of v2 name. */
+export const extAuthorizers = entries(
+  'External authorizers that APIRules of v2 name under extAuth: what Istio has as extensionProviders with envoyExtAuthzHttp, and in its words. Each has a `name` and a `url`, whose path stands before the path of the request, and if wanted `timeout`, `includeRequestHeadersInCheck`, `includeAdditionalHeadersInCheck`, `headersToUpstreamOnAllow` and `headersToDownstreamOnDeny`; see docs/rules.md.',
+  {
+    name: text('The name that APIRules use.').required(),
+    url: text('An http or https URL.').check(serviceUrl).required(),
+    timeout: limit('The longest wait for an answer.', '2s'),
+    includeRequestHeadersInCheck: list(
+      'Header fields of the request that the authorizer gets, besides Authorization; x-* and *-x are prefixes and suffixes.',
+      [],
+    )
+      .check(each(namePattern))
+      .as(lower),
+    includeAdditionalHeadersInCheck: map('Further header fields that the authorizer gets.', {}).as(
+      (fields, place) => {
+        for (const [name, value] of Object.entries(fields)) {
+          if (!TOKEN.test(name)) place.at(name).problem('must be the name of a header field');
+          else if (/^(host|content-length|transfer-encoding|connection)$/i.test(name))
+            place.at(name).problem('belongs to the call itself');
+          if (!/^[\t\x20-\x7e]*$/.test(value)) place.at(name).problem('must be printable ASCII');
+        }
+        return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value]));
+      },
+    ),
+    headersToUpstreamOnAllow: list(
+      "Header fields of an answer 200 that the upstream gets. A client's copies never reach it.",
+      [],
+    )
+      .check(
+        each((name, place) => {
+          if (name.includes('*')) {
+            place.problem("must be a whole name: a client's copies of these fields are removed by name");
+          } else if (!TOKEN.test(name)) place.problem('must be the name of a header field');
+          else if (REFUSED.test(name.toLowerCase())) place.problem('scopegate sets this field itself');
+        }),
+      )
+      .as(lower),
+    headersToDownstreamOnDeny: list(
+      'Header fields of any other answer that the client gets, besides Location, WWW-Authenticate and Content-Type. Empty: all.',
+      [],
+    )
+      .check(each(namePattern))
+      .as(lower),
+  },
+).check((all, place) => {
+  all.forEach(({ name }, index) => {
+    if (all.findIndex((other) => other.name === name) < index)
+      place.at(index, 'name').problem(`${name} is listed twice`);
+  });
+});
+
+function serviceUrl(written: string, place: Place): void {
+  const url = URL.canParse(written) ? new URL(written) : undefined;
+  const plain = url !== undefined && url.username === '' && url.search === '' && url.hash === '';
+  if (!plain || !/^https?:$/.test(url.protocol)) {
+    place.problem('must be an http or https URL without credentials, query and fragment');
+  }
+}
+
+function namePattern(name: string, place: Place): void {
+  if (!TOKEN.test(name) || /.\*./.test(name)) {
+    place.problem('must be the name of a header field; * may stand at its beginning or end');
+  }
+}
+
+function lower(names: readonly string[]): readonly string[] {
+  return names.map((name) => name.toLowerCase());
+}
