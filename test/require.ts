@@ -32,6 +32,7 @@ const PROBES = {
   podman: () => process.getuid?.() === 0 && ['podman', 'runc', 'catatonit'].every(onPath),
   postgresql: () => existsSync('/usr/lib/postgresql'),
   prlimit: () => onPath('prlimit'),
+  precommit: () => onPath('pre-commit') && onPath('git'),
   promtool: () => onPath('promtool'),
   redis: () => onPath('redis-server'),
   /** The one of util-linux, which runs a command in a terminal. */
