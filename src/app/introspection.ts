@@ -24,6 +24,9 @@ import { createOutbound, type OutboundClient } from '../outbound/outbound.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { openSharedCache } from './shared-cache.js';
 
+/** Milliseconds between two warnings about the shared cache. */
+const WARN_EVERY = 60_000;
+
 /** The largest key set or session response that is read, in bytes. */
 const MAX_REMOTE_BYTES = 1_048_576;
 
@@ -91,10 +94,7 @@ export async function startIntrospection(
       });
     },
     deaf: () => shared?.deaf(),
-    failed(cause) {
-      metrics.sharedCacheFailed();
-      log.debug({ cause }, 'shared cache failed');
-    },
+    failed: failureLog(metrics, clock, log),
   });
   const onCheck = (endpoint: CheckedEndpoint, result: ReadinessResult, changed: boolean): void => {
     metrics.readinessChecked(result.state);
@@ -243,4 +243,23 @@ function unknownTokenLimit(
   if (introspection.flood.badTokens === 0) return undefined;
   const limiter = new UnknownTokenLimiter(introspection.flood, clock);
   return { limiter, addressOf: clientAddressReader(trustedProxies) };
+}
+
+/** Counts failures of the shared cache. At the log's usual level, one line a minute tells of them. */
+function failureLog(metrics: Metrics, clock: Clock, log: Logger): (cause: string) => void {
+  let unsaid = 0;
+  let next = Number.NEGATIVE_INFINITY;
+  return (cause) => {
+    metrics.sharedCacheFailed();
+    log.debug({ cause }, 'shared cache failed');
+    unsaid++;
+    const now = clock.monotonic();
+    if (now < next) return;
+    log.warn(
+      { cause, failures: unsaid },
+      'the shared cache fails: without it, scopegate asks the authorization server',
+    );
+    unsaid = 0;
+    next = now + WARN_EVERY;
+  };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../model/clock.js';
 import type { ActiveAnswer } from '../../model/introspection.js';
+import { MAX_VALUE } from '../../outbound/redis/bounded-connections.js';
 import type { Store } from '../../outbound/redis/store.js';
 import { readClaims } from './answer.js';
 import type { CacheKey } from './cache-keys.js';
@@ -118,13 +119,14 @@ export class SharedCache {
    *
    * @param life milliseconds until the answer expires
    * @param asked when the authorization server was asked, in milliseconds since 1970
-   * @returns false if no other gateway will use it: it is about to expire, or a purge was just before
+   * @returns false if no other gateway will use it: it is about to expire or too large, or a purge was just before
    */
   set(key: string, token: string, { claims }: ActiveAnswer, life: number, asked: number): boolean {
     if (life < 1) return false;
     const name = this.#name(key);
     const text = JSON.stringify({ asked, until: this.#now() + life, claims });
     const value = this.#seal.close(text, name, token);
+    if (value.length > MAX_VALUE) return false;
     void this.#commands.runAt(name, 'set', (signal) =>
       this.#store.set(name, value, Math.floor(life), signal),
     );
@@ -318,23 +320,24 @@ export class SharedCache {
     if (this.#reading) return;
     this.#reading = true;
     const generation = this.#generation;
-    const entries = await this.#commands.runAt(
+    const read = await this.#commands.runAt(
       this.#logName,
       'purges',
-      (signal) => this.#store.entries(this.#logName, signal),
+      (signal) => this.#store.entries(this.#logName, LOG.most, signal),
       PURGE_TIMEOUT,
     );
     this.#reading = false;
     if (generation !== this.#generation && this.#listening) return this.#readPurges();
-    if (entries === undefined || !this.#listening) return;
+    if (read === undefined || !this.#listening) return;
+    const { entries, complete } = read;
     const now = this.#now();
     entries.forEach((entry, i) => {
       // An entry that cannot be decrypted (forged, or with an unknown key) could be any purge, so treat it as
       // a purge of everything.
       const purge = this.#readPurge(entry, this.#logName) ?? { which: 'all', at: now };
       this.#purged.add(purge, [], now);
-      // The list is full, so older purges may have been removed from it.
-      if (i === 0 && entries.length >= LOG.most) this.#purged.before(purge.at);
+      // The list is full, or too large to be read, so older purges may be missing.
+      if (i === 0 && (!complete || entries.length >= LOG.most)) this.#purged.before(purge.at);
     });
     this.#synced = true;
   }

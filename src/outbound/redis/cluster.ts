@@ -1,7 +1,7 @@
 import type * as Redis from '@redis/client';
 import { within } from '../../model/within.js';
 import { listen } from './channel.js';
-import { namedCommands } from './commands.js';
+import { namedCommands, namesOf } from './commands.js';
 import { connectionOptions, hostOf, isTls, NoMaster, persist, storeCauseOf } from './connection.js';
 import type { Store, StoreEvents, StoreOptions } from './store.js';
 
@@ -109,7 +109,8 @@ export function openCluster(
     deleteAll: async (prefix) =>
       all(
         await everywhere(async (node) => {
-          for await (const names of node.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN })) {
+          const scan = node.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });
+          for await (const names of namesOf(scan, prefix)) {
             await Promise.all(names.map((name) => node.unlink(name)));
           }
         }),

@@ -1,4 +1,5 @@
 import { causeOf } from '../../observe/redaction.js';
+import { BOUNDED } from './bounded-connections.js';
 import type { StoreOptions } from './store.js';
 
 /** The most commands that wait on a connection that does not respond. */
@@ -57,6 +58,7 @@ export function connectionOptions(
   again = true,
 ) {
   const socket = {
+    ...BOUNDED,
     connectTimeout,
     socketTimeout: SILENCE,
     reconnectStrategy: again ? pauseBefore : (false as const),

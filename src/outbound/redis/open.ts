@@ -1,5 +1,6 @@
 import type * as Redis from '@redis/client';
 import { lazyRequire } from '../../model/lazy-require.js';
+import { boundReplies } from './bounded-connections.js';
 import { openCluster } from './cluster.js';
 import { connectionOptions, isTls } from './connection.js';
 import { openSentinel } from './sentinel.js';
@@ -19,6 +20,7 @@ const redisPackage = lazyRequire<typeof Redis>('@redis/client');
  */
 export async function openStore(options: StoreOptions, channel: string, events: StoreEvents): Promise<Store> {
   const redis = redisPackage();
+  boundReplies();
   const { place } = options;
   switch (place.kind) {
     case 'single':

@@ -1,6 +1,6 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { namedCommands } from './commands.js';
+import { namedCommands, namesOf } from './commands.js';
 import { connectionOptions, hostOf, isTls, NoMaster, persist, storeCauseOf } from './connection.js';
 import { SCAN } from './single.js';
 import type { Store, StoreEvents, StoreOptions, StorePlace } from './store.js';
@@ -75,7 +75,7 @@ export function openSentinel(
     delete: async (keys) => ready().unlink([...keys]),
     async deleteAll(prefix) {
       const scan = ready().scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });
-      for await (const keys of scan) if (keys.length > 0) await ready().unlink(keys);
+      for await (const names of namesOf(scan, prefix)) await ready().unlink(names);
     },
     publish: async (to, message) => ready().publish(to, message),
     async close() {

@@ -1,6 +1,6 @@
 import type * as Redis from '@redis/client';
 import { listen } from './channel.js';
-import { namedCommands } from './commands.js';
+import { namedCommands, namesOf } from './commands.js';
 import { storeCauseOf } from './connection.js';
 import type { Store, StoreEvents } from './store.js';
 
@@ -32,9 +32,8 @@ export function openSingle(
     ...namedCommands(until, () => client),
     delete: (names) => client.unlink([...names]),
     async deleteAll(prefix) {
-      for await (const names of client.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN })) {
-        if (names.length > 0) await client.unlink(names);
-      }
+      const scan = client.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });
+      for await (const names of namesOf(scan, prefix)) await client.unlink(names);
     },
     publish: (to, message) => client.publish(to, message),
     async close() {

@@ -8,6 +8,7 @@ export interface Store {
    * Identifies the server that keeps a name, because servers fail independently. Empty if there is only one.
    */
   placeOf(name: string): string;
+  /** Returns the value of a name; null if there is none. It rejects if the value is too large to be read. */
   get(name: string, signal: AbortSignal): Promise<string | null>;
   /**
    * Sets a name if it does not exist yet.
@@ -19,6 +20,7 @@ export interface Store {
   /**
    * Sets a name.
    *
+   * @param value at most as many bytes as `MAX_VALUE` says; a longer one could not be read
    * @param life milliseconds until it expires
    */
   set(name: string, value: string, life: number, signal: AbortSignal): Promise<unknown>;
@@ -31,12 +33,24 @@ export interface Store {
    * @param most the most entries; beyond that, the oldest are removed
    */
   append(name: string, entry: string, at: number, life: number, most: number): Promise<unknown>;
-  /** Returns the entries of such a list, the oldest first. */
-  entries(name: string, signal: AbortSignal): Promise<string[]>;
+  /**
+   * Reads the entries of such a list, the newest ones if there are too many.
+   *
+   * @param most the most entries
+   */
+  entries(name: string, most: number, signal: AbortSignal): Promise<Entries>;
   /** Deletes all names with this prefix. */
   deleteAll(prefix: string): Promise<unknown>;
   publish(channel: string, message: string): Promise<unknown>;
   close(): Promise<void>;
+}
+
+/** What was read of a list. */
+export interface Entries {
+  /** The oldest first. */
+  readonly entries: readonly string[];
+  /** Whether these are all. */
+  readonly complete: boolean;
 }
 
 /** The events of a store. */
