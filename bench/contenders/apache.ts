@@ -1,7 +1,8 @@
-import { accessSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { start } from '../child.js';
 import type { Contender, Surroundings } from '../contender.js';
+import { absent } from './installed.js';
 
 const APACHE = '/usr/sbin/apache2';
 const MODULES = '/usr/lib/apache2/modules';
@@ -9,6 +10,7 @@ const MODULES = '/usr/lib/apache2/modules';
 function contender(
   name: string,
   module: string,
+  debianPackage: string,
   identifier: string,
   access: (s: Surroundings) => string,
 ): Contender {
@@ -16,16 +18,8 @@ function contender(
   return {
     name,
     introspects: true,
-    missing() {
-      for (const needed of [APACHE, file]) {
-        try {
-          accessSync(needed);
-        } catch {
-          return `${needed} is not installed`;
-        }
-      }
-      return undefined;
-    },
+    missing: () =>
+      absent({ [APACHE]: 'apt-get install apache2', [file]: `apt-get install ${debianPackage}` }),
     start(surroundings) {
       const { folder, port, upstreamPort } = surroundings;
       mkdirSync(join(folder, 'run'));
@@ -69,6 +63,7 @@ ${access(surroundings)}
 export const openidc = contender(
   'apache openidc',
   'mod_auth_openidc.so',
+  'libapache2-mod-auth-openidc',
   'auth_openidc_module',
   ({ secureIntrospectionUrl }) => `
 OIDCCryptoPassphrase bench-only-passphrase
@@ -90,6 +85,7 @@ OIDCOAuthRemoteUserClaim sub
 export const oauth2 = contender(
   'apache mod_oauth2',
   'mod_oauth2.so',
+  'libapache2-mod-oauth2',
   'oauth2_module',
   ({ introspectionUrl }) => `
 <Location />

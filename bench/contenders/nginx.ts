@@ -1,21 +1,13 @@
-import { accessSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { start } from '../child.js';
 import type { Contender } from '../contender.js';
+import { absent } from './installed.js';
 
 const NGINX = '/usr/sbin/nginx';
 const NJS = '/usr/lib/nginx/modules/ngx_http_js_module.so';
-
-function absent(...files: string[]): string | undefined {
-  for (const file of files) {
-    try {
-      accessSync(file);
-    } catch {
-      return `${file} is not installed`;
-    }
-  }
-  return undefined;
-}
+const NGINX_PACKAGE = { [NGINX]: 'apt-get install nginx' };
+const NJS_PACKAGE = { [NJS]: 'apt-get install libnginx-mod-http-js' };
 
 function config(folder: string, upstreamPort: number, http: string, server: string, modules = ''): string {
   return `${modules}
@@ -48,7 +40,7 @@ http {
 export const nginx: Contender = {
   name: 'nginx plain',
   introspects: false,
-  missing: () => absent(NGINX),
+  missing: () => absent(NGINX_PACKAGE),
   start({ folder, port, upstreamPort }) {
     const file = join(folder, 'nginx.conf');
     writeFileSync(
@@ -133,7 +125,7 @@ function introspecting(name: string, { script, http = '', server = '', asking }:
   return {
     name,
     introspects: true,
-    missing: () => absent(NGINX, NJS),
+    missing: () => absent({ ...NGINX_PACKAGE, ...NJS_PACKAGE }),
     start({ folder, port, upstreamPort, introspectionUrl }) {
       const { host, pathname } = new URL(introspectionUrl);
       writeFileSync(join(folder, 'oauth2.js'), `export default { introspect };\n${script}\n`);
