@@ -23,11 +23,11 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Prom
     load: () => import('./commands/test.js'),
   },
   schema: {
-    summary: 'print the JSON Schema of the settings file',
+    summary: 'print the JSON Schema of settings, APIRules or cases',
     load: () => import('./commands/schema.js'),
   },
   convert: {
-    summary: 'convert Oathkeeper access rules to APIRules',
+    summary: 'write clean APIRules from a Kyma export or Oathkeeper rules',
     load: () => import('./commands/convert.js'),
   },
   clients: {
@@ -54,8 +54,8 @@ Options:
 
 Environment:
   NO_COLOR       no colours, if it is set
-  FORCE_COLOR    colours on anything, if it is empty, 1, 2, 3 or true; none if it
-                 is something else. It counts more than NO_COLOR, as in Node
+  FORCE_COLOR    colours everywhere, if it is empty, 1, 2, 3 or true; no colours if
+                 it is something else. It overrides NO_COLOR, as in Node
 
 Exit code:
   0  success

@@ -43,7 +43,7 @@ Exit code:
   2  bad usage
 
 Example:
-  scopegate check --config config/settings.yaml --strict
+  scopegate check --config config/folder.yaml --strict
 `;
 
 /**

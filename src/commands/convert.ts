@@ -19,11 +19,11 @@ Writes clean APIRules, from the export of a Kyma cluster (kubectl get apirules
 one rule, the custom resource of Oathkeeper Maester, or a ConfigMap that holds
 rules, in JSON or YAML.
 
-From an export, each APIRule gets its spec out of the annotation in which Kyma
-keeps it, and loses what the API server added. APIRules v1alpha1 become v1beta1.
-It then says what scopegate finds in each of them, at its place in the new file.
+From an export, it takes the spec of each APIRule out of Kyma's annotation, and
+removes what the API server added. APIRules v1alpha1 become v1beta1. Then it
+checks each of them, and prints findings with their place in the new file.
 
-What an APIRule cannot express of an access rule is listed on standard error:
+If an APIRule cannot express a part of an access rule, standard error says so:
 
   file:line:col warning not-carried-over ...   the APIRule omits this part
   file:line:col error rule-left-out ...        the APIRule would allow more
@@ -34,21 +34,20 @@ The scheme and port of match.url are dropped, because scopegate serves all rules
 on its own listener.
 
 Options:
-  --config FILE     the configuration of Oathkeeper (oathkeeper.yml). Rules get
-                    the config of their handlers from it, its error handlers and
-                    its CORS. With --out, DIR/scopegate.yaml has the settings of
-                    scopegate that mean the same, and the APIRules are in
-                    DIR/rules. Without a FILE, its access_rules.repositories are
-                    read
+  --config FILE     the configuration of Oathkeeper (oathkeeper.yml). It gives
+                    rules the config of their handlers, error handlers and CORS.
+                    With --out, DIR/scopegate.yaml has the settings of scopegate
+                    that mean the same, and the APIRules are in DIR/rules.
+                    Without a FILE, its access_rules.repositories are read
   --out DIR         write one file per APIRule, DIR/NAMESPACE.NAME.yaml, and
                     DIR/report.txt, instead of printing the APIRules. A file
                     that exists and says something else is not overwritten
   --glob            the rules use globs (matching_strategy: glob) instead of
-                    regular expressions. The configuration says so, too, and
-                    rules that cannot be regular expressions are noticed
+                    regular expressions. The configuration can say so too; and
+                    scopegate notices rules that are no regular expressions
   --namespace NAME  metadata.namespace of the APIRules
-  --hosts NAMES     the hosts that rules for any host are for, separated by
-                    commas; without it, such a rule is for every host
+  --hosts NAMES     hosts for rules that match any host, separated by commas;
+                    without it, such a rule is for every host
   --no-color        no colours, also on a terminal
   -h, --help        print this help
 

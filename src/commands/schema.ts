@@ -5,8 +5,8 @@ import { type Io, readArgs, UsageError } from './command.js';
 
 export const help = `Usage: scopegate schema [settings | apirule | cases]
 
-Prints a JSON Schema (draft-07), with which an editor completes and checks a
-file while you write it. Without a name it is that of the settings:
+Prints a JSON Schema (draft-07). An editor uses it to complete and check a file
+while you write it. The default is the schema of the settings:
 
   settings  the settings file: every setting with its limits and default
   apirule   APIRules of every version that scopegate reads, with the

@@ -46,7 +46,7 @@ Exit code:
   2  bad usage
 
 Example:
-  scopegate test --config config/folder.yaml config/cases.yaml
+  scopegate test --config config/folder.yaml cases.yaml
 `;
 
 interface Case {

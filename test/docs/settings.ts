@@ -21,19 +21,20 @@ const INTRODUCTION = `# Settings
 
 <!-- Made from src/config/schema.ts by \`npm run docs\`; a test keeps the two the same. -->
 
-${settingsSchema.description} It is YAML or JSON, and validated as a whole: an unknown key, a wrong type or a value out of
-range is an error with file, line and column, and nothing starts. The schema itself is printed by:
+${settingsSchema.description} It is YAML or JSON. scopegate validates it as a whole: an unknown key, a wrong type or a value out of
+range is an error with file, line and column, and scopegate does not start. This prints the schema:
 
 \`\`\`sh
 scopegate schema
 \`\`\`
 
-Every setting can be overridden by the environment variable named beside it; a list or a map is written there as YAML or
-JSON (\`SCOPEGATE_RULES='[./rules]'\`). A variable that begins with \`SCOPEGATE_\` and names no setting is an error, so that a typo cannot
-leave a default in force. Durations are written \`500ms\`, \`2s\`, \`5m\` or \`1h\`. Paths are relative to the settings file's folder.
-
-All files are UTF-8: settings, rules, secrets and keys. A byte order mark at the beginning is no part of what a file holds; another
-encoding is an error at the start. Certificates may have comments in any encoding.
+- **Environment.** Each setting has an environment variable that overrides it. Write a list or a map there as YAML or JSON
+  (\`SCOPEGATE_RULES='[./rules]'\`). A variable that begins with \`SCOPEGATE_\` and names no setting is an error, so that a typo cannot
+  leave a default in force.
+- **Durations** are written \`500ms\`, \`2s\`, \`5m\` or \`1h\`.
+- **Paths** are relative to the folder of the settings file.
+- **Files** are UTF-8: settings, rules, secrets and keys. Another encoding is an error at start. A byte order mark at the beginning is not part
+  of the content. Certificates may have comments in any encoding.
 
 The smallest file that works:
 

@@ -2,9 +2,9 @@ import { each, list, secretFile } from '../kinds.js';
 import { section } from '../setting.js';
 
 /** `admin`: who may read what and do what at the admin port. */
-export const admin = section('Who may see and do what at the admin port.', {
+export const admin = section('Who may use the admin port, and for what.', {
   hosts: list(
-    'Host names, besides IP addresses and localhost, under which the page, the rules, the purge of the cache and the metrics are reached: other names are refused, for a page of another site must not read them through a browser. The metrics are read under the names of a cluster or a compose file as well (docs/admin.md).',
+    'Host names that may be used for the admin page, the rules, purging the cache and the metrics, besides IP addresses and localhost. scopegate refuses other names, so that a page of another site cannot read them through a browser. Metrics can also be read under the names of a cluster or a compose file (docs/admin.md).',
     [],
   ).check(
     each((host, place) => {
@@ -14,6 +14,6 @@ export const admin = section('Who may see and do what at the admin port.', {
     }),
   ),
   tokenFile: secretFile(
-    'File that holds the bearer token for POST /cache/purge. Absent: only peers of the loopback interface may purge.',
+    'File with the bearer token for POST /cache/purge. Absent: only peers on the loopback interface may purge.',
   ),
 }).as(({ tokenFile: token, ...rest }) => ({ ...rest, ...(token === undefined ? {} : { token }) }));

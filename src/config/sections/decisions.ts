@@ -5,16 +5,16 @@ import { section } from '../setting.js';
 
 /** `decisions`: forward-auth, that is, how proxies ask the admin port for decisions. */
 export const decisions = section(
-  'Forward-auth: what proxies ask at the admin port, whether to let a request through. Only the peers of trustedProxies are answered; where it is empty, those of the loopback interface.',
+  'Forward-auth: proxies ask the admin port whether to let a request through. scopegate answers only peers in trustedProxies; if that is empty, only peers on the loopback interface.',
   {
-    prefix: text('The path of the questions.', '/decisions').check(checkPrefix),
+    prefix: text('The path that proxies ask.', '/decisions').check(checkPrefix),
     describedBy: choice(
-      'How a question describes its request. forwarded: X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Uri (Traefik, Caddy). original: X-Original-Method with X-Original-URL, or with X-Original-URI and a host (nginx). request: by its own method and Host, and the path behind the prefix (Envoy, Istio). any: by one of these ways, and with 400 where it is more than one.',
+      'How a proxy describes the request that it asks about. forwarded: X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Uri (Traefik, Caddy). original: X-Original-Method with X-Original-URL, or with X-Original-URI and a host (nginx). request: by its own method and Host, and the path behind the prefix (Envoy, Istio). any: in one of these ways; more than one gets 400.',
       ['any', 'forwarded', 'original', 'request'],
       'any',
     ),
     identity: map(
-      'Header fields of the answer 200 that tell the proxy whom the request acts for, by the claim they hold: sub, scope, client_id, or any other of the token.',
+      'Header fields of the answer 200 that tell the proxy who sends the request, each with its claim: sub, scope, client_id, or any other of the token.',
       { 'X-User': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
     ).check(checkIdentity),
   },

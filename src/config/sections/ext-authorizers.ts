@@ -6,7 +6,7 @@ import { entries } from '../setting.js';
 
 /** `kyma.extAuthorizers`: where the external authorizers are that APIRules of v2 name. */
 export const extAuthorizers = entries(
-  'External authorizers that APIRules of v2 name under extAuth: what Istio has as extensionProviders with envoyExtAuthzHttp, and in its words. Each has a `name` and a `url`, whose path stands before the path of the request, and if wanted `timeout`, `includeRequestHeadersInCheck`, `includeAdditionalHeadersInCheck`, `headersToUpstreamOnAllow` and `headersToDownstreamOnDeny`; see docs/rules.md.',
+  'External authorizers that APIRules of v2 name under extAuth: the same as extensionProviders with envoyExtAuthzHttp in Istio. Each has a `name` and a `url`, whose path is put in front of the path of the request, and optionally `timeout`, `includeRequestHeadersInCheck`, `includeAdditionalHeadersInCheck`, `headersToUpstreamOnAllow` and `headersToDownstreamOnDeny`; see docs/rules.md.',
   {
     name: text('The name that APIRules use.').required(),
     url: text('An http or https URL.').check(serviceUrl).required(),

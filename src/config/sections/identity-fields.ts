@@ -6,11 +6,11 @@ export const identityFields = section(
   'Request fields that upstreams take for a statement of the gateway: who the user is, where the request came from. No copy of a client reaches an upstream.',
   {
     remove: list(
-      'Fields that are removed besides those of docs/identity-fields.md: names, or beginnings of names followed by *, such as X-Acme-*.',
+      'Fields that scopegate removes besides those of docs/identity-fields.md: names, or prefixes followed by *, such as X-Acme-*.',
       [],
     ),
     keep: list(
-      'Fields that pass all the same, unchanged and from every client; written as in remove. Of entries of both lists that hold a name, the most specific decides. Only for fields that the proxy in front overwrites, or that the upstream does not believe.',
+      'Fields that scopegate does not remove; they pass unchanged from every client. Written as in remove. If entries of both lists match a name, the most specific one decides. Use it only for fields that the proxy in front overwrites, or that the upstream does not believe.',
       [],
     ),
   },

@@ -4,7 +4,7 @@ import { extAuthorizers } from './ext-authorizers.js';
 
 /** `kyma`: settings of the Kyma cluster that its APIRules relied on. */
 export const kyma = section(
-  'What the APIRules of a Kyma cluster took from the configuration of its Ory Oathkeeper, for rules that do not say it themselves.',
+  'What APIRules in Kyma took from the configuration of Ory Oathkeeper there, for rules that do not say it themselves.',
   {
     jwksUrls: list(
       'Key sets for rules of the handler jwt without jwks_urls: http, https or file URLs. In Kyma, authenticators.jwt.config.jwks_urls of Oathkeeper. Empty: the keys that the metadata of each trusted issuer names.',
@@ -17,11 +17,11 @@ export const kyma = section(
       }),
     ),
     trustedIssuers: list(
-      'Issuers for rules of the handler jwt without trusted_issuers, of which the token must be from one; empty: any.',
+      'Issuers for rules of the handler jwt without trusted_issuers. The token must be from one of them; empty means any.',
       [],
     ),
     jwtScopeStrategy: choice(
-      'How rules of the handler jwt compare scopes where they do not say. Kyma had wildcard. Absent: introspection.scopeStrategy.',
+      'How rules of the handler jwt compare scopes if they do not say. Kyma had wildcard. Absent: introspection.scopeStrategy.',
       ['exact', 'hierarchic', 'wildcard'],
     ),
     idToken: optionalSection(
@@ -37,7 +37,7 @@ export const kyma = section(
     ),
     extAuthorizers,
     unserved: choice(
-      'What becomes of an APIRule that cannot be served. refuse: the whole set is refused. leaveOut: the APIRule is left out with warnings, its requests get 404; it is still an error if another APIRule serves a host of it.',
+      'What scopegate does with an APIRule that it cannot serve. refuse: it refuses the whole set. leaveOut: it leaves the APIRule out with warnings, and its requests get 404; it is still an error if another APIRule serves one of its hosts.',
       ['refuse', 'leaveOut'],
       'refuse',
     ),

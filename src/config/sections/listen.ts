@@ -12,7 +12,7 @@ const certificate = {
 const tls = optionalSection('Serve TLS. Absent: plain HTTP.', {
   ...certificate,
   certificates: entries(
-    'Further certificates, each with `cert`, `key` and, if wanted, `ca` as above and `serverNames`: a client gets the one for the name it asks for (SNI). The names are those in the certificate, or `serverNames`: exact, or *.suffix for one label.',
+    'Further certificates. Each has `cert`, `key`, and optionally `ca` as above and `serverNames`. A client gets the certificate for the name that it asks for (SNI). The names are those in the certificate, or `serverNames`: exact, or *.suffix for one label.',
     { ...certificate, serverNames: list('Names it is shown for, in place of those in the certificate.') },
   ),
   clientCertificates: choice(
@@ -20,13 +20,13 @@ const tls = optionalSection('Serve TLS. Absent: plain HTTP.', {
     ['none', 'optional', 'required', 'unverified'],
     'none',
   ),
-  clientCa: file('PEM file of the authorities that client certificates are verified by.'),
+  clientCa: file('PEM file of the authorities that must have signed client certificates.'),
   minVersion: choice('Lowest TLS version accepted.', ['TLSv1.2', 'TLSv1.3'], 'TLSv1.2'),
   ciphers: text(
-    "Cipher suites accepted, in OpenSSL's notation. Absent: those of Mozilla's intermediate configuration, all with forward secrecy and authenticated encryption.",
+    "Accepted cipher suites, in OpenSSL's notation. Absent: those of Mozilla's intermediate configuration, all with forward secrecy and authenticated encryption.",
   ),
   insecureOlderClients: flag(
-    "Accept all cipher suites and curves that Node accepts by default, plain RSA and CBC among them, for clients from before about 2014. Recorded traffic of such a client can be decrypted with the server's key. Insecure.",
+    "Accept all cipher suites and curves that Node accepts by default, including plain RSA and CBC. Clients from before about 2014 need them. Insecure: an attacker who gets the server's key can decrypt recorded traffic of such a client.",
     false,
   ),
 }).check((files, place) => {
@@ -58,13 +58,13 @@ function checkIdentity(files: TlsFiles, place: Place): void {
 function address(host: string, port: number) {
   return {
     host: text('Address to listen on: an IP address or a name of this host.', host),
-    port: integer('TCP port to listen on; 0 takes any free one.', port, 0, 65_535),
+    port: integer('TCP port to listen on; 0 means any free port.', port, 0, 65_535),
     tls,
   };
 }
 
 const reusePort = flag(
-  'Share the port with other processes that set this as well (SO_REUSEPORT): the kernel spreads new connections over them. Needs Linux, and Node 22.12, 23.1 or later.',
+  'Share the port with other processes that also set this (SO_REUSEPORT). The kernel spreads new connections over them. Needs Linux, and Node 22.12, 23.1 or later.',
   false,
 ).check((wanted, place) => {
   if (!wanted) return;
@@ -86,7 +86,7 @@ export function canReusePort(version: string): boolean {
 }
 
 /** `listen`: the ports of the gateway. */
-export const listen = section('Where the gateway listens.', {
+export const listen = section('Where scopegate listens.', {
   proxy: section('The port for the traffic to guard.', { ...address('0.0.0.0', 4455), reusePort }),
   admin: section('The port for health, metrics, rules and decisions.', address('127.0.0.1', 4456)),
 }).check(({ proxy, admin }, place) => {

@@ -3,10 +3,14 @@ import { section } from '../setting.js';
 
 /** `log`: what is logged, and how. The levels are those of pino. */
 export const log = section('The log on standard output.', {
-  level: choice('Least level written.', ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
+  level: choice(
+    'Lowest level that scopegate writes.',
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal'],
+    'info',
+  ),
   audit: flag('Write one line for every decision.', true),
   sampleAllowed: share(
-    'Share of the allowed requests without trouble that get a line. All others always do.',
+    'Share of the allowed requests without an error that get a line. All other requests always get one.',
     1,
   ),
   pretty: flag('Write lines for people instead of JSON. Absent: if standard output is a terminal.'),

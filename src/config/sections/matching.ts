@@ -3,14 +3,14 @@ import { choice, each, list } from '../kinds.js';
 import { section } from '../setting.js';
 
 /** `matching`: how a request finds its rule. */
-export const matching = section('How a request finds its rule.', {
+export const matching = section('How scopegate finds the rule of a request.', {
   overlap: choice(
-    'error: two rules that match one request are refused. specific: a rule whose paths are proved to lie inside those of another one wins there.',
+    'error: scopegate refuses two rules that match one request. specific: if the paths of one rule provably lie inside those of another, the inner rule decides there.',
     ['error', 'specific'],
     'error',
   ),
   serviceHosts: list(
-    'Names of a rule’s service that requests may have as their host, beside the host of the APIRule. {name} and {namespace} stand for the fields of the service. For a sidecar on Kubernetes: {name}, {name}.{namespace}, {name}.{namespace}.svc and {name}.{namespace}.svc.cluster.local.',
+    'Host names of a rule’s service that requests may use besides the host of the APIRule. {name} and {namespace} stand for the fields of the service. For a sidecar on Kubernetes: {name}, {name}.{namespace}, {name}.{namespace}.svc and {name}.{namespace}.svc.cluster.local.',
     [],
   ).check(
     each((template, place) => {

@@ -7,10 +7,10 @@ import { section, type Value } from '../setting.js';
 const SECRET_BYTES = 32;
 
 const nonce = section('Nonces of the gateway, which proofs must then hold (RFC 9449 section 9).', {
-  required: flag('Refuse proofs without one.', false),
-  lifetime: limit('How long a nonce is the newest; the one before it is taken as well.', '5m'),
+  required: flag('Refuse proofs without a nonce.', false),
+  lifetime: limit('How long scopegate gives out one nonce. It accepts the previous nonce as well.', '5m'),
   secretFile: secretFile(
-    'File with a secret of 32 bytes at least that gateways share which serve the same clients. Absent: one of its own, made at start.',
+    'File with a secret of at least 32 bytes, from which nonces are made. All gateways that serve the same clients need the same secret. Absent: scopegate makes one at start.',
   ).check((secret, place) => {
     const { length } = secret.reveal();
     // An empty secret means that the file has already been reported.
@@ -20,25 +20,25 @@ const nonce = section('Nonces of the gateway, which proofs must then hold (RFC 9
 
 const dpop = section('DPoP (RFC 9449).', {
   enabled: flag(
-    'Take tokens with the scheme DPoP, and verify their proofs. Off: a token that is bound in this way is refused.',
+    'Accept tokens with the scheme DPoP, and verify their proofs (RFC 9449). If off, scopegate refuses a token that is bound in this way.',
     false,
   ),
-  algorithms: list('Signature algorithms of proofs.', PROOF_ALGORITHMS).check(
+  algorithms: list('Accepted signature algorithms of proofs.', PROOF_ALGORITHMS).check(
     each((name, place) => {
       if (PROOF_ALGORITHMS.includes(name)) return;
       place.problem(`must be one of ${PROOF_ALGORITHMS.join(', ')}: a proof is signed with a private key`);
     }),
   ),
   maxAge: limit('How old a proof may be.', '60s'),
-  leeway: duration('How far the clock of a client may be ahead.', '5s'),
+  leeway: duration('How far ahead the clock of a client may be.', '5s'),
   maxProofs: integer(
-    'Most proofs remembered, so that none is used twice; when they are that many, requests get 503.',
+    'Limit of remembered proofs; scopegate remembers them so that none is used twice. At the limit, requests with proofs get 503.',
     100_000,
     1,
   ),
-  maxProofsPerKey: integer('Most proofs remembered of one key; one more is refused.', 10_000, 1),
+  maxProofsPerKey: integer('Limit of remembered proofs of one key. One more is refused.', 10_000, 1),
   replays: choice(
-    'What a proof must not have been used at. shared: any gateway with the store of introspection.cache.shared, where there is one; while it does not answer, this gateway. required: the same, but while the store does not answer, requests get 503. own: this gateway.',
+    'Where scopegate looks up whether a proof was used before. shared: in the store of introspection.cache.shared, if there is one; while it does not answer, in this gateway. required: the same, but while the store does not answer, requests get 503. own: in this gateway.',
     ['shared', 'required', 'own'],
     'shared',
   ),
@@ -49,7 +49,7 @@ const dpop = section('DPoP (RFC 9449).', {
 export const proof = section('How clients prove that they have the key a token is bound to (`cnf`).', {
   dpop,
   certificateField: choice(
-    'Where a TLS terminator in trustedProxies passes the certificate of its client, for tokens that are bound to one (RFC 8705): client-cert (RFC 9440), x-forwarded-client-cert (Envoy, Istio), x-forwarded-tls-client-cert (Traefik), x-ssl-client-cert (nginx, escaped PEM). none: only what the client of a connection has shown itself.',
+    'The field in which a proxy in trustedProxies passes on the certificate of its client, for tokens that are bound to a certificate (RFC 8705): client-cert (RFC 9440), x-forwarded-client-cert (Envoy, Istio), x-forwarded-tls-client-cert (Traefik), x-ssl-client-cert (nginx, escaped PEM). none: only the certificate of the connection itself counts.',
     ['none', ...CERTIFICATE_FIELDS],
     'none',
   ),

@@ -5,19 +5,19 @@ import { section } from '../setting.js';
  * `reload`: when rules are reloaded, and how much memory and time loading may use. Times are in milliseconds.
  */
 export const reload = section(
-  'Rules are loaded again when their files change, all or nothing; SIGHUP does it at once.',
+  'scopegate loads the rules again when their files change, all or nothing. SIGHUP does it at once.',
   {
-    watch: flag('Notice changes of rule files.', true),
+    watch: flag('Watch the rule files for changes.', true),
     poll: duration(
-      'How often contents are compared where the file system tells nothing; 0s for never.',
+      'How often scopegate compares contents, for file systems that report no changes; 0s means never.',
       '30s',
     ),
     timeout: limit(
-      'How long loading a whole rule set may take, at the start as well; a set that takes longer is refused.',
+      'Timeout for loading a whole rule set, also at start. A set that takes longer is refused.',
       '60s',
     ),
     maxBytes: integer(
-      'Most bytes of all rule files together; a set that has more is refused.',
+      'Size limit of all rule files together, in bytes. A larger set is refused.',
       33_554_432,
       1,
     ),

@@ -5,7 +5,7 @@ import { entries } from '../setting.js';
 
 /** `resources`: protected resources whose metadata the gateway publishes (RFC 9728). */
 export const resources = entries(
-  'Protected resources whose metadata is published without a token (RFC 9728), and named in challenges. Each has a `resource` (its identifier, an https URL), `authorizationServers` (issuer identifiers), and if wanted `name`, `documentation`, `policy` and `terms`; see docs/resources.md.',
+  'Protected resources. scopegate publishes their metadata without a token (RFC 9728) and names it in challenges. Each has a `resource` (its identifier, an https URL), `authorizationServers` (issuer identifiers), and optionally `name`, `documentation`, `policy` and `terms`; see docs/resources.md.',
   {
     resource: text('The resource identifier (RFC 9728 section 1.2).').check(identifier).required(),
     authorizationServers: list('Issuer identifiers of the authorization servers.')

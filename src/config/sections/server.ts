@@ -3,30 +3,30 @@ import { section } from '../setting.js';
 
 /** `server`: limits on clients. Times are in milliseconds. */
 export const server = section('Limits on clients.', {
-  headersTimeout: limit('Longest time for the header section of a request to arrive.', '10s'),
-  keepAliveTimeout: limit('Longest time an idle connection stays open.', '65s'),
-  bodyIdleTimeout: limit('Longest time without a byte of a request body.', '30s'),
+  headersTimeout: limit('Timeout for the header section of a request.', '10s'),
+  keepAliveTimeout: limit('How long an idle connection stays open.', '65s'),
+  bodyIdleTimeout: limit('Timeout for the next byte of a request body.', '30s'),
   minBodyRate: integer(
-    'Least rate of a request body on average, in bytes a second, after 5 s; a slower one is answered 408. 0 for any.',
+    'Lowest average rate of a request body, in bytes a second, after 5 s. A slower body gets 408. 0 means no limit.',
     240,
   ),
   pipelining: integer(
-    'Most requests of one HTTP/1.1 connection at work at once. What a client sends before they are answered waits.',
+    'How many requests of one HTTP/1.1 connection scopegate works on at once. Further requests wait until these are answered.',
     1,
     1,
     1024,
   ),
-  maxConnections: integer('Most connections at once; 0 for no limit.', 0),
+  maxConnections: integer('Limit of open connections; 0 means no limit.', 0),
   maxInFlight: integer(
-    'Most requests in flight at once, forward-auth included; one more is answered 503 with Retry-After. Those whose body is still being read and those that last (forward.longExchanges) do not count. 0 for no limit.',
+    'Limit of requests in flight, including forward-auth. One more gets 503 with Retry-After. Requests whose body scopegate still reads and long exchanges (forward.longExchanges) do not count. 0 means no limit.',
     4096,
   ),
   maxEventLoopDelay: duration(
-    'How late the event loop may be on average: where it stays later, a falling share of requests is let in and the others are answered 503 with Retry-After. 0s for any.',
+    'How late the event loop may be on average. If it stays later, scopegate accepts a falling share of requests, and the others get 503 with Retry-After. 0s means no limit.',
     '200ms',
   ),
   maxStreams: integer(
-    'Most requests at once on one HTTP/2 connection, which clients may choose over TLS; 0 offers HTTP/1.1 alone.',
+    'Limit of requests at once on one HTTP/2 connection. Clients may choose HTTP/2 over TLS; 0 offers HTTP/1.1 alone.',
     100,
     0,
     10_000,
@@ -34,20 +34,20 @@ export const server = section('Limits on clients.', {
   clientShare: section(
     'How much one client may have at once; one more is refused. Off by default: behind a load balancer that trustedProxies does not name, all clients have one address. Clients are told apart by address, of IPv6 by network of 64 bits.',
     {
-      connections: integer('Most connections of one client; 0 for no limit. Trusted proxies have none.', 0),
-      inFlight: integer(
-        'Most requests of one client in flight; one more is answered 429. 0 for no limit.',
+      connections: integer(
+        'Limit of connections of one client; 0 means no limit. Trusted proxies have no limit.',
         0,
       ),
+      inFlight: integer('Limit of requests in flight of one client. One more gets 429. 0 means no limit.', 0),
       longExchanges: integer(
-        'Most exchanges of one client that last (forward.longExchanges); one more is answered 429. 0 for no limit.',
+        'Limit of long exchanges (forward.longExchanges) of one client. One more gets 429. 0 means no limit.',
         0,
       ),
     },
   ),
   drainGrace: duration(
-    'How long open connections may still bring a request at shutdown, which is answered with Connection: close; then idle ones are closed. It ends when none is open.',
+    'How long open connections may still send a request at shutdown. scopegate answers it with Connection: close. After that it closes idle connections. If no connection is open, it does not wait.',
     '1s',
   ),
-  drainTimeout: duration('Longest time for requests in flight to end at shutdown.', '30s'),
+  drainTimeout: duration('How long requests in flight may take to end at shutdown.', '30s'),
 });

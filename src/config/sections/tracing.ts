@@ -4,12 +4,12 @@ import { section } from '../setting.js';
 
 /** `tracing`: distributed tracing. It is off if there is no endpoint. */
 export const tracing = section(
-  'Distributed tracing (OpenTelemetry over OTLP/HTTP). Off without an endpoint: traceparent and tracestate then pass through as they came.',
+  'Distributed tracing (OpenTelemetry over OTLP/HTTP). It is off without an endpoint; traceparent and tracestate then pass through unchanged.',
   {
     endpoint: text(
-      'The URL that spans are posted to, http://collector:4318/v1/traces. Absent: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces behind it; off without these.',
+      'The URL that scopegate posts spans to, such as http://collector:4318/v1/traces. Absent: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces behind it; off without these.',
     ),
-    sample: share('Share of the traces that begin here and are recorded.', 1),
+    sample: share('Recorded share of the traces that begin at scopegate.', 1),
     serviceName: text('The service.name of the spans. Absent: OTEL_SERVICE_NAME, or scopegate.'),
   },
 ).as(({ endpoint: own, ...rest }, place) => {

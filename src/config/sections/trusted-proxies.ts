@@ -5,7 +5,7 @@ import { each, list } from '../kinds.js';
  * `trustedProxies`: the proxies whose statements about a request (such as the client's address) are believed.
  */
 export const trustedProxies = list(
-  'Networks (CIDR) of proxies in front whose Forwarded, X-Forwarded-* and X-Request-Id are believed.',
+  'Networks (CIDR) of the proxies in front of scopegate. scopegate believes Forwarded, X-Forwarded-* and X-Request-Id from these alone.',
   [],
 ).check(
   each((network, place) => {

@@ -11,10 +11,10 @@ export const upstreamsTls = section('TLS to upstreams. Files are read again when
   ca: file(
     'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
   ),
-  cert: file('PEM file of the client certificate that upstreams are shown.'),
+  cert: file('PEM file of the client certificate that scopegate shows to upstreams.'),
   key: file('PEM file of its private key.'),
   upstreams: entries(
-    'What holds for one upstream in place of that: each has an `origin` (https://name:port), and of `ca`, `cert` with `key`, and `insecureSkipVerify` what differs.',
+    'What differs for one upstream: each has an `origin` (https://name:port), and `ca`, `cert` with `key`, or `insecureSkipVerify`.',
     {
       origin: text('Origin of the upstream, https://name:port.').required(),
       ca: file('PEM file of the authorities to trust.'),

@@ -21,7 +21,7 @@ const tls = section('TLS to the authorization server, whose certificate is alway
     'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
   ),
   cert: file(
-    'PEM file of the certificate that the gateway shows, followed by its intermediate certificates. This file and the others are read again when they change.',
+    'PEM file of the certificate that scopegate shows, followed by its intermediate certificates. scopegate reads this file and the others again when they change.',
   ),
   key: file('PEM file of the private key of that certificate.'),
 }).check(checkClientTls);
@@ -36,7 +36,7 @@ export const common = {
   ).check((url, place) => {
     if (url !== NO_READINESS) checkEndpoint(url, place);
   }),
-  headers: map('Header fields sent with every introspection.', {}),
+  headers: map('Header fields that scopegate sends with every introspection.', {}),
   tls,
   clientAuth,
   signed,

@@ -4,23 +4,27 @@ import { sharedStore } from './shared-store.js';
 
 /** `introspection.cache`: how long, and how many, answers are cached. Times are in milliseconds. */
 export const cache = section('The cache of introspection answers.', {
-  enabled: flag('Keep answers.', true),
+  enabled: flag('Cache answers.', true),
   ttl: duration(
-    'Longest life of an active answer; the exp of the token ends it sooner. 0 keeps none.',
+    'Longest time that an active answer is cached. It never outlives the exp of the token. 0 caches none.',
     '60s',
   ),
-  negativeTtl: duration('Life of an inactive answer. 0 keeps none.', '5s'),
+  negativeTtl: duration('How long an inactive answer is cached. 0 caches none.', '5s'),
   refreshBefore: duration(
-    'How long before the end of its life an active answer is asked for again in the background, if it is in use. Shorter than ttl; 0s for never.',
+    'How long before a cached active answer expires scopegate introspects its token again in the background, if the token is in use. Shorter than ttl; 0s means never.',
     '0s',
   ),
-  maxEntries: integer('Most active answers kept.', 100_000, 1),
+  maxEntries: integer('Limit of cached active answers.', 100_000, 1),
   maxBytes: integer(
-    'About how much memory active answers may take together, in bytes; 0 is no limit. An answer that is larger is not kept.',
+    'Approximate limit of the memory for all active answers, in bytes; 0 means no limit. A larger answer is not cached.',
     67_108_864,
     0,
   ),
-  negativeMaxEntries: integer('Most inactive answers kept, apart from the active ones.', 10_000, 1),
+  negativeMaxEntries: integer(
+    'Limit of cached inactive answers. They have a cache apart from the active ones.',
+    10_000,
+    1,
+  ),
   shared: sharedStore,
 }).check(({ enabled, ttl, refreshBefore, shared }, place) => {
   if (refreshBefore > 0 && (!enabled || refreshBefore >= ttl)) {

@@ -10,7 +10,7 @@ import { checkEndpoint } from './endpoint.js';
 /** `clientAuth` of an authorization server: how the gateway authenticates there. */
 export const clientAuth = section('How the gateway authenticates at the endpoint.', {
   method: choice(
-    'none, basic (client_secret_basic), post (client_secret_post), private_key_jwt or client_secret_jwt (a signed assertion, RFC 7523), tls (the certificate of introspection.tls, RFC 8705), bearer (a fixed token) or pre_authorization (a token that the gateway gets for itself, as in Oathkeeper).',
+    'How scopegate authenticates to the authorization server: none, basic (client_secret_basic), post (client_secret_post), private_key_jwt or client_secret_jwt (a signed assertion, RFC 7523), tls (the certificate of introspection.tls, RFC 8705), bearer (a fixed token) or pre_authorization (a token that scopegate gets for itself, as in Oathkeeper).',
     ['none', 'basic', 'post', 'private_key_jwt', 'client_secret_jwt', 'tls', 'bearer', 'pre_authorization'],
     'none',
   ),
@@ -18,19 +18,19 @@ export const clientAuth = section('How the gateway authenticates at the endpoint
   clientSecret: text('The client secret; prefer clientSecretFile.'),
   clientSecretFile: path('File that holds the client secret.'),
   keyFile: path(
-    'File of the private key of private_key_jwt: PEM (not encrypted) or a JWK. It is read again when it changes.',
+    'File of the private key of private_key_jwt: PEM (not encrypted) or a JWK. scopegate reads it again when it changes.',
   ),
   keyId: text('The kid of the assertions of private_key_jwt. Absent: that of the JWK, or none.'),
   algorithm: text(
     'The JWS algorithm of the assertions. Absent: that of the JWK, or the one that fits the key (RS256, ES256, ES384, ES512, EdDSA); HS256 with client_secret_jwt.',
   ),
   audience: text(
-    'For the assertions, whom they are for: the issuer identifier of the authorization server, or what it wants instead, such as the URL of its token endpoint; absent: introspection.issuer. For pre_authorization, the audience that is asked for.',
+    'For assertions, their audience (aud): the issuer identifier of the authorization server, or what the server requires instead, such as the URL of its token endpoint. Absent: introspection.issuer. For pre_authorization, the audience that scopegate requests.',
   ),
   token: text('The token of the method bearer; prefer tokenFile.'),
   tokenFile: path('File that holds the token of the method bearer.'),
   tokenUrl: text('The token endpoint of pre_authorization.'),
-  scope: list('The scopes that pre_authorization asks for.', []),
+  scope: list('The scopes that pre_authorization requests.', []),
 });
 
 /** The settings of client authentication. Each method uses some of them. */

@@ -12,28 +12,28 @@ const { readiness, headers, tls, clientAuth, signed } = common;
  */
 export const introspection = section('The token introspection of the authorization server (RFC 7662).', {
   ...location(
-    'The introspection endpoint; redirects are not followed. Absent: the one that the metadata of introspection.issuer names.',
-    'The issuer identifier of the authorization server, by which its metadata is found (RFC 8414, OpenID Connect Discovery).',
+    'The introspection endpoint. scopegate follows no redirects. Absent: the endpoint that the metadata of introspection.issuer names.',
+    'The issuer identifier of the authorization server. scopegate finds its metadata by it (RFC 8414, OpenID Connect Discovery).',
   ),
   readiness,
   scopeStrategy: choice(
-    'How a required scope is compared with a granted one, where a rule does not say.',
+    'How scopegate compares a required scope with a granted one, if the rule does not say.',
     ['exact', 'hierarchic', 'wildcard'],
     'exact',
   ),
-  timeout: limit('Longest time for one introspection, retries included.', '2s'),
-  connectTimeout: limit('Longest time to open a connection.', '1s'),
-  maxResponseBytes: integer('Largest answer read.', 262_144, 1),
-  concurrency: integer('Most introspections in flight at once.', 128, 1),
-  queue: integer('Most introspections waiting for their turn; one more is refused with 503.', 1024),
-  retries: integer('Most retries after a connection error, within the timeout.', 1, 0, 10),
-  leeway: duration('Clock skew tolerated on exp, nbf and iat.', '0s'),
+  timeout: limit('Timeout of one introspection, including retries.', '2s'),
+  connectTimeout: limit('Timeout for opening a connection.', '1s'),
+  maxResponseBytes: integer('Size limit of an answer, in bytes.', 262_144, 1),
+  concurrency: integer('Limit of introspections in flight.', 128, 1),
+  queue: integer('Limit of introspections that wait for one of these. One more gets 503.', 1024),
+  retries: integer('Limit of retries after a connection error, within the timeout.', 1, 0, 10),
+  leeway: duration('Allowed clock skew for exp, nbf and iat.', '0s'),
   headers,
   requireContentType: flag('Refuse an answer whose Content-Type is not application/json.', true),
   tls,
   clientAuth,
   servers: entries(
-    'Further authorization servers, which rules choose by introspection_url. Each has a `url` or an `issuer`, and `headers`, `tls`, `clientAuth` and `signed` of its own, as introspection itself; a server that is not among them gets no credentials.',
+    'Further authorization servers. A rule chooses one by introspection_url. Each has a `url` or an `issuer`, and its own `headers`, `tls`, `clientAuth` and `signed`, as introspection itself. A server that is not in the list gets no credentials.',
     {
       ...location(
         'An introspection endpoint of it. Absent: the one that the metadata of the issuer names.',
@@ -48,16 +48,16 @@ export const introspection = section('The token introspection of the authorizati
     'What one client may ask about: tokens that turn out to be none. Clients are told apart by address, of IPv6 by network of 64 bits; a proxy in front must be among trustedProxies, for else all its clients are one.',
     {
       badTokens: integer(
-        'Most tokens of one client, within the time, that are not active; one more that is not in the cache is answered 429 with Retry-After. 0 for no limit.',
+        'How many inactive tokens one client may present within `per`. Beyond that, its tokens that are not in the cache get 429 with Retry-After. 0 means no limit.',
         0,
       ),
-      per: limit('That time.', '1m'),
-      maxClients: integer('Most clients remembered.', 10_000, 1),
+      per: limit('The time in which badTokens counts.', '1m'),
+      maxClients: integer('Limit of remembered clients.', 10_000, 1),
     },
   ),
   breaker: section('Stops asking an authorization server that fails.', {
-    failures: integer('Consecutive failures that open the breaker; 0 turns it off.', 5),
-    openFor: limit('Time before an open breaker lets one introspection through.', '5s'),
+    failures: integer('How many consecutive failures open the circuit breaker; 0 turns it off.', 5),
+    openFor: limit('How long an open circuit breaker waits before it lets one introspection through.', '5s'),
   }),
 })
   .as(({ signed, readiness, ...values }, place) => ({

@@ -18,7 +18,7 @@ import { checkClientTls } from '../client-tls.js';
 
 const cluster = optionalSection('The store is a cluster.', {
   nodes: list(
-    'Addresses of some nodes, by which the others are found: redis://host:port, or rediss:// for TLS to all of them.',
+    'Addresses of some nodes; scopegate finds the others through them: redis://host:port, or rediss:// for TLS to all of them.',
   ).required(),
 });
 
@@ -28,11 +28,11 @@ const sentinel = optionalSection(
     nodes: list(
       'Addresses of the sentinels: redis://host:26379, or rediss:// for TLS to them and to the store.',
     ).required(),
-    master: text('What the sentinels call the master.').required(),
+    master: text('Name of the master at the sentinels.').required(),
     database: integer('Number of the database.', 0),
-    username: text('The user at the sentinels.'),
+    username: text('User name at the sentinels.'),
     passwordFile: path(
-      'File of the password at the sentinels; they get none of the credentials of the store.',
+      'File with the password for the sentinels. They do not get the credentials of the store.',
     ),
   },
 );
@@ -48,19 +48,21 @@ export const sharedStore = optionalSection('A second tier that several gateways 
   cluster,
   sentinel,
   keyFile: cipherKey(
-    'File of the key by which answers are encrypted there (AES-256-GCM): 32 bytes in base64 or hexadecimal digits. All gateways need the same. Read again when it changes.',
+    'File with the key that encrypts answers in the store (AES-256-GCM): 32 bytes in base64 or hexadecimal digits. All gateways need the same key. scopegate reads it again when it changes.',
   ).required(),
-  previousKeyFile: cipherKey('File of a key that is still good for reading.'),
-  username: text('The user there.'),
-  passwordFile: secretFile('File of the password there.'),
+  previousKeyFile: cipherKey(
+    'File with the previous key. scopegate can still read answers that it encrypted.',
+  ),
+  username: text('User name at the store.'),
+  passwordFile: secretFile('File with the password for the store.'),
   ca: file('PEM file of the authorities to trust, for rediss. Absent: as for introspection.tls.ca.'),
-  prefix: text('What all names there begin with.', 'scopegate'),
+  prefix: text('Prefix of all keys in the store.', 'scopegate'),
   timeout: limit(
-    'Longest time that a request waits for the store before the authorization server is asked.',
+    'Longest time that a request waits for the store before scopegate asks the authorization server.',
     '50ms',
   ),
   wait: duration(
-    'Longest time that a request waits for another gateway that is asking about the same token. 0s for none: each may ask then.',
+    'Longest time that a request waits for another gateway that introspects the same token. With 0s each gateway asks by itself.',
     '1s',
   ),
 }).as(({ url, cluster, sentinel, keyFile, previousKeyFile, passwordFile: password, ...rest }, place) => {

@@ -9,15 +9,15 @@ import { checkEndpoint } from './endpoint.js';
 export const signed = section(
   'Signed answers (RFC 9701): asked for and required. They need introspection.issuer.',
   {
-    required: flag('Take only answers that the authorization server has signed.', false),
+    required: flag('Accept only answers that the authorization server has signed (RFC 9701).', false),
     jwksUrl: text(
       'The JWK Set with the keys of the authorization server. Absent: the one that its metadata names.',
     ),
-    audience: text('The aud of the answers. Absent: introspection.clientAuth.clientId.'),
+    audience: text('The audience (aud) that answers must have. Absent: introspection.clientAuth.clientId.'),
     decryptionKeyFile: path(
-      'File of the private key that answers are encrypted for: PEM (not encrypted), a JWK, or a JWK Set while keys are rotated. Read again when it changes. Absent: answers are not encrypted; present: they must be.',
+      'File with the private key that decrypts answers: PEM (not encrypted), a JWK, or a JWK Set during a rotation. scopegate reads it again when it changes. Absent: answers are not encrypted. Present: they must be.',
     ),
-    algorithms: list('The JWS algorithms that are taken.', [
+    algorithms: list('Accepted JWS algorithms.', [
       'RS256',
       'RS384',
       'RS512',
