@@ -239,3 +239,56 @@ t.test('an APIRule whose own rules overlap is left out as well', (t) => {
   t.equal(table?.find('twice.example', 'GET', '/a'), undefined);
   t.end();
 });
+
+t.test('rules that do the same may share requests, whatever the settings say of overlaps', (t) => {
+  const both = (inner: object, outer: object, spec: object = {}) => {
+    const { table, lines } = load(t, v1beta1([inner, outer], spec), { overlap: 'error' });
+    return { table, codes: lines.map((line) => / (?:error|warning) ([a-z-]+) /.exec(line)?.[1]), lines };
+  };
+  const inner = rule('/list', ['GET'], introspection('read'));
+  const outer = rule('/.*', ['GET', 'POST'], introspection('read'));
+  const alike = both(inner, outer);
+  t.match(alike.lines, [
+    /warning overlap-alike \/\.\* \(.*#1\) and \/list \(.*#0\) of .* share requests: \/list lies inside \/\.\*, and both do the same/,
+  ]);
+  t.equal(alike.table?.find('parcels.example', 'GET', '/list')?.path, '/list', 'the inner one answers');
+  t.equal(alike.table?.find('parcels.example', 'GET', '/lists')?.path, '/.*');
+  t.same(both(outer, inner).codes, ['overlap-alike'], 'in any order');
+  t.same(
+    both(
+      rule('/list', ['GET'], { handler: 'allow' }),
+      rule('/.*', ['GET'], { handler: 'no_auth', config: {} }),
+    ).codes.filter((code) => code?.startsWith('overlap')),
+    ['overlap-alike'],
+  );
+  const mutators = (template: string) => ({
+    mutators: [{ handler: 'header', config: { headers: { 'X-A': template } } }],
+  });
+  t.same(
+    both({ ...inner, ...mutators('{{ .Subject }}') }, { ...outer, ...mutators('{{ .Subject }}') }).codes,
+    ['overlap-alike'],
+  );
+  const groups = mutators('{{ printIndex .MatchContext.RegexpCaptureGroups 0 }}');
+  const hydrator = { mutators: [{ handler: 'hydrator', config: { api: { url: 'http://h' } } }] };
+  for (const [name, one, other] of [
+    ['scopes', rule('/list', ['GET'], introspection('write')), outer],
+    ['handler', rule('/list', ['GET'], { handler: 'allow' }), outer],
+    ['mutators', { ...inner, ...mutators('a') }, outer],
+    ['groups', { ...inner, ...groups }, { ...outer, ...groups }],
+    ['hydrator', { ...inner, ...hydrator }, { ...outer, ...hydrator }],
+    ['service', { ...inner, service: { name: 'other', port: 1 } }, outer],
+    ['port', { ...inner, service: { name: 'parcels', port: 2 } }, outer],
+    ['timeout', { ...inner, timeout: 5 }, outer],
+    ['options', { ...inner, scopegate: { encodedSlash: 'keep' } }, outer],
+    ['enforcement', { ...inner, scopegate: { enforcement: 'observe' } }, outer],
+    [
+      'a part',
+      rule('/(list|x)', ['GET'], introspection('read')),
+      rule('/(list|y)', ['GET'], introspection('read')),
+    ],
+    ['equal', rule('/(a|b)', ['GET'], introspection('read')), rule('/[ab]', ['GET'], introspection('read'))],
+  ] as const) {
+    t.ok(both(one, other).codes.includes('overlap'), name);
+  }
+  t.end();
+});
