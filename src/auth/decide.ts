@@ -8,7 +8,7 @@ import type { BodyReader } from '../parse/form.js';
 import { MARK, readings, type Target } from '../parse/target.js';
 import { type TokenSource, withoutParameter } from '../parse/token.js';
 import { mutate } from './mutators/chain.js';
-import { holdsSecond } from './strategies/second.js';
+import { holdsSecond } from './strategies/second-credential.js';
 
 /** One request to decide about, with the rules and services that the decision needs. */
 export interface DecisionRequest extends RequestContext {

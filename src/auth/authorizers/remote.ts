@@ -1,5 +1,3 @@
-import { hash } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
 import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
@@ -16,15 +14,9 @@ import { type NamedTemplate, templates, unsendable } from '../mutators/header-te
 import { headerValues } from '../mutators/session.js';
 import { parseTemplate, renderText, type Template, TemplateError } from '../mutators/template.js';
 import { callAgain, readRetry, retrySchema } from '../retry.js';
+import { type InstanceAnswers, ServiceAnswers } from '../service-answers.js';
 import type { AuthorizerKind } from './authorizer.js';
 
-/**
- * The memory that the cached verdicts of all authorizers may take, in bytes: about ten thousand of the usual
- * size.
- */
-const BYTES = 16_777_216;
-/** The memory that a cached verdict takes besides its header fields, in bytes. */
-const ENTRY = 304;
 /** The longest request body that an authorizer gets, in bytes. */
 const MAX_BODY = 65_536;
 
@@ -135,12 +127,7 @@ interface Verdict {
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
-/** The cached verdicts of all authorizers; they share one limit of memory. */
-const verdicts = new LRUCache<string, Verdict & { readonly until: number }>({ maxSize: BYTES });
-/**
- * The number of authorizers so far. It is part of the cache key, so that authorizers do not share verdicts.
- */
-let made = 0;
+const verdicts = new ServiceAnswers<Verdict>(({ fields }) => memorySize(fields));
 
 class Remote implements Mutator {
   readonly headers: readonly string[];
@@ -151,12 +138,11 @@ class Remote implements Mutator {
   readonly #payload: ClaimsTemplate | undefined;
   readonly #fields: readonly NamedTemplate[];
   readonly #allowFrom: readonly string[] | undefined;
-  /** In seconds; 0 if verdicts are not cached. */
-  readonly #ttl: number;
+  /** Undefined if verdicts are not cached. */
+  readonly #verdicts: InstanceAnswers<Verdict> | undefined;
   readonly #key: readonly Template[];
   readonly #retry: RetryLimits | undefined;
-  readonly #number = String(++made);
-  /** Calls in flight, by cache key: requests with the same key share a call. */
+  /** Calls in flight, by what the cache key's templates say: requests with the same key share a call. */
   readonly #running = new Map<string, Promise<Verdict | Denial>>();
 
   constructor(config: Config, payload: ClaimsTemplate | undefined) {
@@ -179,7 +165,7 @@ class Remote implements Mutator {
       }
     }
     this.#allowFrom = config.allow_from?.split('.');
-    this.#ttl = cache === undefined ? 0 : oathkeeperDurationSeconds(cache.ttl);
+    this.#verdicts = cache && verdicts.forInstance(oathkeeperDurationSeconds(cache.ttl));
     this.#key = (cache?.key ?? []).map((text, index) =>
       attempt(['cache', 'key', index], () => parseTemplate(text)),
     );
@@ -199,19 +185,16 @@ class Remote implements Mutator {
       for (const [name, value] of verdict.fields) session.headers.set(name.toLowerCase(), [name, value]);
       return undefined;
     };
-    if (this.#ttl === 0) return this.#ask(session, services).then(take);
-    const parts = this.#key.map((template) => renderText(template, session));
-    const key = this.#number + hash('sha256', JSON.stringify(parts), 'base64');
-    const known = verdicts.get(key);
-    if (known !== undefined && services.now() < known.until) return take(known);
+    const kept = this.#verdicts;
+    if (kept === undefined) return this.#ask(session, services).then(take);
+    const key = JSON.stringify(this.#key.map((template) => renderText(template, session)));
+    const known = kept.get(key, services);
+    if (known !== undefined) return take(known);
     let running = this.#running.get(key);
     if (running === undefined) {
       running = this.#ask(session, services)
         .then((verdict) => {
-          if (!('error' in verdict)) {
-            const size = ENTRY + memorySize(verdict.fields);
-            verdicts.set(key, { ...verdict, until: services.now() + this.#ttl }, { size });
-          }
+          if (!('error' in verdict)) kept.set(key, verdict, services);
           return verdict;
         })
         .finally(() => this.#running.delete(key));

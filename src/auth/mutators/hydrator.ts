@@ -1,5 +1,3 @@
-import { hash } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
 import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
@@ -9,15 +7,12 @@ import type { MatchContext, Mutator, MutatorServices, Session } from '../../mode
 import type { Reply } from '../../model/outbound.js';
 import { TOKEN } from '../../parse/grammar.js';
 import { callAgain, readRetry, retrySchema } from '../retry.js';
+import { type InstanceAnswers, ServiceAnswers } from '../service-answers.js';
 import { REFUSED } from './header.js';
 import { headerKey } from './header-key.js';
 import type { MutatorKind } from './mutator.js';
 import { captureGroups } from './session.js';
 
-/** The memory that the cached responses of all hydrators may take, in bytes: some ten thousand of the usual size. */
-const BYTES = 16_777_216;
-/** Memory of a cached response besides its content. */
-const ENTRY = 304;
 /** The most names of header fields that a hydrator may set without its rule naming them. */
 const LEARNED = 50;
 
@@ -111,10 +106,9 @@ interface Hydration {
   readonly header: readonly (readonly [name: string, value: string])[];
 }
 
-/** The cached responses of all hydrators; they share one limit of memory. */
-const answers = new LRUCache<string, Hydration & { readonly until: number }>({ maxSize: BYTES });
-/** The number of hydrators so far: each has responses of its own. */
-let made = 0;
+const hydrations = new ServiceAnswers<Hydration>(
+  ({ extra, header }) => memorySize(extra) + memorySize(header),
+);
 
 class Hydrator implements Mutator {
   readonly headers: readonly string[];
@@ -122,13 +116,12 @@ class Hydrator implements Mutator {
   readonly keys = [];
   readonly #url: URL;
   readonly #authorization: string | undefined;
-  readonly #ttl: number;
+  readonly #answers: InstanceAnswers<Hydration>;
   readonly #retry: RetryLimits | undefined;
   /** The fields that the service may set, as {@link headerKey} returns them; undefined for any. */
   readonly #named: ReadonlySet<string> | undefined;
   /** The fields that it has set so far. From then on, the rule's clients cannot set them. */
   readonly #learned = new Set<string>();
-  readonly #number = String(++made);
 
   constructor(
     url: string,
@@ -139,7 +132,7 @@ class Hydrator implements Mutator {
   ) {
     this.#url = new URL(url);
     this.#authorization = authorization;
-    this.#ttl = ttl;
+    this.#answers = hydrations.forInstance(ttl);
     this.#retry = retry;
     this.headers = headers ?? [];
     this.#named = headers && new Set(headers.map(headerKey));
@@ -147,12 +140,8 @@ class Hydrator implements Mutator {
 
   mutate(session: Session, services: MutatorServices): Denial | undefined | Promise<Denial | undefined> {
     const body = payload(session);
-    // The session may contain a credential, so the cache key is its digest.
-    const key = this.#ttl > 0 ? this.#number + hash('sha256', body, 'base64') : '';
-    const known = this.#ttl > 0 ? answers.get(key) : undefined;
-    if (known !== undefined && services.now() < known.until) {
-      return this.#apply(known, session);
-    }
+    const known = this.#answers.get(body, services);
+    if (known !== undefined) return this.#apply(known, session);
     const call = {
       purpose: 'hydrate',
       url: withQuery(this.#url, session.match.query),
@@ -172,10 +161,7 @@ class Hydrator implements Mutator {
           retryAfter: settled.ok ? 1 : settled.retryAfter,
         });
       }
-      if (this.#ttl > 0) {
-        const size = ENTRY + memorySize(answer.extra) + memorySize(answer.header);
-        answers.set(key, { ...answer, until: services.now() + this.#ttl }, { size });
-      }
+      this.#answers.set(body, answer, services);
       return this.#apply(answer, session);
     };
     return reply instanceof Promise ? reply.then(take) : take(reply);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { holdsSecond } from '../../../src/auth/strategies/second.js';
+import { holdsSecond } from '../../../src/auth/strategies/second-credential.js';
 import type { AccessStrategy } from '../../../src/model/strategy.js';
 import type { TokenSource } from '../../../src/parse/token.js';
 import { arrival } from '../../decision.js';
