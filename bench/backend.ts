@@ -4,7 +4,8 @@
  *
  *     node build/bench/backend.js [delay in ms]
  *
- * A token that ends in `~` and a number gets an answer with so many bytes of claims.
+ * A token that ends in `~` and a number gets an answer with so many bytes of claims, `~inactive` is not active, and
+ * `~narrow` has not the scope `read`.
  */
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
@@ -12,6 +13,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { makeCertificate } from '../test/stack/certificate.js';
+import { ISSUER } from './token.js';
 
 const delay = Number(process.argv[2] ?? 0);
 const body = JSON.stringify({ url: '/get', args: {}, origin: '127.0.0.1', ok: true });
@@ -62,23 +64,29 @@ const introspect: RequestListener = (message, response) => {
   });
   message.on('end', () => {
     introspections++;
+    if (!/(?:^|&)token=[^&]/.test(form)) {
+      // RFC 7662 section 2.1: the token is required.
+      response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_request"}');
+      return;
+    }
     const claims = /(?:~|%7E)(\d+)/.exec(form)?.[1];
     // Shaped as Hydra answers.
     const now = Math.floor(Date.now() / 1000);
-    const answer = JSON.stringify({
+    const active = {
       active: true,
-      scope: 'read write',
+      scope: /(?:~|%7E)narrow/.test(form) ? 'write' : 'read write',
       client_id: 'c1',
       sub: 'c1',
       exp: now + 3600,
       iat: now,
       nbf: now,
       aud: [],
-      iss: 'http://127.0.0.1:4444',
+      iss: ISSUER,
       token_type: 'Bearer',
       token_use: 'access_token',
       ...(claims === undefined ? {} : { ext: { filler: 'x'.repeat(Number(claims)) } }),
-    });
+    };
+    const answer = JSON.stringify(/(?:~|%7E)inactive/.test(form) ? { active: false } : active);
     const send = (): void => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length });
       response.end(answer);

@@ -19,14 +19,23 @@ const pins = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
  * Starts a process, on one core where `taskset` exists.
  *
  * @param core 0 for what is measured, 1 for what measures
- * @param log a file for its standard output, so that nobody spends time on reading it
+ * @param log a file for its standard output and errors, so that nobody spends time on reading it
+ * @param environment variables beside those of this process
  */
-export function start(core: 0 | 1, command: string, args: readonly string[], log?: string): Child {
+export function start(
+  core: 0 | 1,
+  command: string,
+  args: readonly string[],
+  log?: string,
+  environment: Readonly<Record<string, string>> = {},
+): Child {
   const [program, parameters] = pins
     ? ['taskset', ['-c', String(core), command, ...args]]
     : [command, [...args]];
+  const file = log === undefined ? undefined : openSync(log, 'a');
   const child: ChildProcess = spawn(program as string, parameters as string[], {
-    stdio: ['pipe', log === undefined ? 'pipe' : openSync(log, 'a'), 'inherit'],
+    stdio: file === undefined ? ['pipe', 'pipe', 'inherit'] : ['pipe', file, file],
+    env: { ...process.env, ...environment },
   });
   const lines: Interface | undefined =
     child.stdout === null ? undefined : createInterface({ input: child.stdout });

@@ -11,9 +11,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { agreeing } from './agree.js';
 import { chart } from './chart.js';
 import { compare } from './compare.js';
-import { absentTable, fieldOf } from './contenders/all.js';
+import { absentTable, differenceTable, fieldOf } from './contenders/all.js';
 import { scopegate } from './contenders/scopegate.js';
 import { readOptions } from './options.js';
 import { type Results, table, toJson } from './report.js';
@@ -27,7 +28,8 @@ const began = performance.now();
 const options = readOptions(process.argv.slice(2));
 const { only, rounds, seconds, profile } = options;
 const field = fieldOf(options.contenders);
-console.log(absentTable(field.absent));
+const absent = new Map(field.absent);
+console.log(absentTable(absent));
 
 /** The authorization server takes its time, in milliseconds. */
 const DELAY = 2;
@@ -53,14 +55,19 @@ try {
   const known = situationsOf(seconds);
   const situations = only.flatMap((name) => known[name] ?? []);
   if (situations.length > 0) {
-    await staged(join(folder, 'peers'), field.present, DELAY, profile, async (stage) => {
-      for (const situation of situations) await compare(situation, stage, options, results, late);
+    await staged({ folder: join(folder, 'peers'), delay: DELAY, profile }, field.present, async (stage) => {
+      const { running, left } = await agreeing(stage, false);
+      for (const [name, reason] of left) absent.set(name, reason);
+      console.log(absentTable(left));
+      for (const situation of situations) {
+        await compare(situation, { ...stage, running }, options, results, late);
+      }
     });
   }
   if (only.includes('down')) {
-    await staged(join(folder, 'down'), downField(scopegate), DELAY, profile, async (stage) => {
-      await compare(downOf(seconds), stage, options, results, late);
-    });
+    await staged({ folder: join(folder, 'down'), delay: DELAY, profile }, downField(scopegate), (stage) =>
+      compare(downOf(seconds), stage, options, results, late),
+    );
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
@@ -68,8 +75,9 @@ try {
 
 if (starts !== undefined) console.log(startTable(starts));
 if (results.size > 0) console.log(table(results, 'scopegate'));
+if (results.size > 0) console.log(differenceTable(field.present));
 for (const curve of curves) console.log(curveTable(curve));
-console.log(absentTable(field.absent));
+console.log(absentTable(absent));
 mkdirSync(here('.'), { recursive: true });
 writeFileSync(
   here('results.json'),

@@ -143,7 +143,7 @@ export async function measureCurves(
 ): Promise<Curve[]> {
   const curves: Curve[] = [];
   for (const plan of PLANS.filter(({ unit }) => wanted?.includes(unit) ?? true)) {
-    await staged(`${folder}-${curves.length}`, plan.gateways, 0, undefined, async (stage) => {
+    await staged({ folder: `${folder}-${curves.length}`, delay: 0 }, plan.gateways, async (stage) => {
       const samples = plan.steps.map(() => [] as Awaited<ReturnType<typeof measure>>[]);
       for (const { gateway, order } of plan.steps) {
         if (order.tokens === undefined) continue;

@@ -17,7 +17,7 @@ const NEW = 20;
 /** Loads one contender as hard as it goes, minute after minute. */
 export async function soak(folder: string, contender: Contender, minutes: number): Promise<Minute[]> {
   const taken: Minute[] = [];
-  await staged(folder, [contender], 0, undefined, async (stage) => {
+  await staged({ folder, delay: 0 }, [contender], async (stage) => {
     const one = stage.running[0] as Running;
     for (let minute = 0; minute < minutes; minute++) {
       const order = { connections: 64, path: '/get' };

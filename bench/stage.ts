@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../test/stack/port.js';
 import { type Child, listening, start } from './child.js';
-import type { Contender } from './contender.js';
+import type { Contender, TlsFiles } from './contender.js';
 import type { Harvest, Order } from './load.js';
 import type { Sample } from './report.js';
 import { usageOf } from './usage.js';
@@ -20,6 +20,20 @@ export interface Stage {
   readonly backend: Child;
   readonly load: Child;
   readonly running: readonly Running[];
+  /** Contenders that did not start, and why. */
+  readonly failed: ReadonlyMap<string, string>;
+}
+
+/** How a stage is set. */
+export interface Setting {
+  /** Where each contender gets a folder of its own. */
+  readonly folder: string;
+  /** Of the authorization server, in milliseconds. */
+  readonly delay: number;
+  /** A folder for profiles of Node contenders. */
+  readonly profile?: string | undefined;
+  /** The contenders listen with TLS. */
+  readonly tls?: TlsFiles;
 }
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -27,15 +41,11 @@ const here = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 /**
  * Starts the backend, the load and the contenders, and ends them all whatever happens.
  *
- * @param folder where each contender gets a folder of its own
- * @param delay of the authorization server, in milliseconds
- * @param profile a folder for profiles of Node contenders
+ * @throws Error if none of the contenders starts
  */
 export async function staged(
-  folder: string,
+  { folder, delay, profile, tls }: Setting,
   field: readonly Contender[],
-  delay: number,
-  profile: string | undefined,
   work: (stage: Stage) => Promise<void>,
 ): Promise<void> {
   const children: Child[] = [];
@@ -48,6 +58,7 @@ export async function staged(
     const ports = JSON.parse(await backend.ask()) as Record<'upstream' | 'authorization' | 'secure', number>;
     const load = born(start(1, process.execPath, [here('load.js')]));
     const running: Running[] = [];
+    const failed = new Map<string, string>();
     for (const contender of field) {
       const own = join(folder, contender.name).replaceAll(' ', '-');
       mkdirSync(own, { recursive: true });
@@ -59,12 +70,18 @@ export async function staged(
         introspectionUrl: `http://127.0.0.1:${ports.authorization}/introspect`,
         secureIntrospectionUrl: `https://127.0.0.1:${ports.secure}/introspect`,
         ...(profile === undefined ? {} : { profile }),
+        ...(tls === undefined ? {} : { tls }),
       };
-      const child = born(contender.start(surroundings));
-      await listening(port);
-      running.push({ contender, child, port });
+      const child = born(await contender.start(surroundings));
+      try {
+        await listening(port);
+        running.push({ contender, child, port });
+      } catch {
+        failed.set(contender.name, `did not listen; see ${join(own, 'log')}`);
+      }
     }
-    await work({ backend, load, running });
+    if (running.length === 0) throw new Error(`nobody started: ${[...failed].join('; ')}`);
+    await work({ backend, load, running, failed });
   } finally {
     for (const child of children.reverse()) await child.stop();
   }

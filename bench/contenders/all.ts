@@ -1,7 +1,11 @@
 import type { Contender } from '../contender.js';
 import { oauth2, openidc } from './apache.js';
+import { floor } from './floor.js';
+import { haproxy } from './haproxy.js';
+import { heimdall } from './heimdall.js';
 import { httpProxy } from './http-proxy.js';
 import { leanNjs, nginx, njs } from './nginx.js';
+import { oathkeeper } from './oathkeeper.js';
 import { bareRoute, pluginRoute, pluginUpstreams } from './plugin.js';
 import { scopegate } from './scopegate.js';
 
@@ -11,12 +15,16 @@ export const CONTENDERS: readonly Contender[] = [
   pluginUpstreams,
   pluginRoute,
   bareRoute,
-  httpProxy,
-  nginx,
-  njs,
-  leanNjs,
+  oathkeeper,
+  heimdall,
   openidc,
   oauth2,
+  njs,
+  leanNjs,
+  httpProxy,
+  floor,
+  nginx,
+  haproxy,
 ];
 
 /** What takes part in a run, and why the others do not. */
@@ -54,4 +62,12 @@ export function absentTable(absent: ReadonlyMap<string, string>): string {
   if (absent.size === 0) return '';
   const lines = [...absent].map(([name, reason]) => `  ${name.padEnd(20)}${reason}`);
   return ['', 'not measured', ...lines].join('\n');
+}
+
+/** Where those that are measured do less or other work on purpose; empty if none does. */
+export function differenceTable(present: readonly Contender[]): string {
+  const lines = present.flatMap(({ name, differs }) =>
+    differs === undefined ? [] : [`  ${name.padEnd(20)}${differs.how}`],
+  );
+  return lines.length === 0 ? '' : ['', 'other work on purpose', ...lines].join('\n');
 }

@@ -18,14 +18,16 @@ function contender(
   return {
     name,
     introspects: true,
+    secure: true,
     missing: () =>
       absent({ [APACHE]: 'apt-get install apache2', [file]: `apt-get install ${debianPackage}` }),
     start(surroundings) {
-      const { folder, port, upstreamPort } = surroundings;
+      const { folder, port, upstreamPort, tls } = surroundings;
       mkdirSync(join(folder, 'run'));
       const config = join(folder, 'apache.conf');
       // Logging is built into Debian's binary.
-      const load = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'proxy', 'proxy_http']
+      const modules = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'proxy', 'proxy_http'];
+      const load = [...modules, ...(tls === undefined ? [] : ['socache_shmcb', 'ssl', 'http2'])]
         .map((name) => `LoadModule ${name}_module ${MODULES}/mod_${name}.so`)
         .join('\n');
       writeFileSync(
@@ -50,6 +52,7 @@ KeepAlive On
 MaxKeepAliveRequests 0
 LogFormat "%h %u %t \\"%r\\" %>s %b" short
 CustomLog ${folder}/access.log short
+${tls === undefined ? '' : `SSLEngine on\nSSLCertificateFile ${tls.cert}\nSSLCertificateKeyFile ${tls.key}\nProtocols h2 http/1.1`}
 ProxyPass / http://127.0.0.1:${upstreamPort}/ enablereuse=on max=128
 ${access(surroundings)}
 `,
@@ -77,6 +80,7 @@ OIDCOAuthClientSecret bench-only-secret
 OIDCOAuthRemoteUserClaim sub
 <Location />
   AuthType oauth20
+  AuthzSendForbiddenOnFailure On
   Require claim scope~read
 </Location>`,
 );
@@ -90,6 +94,7 @@ export const oauth2 = contender(
   ({ introspectionUrl }) => `
 <Location />
   AuthType oauth2
+  AuthzSendForbiddenOnFailure On
   OAuth2TokenVerify introspect ${introspectionUrl} introspect.auth=client_secret_basic&client_id=bench&client_secret=bench-only-secret&verify.iat=skip
   Require oauth2_claim "scope:read write"
 </Location>`,

@@ -1,13 +1,19 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { start } from '../child.js';
-import type { Contender } from '../contender.js';
+import type { Contender, Surroundings } from '../contender.js';
 import { absent } from './installed.js';
 
 const NGINX = '/usr/sbin/nginx';
 const NJS = '/usr/lib/nginx/modules/ngx_http_js_module.so';
 const NGINX_PACKAGE = { [NGINX]: 'apt-get install nginx' };
 const NJS_PACKAGE = { [NJS]: 'apt-get install libnginx-mod-http-js' };
+
+/** Where it listens. */
+function listen({ port, tls }: Surroundings): string {
+  if (tls === undefined) return `listen 127.0.0.1:${port};`;
+  return `listen 127.0.0.1:${port} ssl http2; ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};`;
+}
 
 function config(folder: string, upstreamPort: number, http: string, server: string, modules = ''): string {
   return `${modules}
@@ -40,12 +46,14 @@ http {
 export const nginx: Contender = {
   name: 'nginx plain',
   introspects: false,
+  secure: true,
   missing: () => absent(NGINX_PACKAGE),
-  start({ folder, port, upstreamPort }) {
+  start(surroundings) {
+    const { folder, upstreamPort } = surroundings;
     const file = join(folder, 'nginx.conf');
     writeFileSync(
       file,
-      config(folder, upstreamPort, '', `listen 127.0.0.1:${port}; location / { proxy_pass http://backend; }`),
+      config(folder, upstreamPort, '', `${listen(surroundings)} location / { proxy_pass http://backend; }`),
     );
     return start(0, NGINX, ['-p', folder, '-c', file]);
   },
@@ -57,6 +65,11 @@ export const nginx: Contender = {
  * it out), and each member of the answer becomes a header field for `auth_request_set`. It looks at no scopes.
  */
 export const njs: Contender = introspecting('nginx njs', {
+  differs: {
+    how: 'as published it looks at no scopes, and answers 403 to a token that is not active',
+    narrow: 200,
+    inactive: 403,
+  },
   script: `function introspect(r) {
   const credentials = r.variables.client_id + ':' + r.variables.client_secret;
   const authorization = 'Basic ' + Buffer.from(credentials).toString('base64');
@@ -100,7 +113,7 @@ export const leanNjs: Contender = introspecting('nginx njs, lean', {
     if (reply.status !== 200) { r.error('status ' + reply.status); r.return(401); return; }
     try {
       const answer = JSON.parse(reply.responseText);
-      if (answer.active !== true) { r.return(403); return; }
+      if (answer.active !== true) { r.return(401); return; }
       r.return(answer.scope.split(' ').includes('read') ? 204 : 403);
     } catch (e) { r.error(String(e)); r.return(401); }
   });
@@ -110,6 +123,7 @@ export const leanNjs: Contender = introspecting('nginx njs, lean', {
 
 /** What one way of introspecting with nginx has of its own: texts for its files. */
 interface Introspecting {
+  readonly differs?: NonNullable<Contender['differs']>;
   /** JavaScript with a function `introspect`. */
   readonly script: string;
   /** Directives beside the servers, if any. */
@@ -121,12 +135,18 @@ interface Introspecting {
 }
 
 /** nginx with `auth_request`, a script, and the proxy cache in front of the endpoint. */
-function introspecting(name: string, { script, http = '', server = '', asking }: Introspecting): Contender {
+function introspecting(
+  name: string,
+  { differs, script, http = '', server = '', asking }: Introspecting,
+): Contender {
   return {
     name,
+    ...(differs === undefined ? {} : { differs }),
     introspects: true,
+    secure: true,
     missing: () => absent({ ...NGINX_PACKAGE, ...NJS_PACKAGE }),
-    start({ folder, port, upstreamPort, introspectionUrl }) {
+    start(surroundings) {
+      const { folder, upstreamPort, introspectionUrl } = surroundings;
       const { host, pathname } = new URL(introspectionUrl);
       writeFileSync(join(folder, 'oauth2.js'), `export default { introspect };\n${script}\n`);
       const file = join(folder, 'nginx.conf');
@@ -135,7 +155,7 @@ function introspecting(name: string, { script, http = '', server = '', asking }:
   ${http}
   proxy_cache_path ${folder}/cache keys_zone=tokens:32m max_size=256m;
   upstream as { server ${host}; keepalive 128; keepalive_requests 1000000; }`;
-      const inside = `listen 127.0.0.1:${port};
+      const inside = `${listen(surroundings)}
     # By a variable, else the arguments of the subrequest would go along.
     set $endpoint http://as${pathname};
     ${server}

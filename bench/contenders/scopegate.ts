@@ -47,14 +47,16 @@ export function withRules(name: string, rules: string, cache: object = {}): Cont
   return {
     name,
     introspects: true,
+    secure: true,
     missing: () => undefined,
-    start({ folder, port, upstreamPort, introspectionUrl, profile }) {
+    start({ folder, port, upstreamPort, introspectionUrl, profile, tls }) {
       writeFileSync(join(folder, 'rules.yaml'), rules);
+      const secure = tls === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } };
       const settings = join(folder, 'settings.yaml');
       writeFileSync(
         settings,
         JSON.stringify({
-          listen: { proxy: { host: '127.0.0.1', port }, admin: { host: '127.0.0.1', port: 0 } },
+          listen: { proxy: { host: '127.0.0.1', port, ...secure }, admin: { host: '127.0.0.1', port: 0 } },
           rules: ['./rules.yaml'],
           services: { httpbin: `http://127.0.0.1:${upstreamPort}` },
           introspection: { url: introspectionUrl, cache },
