@@ -81,11 +81,6 @@ export interface Rule {
    * cached answers.
    */
   readonly revokes?: true;
-  /**
-   * The same text for rules that decide about a request in the same way and send it to the same place. Absent if
-   * that depends on the rule's path, or is not known.
-   */
-  readonly behaviour?: string;
   /** A document that scopegate serves instead of forwarding, if the rule publishes one. */
   readonly document?: Document;
 }

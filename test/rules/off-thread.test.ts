@@ -236,7 +236,7 @@ t.test('what is wrong is found in the same places', async (t) => {
   const folder = t.testdir({
     'a.yaml': apiRule('a.example', [rule('/(a+)+', ['GET'], 'read'), rule('/b', ['GTE'], 'read')]),
     'b.yaml': '{ kind: APIRule, ',
-    'c.yaml': apiRule('c.example', [rule('/c/.*', ['GET'], 'read'), rule('/c/d', ['GET'], 'write')], 'c'),
+    'c.yaml': apiRule('c.example', [rule('/c/.*', ['GET'], 'read'), rule('/c/d', ['GET'], 'read')], 'c'),
     'd.yaml': 'a: 1\na: 2\n',
   });
   const here = loadRules([folder], options);

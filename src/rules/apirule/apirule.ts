@@ -11,7 +11,6 @@ import type { LoadBudget } from '../budget.js';
 import { compilePattern } from '../pattern/pattern.js';
 import { atOnce } from '../slices.js';
 import { compileAccess } from './access-strategies.js';
-import { behaviourOf } from './behaviour.js';
 import { compileCors, NO_CORS } from './cors.js';
 import { compileExtAuth } from './ext-auth.js';
 import { globHint, withoutRules } from './hints.js';
@@ -223,9 +222,6 @@ class Compiler {
         upstream: service.upstream,
         ...(cors === undefined ? {} : { cors }),
         timeout: seconds === undefined ? this.#defaults.timeout : seconds * 1000,
-        ...(this.#defaults.areAccepted === true
-          ? {}
-          : behaviourOf(entry, service.upstream, seconds, spec.corsPolicy ?? this.#dialect.removesCors)),
       });
     }
     return rules;

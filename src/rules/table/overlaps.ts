@@ -159,24 +159,12 @@ class OverlapAnalyser {
     if (related.relation === 'disjoint') return;
     if (related.relation === 'undecided') this.#undecided(a, b, related.witness);
     else if (this.#mode === 'error') {
-      const inner = innerOf(a, b, related.relation);
-      if (inner !== undefined && related.relation !== 'equal' && behaveAlike(a, b)) {
-        this.#harmless(inner, inner === a ? b : a, inner === a ? siteOfA : siteOfB);
-      } else this.#overlap(a, b, 'overlap', related.witness, inner);
+      this.#overlap(a, b, 'overlap', related.witness, innerOf(a, b, related.relation));
     } else if (related.relation === 'a-in-b' || (related.relation === 'equal' && !sameHost))
       this.#deepen(siteOfA, a, b);
     else if (related.relation === 'b-in-a' && sameHost) this.#deepen(siteOfB, b, a);
     else if (related.relation === 'equal') this.#overlap(a, b, 'overlap-equal', related.witness);
     else this.#overlap(a, b, 'overlap-partial', related.witness);
-  }
-
-  /** Two rules share requests, and it makes no difference which of them answers: the inner one does. */
-  #harmless(inner: Rule, outer: Rule, site: HostEntry): void {
-    this.#deepen(site, inner, outer);
-    const message = (first: Rule, second: Rule): string =>
-      `${describe(second)} and ${describe(first)} of ${first.source} share requests: ${inner.path} lies inside ` +
-      `${outer.path}, and both do the same with them; remove ${inner.path} if it is to have nothing of its own`;
-    this.#report(inner, outer, 'overlap-alike', message, 'warning');
   }
 
   #relate(a: RegExp, b: RegExp): Related {
@@ -286,11 +274,6 @@ function innerOf(a: Rule, b: Rule, relation: Related['relation']): Rule | undefi
   if (relation === 'b-in-a') return bIsNarrower ? b : undefined;
   if (relation !== 'equal' || aIsNarrower === bIsNarrower) return undefined;
   return aIsNarrower ? a : b;
-}
-
-/** Whether it makes no difference to a request which of two rules answers it. */
-function behaveAlike(a: Rule, b: Rule): boolean {
-  return a.behaviour !== undefined && a.behaviour === b.behaviour;
 }
 
 /** Whether a rule's hosts are equal to or narrower than those of another rule, wherever both match. */
