@@ -18,15 +18,15 @@ export const EXPLAINED: ReadonlyMap<string, string> = new Map(
     'auth/possession/certificate.ts fromByteSequence: 2 → 3': 'No certificate has one character.',
     'auth/possession/dpop.ts COMPACT: /^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$/ → /[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$/':
       'What may stand before it then is no Base64url, which the library refuses in the same words.',
-    'auth/strategies/second.ts holdsSecond.others: places[decider] ?? NOWHERE → places[decider]':
+    'auth/strategies/second-credential.ts holdsSecond.others: places[decider] ?? NOWHERE → places[decider]':
       'There is one for each strategy: the operator tells the compiler.',
-    'auth/strategies/second.ts holdsSecond: strategies.length < 2 → false':
+    'auth/strategies/second-credential.ts holdsSecond: strategies.length < 2 → false':
       'Saves time: one strategy alone has no others.',
-    'auth/strategies/second.ts holdsSecond: known.set(strategies, places); → nothing':
+    'auth/strategies/second-credential.ts holdsSecond: known.set(strategies, places); → nothing':
       'Saves time: the places are found anew for each request.',
-    'auth/strategies/second.ts otherPlaces: places.some(isForm) && !own.some(isForm) → places.some(isForm)':
+    'auth/strategies/second-credential.ts otherPlaces: places.some(isForm) && !own.some(isForm) → places.some(isForm)':
       'A strategy that reads forms itself has refused a second token in one before.',
-    'auth/strategies/second.ts otherPlaces: some → every #2':
+    'auth/strategies/second-credential.ts otherPlaces: some → every #2':
       'A strategy that reads forms itself has refused a second token in one before.',
     'parse/target.ts isPlain.previous: 0 → 1': 'Neither is a slash.',
     "parse/token.ts readCredential: credential.kind === 'none' || target.query === '' → credential.kind === 'none'":

@@ -15,70 +15,86 @@ export interface Source {
  */
 const TABLE = `
 auth/decide.ts 16
-  auth/decide auth/authorizers/authorizers auth/error-handlers/error-handlers observe/would-deny parse/target auth/mutators/mutators
+  auth/decide auth/decide-targets auth/authorizers/authorizers auth/error-handlers/error-handlers
+  observe/would-deny parse/target auth/mutators/mutators auth/mutators/mutators-of-others
   auth/strategies/credentials auth/strategies/sources conformance/rfc9728 conformance/rfc9449
+  conformance/dpop-elsewhere
   admin/decisions proxy/pitfalls
 auth/strategies/scope.ts all
   auth/strategies/scope
 auth/strategies/oauth2-introspection.ts 14
-  auth/strategies/oauth2-introspection auth/introspection/decision auth/strategies/sources
-  conformance/rfc7662 conformance/rfc6750 auth/introspection/client-auth conformance/rfc9449
+  auth/strategies/oauth2-introspection auth/strategies/token-places auth/introspection/decision
+  auth/strategies/sources
+  conformance/rfc7662 conformance/rfc6750 auth/introspection/client-auth auth/introspection/pre-authorization
+  conformance/rfc9449 conformance/dpop-elsewhere
   auth/introspection/rate-limit auth/introspection/provider auth/introspection/faults
-auth/strategies/second.ts 5
-  auth/strategies/second auth/decide auth/strategies/credentials auth/strategies/sources
+  auth/introspection/broken-connections auth/introspection/clocks-and-outages
+auth/strategies/second-credential.ts 5
+  auth/strategies/second auth/decide auth/decide-targets auth/strategies/credentials auth/strategies/sources
 auth/strategies/bearer-token.ts 3
   auth/strategies/sessions
 auth/strategies/claim-requirements.ts 4
   auth/strategies/claim-requirements conformance/rfc9470 commands/explain
 auth/strategies/token-binding.ts 6
-  auth/strategies/token-binding conformance/rfc8705 conformance/rfc9449 auth/strategies/jwt
+  auth/strategies/token-binding conformance/rfc8705 conformance/rfc9449 conformance/dpop-elsewhere
+  auth/strategies/jwt auth/strategies/jwt-tokens
   auth/introspection/provider
 auth/strategies/jwt.ts 5
-  auth/strategies/jwt auth/strategies/claim-requirements conformance/rfc9449
+  auth/strategies/jwt auth/strategies/jwt-tokens auth/strategies/claim-requirements conformance/rfc9449
+  conformance/dpop-elsewhere
 auth/strategies/session-check.ts 3
   auth/strategies/sessions
 auth/strategies/oauth2-client-credentials.ts 3
   auth/strategies/client-credentials
 auth/strategies/anonymous.ts all
-  auth/decide auth/strategies/handlers
+  auth/decide auth/decide-targets auth/strategies/handlers
 auth/strategies/open.ts all
-  auth/decide auth/strategies/handlers
+  auth/decide auth/decide-targets auth/strategies/handlers
 auth/introspection/cache.ts 20
-  auth/introspection/cache auth/introspection/introspector auth/introspection/revocation
+  auth/introspection/cache auth/introspection/introspector auth/introspection/refresh
+  auth/introspection/introspection-limits auth/introspection/revocation
 auth/introspection/introspector.ts 6
-  auth/introspection/introspector auth/introspection/spellings auth/introspection/rate-limit
-  auth/introspection/revocation auth/introspection/faults auth/introspection/shared-cache
+  auth/introspection/introspector auth/introspection/refresh auth/introspection/introspection-limits
+  auth/introspection/spellings auth/introspection/rate-limit
+  auth/introspection/revocation auth/introspection/faults auth/introspection/broken-connections
+  auth/introspection/clocks-and-outages auth/introspection/shared-cache
 auth/introspection/circuit-breaker.ts 24
-  auth/introspection/circuit-breaker auth/introspection/introspector
+  auth/introspection/circuit-breaker auth/introspection/introspector auth/introspection/refresh
+  auth/introspection/introspection-limits
 auth/introspection/answer.ts 15
   auth/introspection/answer auth/introspection/decision conformance/rfc7662
 auth/introspection/requirements.ts 30
   auth/introspection/requirements auth/introspection/decision conformance/rfc7662
-  auth/introspection/provider conformance/rfc9449
+  auth/introspection/provider conformance/rfc9449 conformance/dpop-elsewhere
 auth/introspection/semaphore.ts 8
-  auth/introspection/semaphore auth/introspection/introspector
+  auth/introspection/semaphore auth/introspection/introspector auth/introspection/refresh
+  auth/introspection/introspection-limits
 auth/introspection/rate-limit.ts 10
-  auth/introspection/rate-limit auth/introspection/introspector
+  auth/introspection/rate-limit auth/introspection/introspector auth/introspection/refresh
+  auth/introspection/introspection-limits
 auth/introspection/invalidation.ts 3
-  auth/introspection/revocation auth/introspection/shared-cache admin/server
+  auth/introspection/revocation auth/introspection/shared-cache admin/server admin/purge
 auth/possession/dpop.ts 11
-  conformance/rfc9449 auth/introspection/shared-cache
+  conformance/rfc9449 conformance/dpop-elsewhere auth/introspection/shared-cache
 auth/possession/replay.ts 5
-  auth/possession/replay conformance/rfc9449
+  auth/possession/replay conformance/rfc9449 conformance/dpop-elsewhere
 auth/possession/nonce.ts 4
-  auth/possession/nonce conformance/rfc9449
+  auth/possession/nonce conformance/rfc9449 conformance/dpop-elsewhere
 auth/possession/request-uri.ts 5
-  conformance/rfc9449
+  conformance/rfc9449 conformance/dpop-elsewhere
 auth/possession/certificate.ts 3
   conformance/rfc8705 tls/listener
 parse/target.ts 35
   parse/target fuzz/models admin/decisions proxy/pitfalls
 parse/fields.ts 34
-  parse/fields parse/form parse/parsed-request listener/raw-requests conformance/rfc6750 auth/strategies/sources proxy/headers
+  parse/fields parse/form parse/parsed-request listener/raw-requests conformance/rfc6750
+  auth/strategies/sources proxy/headers
   listener/http2 proxy/pitfalls
 parse/token.ts 7
-  parse/token auth/decide auth/strategies/second auth/strategies/credentials auth/strategies/sources
-  conformance/rfc6750 auth/strategies/oauth2-introspection auth/strategies/sessions
+  parse/token auth/decide auth/decide-targets auth/strategies/second auth/strategies/credentials
+  auth/strategies/sources
+  conformance/rfc6750 auth/strategies/oauth2-introspection auth/strategies/token-places
+  auth/strategies/sessions
 parse/cookies.ts 10
   parse/parameter auth/strategies/credentials auth/strategies/sources proxy/identity-headers
   proxy/advisories
@@ -98,32 +114,39 @@ parse/parsed-request.ts 5
   parse/parsed-request listener/raw-requests listener/raw-upgrades listener/http2 listener/http2-broken
   proxy/pitfalls auth/strategies/sources
 proxy/upstream/connection.ts 20
-  proxy/upstream/connection proxy/upstream/answers proxy/refused-answers proxy/bodies proxy/shares
+  proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/refused-answers proxy/bodies
+  proxy/interim proxy/shares
   proxy/faults proxy/interim-answers proxy/held-up
 proxy/upstream/pool.ts 10
   proxy/upstream/pool proxy/upstream/answers proxy/shares proxy/faults observe/metrics proxy/long-lived
 proxy/upstream/queue.ts 14
   proxy/upstream/queue proxy/upstream/answers proxy/shares
 proxy/upstream/deadline.ts 12
-  proxy/upstream/deadline proxy/upstream/connection proxy/upstream/answers proxy/held-up proxy/shares
+  proxy/upstream/deadline proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/held-up
+  proxy/shares
 proxy/upstream/request-head.ts 15
-  proxy/upstream/responses proxy/upstream/connection proxy/upstream/answers proxy/bodies proxy/headers
+  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/bodies
+  proxy/interim proxy/headers
 proxy/upstream/response-head.ts 35
-  proxy/upstream/responses proxy/upstream/connection proxy/upstream/answers proxy/refused-answers
+  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers
+  proxy/refused-answers
   proxy/faults proxy/conformance proxy/shares
 proxy/upstream/response-body.ts 35
-  proxy/upstream/responses proxy/upstream/connection proxy/upstream/answers proxy/refused-answers
-  proxy/faults proxy/bodies
+  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers
+  proxy/refused-answers
+  proxy/faults proxy/bodies proxy/interim
 proxy/request-body.ts 14
-  proxy/request-body proxy/bodies proxy/shares proxy/held-up listener/http2-broken proxy/mingled
+  proxy/request-body proxy/bodies proxy/interim proxy/shares proxy/held-up listener/http2-broken proxy/mingled
 proxy/buffered-bodies.ts 6
   proxy/request-body proxy/shares observe/metrics
 proxy/response-headers.ts 14
   proxy/fields proxy/headers proxy/pitfalls proxy/conformance listener/http2 proxy/hostile
 proxy/request-headers.ts 14
   proxy/fields proxy/headers proxy/advisories proxy/pitfalls listener/siblings auth/mutators/mutators
+  auth/mutators/mutators-of-others
 proxy/identity-headers.ts 10
-  proxy/fields proxy/identity-headers proxy/headers auth/mutators/mutators proxy/advisories
+  proxy/fields proxy/identity-headers proxy/headers auth/mutators/mutators auth/mutators/mutators-of-others
+  proxy/advisories
 `;
 
 /** The files whose mutants are tried, and how. */
