@@ -8,6 +8,9 @@ import { root } from './root.js';
 /** The test suite of Autobahn, where .ci/autobahn has put it. */
 export const AUTOBAHN = join(root, 'build/autobahn/bin/wstest');
 
+/** Helm, where .ci/helm has put it, or the machine's own. */
+export const HELM = [join(root, 'build/helm/helm'), 'helm'] as const;
+
 /** The TLS scanner, where .ci/sslyze has put it. */
 export const SSLYZE = join(root, 'build/sslyze/bin/sslyze');
 
@@ -23,6 +26,7 @@ const PROBES = {
   chromium: () => onPath('chromium'),
   curl: () => onPath('curl'),
   docker: () => runs('docker', ['compose', 'version']) || onPath('docker-compose'),
+  helm: () => isExecutable(HELM[0]) || onPath(HELM[1]),
   haproxy: () => onPath('haproxy'),
   httpbin: () => onPath('gunicorn') && runs('/usr/bin/python3', ['-c', 'import httpbin']),
   // Its `kustomize` is too old for what ships in those that do not name a version of it.
@@ -49,8 +53,11 @@ function missing(name: string): string {
   return `${name} is not installed`;
 }
 
-/** The one thing that even `TEST_REQUIRE=all` does without. */
-export const AUTOBAHN_MISSING = missing('autobahn');
+/** What even `TEST_REQUIRE=all` does without: neither Debian nor npm has it. */
+const RARE: readonly Requirement[] = ['autobahn', 'helm'];
+
+/** Why a test is skipped that `TEST_REQUIRE=all` does without. */
+export const RARE_MISSING: readonly string[] = RARE.map(missing);
 
 /** A program or service that a test can do without, but that `.ci/run` insists on. */
 export type Requirement = keyof typeof PROBES;
@@ -82,13 +89,13 @@ export function unavailable(t: Pick<Test, 'fail' | 'pass'>, name: Requirement, w
 
 /**
  * Whether `TEST_REQUIRE` insists on something: it is a comma-separated list of names, or `all` for what Debian and npm
- * have. Autobahn's suite needs Python 2.7, which they have not: who has it says so.
+ * have. Autobahn's suite needs Python 2.7, and Helm has to be compiled by Go, which they have not: who has it says so.
  *
  * @param name what is asked for; `all` asks whether nothing at all may be skipped
  */
 export function required(name: Requirement | 'all'): boolean {
   const names = (process.env.TEST_REQUIRE ?? '').split(',').map((each) => each.trim());
-  return names.includes(name) || (names.includes('all') && name !== 'autobahn');
+  return names.includes(name) || (names.includes('all') && !RARE.some((rare) => rare === name));
 }
 
 let sharing: string | undefined;

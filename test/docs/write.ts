@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { schemaText } from '../../src/commands/schema.js';
 import { root } from '../root.js';
@@ -20,3 +20,5 @@ writeFileSync(join(root, 'docs/identity-fields.md'), identityFieldsPage());
 writeFileSync(join(root, 'docs/upstream-client.md'), upstreamClientPage());
 writeFileSync(join(root, 'docs/cli.md'), await cliPage());
 writeFileSync(join(root, 'docs/errors.md'), errorsPage());
+// A chart can only use files of its own.
+copyFileSync(join(root, 'config/prometheus-alerts.yaml'), join(root, 'config/helm/scopegate/alerts.yaml'));

@@ -1,12 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { AuthorizationPolicy } from '@kubernetes-models/istio/security.istio.io/v1/AuthorizationPolicy';
-import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
-import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
-import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
-import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
-import { Namespace } from 'kubernetes-models/v1/Namespace';
-import { Service } from 'kubernetes-models/v1/Service';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { main } from '../../src/cli.js';
@@ -16,7 +9,7 @@ import { pages } from '../docs/page.js';
 import { available } from '../require.js';
 import { root } from '../root.js';
 import { filesOf } from './files.js';
-import { build, containersOf, type Manifest, namedFiles, podOf, read } from './manifests.js';
+import { build, containersOf, type Manifest, namedFiles, podOf, read, validate } from './manifests.js';
 
 const folder = join(root, 'config/kubernetes');
 const USES = ['hydra', 'sidecar', 'forward-auth/base', 'forward-auth/istio', 'forward-auth/kyma'] as const;
@@ -30,29 +23,9 @@ function builtFor(t: Test): Built | undefined {
   return made;
 }
 
-/** Kubernetes' and Istio's own schemas, by kind; kinds of Kyma are held against the documentation below. */
-const MODELS: Readonly<Record<string, new (data: never) => { validate(): void }>> = {
-  AuthorizationPolicy,
-  ConfigMap,
-  Deployment,
-  Namespace,
-  NetworkPolicy,
-  PodDisruptionBudget,
-  Service,
-};
-
 /** What a ConfigMap or a Service is asked for by. */
 const find = (manifests: readonly Manifest[], kind: string, name: string): Manifest | undefined =>
   manifests.find((manifest) => manifest.kind === kind && manifest.metadata.name === name);
-
-function validate(manifest: Manifest): void {
-  const Model = MODELS[manifest.kind];
-  if (Model === undefined) throw new Error(`no schema of ${manifest.kind}`);
-  const model = new Model(manifest as never);
-  // The model knows its own version and kind; the manifest's must be these.
-  Object.assign(model, { apiVersion: manifest.apiVersion, kind: manifest.kind });
-  model.validate();
-}
 
 t.test('every manifest is valid against the schema of its kind', async (t) => {
   const built = builtFor(t);

@@ -1,6 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AuthorizationPolicy } from '@kubernetes-models/istio/security.istio.io/v1/AuthorizationPolicy';
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
+import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
+import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
+import { Namespace } from 'kubernetes-models/v1/Namespace';
+import { Service } from 'kubernetes-models/v1/Service';
 import { parse, parseAllDocuments } from 'yaml';
 
 /** A Kubernetes object, as far as these tests look into it. */
@@ -37,7 +44,8 @@ export function read(path: string): Manifest[] {
   return documents(readFileSync(path, 'utf8'));
 }
 
-function documents(text: string): Manifest[] {
+/** The documents of a text. @throws for broken YAML */
+export function documents(text: string): Manifest[] {
   return parseAllDocuments(text).map((document) => {
     if ('errors' in document && document.errors.length > 0) throw document.errors[0];
     return document.toJS() as Manifest;
@@ -101,4 +109,25 @@ export function podOf({ kind, spec }: Manifest): { labels: Record<string, string
 export function containersOf(manifest: Manifest): Container[] {
   const pod = podOf(manifest)?.pod;
   return pod === undefined ? [] : [...(pod.initContainers ?? []), ...pod.containers];
+}
+
+/** Kubernetes' and Istio's own schemas, by kind; kinds of Kyma are held against the documentation below. */
+const MODELS: Readonly<Record<string, new (data: never) => { validate(): void }>> = {
+  AuthorizationPolicy,
+  ConfigMap,
+  Deployment,
+  Namespace,
+  NetworkPolicy,
+  PodDisruptionBudget,
+  Service,
+};
+
+/** @throws Error unless a manifest is valid by the schema of its kind */
+export function validate(manifest: Manifest): void {
+  const Model = MODELS[manifest.kind];
+  if (Model === undefined) throw new Error(`no schema of ${manifest.kind}`);
+  const model = new Model(manifest as never);
+  // The model knows its own version and kind; the manifest's must be these.
+  Object.assign(model, { apiVersion: manifest.apiVersion, kind: manifest.kind });
+  model.validate();
 }
