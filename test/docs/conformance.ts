@@ -9,29 +9,29 @@ export const GAPS: Readonly<Record<string, string>> = {};
 /** What the statements do not speak of, and somebody who reads an RFC might expect. */
 const LIMITS: Readonly<Record<string, readonly string[]>> = {
   'RFC 6750': [
-    'A form (section 2.2) is looked into only where a rule asks for it, and only where its length is declared, 16 KiB at most, and not held back with `Expect: 100-continue`; a token in any other is none.',
-    'A proxy that asks for decisions sends no body: a token in a form is none there.',
-    'A token in the query is taken only where a rule says `token_from`, and taken out of what is forwarded. RFC 9700 section 4.3.2 advises against it.',
+    'scopegate reads a form (section 2.2) only if the rule asks for it, if its length is declared and at most 16 KiB, and if the client does not hold it back with `Expect: 100-continue`. A token in any other form does not count.',
+    'A proxy that asks for decisions sends no body, so a token in a form does not count there.',
+    'scopegate accepts a token in the query only if the rule says `token_from`, and removes it before it forwards the request. RFC 9700 section 4.3.2 advises against it.',
   ],
   'RFC 8705': [
     'No option makes the gateway ignore a binding (R8705-05).',
-    'Only the binding of tokens (section 3) is a matter of the protected resource. Whether a certificate comes from a trusted authority is the listener’s to say, not the token’s.',
+    'Only the binding of tokens (section 3) concerns the protected resource. The settings of the listener say which authorities are trusted.',
   ],
   'RFC 9449': [
-    'Several gateways for one host take a proof once between them where they share a store ([auth/introspection/shared-cache.test.ts](../test/auth/introspection/shared-cache.test.ts)); without one, or while it does not answer, a proof could be used once at each of them, unless `proof.dpop.replays` is `required`.',
-    'A proxy in front that takes a prefix off the path makes every proof one for another URI. `Forwarded` (RFC 7239) is not read for scheme and host; `X-Forwarded-Proto` and `-Host` are.',
-    'A binding is known in `cnf`, at the top or in Ory Hydra’s `ext`; one in another claim of a server’s own is not.',
+    'Several gateways for one host accept a proof once between them if they share a store ([auth/introspection/shared-cache.test.ts](../test/auth/introspection/shared-cache.test.ts)); without one, or while it does not answer, a proof could be used once at each of them, unless `proof.dpop.replays` is `required`.',
+    'If a proxy in front removes a prefix from the path, every proof is for another URI. `Forwarded` (RFC 7239) is not read for scheme and host; `X-Forwarded-Proto` and `-Host` are.',
+    'scopegate knows a binding in `cnf`, at the top or in Ory Hydra’s `ext`, and in no other claim.',
   ],
   'RFC 9470': [
     'Values of `acr` have no order here: a rule lists each one that is enough.',
-    'Which claims a login application writes is its own affair; in Hydra’s answers `acr` and `auth_time` are looked for in `ext` as well.',
+    'The login application decides which claims it writes. In Hydra’s answers, scopegate looks for `acr` and `auth_time` in `ext` as well.',
   ],
   'RFC 9701': [
     'The gateway publishes no `introspection_signed_response_alg` and no `introspection_encrypted_response_alg` of its own: they are configured at the authorization server.',
   ],
   'RFC 9728': [
     'No `signed_metadata` (section 2.2), no names in several languages (section 2.1), no keys of the resource (`jwks_uri`): it signs and decrypts nothing.',
-    '`authorization_servers` is what the settings say; nobody checks that they exist.',
+    '`authorization_servers` is what the settings say; scopegate does not check that they exist.',
   ],
 };
 
@@ -79,9 +79,8 @@ const INTRODUCTION = `# What scopegate conforms to
 
 <!-- Made from test/docs/conformance.ts and the tests by \`npm run docs\`; a test keeps the page and the tests the same. -->
 
-The statements of each specification that concern a protected resource or a proxy, one by one, and the test that shows each of
-them. A statement without a test is a gap, and says so. "Defence" is what the specification does not demand and an attacker would
-miss. \`npm test\` runs them all.`;
+This page lists the statements of each specification that concern a protected resource or a proxy, with the test that shows each of them. A
+statement without a test is a gap, and the page says so. "Defence" marks checks beyond the specification. \`npm test\` runs all of them.`;
 
 function section(rfc: string, all: readonly Statement[], places: ReadonlyMap<string, string>): string {
   const rows = all.map(({ id, section: where, level, given, when, then }) => {
@@ -98,7 +97,7 @@ function section(rfc: string, all: readonly Statement[], places: ReadonlyMap<str
     '| statement | section | level | given → when → then | shown by |',
     '|---|---|---|---|---|',
     ...rows,
-    ...(limits.length === 0 ? [] : ['', 'And:', '', ...limits.map((limit) => `- ${limit}`)]),
+    ...(limits.length === 0 ? [] : ['', 'Limits:', '', ...limits.map((limit) => `- ${limit}`)]),
   ].join('\n');
 }
 
