@@ -304,7 +304,9 @@ export class SharedCache {
     }
     const logged = await this.#log(purge);
     if (logged && which !== 'all') return true;
-    return this.#commands.succeeds('delete', () => this.#store.deleteAll(`${this.#limits.prefix}:answer:`));
+    // Answers that are not deleted in time are of no use: the log says that they were purged.
+    const prefix = `${this.#limits.prefix}:answer:`;
+    return this.#commands.succeeds('delete', (signal) => this.#store.deleteAll(prefix, signal));
   }
 
   /** Writes a purge into the list in the store. */

@@ -59,8 +59,8 @@ export class StoreCommands {
   }
 
   /** Runs a command that no request waits for. @returns whether the store accepted it */
-  async succeeds(what: string, work: () => Promise<unknown>): Promise<boolean> {
-    const done = await this.run(what, () => work().then(() => true), PURGE_TIMEOUT);
+  async succeeds(what: string, work: (signal: AbortSignal) => Promise<unknown>): Promise<boolean> {
+    const done = await this.run(what, (signal) => work(signal).then(() => true), PURGE_TIMEOUT);
     return done === true;
   }
 

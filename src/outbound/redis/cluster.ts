@@ -106,11 +106,11 @@ export function openCluster(
     ...namedCommands(until, () => cluster),
     // One command per name, because all names of one command must be in one slot.
     delete: async (names) => all(await Promise.allSettled(names.map((name) => cluster.unlink(name)))),
-    deleteAll: async (prefix) =>
+    deleteAll: async (prefix, signal) =>
       all(
         await everywhere(async (node) => {
           const scan = node.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });
-          for await (const names of namesOf(scan, prefix)) {
+          for await (const names of namesOf(scan, prefix, signal)) {
             await Promise.all(names.map((name) => node.unlink(name)));
           }
         }),

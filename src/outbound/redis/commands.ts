@@ -24,11 +24,6 @@ interface OfLists {
 
 /** The most bytes of a list that are read. */
 const MAX_LIST = 16 * MAX_VALUE;
-/**
- * The most steps of one scan, each of which looks at hundreds of names. A store could otherwise answer forever
- * that there are more.
- */
-const MAX_STEPS = 1_000_000;
 
 /** A reply of a store has another type than that of its command, or a value is too large to be read. */
 export class UnexpectedReply extends Error {
@@ -109,12 +104,16 @@ async function readEntries(store: OfOneName, name: string, most: number): Promis
  * The names that a scan finds, step by step.
  *
  * @param prefix what they begin with
- * @throws UnexpectedReply if the store answers with something else, or does not come to an end
+ * @param signal ends the scan: a store could otherwise answer forever that there are more
+ * @throws UnexpectedReply if the store answers with something else
  */
-export async function* namesOf(scan: AsyncIterable<unknown>, prefix: string): AsyncGenerator<string[]> {
-  let steps = 0;
+export async function* namesOf(
+  scan: AsyncIterable<unknown>,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<string[]> {
   for await (const names of scan) {
-    if (++steps > MAX_STEPS) throw new UnexpectedReply('oversized_value');
+    signal.throwIfAborted();
     if (!Array.isArray(names)) throw new UnexpectedReply('unexpected_reply');
     const found = names.filter((name) => textIn(name).startsWith(prefix));
     if (found.length > 0) yield found;

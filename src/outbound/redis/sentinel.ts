@@ -73,9 +73,9 @@ export function openSentinel(
     placeOf: () => '',
     ...namedCommands(until, ready),
     delete: async (keys) => ready().unlink([...keys]),
-    async deleteAll(prefix) {
+    async deleteAll(prefix, signal) {
       const scan = ready().scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });
-      for await (const names of namesOf(scan, prefix)) await ready().unlink(names);
+      for await (const names of namesOf(scan, prefix, signal)) await ready().unlink(names);
     },
     publish: async (to, message) => ready().publish(to, message),
     async close() {

@@ -31,9 +31,9 @@ export function openSingle(
     placeOf: () => '',
     ...namedCommands(until, () => client),
     delete: (names) => client.unlink([...names]),
-    async deleteAll(prefix) {
+    async deleteAll(prefix, signal) {
       const scan = client.scanIterator({ MATCH: `${prefix}*`, COUNT: SCAN });
-      for await (const names of namesOf(scan, prefix)) await client.unlink(names);
+      for await (const names of namesOf(scan, prefix, signal)) await client.unlink(names);
     },
     publish: (to, message) => client.publish(to, message),
     async close() {

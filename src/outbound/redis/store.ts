@@ -39,8 +39,8 @@ export interface Store {
    * @param most the most entries
    */
   entries(name: string, most: number, signal: AbortSignal): Promise<Entries>;
-  /** Deletes all names with this prefix. */
-  deleteAll(prefix: string): Promise<unknown>;
+  /** Deletes all names with this prefix, or those that it finds until the signal. */
+  deleteAll(prefix: string, signal: AbortSignal): Promise<unknown>;
   publish(channel: string, message: string): Promise<unknown>;
   close(): Promise<void>;
 }

@@ -209,7 +209,7 @@ t.test('a proof that the store neither takes nor knows is compared by the gatewa
   }
 });
 
-t.test('a scan that never ends is not waited for, and stops with the gateway', async (t) => {
+t.test('a scan that finds what is no name is a purge that the others were not told of', async (t) => {
   const { store, gateway } = await start(t);
   const gate = await gateway();
   store.answer = ([name = '']) => (name === 'SCAN' ? `*2\r\n${bulk('7')}*1\r\n:5\r\n` : AS_USUAL);
