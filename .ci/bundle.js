@@ -6,7 +6,7 @@
  *
  * Beside the program it writes what is inside it: sbom.cdx.json and third-party-licenses.txt.
  */
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -14,6 +14,7 @@ import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
 import { build } from 'esbuild';
 import typescript from 'typescript';
+import { buildPage } from './page.js';
 import { writeParts } from './parts.js';
 
 /** The top of the repository. */
@@ -196,5 +197,5 @@ for (const [source, name] of Object.entries(DECLARATIONS)) {
   if (diagnostics.length > 0) throw new Error(`${source} says too little of its types`);
   writeFileSync(join(target, name), outputText);
 }
-cpSync(join(root, 'src/admin/page'), join(target, 'page'), { recursive: true });
+await buildPage(join(target, 'page'));
 writeParts(target, [program.metafile, lazy.metafile]);

@@ -7,6 +7,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { buildPage } from './page.js';
 
 /** The top of the repository. */
 const root = join(import.meta.dirname, '..');
@@ -25,3 +26,4 @@ await build({
   sourcemap: true,
   logLevel: 'warning',
 });
+await buildPage(join(root, 'build/src/admin/page'));

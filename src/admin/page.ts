@@ -17,7 +17,7 @@ export interface Page {
  * @throws Error if a file is missing from the installation
  */
 export function readPage(): Page {
-  const style = read('page.css');
+  const style = read('style.css');
   const script = read('page.js');
   // Functions as replacements, because `$` has a meaning in a replacement text.
   const html = read('page.html')
@@ -42,14 +42,12 @@ function digest(text: string): string {
   return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }
 
-/** Reads a file of the page: beside this file, or in the sources for the test build of a checkout. */
+/** Reads a file of the page, as .ci/page.js has made it beside this file. */
 function read(name: string): string {
-  for (const folder of ['./page/', '../../../src/admin/page/', '../../src/admin/page/']) {
-    try {
-      return readFileSync(new URL(folder + name, import.meta.url), 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
+  try {
+    return readFileSync(new URL(`./page/${name}`, import.meta.url), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new Error(`the admin page's ${name} is missing from the installation`, { cause: error });
   }
-  throw new Error(`the admin page's ${name} is missing from the installation`);
 }

@@ -93,6 +93,8 @@ export class Troubles {
   readonly #clock: Clock;
   readonly #growths = new Map<string, Growth>();
   #failed = 0;
+  /** By server: when its circuit breaker was first seen to be open, in seconds since 1970. */
+  readonly #opened = new Map<string, number>();
 
   constructor(sources: TroubleSources, clock: Clock) {
     this.#sources = sources;
@@ -101,10 +103,15 @@ export class Troubles {
 
   /** Looks at the counters. */
   sample(): void {
-    const { pools, shed, sharedCacheFailures, failed } = this.#sources;
+    const { pools, servers, shed, sharedCacheFailures, failed } = this.#sources;
     for (const { origin, turnedAway } of pools()) this.#look(`pool ${origin}`, turnedAway);
     this.#look('shed', shed());
     this.#look('shared', sharedCacheFailures());
+    for (const { url, breaker } of servers()) {
+      const subject = withoutQuery(url);
+      if (breaker === 'closed') this.#opened.delete(subject);
+      else if (!this.#opened.has(subject)) this.#opened.set(subject, this.#clock.wall());
+    }
     const now = failed();
     if (now === this.#failed) return;
     // Only then something failed at an upstream, so that the rules are not counted every second.
@@ -208,14 +215,23 @@ export class Troubles {
       const isRecent = failure !== undefined && this.#clock.wall() - failure.at < FRESH / 1000;
       if (breaker === 'closed' && !isRecent) return [];
       const about = { kind: 'authorization-server', subject } as const;
-      const details = failure === undefined ? [] : [`${iso(failure.at)} ${failure.cause}`];
+      const details = failure === undefined ? [] : [failure.cause];
       if (breaker === 'closed') {
         const message = `Introspection at ${subject} failed in the last minute.`;
-        return [{ ...about, severity: 'warning', message, details }];
+        return [{ ...about, severity: 'warning', message, details, since: iso(failure?.at ?? 0) }];
       }
       const what = breaker === 'open' ? 'is open' : 'is half-open: scopegate tries the server again';
       const message = `The circuit breaker of ${subject} ${what}. Requests whose token is not in the cache get 503.`;
-      return [{ ...about, severity: 'error', message, details }];
+      const opened = this.#opened.get(subject);
+      return [
+        {
+          ...about,
+          severity: 'error',
+          message,
+          details,
+          ...(opened === undefined ? {} : { since: iso(opened) }),
+        },
+      ];
     });
   }
 
@@ -265,8 +281,15 @@ export class Troubles {
       const troubles: TroubleJson[] = [];
       if (expiresAt - now < EXPIRES_SOON) {
         const isOver = expiresAt <= now;
-        const message = `A certificate of the ${listener} listener ${isOver ? 'has expired' : 'expires'} at ${iso(expiresAt)}.`;
-        troubles.push({ ...about, severity: isOver ? 'error' : 'warning', message, details: [] });
+        const days = Math.ceil((expiresAt - now) / 86_400);
+        const when = isOver ? 'has expired' : `expires within ${days} ${days === 1 ? 'day' : 'days'}`;
+        const message = `A certificate of the ${listener} listener ${when}.`;
+        troubles.push({
+          ...about,
+          severity: isOver ? 'error' : 'warning',
+          message,
+          details: [iso(expiresAt)],
+        });
       }
       if (failure !== undefined) {
         const message = `The certificates of the ${listener} listener could not be renewed. Those from before stay in use.`;

@@ -51,7 +51,8 @@ t.test('a server whose breaker is open is in trouble, with the cause; its query 
     severity: 'error',
     subject: 'http://as.example/i',
     message: /circuit breaker of http:\/\/as\.example\/i is open.* 503/,
-    details: [/^2026-.*Z ECONNREFUSED$/],
+    details: ['ECONNREFUSED'],
+    since: new Date((fakeClock().wall() + 600) * 1_000).toISOString(),
   });
   t.notMatch(JSON.stringify(trouble), /hunter2/);
   t.end();
@@ -97,8 +98,10 @@ t.test('certificates that expire within a week, have expired or were not renewed
   const one = (expiresAt: number, failure?: { cause: string; at: number }) =>
     watching({ certificates: () => [{ listener: 'proxy', expiresAt, failure }] }).troubles.list();
   t.same(one(now + 8 * 86_400), []);
-  t.match(one(now + 6 * 86_400), [{ kind: 'certificate', severity: 'warning', message: /expires at 2026-/ }]);
-  t.match(one(now), [{ severity: 'error', message: /has expired at/ }]);
+  t.match(one(now + 6 * 86_400), [
+    { kind: 'certificate', severity: 'warning', message: /expires within 6 days/, details: [/^2026-/] },
+  ]);
+  t.match(one(now), [{ severity: 'error', message: /has expired/ }]);
   t.match(one(now + 8 * 86_400, { cause: 'not its key', at: now }), [
     { severity: 'warning', message: /could not be renewed/, details: ['not its key'] },
   ]);
