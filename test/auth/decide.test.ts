@@ -135,6 +135,16 @@ t.test('anonymous is responsible only where there is no Authorization field', as
   });
 });
 
+t.test('a token that only a later strategy reads is refused as such, and not as one of two', async (t) => {
+  const introspection = { token_from: { header: 'X-Token' } };
+  const strategies = [anonymous.compile({}, defaults), oauth2Introspection.compile(introspection, defaults)];
+  t.match(decideBy(strategies), { allowed: true, subject: { subject: 'anonymous' } });
+  t.match(decideBy(strategies, { 'X-Token': 'good' }, answering(t, { good: true })), {
+    allowed: false,
+    denial: { error: 'invalid_token', reason: 'no access strategy of the rule takes this credential' },
+  });
+});
+
 t.test('introspection, then anonymous: a bad token does not become an anonymous request', async (t) => {
   const strategies = [oauth2Introspection.compile({}, defaults), anonymous.compile({}, defaults)];
   const services = answering(t, { bad: false, good: true });

@@ -94,6 +94,28 @@ export const EXPLAINED: ReadonlyMap<string, string> = new Map(
       'It is set again when the breaker opens, and nobody asks before.',
     'auth/introspection/circuit-breaker.ts CircuitBreaker.#close: this.#age++ → this.#age--':
       'The number that comes back belongs to permits that have ended.',
+    'parse/field-names.ts isFieldName: LOWER.has(text) || TOKEN.test(text) → TOKEN.test(text)':
+      'Saves time: the usual names are names by the pattern as well.',
+    'parse/field-names.ts lowerName: LOWER.get(name) ?? name.toLowerCase() → name.toLowerCase()':
+      'Saves time: the map has the usual names in lower case.',
+    'rules/table/hosts.ts wildcardsAround.from: 2 → 3': 'At least one character stands between the two dots.',
+    'rules/table/tree.ts visit: at > path.length || (segments === undefined && other === undefined) → (segments === undefined && other === undefined)':
+      'The offset after the last slash is the length of the path at the most.',
+    'rules/table/overlaps.ts OverlapAnalyser.#relate: this.#related.size < MAX_REMEMBERED → false':
+      'Saves time: the proof is made again.',
+    'rules/pattern/relation.ts Pairs.constructor: 1 → 2': 'There is a byte more than needed.',
+    'rules/pattern/relation.ts PatternAnalysis.automaton: automata.set(this.#pattern, known); → nothing':
+      'Saves time: the automaton is made again.',
+    'rules/pattern/automaton.ts confineSet: min <= MAX_CHARACTER → true':
+      'A range beyond the characters of paths ends before it begins then, and so has none.',
+    "rules/pattern/anchors.ts collect: element.type === 'Assertion' && element.kind === kind → element.kind === kind":
+      'Nothing else has such a kind: the condition tells the compiler.',
+    'proxy/exchange.ts Exchange.onEarlyHints: !isStream(this.#message) → isStream(this.#message)':
+      'Node holds the hints back until the response has the connection; they only come too late then.',
+    "proxy/exchange.ts Exchange.onEarlyHints: links.length === 0 || this.#message.httpVersion === '1.0' → this.#message.httpVersion === '1.0'":
+      'Without links, Node writes nothing.',
+    "proxy/exchange.ts Exchange.onEarlyHints.links: i % 2 === 1 && names[(i - 1) / 2] === 'link' → names[(i - 1) / 2] === 'link'":
+      'There is no name at half an index.',
     'auth/introspection/answer.ts list: value === undefined || value === null → value === undefined':
       'Members that are null are left out before.',
   }),

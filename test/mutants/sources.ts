@@ -113,6 +113,29 @@ parse/client-address.ts 6
 parse/parsed-request.ts 5
   parse/parsed-request listener/raw-requests listener/raw-upgrades listener/http2 listener/http2-broken
   proxy/pitfalls auth/strategies/sources
+parse/field-names.ts 10
+  parse/field-names parse/fields proxy/fields
+rules/table/matcher.ts 8
+  rules/table/table rules/table/hosts rules/table/laws
+rules/table/hosts.ts 12
+  rules/table/hosts rules/table/table rules/table/laws
+rules/table/tree.ts 12
+  rules/table/table rules/table/laws rules/table/hosts
+rules/table/overlaps.ts 12
+  rules/table/table rules/table/laws rules/load
+  rules/off-thread
+rules/pattern/relation.ts 12
+  rules/pattern/relation rules/table/table rules/table/laws
+rules/pattern/automaton.ts 8
+  rules/pattern/relation rules/table/table rules/pattern/pattern
+rules/pattern/pattern.ts 8
+  rules/pattern/dialect rules/pattern/pattern rules/table/table rules/pattern/backtracking rules/load commands/mistakes
+rules/pattern/anchors.ts 8
+  rules/pattern/dialect rules/pattern/relation rules/pattern/pattern rules/table/table
+rules/pattern/canonical.ts 6
+  rules/pattern/canonical rules/table/table
+listener/pipelining.ts 12
+  listener/pipelining listener/raw-pipelined listener/raw-requests proxy/shares listener/upgrade listener/drain
 proxy/upstream/connection.ts 20
   proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/refused-answers proxy/bodies
   proxy/interim proxy/shares
@@ -135,6 +158,9 @@ proxy/upstream/response-body.ts 35
   proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers
   proxy/refused-answers
   proxy/faults proxy/bodies proxy/interim
+proxy/exchange.ts 12
+  proxy/refused-answers proxy/headers proxy/interim-answers proxy/interim proxy/faults proxy/bodies
+  listener/http2-broken proxy/held-up proxy/hostile proxy/shares proxy/long-lived
 proxy/request-body.ts 14
   proxy/request-body proxy/bodies proxy/interim proxy/shares proxy/held-up listener/http2-broken proxy/mingled
 proxy/buffered-bodies.ts 6

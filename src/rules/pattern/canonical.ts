@@ -1,7 +1,7 @@
 import { canonicalPath } from '../../parse/target.js';
 import type { AnalysisBudget } from '../budget.js';
 import { relate } from './relation.js';
-import { shapeOf, unwrap, wrap } from './syntax.js';
+import { shapeOf, wrap } from './syntax.js';
 
 /** A character that stands for itself, except `.` (RFC 3986 §3.3). */
 const OTHER = "[A-Za-z0-9\\-_~!$&'()*+,;=:@]";
@@ -35,16 +35,13 @@ export function isNeverCanonical(pattern: RegExp, budget: AnalysisBudget): boole
 }
 
 /**
- * How a literal pattern should be written; undefined if it is canonical, if the pattern is not literal, or if
- * no path can be written so.
+ * How a literal pattern is written in canonical form; undefined if the pattern is not literal, or if no path
+ * can be written so.
  */
 export function canonicalForm(pattern: RegExp): string | undefined {
   const { literal, prefix } = shapeOf(pattern);
   if (!literal) return undefined;
   const canonical = canonicalPath(prefix, true);
-  if ('refused' in canonical) return undefined;
   // In a pattern, characters with a special meaning must be escaped.
-  return canonical.path === unwrap(pattern)
-    ? undefined
-    : canonical.path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return 'refused' in canonical ? undefined : canonical.path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

@@ -189,6 +189,25 @@ t.test('remote shows the service the body of the request, which the upstream get
   t.equal(store.calls.length, calls);
 });
 
+t.test('forward-auth shows remote no body, whatever length the asking proxy passes on', async (t) => {
+  const { store, gate } = await start(t, (url) => [
+    guarded('/in', [{ handler: 'remote', config: { remote: url } }]),
+  ]);
+  store.respond = (_message, response) => response.writeHead(200).end();
+  const reply = await fetch(`${gate.adminUrl}/decisions`, {
+    method: 'POST',
+    headers: {
+      authorization: 'Bearer alice',
+      'x-forwarded-method': 'POST',
+      'x-forwarded-host': 'gate.example',
+      'x-forwarded-uri': '/in',
+    },
+    body: 'what is this',
+  });
+  t.equal(reply.status, 200);
+  t.match(store.calls, [{ body: '' }]);
+});
+
 t.test('a failed call is made again while the rule says so', async (t) => {
   const { store, gate } = await start(t, (url) => [
     guarded('/(in)', [remoteJson(url, { retry: { give_up_after: '30s', max_delay: '1ms' } })]),

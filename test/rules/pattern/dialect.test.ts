@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { PATH_CHARACTERS } from '../../../src/rules/pattern/alphabet.js';
 import { compilePattern } from '../../../src/rules/pattern/pattern.js';
+import { shapeOf } from '../../../src/rules/pattern/syntax.js';
 import { runs } from './patterns.js';
 
 const refuse = { undecided: 'refuse' } as const;
@@ -144,5 +145,28 @@ t.test('quoted text is itself, and any text is compiled or refused, never thrown
     { numRuns: runs(500) },
   );
   t.pass();
+  t.end();
+});
+
+t.test('^ and $ around a pattern, or around each alternative, change nothing', (t) => {
+  const made = (path: string): unknown => {
+    const compiled = compilePattern(path, refuse);
+    return compiled.ok ? [compiled.pattern.source, shapeOf(compiled.pattern)] : compiled.message;
+  };
+  for (const [path, same] of [
+    ['^/x$', '/x'],
+    ['^/x', '/x'],
+    ['/x$', '/x'],
+    ['^/a$|^/b$', '/a|/b'],
+    ['(^/a|^/b)$', '(/a|/b)'],
+    ['^^/x$$', '/x'],
+  ] as const)
+    t.same(made(path), made(same), path);
+  t.end();
+});
+
+t.test('parentheses beside each other may be many, if they are not in each other', (t) => {
+  t.match(compilePattern(`/${'(a)'.repeat(300)}`, refuse), { ok: true });
+  t.match(compilePattern(`/${'('.repeat(201)}a${')'.repeat(201)}`, refuse), { code: 'pattern-too-large' });
   t.end();
 });

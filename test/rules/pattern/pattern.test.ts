@@ -1,5 +1,5 @@
 import t from 'tap';
-import { compilePattern } from '../../../src/rules/pattern/pattern.js';
+import { compilePattern, describePattern } from '../../../src/rules/pattern/pattern.js';
 import { vectors } from '../../vectors.js';
 
 interface Case {
@@ -42,5 +42,13 @@ t.test('what repeats at the end and cannot fail there is no danger', (t) => {
     t.notOk(compiled.pattern.test(`b/${'b'.repeat(8_000)}`), source);
   }
   t.equal(compilePattern('/(\\((.*)*', refuse).ok, false, 'an escaped parenthesis opens nothing');
+  t.end();
+});
+
+t.test('another thread is told of a pattern as the rule has it, so that nobody analyses it again', (t) => {
+  for (const path of ['/x', '^/x\\d$', '/(?P<name>a)', '/\\Qa.b\\E']) {
+    const compiled = compilePattern(path, refuse);
+    t.equal(compiled.ok && describePattern(compiled.pattern).written, path);
+  }
   t.end();
 });

@@ -1,4 +1,6 @@
 import t from 'tap';
+import { UNLIMITED } from '../../../src/rules/budget.js';
+import { automatonOf } from '../../../src/rules/pattern/automaton.js';
 import { compilePattern } from '../../../src/rules/pattern/pattern.js';
 import { type Relation, relate } from '../../../src/rules/pattern/relation.js';
 import { wrap } from '../../../src/rules/pattern/syntax.js';
@@ -103,3 +105,28 @@ function pattern(source: string): RegExp {
   if (!compiled.ok) throw new Error(`${compiled.code}: ${compiled.message}`);
   return compiled.pattern;
 }
+
+t.test('an automaton that would take too much work is given up', (t) => {
+  // Of neither are there too many states: it is the work to find them all that is too much for the second.
+  const spent: number[] = [];
+  const most = { ...UNLIMITED, spend: (work: number) => void spent.push(work) };
+  t.ok(automatonOf('/(?:[ab]{1000}c|[ab]*ad)', '', most));
+  t.equal(automatonOf('/(?:[ab]{1500}c|[ab]*ad)', '', most), undefined);
+  t.ok(
+    spent.every((work) => work < 4_100_000),
+    `${spent}`,
+  );
+  t.end();
+});
+
+t.test('classes of characters that no path has add nothing', (t) => {
+  for (const [a, b, relation] of [
+    ['/\\s?a', '/a', 'equal'],
+    ['/[\\sa]', '/[ab]', 'a-in-b'],
+    ['/[^a-z]', '/[A-Z]', 'b-in-a'],
+    ['/\\W', '/[a-z]', 'disjoint'],
+    ['/[\\s\\S]', '/.', 'equal'],
+  ] as const)
+    t.equal(relate(wrap(a, ''), wrap(b, '')).relation, relation, `${a} and ${b}`);
+  t.end();
+});

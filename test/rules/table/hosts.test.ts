@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { holdHost } from '../../../src/rules/table/hosts.js';
+import { HostIndex, holdHost } from '../../../src/rules/table/hosts.js';
 import { buildTable } from '../../../src/rules/table/table.js';
 import { rule } from './rule.js';
 
@@ -24,5 +24,15 @@ t.test('what explain calls a host of a rule is what the table takes for one', (t
     { numRuns: 2_000 },
   );
   t.ok(held > 100, 'hosts that are held are among them');
+  t.end();
+});
+
+t.test('the size of an index is what has to be compared: rules times hosts times methods', (t) => {
+  const index = new HostIndex();
+  t.equal(index.size, 0);
+  index.add(rule({ path: '/a', hosts: ['a.example', 'b.example'], methods: ['GET', 'POST', 'PUT'] }));
+  t.equal(index.size, 6);
+  index.add(rule({ path: '/b', hosts: ['*.example', 'a.example'], methods: ['GET', 'GET'] }));
+  t.equal(index.size, 7, 'each host and method once');
   t.end();
 });

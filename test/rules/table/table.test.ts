@@ -252,3 +252,53 @@ t.test('what a finding advises does not depend on the order of rules and hosts',
     t.same(buildTable(order, { overlap: 'error', version: 1 }).findings, found);
   t.end();
 });
+
+t.test('two patterns whose first segment is open and whose second is the same text overlap', (t) => {
+  for (const [a, b] of [
+    ['/[a-m]+/edit', '/[k-z]+/edit'],
+    ['/x[^/]*/edit', '/[^/]*y/edit'],
+    ['/[a-m]+/[^/]+/edit', '/[k-z]+/new/edit'],
+  ] as const) {
+    for (const paths of [
+      [a, b],
+      [b, a],
+    ]) {
+      const { findings } = buildTable(
+        paths.map((path) => rule({ path })),
+        { overlap: 'specific', version: 1 },
+      );
+      t.match(findings, [{ code: 'overlap-partial', level: 'error' }], paths.join(' and '));
+    }
+  }
+  t.end();
+});
+
+t.test('a finding names the APIRule where both rules are of the same one', (t) => {
+  const found = (first: string, second: string) =>
+    buildTable([rule({ path: '/a.*', id: first }), rule({ path: '/ab', id: second })], {
+      overlap: 'error',
+      version: 1,
+    }).findings.map(({ apiRule }) => apiRule);
+  t.same(found('demo/one#0', 'demo/one#1'), ['demo/one']);
+  t.same(found('demo/one#0', 'demo/two#0'), [undefined]);
+  t.end();
+});
+
+t.test('patterns whose automata are too large are refused, and the finding says so', (t) => {
+  const rules = [rule({ path: '/[ab]*a[ab]{14}' }), rule({ path: '/[ab]*b[ab]{14}' })];
+  for (const overlap of ['error', 'specific'] as const) {
+    const { table, findings } = buildTable(rules, { overlap, version: 1 });
+    t.equal(table, undefined);
+    t.match(findings, [
+      { level: 'error', code: 'overlap-undecided', message: /their automata are too large$/ },
+    ]);
+  }
+  t.end();
+});
+
+t.test('a text that no path can be overlaps with nothing', (t) => {
+  const rules = [rule({ path: '/a b' }), rule({ path: '/a.b' })];
+  const { findings } = buildTable(rules, { overlap: 'specific', version: 1 });
+  t.match(findings, [{ level: 'warning', code: 'pattern-matches-nothing', message: /printable ASCII/ }]);
+  t.end();
+});
