@@ -74,7 +74,7 @@ export async function agreeing(
 }
 
 /** The status of one request, or why there is none. */
-function ask(port: number, token: string | undefined, tls: boolean): Promise<number | string> {
+export function ask(port: number, token: string | undefined, tls: boolean): Promise<number | string> {
   const headers = {
     host: 'gate.example',
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),

@@ -71,7 +71,7 @@ export function start(
 
 /** Waits until something listens on a loopback port. */
 export async function listening(port: number): Promise<void> {
-  for (let tries = 0; tries < 300; tries++) {
+  for (let tries = 0; tries < 3_000; tries++) {
     const socket = connect(port, '127.0.0.1');
     const up = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));
@@ -79,7 +79,7 @@ export async function listening(port: number): Promise<void> {
     });
     socket.destroy();
     if (up) return;
-    await wait(50);
+    await wait(5);
   }
   throw new Error(`nothing listens on port ${port}`);
 }

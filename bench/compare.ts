@@ -16,7 +16,7 @@ export interface Situation {
 /**
  * Warms every contender of a stage up, then measures all of them in turn, round by round.
  *
- * @param late whether no further round may begin
+ * @param late whether no further round or situation may begin; the first one always has a round
  */
 export async function compare(
   situation: Situation,
@@ -27,6 +27,10 @@ export async function compare(
 ): Promise<void> {
   const running = stage.running.filter(({ contender }) => situation.takes(contender));
   if (running.length === 0) return;
+  if (results.size > 0 && late()) {
+    console.log(`${situation.name}: left out, the time is up`);
+    return;
+  }
   const samples = new Map<string, Sample[]>(running.map(({ contender }) => [contender.name, []]));
   results.set(situation.name, samples);
   for (let round = -warmUp; round < rounds; round++) {

@@ -32,6 +32,8 @@ export interface Contender {
   readonly introspects: boolean;
   /** Whether it can serve TLS with HTTP/1.1 and HTTP/2, if the surroundings ask for it. */
   readonly secure?: boolean;
+  /** Whether it is an application with the plugin, which has a page of its own and is not in every situation. */
+  readonly plugin?: boolean;
   /** Where it does less or other work than scopegate on purpose: a sentence for the tables, and the status it gives instead. */
   readonly differs?: { readonly how: string; readonly narrow?: number; readonly inactive?: number };
   /** Why it cannot run here, or undefined. */

@@ -1,9 +1,10 @@
 /**
- * A child process that loads a gateway: raw sockets, one request at a time on each, so that it costs less than what
- * it measures. Takes orders as lines of JSON on standard input, answers each with a line.
+ * A child process that loads a gateway: in a closed loop, where each connection sends the next request as soon as it has its
+ * answer, or in an open loop at a fixed rate. Takes orders as lines of JSON on standard input, answers each with a line.
  */
-import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { type Ask, type Connection, openAll, type Protocol } from './connection.js';
+import { type Percentiles, percentilesOf, Schedule } from './latency.js';
 import { tokenOf } from './token.js';
 
 /** One round of load. */
@@ -16,22 +17,30 @@ export interface Order {
   readonly token?: string;
   /** So many tokens that take turns, in place of one or of new ones. */
   readonly tokens?: number;
+  /** Every so manyth request has a new token in place of `token`. */
+  readonly freshEvery?: number;
   readonly path: string;
   /** Ends after so many requests, however long the duration. */
   readonly requests?: number;
+  /** Requests a second, for an open loop; undefined for a closed one. */
+  readonly rate?: number;
+  /** `http` if it says nothing. */
+  readonly protocol?: Protocol;
 }
 
 /** What a round brought. */
-export interface Harvest {
+export interface Harvest extends Percentiles {
   readonly requests: number;
-  /** How often each status came. */
+  /** How often each status came; `broken` for connections that ended, `unanswered` for requests of an open loop. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** Milliseconds. */
-  readonly p50: number;
-  readonly p99: number;
   /** Seconds that it really took. */
   readonly seconds: number;
 }
+
+/** Seconds that an open loop waits for the answers of what was due. */
+const PATIENCE = 5;
+/** A timer may be late by a millisecond; what is due sooner is waited for without one. */
+const TIMER = 1.5;
 
 let serial = 0;
 let turn = 0;
@@ -39,94 +48,118 @@ let turn = 0;
 const freshToken = (): string =>
   `ory_at_${process.pid.toString(36)}${(serial++).toString(36).padStart(12, '0')}${'x'.repeat(30)}.${'y'.repeat(43)}`;
 
+function next({ path, token, tokens, freshEvery }: Order): Ask {
+  if (tokens !== undefined) return { path, token: tokenOf(turn++ % tokens) };
+  if (token === undefined) return { path, token: freshToken() };
+  const fresh = freshEvery !== undefined && turn++ % freshEvery === 0;
+  return { path, token: fresh ? freshToken() : token };
+}
+
 async function run(order: Order): Promise<Harvest> {
   const latencies: number[] = [];
   const statuses: Record<string, number> = {};
+  const count = (what: string, times = 1): void => {
+    statuses[what] = (statuses[what] ?? 0) + times;
+  };
   const started = performance.now();
-  const ends = started + order.duration * 1000;
-  let quota = order.requests ?? Number.POSITIVE_INFINITY;
-  const fixed = order.token === undefined ? undefined : requestText(order.path, order.token);
+  const now = (): number => performance.now() - started;
+  const ends = order.duration * 1000;
+  const work = order.rate === undefined ? closed(order, now, ends) : open(order, order.rate, now);
+  /** When the request of each connection counts from. */
+  const since: (number | undefined)[] = [];
+  let connections: Connection[] = [];
+  await new Promise<void>((resolve) => {
+    const idle = new Set<number>();
+    const finish = (): void => {
+      clearInterval(watch);
+      resolve();
+    };
+    /** Gives work to connections that have none. */
+    const pump = (): void => {
+      for (const index of idle) {
+        const from = work.take();
+        if (from === undefined) break;
+        idle.delete(index);
+        since[index] = from;
+        (connections[index] as Connection).send(next(order));
+      }
+      if (work.over() && since.every((each) => each === undefined)) finish();
+    };
+    const watch = setInterval(() => {
+      if (now() > ends + PATIENCE * 1000) finish();
+      else pump();
+    }, 50);
+    connections = openAll(order.protocol ?? 'http', order.port, order.connections, (index) => ({
+      idle() {
+        idle.add(index);
+        pump();
+      },
+      answered(status) {
+        const from = since[index];
+        if (from === undefined) return;
+        since[index] = undefined;
+        count(status);
+        latencies.push(now() - from);
+      },
+      broken() {
+        since[index] = undefined;
+        idle.delete(index);
+        count('broken');
+        // A gateway that refuses connections would be asked for ever.
+        if (work.over()) pump();
+      },
+    }));
+    work.start?.(pump);
+  });
+  for (const connection of connections) connection.close();
+  const { total } = work;
+  if (total !== undefined && total > latencies.length) count('unanswered', total - latencies.length);
+  const seconds = now() / 1000;
+  return { requests: latencies.length, statuses, seconds, ...percentilesOf(latencies) };
+}
 
-  await Promise.all(
-    Array.from({ length: order.connections }, () => {
-      return new Promise<void>((resolve) => {
-        let socket: Socket;
-        let sent = 0;
-        let head = '';
-        /** Bytes of the body that are still to come; undefined while the head is. */
-        let left: number | undefined;
-        const send = (): void => {
-          if (quota-- <= 0 || performance.now() >= ends) {
-            socket.destroy();
-            resolve();
-            return;
-          }
-          sent = performance.now();
-          socket.write(fixed ?? requestText(order.path, next(order)));
-        };
-        const open = (): void => {
-          head = '';
-          left = undefined;
-          socket = connect(order.port, '127.0.0.1');
-          socket.setNoDelay(true);
-          socket.on('connect', send);
-          socket.on('data', (chunk) => {
-            let body = chunk.length;
-            let last = chunk;
-            if (left === undefined) {
-              head += chunk.toString('latin1');
-              const end = head.indexOf('\r\n\r\n');
-              if (end === -1) return;
-              body = head.length - end - 4;
-              last = Buffer.from(head.slice(end + 4), 'latin1');
-              head = head.slice(0, end);
-              // Without a length it comes in chunks, and its end is looked for.
-              left = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? Number.POSITIVE_INFINITY);
-            }
-            left -= body;
-            if (
-              left > 0 &&
-              !(left === Number.POSITIVE_INFINITY && last.toString('latin1').endsWith('0\r\n\r\n'))
-            )
-              return;
-            const status = head.slice(9, 12);
-            statuses[status] = (statuses[status] ?? 0) + 1;
-            latencies.push(performance.now() - sent);
-            const closes = /\r\nconnection: *close/i.test(head);
-            head = '';
-            left = undefined;
-            if (closes) socket.destroy();
-            else send();
-          });
-          socket.on('error', () => {
-            statuses.broken = (statuses.broken ?? 0) + 1;
-          });
-          socket.on('close', () => {
-            if (quota > 0 && performance.now() < ends) setImmediate(open);
-            else resolve();
-          });
-        };
-        open();
-      });
-    }),
-  );
-  latencies.sort((a, b) => a - b);
-  const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;
+/** When requests may be sent. */
+interface Work {
+  /** Milliseconds since the beginning from which the next request counts; undefined if none may be sent now. */
+  take(): number | undefined;
+  /** Whether there will be no more. */
+  over(): boolean;
+  /** How many there are, where that is known. */
+  readonly total?: number;
+  /** Calls back whenever a request becomes due. */
+  start?(pump: () => void): void;
+}
+
+function closed(order: Order, now: () => number, ends: number): Work {
+  let quota = order.requests ?? Number.POSITIVE_INFINITY;
+  const over = (): boolean => quota <= 0 || now() >= ends;
   return {
-    requests: latencies.length,
-    statuses,
-    p50: at(0.5),
-    p99: at(0.99),
-    seconds: (performance.now() - started) / 1000,
+    over,
+    take() {
+      if (over()) return undefined;
+      quota--;
+      return now();
+    },
   };
 }
 
-function next({ tokens }: Order): string {
-  return tokens === undefined ? freshToken() : tokenOf(turn++ % tokens);
-}
-
-function requestText(path: string, token: string): string {
-  return `GET ${path} HTTP/1.1\r\nHost: gate.example\r\nUser-Agent: bench\r\nAccept: */*\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+function open(order: Order, rate: number, now: () => number): Work {
+  const schedule = new Schedule(rate, order.duration);
+  return {
+    total: schedule.total,
+    over: () => schedule.wait(now()) === undefined,
+    take: () => schedule.take(now()),
+    start(pump) {
+      const wake = (): void => {
+        pump();
+        const wait = schedule.wait(now());
+        if (wait === undefined) return;
+        if (wait > TIMER) setTimeout(wake, wait - TIMER);
+        else setImmediate(wake);
+      };
+      wake();
+    },
+  };
 }
 
 if (process.argv[1]?.endsWith('load.js')) {

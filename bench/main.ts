@@ -12,14 +12,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { agreeing } from './agree.js';
+import { certificateIn } from './certificate.js';
 import { chart } from './chart.js';
 import { compare } from './compare.js';
 import { absentTable, differenceTable, fieldOf } from './contenders/all.js';
 import { scopegate } from './contenders/scopegate.js';
 import { readOptions } from './options.js';
+import { measurePeerStarts, type PeerStart, peerStartTable } from './peer-starts.js';
 import { type Results, table, toJson } from './report.js';
 import { type Curve, curveTable, measureCurves } from './scale.js';
-import { downField, downOf, situationsOf } from './situations.js';
+import { capacitiesOf, downField, downOf, latencyOf, situationsOf, tlsOf } from './situations.js';
 import { soak, soakTable } from './soak.js';
 import { staged } from './stage.js';
 import { measureStarts, type Start, startTable } from './startup.js';
@@ -39,6 +41,7 @@ const late = (): boolean => performance.now() - began > options.budget * 1000;
 const folder = mkdtempSync(join(tmpdir(), 'scopegate-bench-'));
 const results: Results = new Map();
 let starts: Map<string, Start[]> | undefined;
+let peerStarts: Map<string, PeerStart[]> | undefined;
 let curves: readonly Curve[] = [];
 
 try {
@@ -53,13 +56,33 @@ try {
     spawnSync(process.execPath, ['--expose-gc', here('memory.js')], { stdio: 'inherit' });
   }
   const known = situationsOf(seconds);
-  const situations = only.flatMap((name) => known[name] ?? []);
-  if (situations.length > 0) {
+  // Latency is measured at shares of what each can do with a cached token.
+  const wanted = only.includes('latency') && !only.includes('hit') ? ['hit' as const, ...only] : only;
+  const situations = wanted.flatMap((name) => known[name] ?? []);
+  if (situations.length > 0 || only.includes('start')) {
     await staged({ folder: join(folder, 'peers'), delay: DELAY, profile }, field.present, async (stage) => {
       const { running, left } = await agreeing(stage, false);
-      for (const [name, reason] of left) absent.set(name, reason);
-      console.log(absentTable(left));
-      for (const situation of situations) {
+      leaveOut(left);
+      const fit = { ...stage, running };
+      for (const situation of situations) await compare(situation, fit, options, results, late);
+      if (only.includes('latency')) {
+        for (const situation of latencyOf(2 * seconds, capacitiesOf(results, known.hit?.name))) {
+          await compare(situation, fit, { ...options, warmUp: 0 }, results, late);
+        }
+      }
+      if (only.includes('start')) {
+        const peers = running.map(({ contender }) => contender).filter(({ plugin }) => plugin !== true);
+        peerStarts = await measurePeerStarts(stage, peers, options.starts);
+      }
+    });
+  }
+  if (only.includes('tls')) {
+    const secure = field.present.filter((contender) => contender.secure === true);
+    const tls = await certificateIn(folder);
+    await staged({ folder: join(folder, 'tls'), delay: DELAY, profile, tls }, secure, async (stage) => {
+      const { running, left } = await agreeing(stage, true);
+      leaveOut(new Map([...left].map(([name, reason]) => [`${name}, TLS`, reason])));
+      for (const situation of tlsOf(seconds)) {
         await compare(situation, { ...stage, running }, options, results, late);
       }
     });
@@ -73,7 +96,13 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
+function leaveOut(left: ReadonlyMap<string, string>): void {
+  for (const [name, reason] of left) absent.set(name, reason);
+  console.log(absentTable(left));
+}
+
 if (starts !== undefined) console.log(startTable(starts));
+if (peerStarts !== undefined) console.log(peerStartTable(peerStarts));
 if (results.size > 0) console.log(table(results, 'scopegate'));
 if (results.size > 0) console.log(differenceTable(field.present));
 for (const curve of curves) console.log(curveTable(curve));
@@ -87,6 +116,8 @@ writeFileSync(
       rounds,
       seconds,
       ...(starts === undefined ? {} : { starts: Object.fromEntries(starts) }),
+      ...(peerStarts === undefined ? {} : { peerStarts: Object.fromEntries(peerStarts) }),
+      absent: Object.fromEntries(absent),
       results: toJson(results),
       curves,
     },

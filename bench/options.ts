@@ -1,13 +1,28 @@
 import { parseArgs } from 'node:util';
 
-/** What `--only` may name. The first ones are measured if it names none. */
-export const SITUATIONS = ['start', 'hit', 'miss', 'burst', 'down', 'scale', 'cache', 'soak'] as const;
+/** What `--only` may name. */
+export const SITUATIONS = [
+  'start',
+  'hit',
+  'miss',
+  'mixed',
+  'denial',
+  'bodies',
+  'latency',
+  'tls',
+  'burst',
+  'down',
+  'scale',
+  'cache',
+  'soak',
+] as const;
 
 /** One of the things that can be measured. */
 export type SituationName = (typeof SITUATIONS)[number];
 
-const DEFAULT: readonly SituationName[] = ['start', 'hit', 'miss', 'burst', 'down'];
-const QUICK: readonly SituationName[] = ['start', 'hit', 'miss'];
+/** Measured if `--only` names nothing. */
+const DEFAULT = SITUATIONS.slice(0, SITUATIONS.indexOf('scale'));
+const QUICK: readonly SituationName[] = ['start', 'hit', 'miss', 'mixed', 'denial', 'latency'];
 
 /** How a run is made. */
 export interface Options {
@@ -24,7 +39,7 @@ export interface Options {
   readonly starts: number;
   /** Minutes of `soak`. */
   readonly minutes: number;
-  /** Seconds after which no further round begins; every situation has at least one. */
+  /** Seconds after which no further round and no further situation begins. */
   readonly budget: number;
   readonly curves?: readonly string[];
   readonly contenders?: readonly string[];
@@ -57,11 +72,11 @@ export function readOptions(args: readonly string[]): Options {
     only: values.only === undefined ? (quick ? QUICK : DEFAULT) : situationsOf(values.only),
     rounds: count('--rounds', values.rounds, quick ? 3 : 7),
     warmUp: quick ? 1 : 2,
-    warmUpSeconds: Math.max(seconds, 1.5),
+    warmUpSeconds: Math.max(seconds, quick ? 1 : 1.5),
     seconds,
-    starts: quick ? 3 : 15,
+    starts: quick ? 1 : 7,
     minutes: positive('--minutes', values.minutes, 30),
-    budget: quick ? 120 : Number.POSITIVE_INFINITY,
+    budget: quick ? 90 : Number.POSITIVE_INFINITY,
     ...(values.curves === undefined ? {} : { curves: values.curves.split(',') }),
     ...(values.contenders === undefined ? {} : { contenders: values.contenders.split(',') }),
     ...(values.profile === undefined ? {} : { profile: values.profile }),

@@ -7,6 +7,9 @@ export interface Sample {
   /** Milliseconds. */
   readonly p50: number;
   readonly p99: number;
+  readonly p999: number;
+  /** Share of one processor that was in use. */
+  readonly busy: number;
   /** Resident memory in MiB after the round. */
   readonly rss: number;
   /** Introspections the authorization server saw. */
@@ -55,6 +58,8 @@ export function table(results: Results, reference: string): string {
         'req/s',
         'p50 ms',
         'p99 ms',
+        'p99.9 ms',
+        'busy',
         'RSS MiB',
         'introsp.',
         'statuses',
@@ -63,7 +68,7 @@ export function table(results: Results, reference: string): string {
     const base = (contenders.get(reference) ?? []).map(({ cpu }) => cpu);
     for (const [name, samples] of contenders) {
       const cpu = samples.map((sample) => sample.cpu);
-      const of = (key: 'rate' | 'p50' | 'p99' | 'rss'): number =>
+      const of = (key: 'rate' | 'p50' | 'p99' | 'p999' | 'busy' | 'rss'): number =>
         median(samples.map((sample) => sample[key]));
       const ratio = ratioOf(base, cpu);
       const statuses = new Set(samples.flatMap((sample) => Object.keys(sample.statuses)));
@@ -77,6 +82,8 @@ export function table(results: Results, reference: string): string {
           of('rate').toFixed(0),
           of('p50').toFixed(2),
           of('p99').toFixed(2),
+          of('p999').toFixed(2),
+          of('busy').toFixed(2),
           of('rss').toFixed(0),
           String(median(samples.map(({ introspections }) => introspections))),
           [...statuses].join(','),
@@ -87,6 +94,7 @@ export function table(results: Results, reference: string): string {
   lines.push(
     '',
     `ratio: CPU of ${reference} divided by the contender's of the same round, the median; below 1 ${reference} costs less`,
+    'busy: share of one processor that the contender used; well below 1, it could have done more',
   );
   return lines.join('\n');
 }

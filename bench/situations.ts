@@ -1,7 +1,8 @@
 import type { Situation } from './compare.js';
 import type { Contender } from './contender.js';
 import type { SituationName } from './options.js';
-import { TOKEN } from './token.js';
+import { median, type Results } from './report.js';
+import { NARROW, TOKEN } from './token.js';
 
 const CONNECTIONS = 64;
 
@@ -9,9 +10,26 @@ const CONNECTIONS = 64;
 export function situationsOf(seconds: number): Readonly<Partial<Record<SituationName, Situation>>> {
   const load = { connections: CONNECTIONS, duration: seconds };
   const introspecting = ({ introspects }: Contender): boolean => introspects;
+  const peer = ({ plugin }: Contender): boolean => plugin !== true;
+  const introspectingPeer = (one: Contender): boolean => introspecting(one) && peer(one);
   return {
     hit: { name: 'cached hit', takes: () => true, order: () => ({ ...load, token: TOKEN }) },
     miss: { name: 'miss', takes: introspecting, order: () => load },
+    mixed: {
+      name: 'mixed: every twentieth token new',
+      takes: introspectingPeer,
+      order: () => ({ ...load, token: TOKEN, freshEvery: 20 }),
+    },
+    denial: {
+      name: 'denial: a cached token without the scope',
+      takes: (one) => introspectingPeer(one) && one.differs === undefined,
+      order: () => ({ ...load, token: NARROW }),
+    },
+    bodies: {
+      name: 'answers of 64 KiB',
+      takes: peer,
+      order: () => ({ ...load, token: TOKEN, path: '/bytes/65536' }),
+    },
     burst: {
       name: 'burst on one new token',
       takes: introspecting,
@@ -23,6 +41,36 @@ export function situationsOf(seconds: number): Readonly<Partial<Record<Situation
       }),
     },
   };
+}
+
+/** Shares of each one's own capacity at which latency is measured. */
+const SHARES = [0.25, 0.5, 0.75];
+
+/**
+ * Latency at fixed rates, counted from when each request is due.
+ *
+ * @param capacities requests a second that each contender can answer with a cached token
+ */
+export function latencyOf(seconds: number, capacities: ReadonlyMap<string, number>): Situation[] {
+  return SHARES.map((share) => ({
+    name: `latency at ${share * 100} % of its capacity`,
+    takes: ({ name, plugin }) => plugin !== true && capacities.has(name),
+    order: (_round, { name }) => ({
+      connections: CONNECTIONS,
+      duration: seconds,
+      token: TOKEN,
+      rate: share * (capacities.get(name) as number),
+    }),
+  }));
+}
+
+/** A cached token over TLS. */
+export function tlsOf(seconds: number): Situation[] {
+  return (['https', 'h2'] as const).map((protocol) => ({
+    name: protocol === 'h2' ? 'TLS with HTTP/2' : 'TLS with HTTP/1.1',
+    takes: () => true,
+    order: () => ({ connections: CONNECTIONS, duration: seconds, token: TOKEN, protocol }),
+  }));
 }
 
 /** The authorization server is down, beside what the same gateway does while it is there. */
@@ -50,4 +98,14 @@ export function downField(contender: Contender): Contender[] {
     { ...contender, name: 'all tokens new' },
     { ...contender, name: 'all tokens cached' },
   ];
+}
+
+/**
+ * Requests a second that each contender answered in one situation, the median of its rounds.
+ *
+ * @param situation its name
+ */
+export function capacitiesOf(results: Results, situation: string | undefined): Map<string, number> {
+  const samples = situation === undefined ? undefined : results.get(situation);
+  return new Map([...(samples ?? [])].map(([name, own]) => [name, median(own.map(({ rate }) => rate))]));
 }

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../test/stack/port.js';
@@ -13,6 +13,8 @@ export interface Running {
   readonly contender: Contender;
   readonly child: Child;
   readonly port: number;
+  /** When it was started, by `performance.now()`. */
+  readonly started: number;
 }
 
 /** Everything that runs while something is measured. */
@@ -22,6 +24,12 @@ export interface Stage {
   readonly running: readonly Running[];
   /** Contenders that did not start, and why. */
   readonly failed: ReadonlyMap<string, string>;
+  /**
+   * Starts one more; it ends with the stage at the latest.
+   *
+   * @throws Error if it does not listen
+   */
+  launch(contender: Contender): Promise<Running>;
 }
 
 /** How a stage is set. */
@@ -48,6 +56,7 @@ export async function staged(
   field: readonly Contender[],
   work: (stage: Stage) => Promise<void>,
 ): Promise<void> {
+  mkdirSync(folder, { recursive: true });
   const children: Child[] = [];
   const born = (child: Child): Child => {
     children.push(child);
@@ -57,11 +66,10 @@ export async function staged(
     const backend = born(start(1, process.execPath, [here('backend.js'), String(delay)]));
     const ports = JSON.parse(await backend.ask()) as Record<'upstream' | 'authorization' | 'secure', number>;
     const load = born(start(1, process.execPath, [here('load.js')]));
-    const running: Running[] = [];
-    const failed = new Map<string, string>();
-    for (const contender of field) {
-      const own = join(folder, contender.name).replaceAll(' ', '-');
-      mkdirSync(own, { recursive: true });
+    const launch = async (contender: Contender): Promise<Running> => {
+      const own = mkdtempSync(join(folder, `${contender.name.replaceAll(/[^a-z0-9]+/g, '-')}-`));
+      // Apache and nginx leave root.
+      chmodSync(own, 0o755);
       const port = await freePort();
       const surroundings = {
         folder: own,
@@ -72,16 +80,28 @@ export async function staged(
         ...(profile === undefined ? {} : { profile }),
         ...(tls === undefined ? {} : { tls }),
       };
+      const started = performance.now();
       const child = born(await contender.start(surroundings));
       try {
         await listening(port);
-        running.push({ contender, child, port });
       } catch {
-        failed.set(contender.name, `did not listen; see ${join(own, 'log')}`);
+        const log = join(own, 'log');
+        const said = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').at(-1) : 'nothing';
+        throw new Error(`did not listen; the last that it said: ${said?.slice(0, 300)}`);
+      }
+      return { contender, child, port, started };
+    };
+    const running: Running[] = [];
+    const failed = new Map<string, string>();
+    for (const contender of field) {
+      try {
+        running.push(await launch(contender));
+      } catch (error) {
+        failed.set(contender.name, (error as Error).message);
       }
     }
     if (running.length === 0) throw new Error(`nobody started: ${[...failed].join('; ')}`);
-    await work({ backend, load, running, failed });
+    await work({ backend, load, running, failed, launch });
   } finally {
     for (const child of children.reverse()) await child.stop();
   }
@@ -102,6 +122,8 @@ export async function measure(
     rate: harvest.requests / harvest.seconds,
     p50: harvest.p50,
     p99: harvest.p99,
+    p999: harvest.p999,
+    busy: (after.cpu - before.cpu) / 1e6 / harvest.seconds,
     rss: after.rss / 2 ** 20,
     introspections: Number(await backend.ask('count')),
     requests: harvest.requests,

@@ -22,7 +22,7 @@ export const heimdall: Contender = {
       rules: [
         {
           id: 'bench',
-          match: { hosts: ['gate.example'], routes: [{ path: '/**' }], methods: ['GET'] },
+          match: { http: { hosts: ['gate.example'], paths: [{ path: '/**' }], methods: ['GET'] } },
           forward_to: { host: `127.0.0.1:${upstreamPort}`, rewrite: { scheme: 'http' } },
           execute: [{ authenticator: 'token' }, { authorizer: 'scope' }],
         },

@@ -11,6 +11,7 @@ function application(name: string, introspects: boolean, body: string): Contende
   return {
     name,
     introspects,
+    plugin: true,
     missing: () => undefined,
     start({ folder, port, upstreamPort, introspectionUrl, profile }) {
       writeFileSync(join(folder, 'rules.yaml'), RULES);
