@@ -165,6 +165,7 @@ t.test('every path, method and status of the document is there, with a body by i
     'GET /decisions 401': () => decide('/x'),
     'GET /decisions 403': () => decide('/x', 'good-write'),
     'GET /decisions 404': () => decide('/x', 'good-read', { 'x-forwarded-method': 'PUT' }),
+    'GET /decisions 405': () => decide('/x', 'good-read', { 'x-forwarded-method': 'TRACE' }),
     'GET /decisions 414': () => decide(`/${'x'.repeat(main.settings.forward.maxTargetBytes)}`),
     'GET /decisions 503': async () => {
       main.endpoint.fault = (_, response) => response.writeHead(500).end();
