@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { type Command, type Io, UsageError } from './commands/command.js';
 import { hasColours } from './document/colours.js';
 import { nearest } from './document/nearest.js';
+import { oneLine } from './document/one-line.js';
 import type { Style } from './document/print.js';
 import { MissingPackageError } from './model/lazy-require.js';
 import { traceOf } from './observe/redaction.js';
@@ -96,7 +97,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     }
     if (!(error instanceof UsageError)) throw error;
     const topic = name !== undefined && Object.hasOwn(COMMANDS, name) ? `scopegate ${name}` : 'scopegate';
-    io.err(`scopegate: ${error.message}\nTry '${topic} --help'.\n`);
+    io.err(`scopegate: ${oneLine(error.message)}\nTry '${topic} --help'.\n`);
     return 2;
   }
 }

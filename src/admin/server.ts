@@ -98,6 +98,8 @@ export interface LastReload {
 const BODY_LIMIT = 65_536;
 /** The longest time for a request to arrive, in milliseconds. */
 const REQUEST_TIMEOUT = 30_000;
+/** How often Node looks for requests that took longer, in milliseconds. */
+const CHECK_INTERVAL = 5_000;
 
 /**
  * Builds the admin listener. It is a separate server, so that nothing of it is reachable on the proxy port.
@@ -107,6 +109,10 @@ const REQUEST_TIMEOUT = 30_000;
 export function createAdmin(options: AdminOptions): FastifyInstance {
   const { decisions, metrics } = options;
   const access = createAccess(options.access);
+  const limits = {
+    maxHeaderSize: options.maxHeaderBytes,
+    connectionsCheckingInterval: CHECK_INTERVAL,
+  };
   const app = fastify({
     logger: false,
     ...NO_SCHEMA_COMPILERS,
@@ -115,8 +121,8 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
     ...(options.tls === undefined
-      ? { http: { maxHeaderSize: options.maxHeaderBytes } }
-      : { https: { maxHeaderSize: options.maxHeaderBytes, ...options.tls.serverOptions() } }),
+      ? { http: limits }
+      : { https: { ...limits, ...options.tls.serverOptions() } }),
     // Hide forward-auth questions from Fastify's router: their paths belong to another server.
     rewriteUrl: (message: IncomingMessage) => (decisions.owns(message.url ?? '') ? '/' : (message.url ?? '')),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;

@@ -1,3 +1,4 @@
+import { oneLine } from '../document/one-line.js';
 import type { Allowed } from '../model/decision.js';
 import {
   type Candidate,
@@ -166,7 +167,7 @@ function toText(method: string, url: string, explanation: Explanation): string {
   if (decision.rule?.observes === true) {
     lines.push('enforcement: observe: the request is forwarded, whatever the decision is');
   }
-  return `${lines.join('\n')}\n`;
+  return `${lines.map(oneLine).join('\n')}\n`;
 }
 
 function forwarded({ rule, path, sentPath }: Allowed): string[] {

@@ -1,7 +1,8 @@
 import { type Paint, painter } from '../document/colours.js';
-import { byPosition, type Finding, type Position } from '../document/finding.js';
+import { byPosition, type Finding, formatPosition, type Position } from '../document/finding.js';
 import { toGithub } from '../document/github.js';
 import { toJunit } from '../document/junit.js';
+import { oneLine } from '../document/one-line.js';
 import { validate } from '../document/validate.js';
 import { readDocuments } from '../document/yaml.js';
 import { fileProblem } from '../model/file-error.js';
@@ -117,10 +118,12 @@ interface Outcome extends Position {
 const FORMATS: Readonly<Record<string, (outcomes: readonly Outcome[], paint: Paint) => string>> = {
   lines: (outcomes, paint) =>
     outcomes
-      .map(({ file, line, col, name, wrong }) => {
-        if (wrong.length === 0) return `${paint('ok', 'green')} ${name}\n`;
-        const differences = wrong.map((text) => `  ${paint(text, text.startsWith('+') ? 'green' : 'red')}\n`);
-        return `${paint('not ok', 'red')} ${name}\n  at ${file}:${line}:${col}\n${differences.join('')}`;
+      .map(({ name, wrong, ...position }) => {
+        if (wrong.length === 0) return `${paint('ok', 'green')} ${oneLine(name)}\n`;
+        const differences = wrong.map(
+          (text) => `  ${paint(oneLine(text), text.startsWith('+') ? 'green' : 'red')}\n`,
+        );
+        return `${paint('not ok', 'red')} ${oneLine(name)}\n  at ${formatPosition(position)}\n${differences.join('')}`;
       })
       .join(''),
   junit: (outcomes) =>

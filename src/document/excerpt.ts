@@ -54,7 +54,9 @@ export function excerpt(
   const text = lines[line - 1];
   if (text === undefined || text.trim() === '' || mayHoldSecret(lines, line - 1)) return undefined;
   const from = col > WIDTH - 20 ? col - WIDTH / 2 : 0;
-  const shown = text.slice(from, from + WIDTH).replace(/[^\x20-\x7e\u00a1-\ud7ff]/g, '·');
+  const shown = text
+    .slice(from, from + WIDTH)
+    .replace(/[^\x20-\x7e\u00a1-\ud7ff]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '·');
   const gutter = `${line} | `;
   return { gutter, text: shown, caret: `${' '.repeat(gutter.length + Math.max(0, col - 1 - from))}^` };
 }

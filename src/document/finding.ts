@@ -1,3 +1,5 @@
+import { oneLine } from './one-line.js';
+
 /** A position in a file; line and column count from 1. */
 export interface Position {
   readonly file: string;
@@ -23,11 +25,16 @@ export interface Finding extends Position {
 
 /**
  * Formats a finding as one line, `file:line:col level code message`, which editors and CI annotators can
- * parse. Control characters are escaped, so that the content of a hostile file cannot break the line.
+ * parse. Neither the content nor the name of a hostile file can break the line.
  */
 export function formatFinding(finding: Finding): string {
-  const { file, line, col, level, code, message } = finding;
-  return `${file}:${line}:${col} ${level} ${code} ${escapeControls(message)}`;
+  const { level, code, message } = finding;
+  return `${formatPosition(finding)} ${level} ${code} ${oneLine(message)}`;
+}
+
+/** Formats a position as `file:line:col`. */
+export function formatPosition({ file, line, col }: Position): string {
+  return `${oneLine(file)}:${line}:${col}`;
 }
 
 /** Compares findings by file, then line, then column. */
@@ -38,13 +45,6 @@ export function byPosition(a: Position, b: Position): number {
 function compareText(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
-}
-
-function escapeControls(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 /**

@@ -1,6 +1,6 @@
 import { painter } from './colours.js';
 import { excerpt } from './excerpt.js';
-import { type Finding, formatFinding } from './finding.js';
+import { type Finding, formatFinding, formatPosition } from './finding.js';
 
 /** How findings look on a stream. */
 export interface Style {
@@ -27,9 +27,9 @@ export function printFindings(
   const paint = painter(colours);
   return findings
     .map((finding) => {
-      const { file, line, col, level } = finding;
+      const { level } = finding;
       const colour = level === 'error' ? 'red' : 'yellow';
-      const place = `${file}:${line}:${col}`;
+      const place = formatPosition(finding);
       const rest = formatFinding(finding).slice(`${place} ${level}`.length);
       const source = excerpts ? excerpt(finding, files) : undefined;
       const lines = [`${paint(place, 'bold')} ${paint(level, colour)}${rest}`];

@@ -284,7 +284,7 @@ const INVALID_DESTINATION = 'source/request contain invalid characters';
 const EXCHANGE = Symbol('exchange');
 
 /** A path of plain segments, without parameters of the router. */
-const PREFIX = /^(?:\/[A-Za-z0-9._~-]+)+$/;
+const PREFIX = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/;
 
 function exchangeOf(options: object): UpstreamExchange {
   const { headers } = options as { headers: { [EXCHANGE]?: UpstreamExchange } };

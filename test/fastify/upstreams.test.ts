@@ -50,7 +50,7 @@ t.test('a prefix says which paths go upstream, whole, and not what they become',
     t.same(JSON.parse((await ask(app, path)).text), { path });
   }
   for (const path of ['/', '/api', '/api/v1a', '/other']) t.equal((await ask(app, path)).status, 404, path);
-  for (const prefix of ['api', '/api/', '/:tenant', '/a//b', '/%61', '/*', '/']) {
+  for (const prefix of ['api', '/api/', '/:tenant', '/a//b', '/%61', '/*', '/', '/a/../b', '/a/.', '/..']) {
     await t.rejects(startTestApp(t, { ...START, upstreams: { prefix } }), /is no plain path/, prefix);
   }
   await t.rejects(startTestApp(t, { ...START, upstreams: { methods: ['BREW'] } }), /"BREW" is none of GET/);
