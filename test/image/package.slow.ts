@@ -58,6 +58,12 @@ t.test('the package is packed and installed where nothing else is', { timeout: 9
     ['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'docs', 'examples', 'package.json'],
     'nothing else is published',
   );
+  const described = readFileSync(join(root, 'config/settings.schema.json'), 'utf8');
+  for (const [page] of described.matchAll(/docs\/[\w-]+\.md/g))
+    t.ok(
+      packed.files.some(({ path }) => path === page),
+      `it holds ${page}, which a setting names`,
+    );
   t.ok(packed.size < 2_000_000, `${packed.size} bytes`);
   writeFileSync(join(folder, 'package.json'), '{"private":true}');
   // Without a network: there is nothing to fetch.
