@@ -99,7 +99,7 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
   switch (marker) {
     case 'no-run':
       t.ok(
-        /docker|kubectl|kustomize|systemctl|npm install/.test(text),
+        /docker|helm|kubectl|kustomize|systemctl|npm install/.test(text),
         `${where}: only what needs an engine, a cluster, systemd or a registry is not run`,
       );
       for (const [path] of text.matchAll(/\bconfig\/[\w./-]+/g))
