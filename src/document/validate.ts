@@ -32,6 +32,13 @@ export function validate(
  */
 function isOwnCause(error: ErrorObject, _index: number, all: readonly ErrorObject[]): boolean {
   if (error.keyword === 'if') return false;
+  if (error.keyword === 'propertyNames') return !all.some(({ propertyName }) => propertyName !== undefined);
+  // A limit says nothing of a value of the wrong type.
+  if (error.keyword in LIMITS) {
+    return !all.some(
+      ({ keyword, instancePath }) => keyword === 'type' && instancePath === error.instancePath,
+    );
+  }
   if (error.keyword === 'required') {
     const missing = [String(error.params.missingProperty)];
     return !unknownKeys(error, all).some((key) => nearest(key, missing) !== undefined);
@@ -68,11 +75,15 @@ function toFinding(
         (error.parentSchema as { properties?: object } | undefined)?.properties ?? {},
       );
       const hint = nearest(key, known);
+      const alone = all.some(
+        (other) => other.keyword === 'required' && other.instancePath === error.instancePath,
+      );
+      const more = hint === undefined ? misplaced(key, alone ? [] : known) : `; did you mean "${hint}"?`;
       return {
         ...document.keyAt([...path, key]),
         level: 'error',
         code: 'unknown-field',
-        message: `unknown field "${key}"${name === '' ? '' : ` in ${name}`}${hint === undefined ? '' : `; did you mean "${hint}"?`}`,
+        message: `unknown field "${key}"${name === '' ? '' : ` in ${name}`}${more}`,
       };
     }
     case 'required': {
@@ -92,7 +103,7 @@ function toFinding(
         ...document.at(path),
         level: 'error',
         code: 'wrong-type',
-        message: `${name} must be ${wanted(error)}, not ${article(typeName(error.data))}`,
+        message: `${name === '' ? 'the document' : name} must be ${wanted(error)}, not ${article(typeName(error.data))}`,
       };
     case 'enum':
       return {
@@ -109,6 +120,15 @@ function toFinding(
         message: `${name} must be ${JSON.stringify(error.params.allowedValue)}`,
       };
     case 'pattern': {
+      const { propertyName } = error;
+      if (propertyName !== undefined) {
+        return {
+          ...document.keyAt([...path, propertyName]),
+          level: 'error',
+          code: 'invalid-value',
+          message: `${name}: ${JSON.stringify(propertyName)} must be ${titleOf(error) ?? 'another name'}`,
+        };
+      }
       return {
         ...document.at(path),
         level: 'error',
@@ -121,7 +141,7 @@ function toFinding(
         ...document.at(path),
         level: 'error',
         code: 'invalid-value',
-        message: `${name} ${LIMITS[error.keyword]?.(error.params.limit as number) ?? error.message ?? 'is invalid'}`,
+        message: `${name} ${LIMITS[error.keyword]?.(error.params.limit as number) ?? otherProblem(error)}`,
       };
   }
 }
@@ -137,6 +157,24 @@ const LIMITS: Readonly<Record<string, (limit: number) => string>> = {
   maximum: (limit) => `must be ${limit} or less`,
 };
 
+/** What is wrong with a value where no limit says it. */
+function otherProblem({ keyword, params }: ErrorObject): string {
+  if (keyword === 'uniqueItems') return 'must not list anything twice';
+  if (keyword === 'propertyNames') {
+    return `has a name that is not allowed here: ${JSON.stringify(params.propertyName)}`;
+  }
+  return 'is not what can stand here';
+}
+
+/** What to do about an unknown field that is no mistyped one. */
+function misplaced(key: string, known: readonly string[]): string {
+  if (/^\/[/*]/.test(key))
+    return '; it looks like a comment, which begins with # in YAML and is none in JSON';
+  if (known.includes('handler') && known.includes('config'))
+    return '; the fields of a handler stand under config';
+  return '';
+}
+
 /** The `title` of a schema describes a pattern in words: `a duration such as 2s`. */
 function titleOf({ parentSchema }: ErrorObject): string | undefined {
   return (parentSchema as { title?: string } | undefined)?.title;
@@ -146,8 +184,8 @@ function titleOf({ parentSchema }: ErrorObject): string | undefined {
 function wanted(error: ErrorObject): string {
   const type = String(error.params.type);
   // YAML 1.1 read these words as booleans, and other programs still do.
-  if (type === 'boolean' && /^(yes|no|on|off|y|n)$/i.test(String(error.data))) {
-    return `a boolean (write ${/^(yes|on|y)$/i.test(String(error.data)) ? 'true' : 'false'})`;
+  if (type.split(',').includes('boolean') && /^(yes|no|on|off|y|n|true|false)$/i.test(String(error.data))) {
+    return `a boolean (write ${/^(yes|on|y|true)$/i.test(String(error.data)) ? 'true' : 'false'})`;
   }
   return (titleOf(error) ?? article(type)) + instead(type, error.data);
 }

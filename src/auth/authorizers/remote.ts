@@ -29,7 +29,7 @@ const properties = {
   },
   headers: {
     type: 'object',
-    propertyNames: { pattern: TOKEN.source },
+    propertyNames: { title: 'the name of a header field', pattern: TOKEN.source },
     additionalProperties: { type: 'string' },
     description: 'Header fields of the call: name → template.',
   },

@@ -7,6 +7,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { fileProblem } from '../../model/file-error.js';
 import type { PublicKey } from '../../model/mutator.js';
 import { readTextFile } from '../../model/text-file.js';
 
@@ -49,10 +50,8 @@ export function readSigningKey(url: string): SigningKey {
   try {
     set = JSON.parse(readTextFile(fileURLToPath(url)));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new KeyError(
-      code === undefined ? 'the key file is not JSON' : `the key file cannot be read: ${code}`,
-    );
+    const isJson = !(error instanceof SyntaxError);
+    throw new KeyError(isJson ? `the key file ${fileProblem(error)}` : 'the key file is not JSON');
   }
   const list = (set as { keys?: unknown } | null)?.keys;
   if (!Array.isArray(list))

@@ -1,13 +1,9 @@
-import type * as AjvPackage from 'ajv';
 import type { ValidateFunction } from 'ajv';
 import { ConfigError } from '../../document/finding.js';
 import { durationSchema, parseDuration } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
-import { lazyRequire } from '../../model/lazy-require.js';
+import { compileClaims } from './claims-schema.js';
 import { texts } from './config.js';
-
-/** Loaded when needed: only rules with `claims` do. */
-const ajvPackage = lazyRequire<typeof AjvPackage>('ajv');
 
 type Claims = Readonly<Record<string, unknown>>;
 
@@ -171,24 +167,6 @@ function misfit(schema: ValidateFunction, claims: Claims): Denial | undefined {
   const place = `${error?.instancePath ?? ''}${missing}`.replace(/[^\x20-\x7e]/g, '?');
   const where = place === '' ? '' : ` at ${place}`;
   return denial('access_denied', `the claims of the token are not what this resource demands${where}`);
-}
-
-function compileClaims(schema: Claims): ValidateFunction {
-  const { Ajv } = ajvPackage();
-  // An instance for each schema: the `$id` of one schema must not be known to the next.
-  const ajv = new Ajv({ strict: true, allowUnionTypes: true, strictRequired: false, logger: false });
-  if (ajv.validateSchema(schema) !== true) {
-    const [error] = ajv.errors ?? [];
-    const steps = (error?.instancePath ?? '').split('/').slice(1);
-    const path = steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
-    throw new ConfigError(['claims', ...path], error?.message ?? 'is no JSON Schema');
-  }
-  try {
-    // Claims are always an object. With the type given here, a schema need not state it to pass strict mode.
-    return ajv.compile({ type: 'object', ...schema });
-  } catch (error) {
-    throw new ConfigError(['claims'], error instanceof Error ? error.message : 'is no JSON Schema');
-  }
 }
 
 function seconds(text: string, field: string): number {

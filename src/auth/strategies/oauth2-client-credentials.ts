@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
+import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { denial } from '../../model/errors.js';
 import type { Call, Reply } from '../../model/outbound.js';
@@ -8,6 +9,7 @@ import type { AccessStrategy, Outcome, RequestContext, Services } from '../../mo
 import { holdsBearer } from '../../parse/token.js';
 import { basicCredentials } from '../introspection/client-secret.js';
 import { ReadinessChecks, type ReadinessResult, tokenEndpointReadiness } from '../introspection/readiness.js';
+import { callAgain, readRetry, retrySchema } from '../retry.js';
 import { scopeTokens } from './config.js';
 import { missingScopes, scopeStrategies } from './scope.js';
 import type { Handler } from './strategy.js';
@@ -46,11 +48,10 @@ export const oauth2ClientCredentials: Handler = {
           max_tokens: { type: 'integer', minimum: 1 },
         },
       },
-      retry: { type: 'object' },
+      retry: retrySchema,
     },
   },
   compile(config) {
-    if ('retry' in config) throw new ConfigError(['retry'], 'retry is not implemented in this version');
     const url = config.token_url as string;
     if (!URL.canParse(url)) throw new ConfigError(['token_url'], `"${url}" is no URL`);
     const cache = (config.cache ?? {}) as { enabled?: boolean; ttl?: string; max_tokens?: number };
@@ -63,6 +64,7 @@ export const oauth2ClientCredentials: Handler = {
           ? DEFAULT_TTL
           : oathkeeperDurationSeconds(cache.ttl),
       cache.max_tokens ?? 1000,
+      readRetry(config.retry as Parameters<typeof readRetry>[0], ['retry']),
     );
   },
 };
@@ -77,14 +79,23 @@ class ClientCredentials implements AccessStrategy {
   readonly requiredScopes: readonly string[];
   readonly #url: string;
   readonly #ttl: number;
+  readonly #retry: RetryLimits | undefined;
   /** When verified credentials expire, in seconds since 1970, by a digest of the credentials. */
   readonly #proven: LRUCache<string, number>;
   readonly #flights = new Map<string, Promise<Outcome>>();
   /** Created when the server first refuses a client. */
   #readiness: ReadinessChecks | undefined;
 
-  constructor(url: string, scopes: readonly string[], ttl: number, entries: number) {
+  /** @param ttl seconds; 0 keeps nothing */
+  constructor(
+    url: string,
+    scopes: readonly string[],
+    ttl: number,
+    entries: number,
+    retry: RetryLimits | undefined,
+  ) {
     this.#url = url;
+    this.#retry = retry;
     this.requiredScopes = scopes;
     this.#ttl = ttl;
     this.#proven = new LRUCache({ max: entries });
@@ -109,7 +120,7 @@ class ClientCredentials implements AccessStrategy {
     const running = this.#flights.get(key);
     if (running !== undefined) return running;
     const asked = services.now();
-    const reply = services.call(this.#call(client));
+    const reply = callAgain(services, this.#call(client), this.#retry);
     if (!(reply instanceof Promise)) return this.#judge(reply, client, key, services.now());
     const flight = reply
       .then((settled) =>

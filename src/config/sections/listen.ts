@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { readIdentity, type TlsFiles, UnusableIdentity } from '../../tls/identity.js';
 import { choice, file, flag, integer, list, text } from '../kinds.js';
 import type { Place } from '../place.js';
@@ -57,7 +58,11 @@ function checkIdentity(files: TlsFiles, place: Place): void {
 
 function address(host: string, port: number) {
   return {
-    host: text('Address to listen on: an IP address or a name of this host.', host),
+    host: text('Address to listen on: an IP address or a name of this host.', host).check((name, place) => {
+      if (/[/\s[\]]/.test(name) || (name.includes(':') && !isIPv6(name))) {
+        place.problem('must be an IP address or a name, without scheme, brackets and port');
+      }
+    }),
     port: integer('TCP port to listen on; 0 means any free port.', port, 0, 65_535),
     tls,
   };

@@ -57,6 +57,12 @@ export function compileCors(
       else error([...path, 'regex'], compiled.code, compiled.message);
     } else if (kind === 'prefix') {
       prefixes.push(value);
+    } else if (value !== '*' && value.includes('*')) {
+      const [start = '', end = ''] = value
+        .split('*')
+        .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+      const problem = `"${value}": * stands for nothing in an exact origin; write regex: '${start}[a-z0-9-]+${end}'`;
+      error([...path, 'exact'], 'invalid-value', problem);
     } else if (value !== '*' && !ORIGIN.test(value)) {
       error(
         [...path, 'exact'],

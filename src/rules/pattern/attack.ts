@@ -26,9 +26,10 @@ const SLASHES: readonly ((text: string) => string)[] = [
  * Writes an attack as a path that a request can have. The analysis finds any text, for example one with NULs.
  *
  * @param pattern is compiled and anchored
+ * @param absent a character that the path must not have
  * @returns a JavaScript expression; undefined if no such path was found
  */
-export function pathOfAttack(pattern: RegExp, attack: Attack): string | undefined {
+export function pathOfAttack(pattern: RegExp, attack: Attack, absent?: string): string | undefined {
   for (const allowed of [CANONICAL, /^\/[!-~]*$/]) {
     for (const slashes of SLASHES) {
       for (const inPump of STAND_INS) {
@@ -36,7 +37,7 @@ export function pathOfAttack(pattern: RegExp, attack: Attack): string | undefine
           const path = write(pattern, attack, allowed, (text, last) =>
             slashes(text.replace(/[^!-~]|[\\?#'"<>^`{|}%]/g, last ? atEnd : inPump)),
           );
-          if (path !== undefined) return path;
+          if (path !== undefined && (absent === undefined || !path.shows(absent))) return path.text;
         }
       }
     }
@@ -49,7 +50,7 @@ function write(
   { pumps, suffix, base }: Attack,
   allowed: RegExp,
   settle: (text: string, last: boolean) => string,
-): string | undefined {
+): { readonly text: string; shows(character: string): boolean } | undefined {
   const parts = pumps.map(({ prefix, pump }, index) => {
     const start = settle(prefix, false);
     return [
@@ -61,8 +62,29 @@ function write(
   const path = `${parts.map(([prefix, pump = '']) => prefix + pump.repeat(3)).join('')}${end}`;
   // Matching is slow only if the path does not match in the end.
   if (!allowed.test(path) || pattern.test(path)) return undefined;
-  const shown = parts.map(([prefix, pump]) => `'${prefix}' + '${pump}'.repeat(${base})`);
-  return [...shown, ...(end === '' ? [] : [`'${end}'`])].join(' + ');
+  const shown = parts.map(
+    ([prefix, pump]) => `${prefix === '' ? '' : `'${prefix}' + `}'${pump}'.repeat(${base})`,
+  );
+  const text = [...shown, ...(end === '' ? [] : [`'${end}'`])].join(' + ');
+  return { text, shows: (character) => path.includes(character) };
+}
+
+/**
+ * Narrows a pattern: its dots no longer stand for one character. On texts without that character it matches the same
+ * in the same time, so its attack is one of the pattern too. Where `.*` at the end takes any rest, the analysis of
+ * the pattern itself finds only texts with a line feed, which no path has.
+ *
+ * @param source without anchors
+ */
+export function withoutCharacter(source: string, character: string): string {
+  return source.replace(/\\.|\[(?:\\.|[^\]])*\]|\./g, (token) =>
+    token === '.' ? `[^${character}\\n\\r\\u2028\\u2029]` : token,
+  );
+}
+
+/** The characters that a pattern names and that {@link withoutCharacter} may take away. */
+export function namedCharacters(source: string): string[] {
+  return [...new Set(source.replace(/\\.|\[(?:\\.|[^\]])*\]/g, '').match(/[A-Za-z0-9_~!&'=:@,;%]/g) ?? [])];
 }
 
 /**

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { anchorsOf, stripAnchors } from './anchors.js';
-import { pathOfAttack, withPlainTail } from './attack.js';
-import { backtrackingOf } from './backtracking.js';
+import { namedCharacters, pathOfAttack, withoutCharacter, withPlainTail } from './attack.js';
+import { type Backtracking, backtrackingOf } from './backtracking.js';
 import { type Translated, translate } from './dialect.js';
 import { adoptShape, parse, type Shape, shapeOf, sizeOf, unwrap, wrap } from './syntax.js';
 
@@ -151,11 +151,10 @@ function compile(source: string, budget: AnalysisBudget): Result {
       ? backtrackingOf(pattern, syntax, budget)
       : backtrackingOf(wrap(plain, flags), parse(plain), budget);
   if (behaviour.verdict === 'super-linear') {
-    const path = pathOfAttack(pattern, behaviour.parts);
-    const shown = path === undefined ? `the text ${behaviour.attack}` : `the path ${path}`;
+    const { complexity, on } = attackOn(pattern, plain, behaviour, flags, budget);
     return fail(
       'pattern-backtracking',
-      `matching takes ${behaviour.complexity} time: ${source} on ${shown}; do not repeat what repeats already`,
+      `matching takes ${complexity} time: ${source} on ${on}; do not repeat what repeats already`,
     );
   }
   if (behaviour.verdict === 'unknown') {
@@ -166,6 +165,30 @@ function compile(source: string, budget: AnalysisBudget): Result {
   }
   sources.set(pattern, source);
   return accepted(pattern, source, shapeOf(pattern));
+}
+
+/** The most characters that are taken away from a pattern to find an attack that is a path. */
+const MAX_NARROWED = 4;
+
+/** What makes a pattern slow, and how slow: a path that a request can have, else a text. */
+function attackOn(
+  pattern: RegExp,
+  source: string,
+  behaviour: Extract<Backtracking, { verdict: 'super-linear' }>,
+  flags: string,
+  budget: AnalysisBudget,
+): { readonly complexity: string; readonly on: string } {
+  const path = pathOfAttack(pattern, behaviour.parts);
+  if (path !== undefined) return { complexity: behaviour.complexity, on: `the path ${path}` };
+  for (const character of namedCharacters(source).slice(0, MAX_NARROWED)) {
+    const narrowed = withoutCharacter(source, character);
+    if (narrowed === source) break;
+    const found = backtrackingOf(wrap(narrowed, flags), parse(narrowed), budget);
+    if (found.verdict !== 'super-linear') continue;
+    const other = pathOfAttack(pattern, found.parts, character);
+    if (other !== undefined) return { complexity: found.complexity, on: `the path ${other}` };
+  }
+  return { complexity: behaviour.complexity, on: `the text ${behaviour.attack}` };
 }
 
 function fail(code: string, message: string): Result {

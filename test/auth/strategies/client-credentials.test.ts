@@ -124,3 +124,21 @@ t.test('without a cache every request is tried', async (t) => {
   await get();
   t.equal(store.calls.length, 2);
 });
+
+t.test('retry makes a failed call again, until it gives up', async (t) => {
+  const { store, get } = await start(t, { retry: { give_up_after: '30s', max_delay: '1ms' } });
+  let failures = 2;
+  store.respond = (message, response, body) => {
+    if (failures-- > 0) response.writeHead(500).end();
+    else json({ access_token: 'x', token_type: 'bearer' })(message, response, body);
+  };
+  t.equal((await get()).status, 200);
+  t.equal(store.calls.length, 3);
+  store.respond = json({ error: 'invalid_client' }, 401);
+  t.equal((await get('other:1')).status, 401);
+  t.equal(store.calls.filter(({ message }) => message.url === '/token').length, 4, 'a refusal is an answer');
+
+  const soon = await start(t, { retry: { give_up_after: '1ms' } });
+  soon.store.respond = (_message, response) => response.writeHead(500).end();
+  t.equal((await soon.get()).status, 503);
+});

@@ -237,7 +237,11 @@ t.test('the config of each handler is held to what it can do', (t) => {
     ],
     ['bearer_token', 'check_session_url: "file:///x"', /an http or https URL/],
     ['oauth2_client_credentials', '{}', /token_url/],
-    ['oauth2_client_credentials', 'token_url: "http://x", retry: {}', /retry is not implemented/],
+    [
+      'oauth2_client_credentials',
+      'token_url: "http://x", retry: { give_up_after: 2m }',
+      /give_up_after: must be at most 1m/,
+    ],
     ['oauth2_client_credentials', 'token_url: "http://x", cache: { ttl: soon }', /a duration such as/],
   ] as const) {
     const flow = config === '{}' ? config : `{ ${config} }`;
