@@ -1,11 +1,18 @@
 import t from 'tap';
-import { startTestGateway } from '../gateway.js';
+import { startTestGateway, type TestGateway } from '../gateway.js';
+import { until } from '../until.js';
 import { open, parseAnswers, sendRaw } from '../wire.js';
 
 const GET = 'GET /get HTTP/1.1\r\nHost: gate.example\r\nAuthorization: Bearer good-read\r\n';
 const H2C = `${GET}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`;
 const HANDSHAKE = `${GET}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;
 const PLAIN = `${GET}\r\n`;
+
+/** How many requests the gateway is at work on. */
+async function inFlight({ adminUrl }: TestGateway): Promise<number> {
+  const metrics = await (await fetch(`${adminUrl}/metrics`)).text();
+  return Number(/^scopegate_requests_in_flight (\d+)/m.exec(metrics)?.[1]);
+}
 
 t.test(
   'an upgrade behind requests that wait for their answers ends the connection after these',
@@ -33,12 +40,12 @@ t.test('a client that resets while its upgrade is decided about', async (t) => {
     });
     const socket = await open(gate.port);
     socket.write(upgrade);
-    while (gate.endpoint.asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => gate.endpoint.asked.length > 0);
     socket.resetAndDestroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(async () => (await inFlight(gate)) === 0);
     answer();
     gate.endpoint.gate = undefined;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(() => gate.log.some(({ audit }) => audit !== undefined));
     t.equal(gate.upstream.received.length, 0, 'nothing goes upstream for a client that is gone');
     t.equal((await sendRaw(gate.port, PLAIN)).answers[0]?.status, 200, 'others are served');
   }
@@ -53,7 +60,7 @@ t.test('a client that resets while an answer is awaited that an upgrade follows'
   });
   const socket = await open(gate.port);
   socket.write(PLAIN + H2C);
-  while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => held.length > 0);
   socket.resetAndDestroy();
   const [request] = gate.upstream.received;
   await new Promise((resolve) => request?.message.socket.once('close', resolve));

@@ -61,8 +61,9 @@ t.test(
   },
 );
 
-/** So much is no machine late by accident. */
-const LIMIT = '1500ms';
+/** So much is no machine late by accident: in milliseconds, and as a setting. */
+const LIMIT_MS = 1_500;
+const LIMIT = `${LIMIT_MS}ms`;
 
 t.test('an event stream outlives every timeout but that of silence', async (t) => {
   const { gate, answers } = await streaming(t, {
@@ -74,10 +75,10 @@ t.test('an event stream outlives every timeout but that of silence', async (t) =
   await until(() => answers.length === 1);
   const [stream] = answers as [ServerResponse];
   stream.writeHead(200, { 'content-type': 'text/event-stream' });
-  for (let i = 0; i < 8; i++) {
+  const later = performance.now() + LIMIT_MS + 500;
+  for (let i = 0; performance.now() < later; i++) {
     stream.write(`data: ${i}\n\n`);
     await until(() => heard().includes(`data: ${i}\n\n`));
-    await new Promise((resolve) => setTimeout(resolve, 300));
   }
   t.pass('after longer than any limit it goes on');
   await ended;

@@ -508,7 +508,10 @@ t.test('a reader’s pause stops the upstream, and is none of its delay', async 
   pool.dispatch(GET, reader);
   await until(() => reader.body.length > 0);
   const before = reader.body.length;
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  // A pause as long as that is one that another reader's answer does not outlive.
+  const silent = await upstream(t, () => {});
+  const late = await told(poolOf(t, silent, { idleTimeout: 800 }), { timeout: 900 });
+  t.equal(late.error?.code, 'headers_timeout');
   t.equal(reader.body.length, before, 'nothing more while it pauses');
   t.notOk(reader.over, 'and no timeout');
   t.ok(sent < 2 ** 26, 'the upstream cannot go on either');

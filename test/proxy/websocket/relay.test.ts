@@ -298,7 +298,10 @@ t.test('a connection on which nothing is said stays open', async (t) => {
   client.socket.write(masked('one'));
   upstream.socket.write(frame('one'));
   await until(() => upstream.got().length > 0 && client.got().length > 0);
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  // Both times have passed once they have cut another one that began to end after this one fell silent.
+  const other = await relayed(t, { close: 10, linger: 10 });
+  other.client.socket.destroy();
+  await until(() => other.over() && other.upstream.ended());
   client.socket.write(masked('two'));
   await until(() => readFrames(upstream.got()).frames.length === 2);
   t.notOk(client.ended());
