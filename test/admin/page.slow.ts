@@ -51,7 +51,7 @@ t.test('the page shows rules, counters and a denied request with its reason', as
     /Request ID\s+[0-9a-f-]{36}.*Peer\s+127\.0\.0\.1.*Subject\s+writer.*Introspection\s+miss, .* ms.*decision .* ms.*total/s,
   );
   const advice = details.getByRole('link', { name: 'What to do about insufficient_scope' });
-  t.match(await advice.getAttribute('href'), /troubleshooting.*insufficient_scope$/);
+  t.match(await advice.getAttribute('href'), /docs\/errors\.md#insufficient_scope$/);
   await details.getByRole('button', { name: 'Explain this request' }).click();
   await page.locator('#answer').getByText('403 insufficient_scope').waitFor();
   t.equal(await page.getByLabel('URL').inputValue(), 'https://gate.example/headers');

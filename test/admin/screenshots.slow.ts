@@ -77,6 +77,14 @@ async function quarterHour(gate: TestGateway, clock: FakeClock): Promise<void> {
   }
 }
 
+let running: Promise<Browser> | undefined;
+
+/** The one browser of all tests here. */
+function chromium(): Promise<Browser> {
+  running ??= launch(t);
+  return running;
+}
+
 const started = () => fakeClock(Math.floor(Date.now() / 1_000) - 905);
 
 async function shop(t: Parameters<typeof startTestGateway>[0], clock: FakeClock): Promise<TestGateway> {
@@ -121,13 +129,21 @@ t.test('the page of a gateway with traffic: light, dark, narrow and wide', async
   const clock = started();
   const gate = await shop(t, clock);
   await quarterHour(gate, clock);
-  const browser = await launch(t);
+  const browser = await chromium();
   const open = async (page: Page) => {
     await page.locator('#decisions tr').nth(20).waitFor();
     await page.locator('#outcome').selectOption('notAllowed');
     await page.locator('#decisions .toggle').first().click();
     await page.getByText('Which rule contains which').click();
   };
+  // What the README shows; docs/ has a copy of these two.
+  for (const colorScheme of ['light', 'dark'] as const) {
+    const { page } = await visit(browser, gate, { colorScheme, width: 1_400, height: 700 });
+    await page.locator('#decisions tr').nth(20).waitFor();
+    await page.locator('#charts .tick').first().waitFor();
+    await page.screenshot({ path: join(FOLDER, `admin-${colorScheme}.png`) });
+    await page.context().close();
+  }
   await look(t, browser, gate, 'light', {}, open);
   await look(t, browser, gate, 'dark', { colorScheme: 'dark' }, open);
   await look(t, browser, gate, 'narrow', { width: 400, height: 800 }, open);
@@ -136,7 +152,7 @@ t.test('the page of a gateway with traffic: light, dark, narrow and wide', async
 
 t.test('the page of a gateway without any traffic', async (t) => {
   if (!available(t, 'chromium')) return;
-  await look(t, await launch(t), await startTestGateway(t), 'empty', {});
+  await look(t, await chromium(), await startTestGateway(t), 'empty', {});
 });
 
 t.test('the page during an outage of the authorization server', async (t) => {
@@ -150,7 +166,7 @@ t.test('the page during an outage of the authorization server', async (t) => {
     await (await request(`${gate.adminUrl}/series`)).body.dump();
   }
   await traffic(gate, 60);
-  await look(t, await launch(t), gate, 'outage', {}, async (page) => {
+  await look(t, await chromium(), gate, 'outage', {}, async (page) => {
     await page.locator('.trouble.error', { hasText: 'The circuit breaker of' }).waitFor();
   });
 });
@@ -169,7 +185,7 @@ t.test('the page after a reload that failed', async (t) => {
   ]);
   writeFileSync(gate.settings.rules[0] as string, broken);
   await gateway.reload();
-  await look(t, await launch(t), gateway, 'failed-reload', { colorScheme: 'dark' }, async (page) => {
+  await look(t, await chromium(), gateway, 'failed-reload', { colorScheme: 'dark' }, async (page) => {
     await page.locator('.trouble.error', { hasText: 'The last reload of the rules failed' }).waitFor();
   });
 });
@@ -204,5 +220,5 @@ t.test('the page of a gateway with a thousand rules', async (t) => {
     await page.getByLabel('Filter').first().fill('resource-42 shipping');
     await page.locator('#rules-count', { hasText: '1 of 1000 in use' }).waitFor();
   };
-  await look(t, await launch(t), gate, 'thousand-rules', {}, openPicture, showAll);
+  await look(t, await chromium(), gate, 'thousand-rules', {}, openPicture, showAll);
 });

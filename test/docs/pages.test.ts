@@ -38,6 +38,24 @@ for (const page of all) {
   });
 }
 
+t.test('every link of the admin page to the documentation leads somewhere', (t) => {
+  const folder = join(root, 'src/admin/page');
+  const text = readdirSync(folder)
+    .map((name) => readFileSync(join(folder, name), 'utf8'))
+    .join('\n');
+  const targets = [...text.matchAll(/docs\/([\w-]+\.md[#\w-]*)"|['`]([\w-]+\.md(?:#[\w-]+)?)['#`]/g)].map(
+    ([, whole, part]) => whole ?? part ?? '',
+  );
+  t.ok(targets.length > 8);
+  for (const target of targets) {
+    const [file = '', fragment] = target.split('#');
+    const goal = all.find(({ path }) => path === `docs/${file}`);
+    t.ok(goal, target);
+    if (fragment !== undefined) t.ok(goal?.anchors.has(fragment), `${target}: the heading is there`);
+  }
+  t.end();
+});
+
 t.test('docs/README.md links every page of docs/, and the README links docs/README.md', (t) => {
   const linked = (path: string) =>
     new Set(all.find((page) => page.path === path)?.links.map(({ target }) => target.split('#')[0]));

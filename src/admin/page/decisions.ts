@@ -188,10 +188,7 @@ export class Decisions {
     const name = error ?? wouldDeny;
     const links: Part[] = [button('Explain this request', () => this.#explain(decision))];
     if (rule !== undefined) links.push(button('Only this rule', () => this.filter({ rule })));
-    if (name !== undefined)
-      links.push(
-        docs(`operations.md#troubleshooting:~:text=${encodeURIComponent(name)}`, `What to do about ${name}`),
-      );
+    if (name !== undefined) links.push(docs(`errors.md#${name}`, `What to do about ${name}`));
     const content = cell([facts(factsOf(decision)), timing(decision), make('p', links, 'actions')]);
     content.colSpan = 9;
     return content;

@@ -14,7 +14,7 @@ const ADVICE: Readonly<Record<TroubleJson['kind'], readonly [page: string, text:
   pool: ['operations.md#fair-shares', 'Fair shares'],
   reload: ['operations.md#start-reload-drain', 'Start, reload, drain'],
   'shared-cache': ['introspection.md#a-cache-for-several-gateways', 'A shared cache'],
-  upstream: ['operations.md#troubleshooting', 'Troubleshooting'],
+  upstream: ['errors.md#upstream_unreachable', 'Errors of upstreams'],
 };
 
 /** The banners, by what they say: one that stays is not touched, so that screen readers do not repeat it. */
