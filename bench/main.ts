@@ -20,6 +20,7 @@ import { scopegate } from './contenders/scopegate.js';
 import { readOptions } from './options.js';
 import { measurePeerStarts, type PeerStart, peerStartTable } from './peer-starts.js';
 import { type Results, table, toJson } from './report.js';
+import { runInfo } from './run-info.js';
 import { type Curve, curveTable, measureCurves } from './scale.js';
 import { capacitiesOf, downField, downOf, latencyOf, situationsOf, tlsOf } from './situations.js';
 import { soak, soakTable } from './soak.js';
@@ -29,6 +30,7 @@ import { measureStarts, type Start, startTable } from './startup.js';
 const began = performance.now();
 const options = readOptions(process.argv.slice(2));
 const { only, rounds, seconds, profile } = options;
+const run = runInfo(rounds, seconds);
 const field = fieldOf(options.contenders);
 const absent = new Map(field.absent);
 console.log(absentTable(absent));
@@ -112,9 +114,7 @@ writeFileSync(
   here('results.json'),
   JSON.stringify(
     {
-      node: process.version,
-      rounds,
-      seconds,
+      run,
       ...(starts === undefined ? {} : { starts: Object.fromEntries(starts) }),
       ...(peerStarts === undefined ? {} : { peerStarts: Object.fromEntries(peerStarts) }),
       absent: Object.fromEntries(absent),
