@@ -71,6 +71,8 @@ export default defineConfig({
   buildEnd({ outDir }) {
     const mermaid = fileURLToPath(import.meta.resolve('mermaid/dist/mermaid.min.js'));
     copyFileSync(mermaid, join(outDir, 'mermaid.min.js'));
+    // Pages link this file as a download.
+    copyFileSync(join(root, 'docs/admin-api.openapi.yaml'), join(outDir, 'admin-api.openapi.yaml'));
   },
   themeConfig: {
     search: { provider: 'local' },
