@@ -2,6 +2,7 @@ import { jwtSchema } from '../../auth/strategies/jwt-config.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 import type { HandlerEntry } from './access-strategies.js';
 import type { CorsEntry } from './cors.js';
+import { envoyTemplate } from './envoy-template.js';
 import { pathPattern } from './path-template.js';
 import { apiRuleSchema, corsSchema, GROUP, ruleSchema, specSchema } from './schema.js';
 import type { ApiRuleVersion, RuleEntry, Service } from './version.js';
@@ -118,14 +119,8 @@ export const v2: ApiRuleVersion = {
     if ('problem' in pattern) error([...at, 'path'], 'bad-pattern', pattern.problem);
     for (const part of ['headers', 'cookies'] as const) {
       for (const [name, text] of Object.entries(rule.request?.[part] ?? {})) {
-        // Envoy interprets %…% as a command, and mutators interpret {{ … }} as a template.
-        if (/%|\{\{/.test(text)) {
-          error(
-            [...at, 'request', part, name],
-            'invalid-value',
-            'only a plain value is served, without % (a command of Envoy) and {{; remove it, or write the value itself',
-          );
-        }
+        const read = envoyTemplate(text);
+        if ('problem' in read) error([...at, 'request', part, name], 'invalid-value', read.problem);
       }
     }
     if (findings.length > before || 'problem' in pattern) return undefined;
@@ -193,9 +188,19 @@ function isGiven<T>(value: T | null | undefined): value is T {
   return value !== undefined && value !== null;
 }
 
+/** The values as templates of a mutator; each is one that {@link envoyTemplate} can read. */
+function templatesOf(values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, text]) => {
+      const read = envoyTemplate(text);
+      return [name, 'template' in read ? read.template : text];
+    }),
+  );
+}
+
 function mutatorsOf({ request }: Rule): HandlerEntry[] {
   return KINDS.filter(([field]) => isGiven(request?.[field])).map(([field, handler]) => ({
     handler,
-    config: { [field]: request?.[field] },
+    config: { [field]: templatesOf(request?.[field] ?? {}) },
   }));
 }
