@@ -96,6 +96,8 @@ try {
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
+  // What was measured before an error is not lost.
+  finish();
 }
 
 function leaveOut(left: ReadonlyMap<string, string>): void {
@@ -103,27 +105,30 @@ function leaveOut(left: ReadonlyMap<string, string>): void {
   console.log(absentTable(left));
 }
 
-if (starts !== undefined) console.log(startTable(starts));
-if (peerStarts !== undefined) console.log(peerStartTable(peerStarts));
-if (results.size > 0) console.log(table(results, 'scopegate'));
-if (results.size > 0) console.log(differenceTable(field.present));
-for (const curve of curves) console.log(curveTable(curve));
-console.log(absentTable(absent));
-mkdirSync(here('.'), { recursive: true });
-writeFileSync(
-  here('results.json'),
-  JSON.stringify(
-    {
-      run,
-      ...(starts === undefined ? {} : { starts: Object.fromEntries(starts) }),
-      ...(peerStarts === undefined ? {} : { peerStarts: Object.fromEntries(peerStarts) }),
-      absent: Object.fromEntries(absent),
-      results: toJson(results),
-      curves,
-    },
-    null,
-    2,
-  ),
-);
-writeFileSync(here('results.svg'), chart(results, curves));
-console.log(`\nwritten: ${here('results.json')}, ${here('results.svg')}`);
+/** Prints the tables and writes the files. */
+function finish(): void {
+  if (starts !== undefined) console.log(startTable(starts));
+  if (peerStarts !== undefined) console.log(peerStartTable(peerStarts));
+  if (results.size > 0) console.log(table(results, 'scopegate'));
+  if (results.size > 0) console.log(differenceTable(field.present));
+  for (const curve of curves) console.log(curveTable(curve));
+  console.log(absentTable(absent));
+  mkdirSync(here('.'), { recursive: true });
+  writeFileSync(
+    here('results.json'),
+    JSON.stringify(
+      {
+        run,
+        ...(starts === undefined ? {} : { starts: Object.fromEntries(starts) }),
+        ...(peerStarts === undefined ? {} : { peerStarts: Object.fromEntries(peerStarts) }),
+        absent: Object.fromEntries(absent),
+        results: toJson(results),
+        curves,
+      },
+      null,
+      2,
+    ),
+  );
+  writeFileSync(here('results.svg'), chart(results, curves));
+  console.log(`\nwritten: ${here('results.json')}, ${here('results.svg')}`);
+}
