@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { load } from '../../src/commands/load.js';
+import { canReusePort } from '../../src/config/sections/listen.js';
 import { available } from '../require.js';
 import { root } from '../root.js';
 
@@ -29,12 +30,13 @@ interface Service {
 }
 
 const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8');
-const compose = parse(text, { merge: true }) as {
+const compose = parse(text, { merge: true, maxAliasCount: -1 }) as {
   services: Record<string, Service>;
   networks: Record<string, unknown>;
 };
 const services = Object.entries(compose.services);
 const named = (name: string): Service => compose.services[name] as Service;
+const REPLICAS = services.map(([name]) => name).filter((name) => name.startsWith('scopegate-replica-'));
 
 /** What a compose client says of a file: whether it is one, and its services, of all profiles. */
 function ask(t: Test, file: string) {
@@ -49,7 +51,7 @@ function ask(t: Test, file: string) {
     [
       ...words,
       ...['--project-directory', root, '--file', path],
-      ...['sidecar', 'postgres', 'tutorial'].flatMap((profile) => ['--profile', profile]),
+      ...['sidecar', 'postgres', 'replicas', 'tutorial'].flatMap((profile) => ['--profile', profile]),
       ...['config', '--services'],
     ],
     { encoding: 'utf8' },
@@ -99,11 +101,14 @@ t.test('every scopegate container is locked down', (t) => {
   t.same(gateways.map(([name]) => name).sort(), [
     'clients',
     'clients-postgres',
+    'replicas-key',
     'scopegate',
     'scopegate-postgres',
+    ...REPLICAS,
     'scopegate-sidecar',
     'tutorial',
     'tutorial-postgres',
+    'tutorial-replicas',
     'tutorial-sidecar',
   ]);
   for (const [name, service] of gateways) {
@@ -130,7 +135,7 @@ t.test('only scopegate can be reached from the host, and on loopback alone', (t)
   }
   t.same(
     services.filter(([, service]) => service.ports !== undefined).map(([name]) => name),
-    ['scopegate', 'httpbin-pod', 'scopegate-postgres'],
+    ['scopegate', 'httpbin-pod', 'replicas-pod', 'scopegate-postgres'],
   );
   t.end();
 });
@@ -170,9 +175,54 @@ t.test('workload and sidecar share a namespace that neither of them takes along 
   t.end();
 });
 
+t.test('replicas share a port, a cache and its key, and each has an admin port', (t) => {
+  t.equal(REPLICAS.length, 3);
+  const ports = new Set(REPLICAS.map((name) => named(name).environment?.SCOPEGATE_LISTEN_ADMIN_PORT));
+  t.equal(ports.size, REPLICAS.length);
+  const folder = t.testdir({ 'shared.key': 'a'.repeat(64) });
+  for (const name of REPLICAS) {
+    const { environment = {}, network_mode, profiles, depends_on, volumes = [] } = named(name);
+    t.equal(network_mode, 'service:replicas-pod', `${name}: one namespace, for one port`);
+    t.same(profiles, ['replicas']);
+    t.match(depends_on, { 'replicas-key': { condition: 'service_completed_successfully' } });
+    const key = environment.SCOPEGATE_INTROSPECTION_CACHE_SHARED_KEY_FILE ?? '';
+    const socket = environment.SCOPEGATE_INTROSPECTION_CACHE_SHARED_URL?.replace('redis+unix://', '') ?? '';
+    const mounted = (path: string) => volumes.some((volume) => path.startsWith(`${volume.split(':')[1]}/`));
+    t.ok(mounted(key), `${name}: ${key}`);
+    t.ok(mounted(socket), `${name}: ${socket}`);
+    t.match(named('replicas-store').command?.join(' '), `--unixsocket ${socket} `);
+    const { settings, findings } = load(join(root, 'config/compose.yaml'), {
+      ...environment,
+      SCOPEGATE_INTROSPECTION_CACHE_SHARED_KEY_FILE: join(folder, 'shared.key'),
+    });
+    t.ok(
+      canReusePort(process.versions.node) ? settings : findings.length === 1,
+      'scopegate takes these settings',
+    );
+  }
+  t.match(named('replicas-key').command?.[0], 'shared.key');
+  t.equal(named('replicas-store').network_mode, 'none', 'the store listens on its socket alone');
+  t.equal(named('replicas-pod').image, named('httpbin-pod').image);
+  t.end();
+});
+
+t.test('the key of the replicas is made once', (t) => {
+  const folder = t.testdir({});
+  const script = named('replicas-key').command?.[0]?.replace('/credentials', folder) ?? '';
+  const made = () => {
+    const { status } = spawnSync(process.execPath, ['--eval', script]);
+    t.equal(status, 0);
+    return readFileSync(join(folder, 'shared.key'), 'utf8');
+  };
+  const key = made();
+  t.match(key, /^[0-9a-f]{64}$/);
+  t.equal(made(), key);
+  t.end();
+});
+
 t.test('a gateway has more time to end than its drain takes', (t) => {
   for (const [file, names] of [
-    ['compose.yaml', ['scopegate', 'scopegate-postgres']],
+    ['compose.yaml', ['scopegate', 'scopegate-postgres', ...REPLICAS]],
     ['sidecar.yaml', ['scopegate-sidecar']],
   ] as const) {
     const { settings } = load(join(root, 'config', file), {});
@@ -205,6 +255,7 @@ t.test('each gateway has a service that prints the tutorial’s commands for its
   for (const [name, owner] of [
     ['tutorial', 'scopegate'],
     ['tutorial-sidecar', 'httpbin-pod'],
+    ['tutorial-replicas', 'replicas-pod'],
     ['tutorial-postgres', 'scopegate-postgres'],
   ] as const) {
     t.same(named(owner).ports, [`127.0.0.1:${named(name).command?.[0]}:4455`], name);

@@ -118,7 +118,8 @@ network_config_dir = "${this.#place}/networks"
     this.#checking = false;
     await this.#checks;
     await this.try(['pod', 'rm', '--all', '--force', '--time', '0']);
-    await this.try(['rm', '--all', '--force', '--time', '0', '--volumes']);
+    // Twice: a container whose network namespace others use can go only after them.
+    for (let i = 0; i < 2; i++) await this.try(['rm', '--all', '--force', '--time', '0', '--volumes']);
     await this.try(['network', 'prune', '--force']);
     if (this.#service !== undefined) {
       const ended = once(this.#service, 'exit');
