@@ -53,10 +53,9 @@ const HOSTS = 100;
 /**
  * Rules as people have them, on a hundred hosts or on one; the requests of the load go to one of the first host.
  *
- * @param count a multiple of ten
+ * @param count a multiple of ten, and of the hosts
  */
-function rulesOf(count: number): string {
-  const hosts = Math.min(HOSTS, count / 10);
+function rulesOf(count: number, hosts = Math.min(HOSTS, count / 10)): string {
   const rule = (path: string): string =>
     `    - path: ${path}\n      methods: ["GET"]\n      accessStrategies:\n        - handler: oauth2_introspection\n          config: { required_scope: ["read"] }\n`;
   return Array.from({ length: hosts }, (_, host) => {
@@ -76,6 +75,8 @@ ${paths.map(rule).join('')}`;
 }
 
 const RULES = [10, 100, 1_000, 10_000];
+/** Hosts among which a thousand rules are spread. */
+const SPREAD = [1, 10, 100, 1_000];
 const TOKENS = [10, 1_000, 100_000, 1_000_000];
 /** The longest that filling a cache may take, in seconds. */
 const FILLING = 1_800;
@@ -86,6 +87,12 @@ const PLANS: readonly Plan[] = [
     unit: 'rules',
     gateways: RULES.map((count) => withRules(`${count} rules`, rulesOf(count))),
     steps: RULES.map((x, gateway) => ({ x, gateway, order: SIMPLE })),
+  },
+  {
+    name: 'hosts of a thousand rules',
+    unit: 'hosts',
+    gateways: SPREAD.map((hosts) => withRules(`${hosts} hosts`, rulesOf(1_000, hosts))),
+    steps: SPREAD.map((x, gateway) => ({ x, gateway, order: SIMPLE })),
   },
   {
     name: 'cached tokens that take turns',
