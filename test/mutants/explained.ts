@@ -94,6 +94,12 @@ export const EXPLAINED: ReadonlyMap<string, string> = new Map(
       'It is set again when the breaker opens, and nobody asks before.',
     'auth/introspection/circuit-breaker.ts CircuitBreaker.#close: this.#age++ → this.#age--':
       'The number that comes back belongs to permits that have ended.',
+    'auth/strategies/second-credential.ts holdsSecond: > → >=': 'No places hold no credential.',
+    'parse/cookies.ts cookieKeys: 1 → 2': 'The first of the parts is taken, however many there are.',
+    "parse/parameter.ts occurrences: pairs === '' || !mayName(pairs, name) → false":
+      'Saves time: what cannot have the name is compared piece by piece.',
+    "parse/parameter.ts occurrences: pairs === '' || !mayName(pairs, name) → !mayName(pairs, name)":
+      'Saves time: an empty text cannot have the name either.',
     'parse/field-names.ts isFieldName: LOWER.has(text) || TOKEN.test(text) → TOKEN.test(text)':
       'Saves time: the usual names are names by the pattern as well.',
     'parse/field-names.ts lowerName: LOWER.get(name) ?? name.toLowerCase() → name.toLowerCase()':

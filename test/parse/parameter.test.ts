@@ -52,6 +52,8 @@ t.test('a cookie is found by its exact name, and its name in every spelling', as
     ['A=1; aa=1; a', []],
     ['a=', ['']],
     [undefined, []],
+    ['a=x"t"', ['x"t"']],
+    ['a="t"x', ['"t"x']],
   ] as const)
     t.same(cookieValues(field, 'a'), values, field ?? 'no field');
   for (const [field, keys] of [
