@@ -62,9 +62,9 @@ function masked(value: unknown, path: readonly string[]): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, masked(each, [...path, key])]));
 }
 
-/** Header fields that scopegate sends to an authorization server may be its credentials, whatever their names. */
+/** Header fields that scopegate sends to another server may be its credentials, whatever their names. */
 function isSecret(path: readonly string[]): boolean {
-  return SECRET_NAME.test(path.at(-1) ?? '') || path.slice(0, -1).includes('headers');
+  return SECRET_NAME.test(path.at(-1) ?? '') || path.slice(0, -1).some((name) => /headers/i.test(name));
 }
 
 /** A URL without the places where people put keys: the user, and the query. */

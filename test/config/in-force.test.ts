@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { request } from 'undici';
+import { type SettingSchema, settingsSchema } from '../../src/config/schema.js';
 import { loadSettings, type SettingInForce } from '../../src/config/settings.js';
 import { startTestGateway } from '../gateway.js';
 
@@ -47,6 +48,16 @@ t.test('nothing secret is in the list: not inline, in header fields, in URLs or 
       rules: ['r'],
       admin: { tokenFile: 'secret' },
       services: { default: 'http://up:80' },
+      kyma: {
+        extAuthorizers: [
+          {
+            name: 'a',
+            url: 'http://authorizer/x',
+            includeAdditionalHeadersInCheck: { 'x-key': 'hunter9' },
+            includeRequestHeadersInCheck: ['cookie'],
+          },
+        ],
+      },
       introspection: {
         url: 'https://as/i?key=hunter1',
         headers: { 'X-Key': 'hunter2', 'X-Auth': 'hunter3' },
@@ -71,7 +82,29 @@ t.test('nothing secret is in the list: not inline, in header fields, in URLs or 
   t.match(settings.get('introspection.servers')?.value, [
     { url: 'https://other/i?[secret]', headers: { 'x-api': '[secret]' }, clientAuth: { token: '[secret]' } },
   ]);
+  t.match(settings.get('kyma.extAuthorizers')?.value, [
+    { includeAdditionalHeadersInCheck: { 'x-key': '[secret]' }, includeRequestHeadersInCheck: ['cookie'] },
+  ]);
   t.equal(settings.get('admin.tokenFile')?.value, 'secret', 'the name of a file is no secret');
+  t.end();
+});
+
+t.test('each setting that maps names to texts is known to hold secrets, or to hold none', (t) => {
+  /** The addresses of services, and the claims behind fields of answers: neither is a secret. */
+  const open = new Set(['services', 'decisions.identity']);
+  const maps: string[] = [];
+  const search = (schema: Omit<SettingSchema, 'description'>, path: readonly string[]): void => {
+    if (typeof schema.additionalProperties === 'object') maps.push(path.join('.'));
+    for (const [name, each] of Object.entries(schema.properties ?? {})) search(each, [...path, name]);
+    if (schema.items !== undefined) search(schema.items, path);
+  };
+  search(settingsSchema, []);
+  t.ok(maps.length > 3, 'it finds them');
+  t.strictSame(
+    maps.filter((name) => !open.has(name) && !/headers/i.test(name)),
+    [],
+    'a new one is either open, or its values are hidden at /settings',
+  );
   t.end();
 });
 
