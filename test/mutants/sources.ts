@@ -57,7 +57,7 @@ auth/introspection/introspector.ts 6
   auth/introspection/introspector auth/introspection/refresh auth/introspection/introspection-limits
   auth/introspection/spellings auth/introspection/rate-limit
   auth/introspection/revocation auth/introspection/faults auth/introspection/broken-connections
-  auth/introspection/clocks-and-outages auth/introspection/shared-cache
+  auth/introspection/clocks-and-outages auth/introspection/shared-cache auth/introspection/store-trouble
 auth/introspection/circuit-breaker.ts 24
   auth/introspection/circuit-breaker auth/introspection/introspector auth/introspection/refresh
   auth/introspection/introspection-limits
@@ -73,9 +73,9 @@ auth/introspection/rate-limit.ts 10
   auth/introspection/rate-limit auth/introspection/introspector auth/introspection/refresh
   auth/introspection/introspection-limits
 auth/introspection/invalidation.ts 3
-  auth/introspection/revocation auth/introspection/shared-cache admin/server admin/purge
+  auth/introspection/revocation auth/introspection/shared-cache auth/introspection/store-trouble admin/server admin/purge
 auth/possession/dpop.ts 11
-  conformance/rfc9449 conformance/dpop-elsewhere auth/introspection/shared-cache
+  conformance/rfc9449 conformance/dpop-elsewhere auth/introspection/shared-cache auth/introspection/store-trouble
 auth/possession/replay.ts 5
   auth/possession/replay conformance/rfc9449 conformance/dpop-elsewhere
 auth/possession/nonce.ts 4
@@ -137,25 +137,25 @@ rules/pattern/canonical.ts 6
 listener/pipelining.ts 12
   listener/pipelining listener/raw-pipelined listener/raw-requests proxy/shares listener/upgrade listener/drain
 proxy/upstream/connection.ts 20
-  proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/refused-answers proxy/bodies
+  proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/upstream/reuse proxy/refused-answers proxy/bodies
   proxy/interim proxy/shares
   proxy/faults proxy/interim-answers proxy/held-up
 proxy/upstream/pool.ts 10
-  proxy/upstream/pool proxy/upstream/answers proxy/shares proxy/faults observe/metrics proxy/long-lived
+  proxy/upstream/pool proxy/upstream/answers proxy/upstream/reuse proxy/shares proxy/faults observe/metrics proxy/long-lived
 proxy/upstream/queue.ts 14
-  proxy/upstream/queue proxy/upstream/answers proxy/shares
+  proxy/upstream/queue proxy/upstream/answers proxy/upstream/reuse proxy/shares
 proxy/upstream/deadline.ts 12
-  proxy/upstream/deadline proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/held-up
+  proxy/upstream/deadline proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/upstream/reuse proxy/held-up
   proxy/shares
 proxy/upstream/request-head.ts 15
-  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/bodies
+  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/upstream/reuse proxy/bodies
   proxy/interim proxy/headers
 proxy/upstream/response-head.ts 35
-  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers
+  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/upstream/reuse
   proxy/refused-answers
   proxy/faults proxy/conformance proxy/shares
 proxy/upstream/response-body.ts 35
-  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers
+  proxy/upstream/responses proxy/upstream/connection proxy/upstream/uploads proxy/upstream/answers proxy/upstream/reuse
   proxy/refused-answers
   proxy/faults proxy/bodies proxy/interim
 proxy/exchange.ts 12
