@@ -231,13 +231,9 @@ t.test('many failures are counted, and told of once a minute', async (t) => {
   t.match(warnings()[1], { failures: 3 });
 });
 
-t.test(
-  'the limits hold over TLS',
-  {
-    skip:
-      Number(process.versions.node.split('.')[0]) < 22 && 'Node 20 does not announce connections over TLS',
-  },
-  async (t) => {
+// Node 20 does not announce connections over TLS (docs/introspection.md).
+if (Number(process.versions.node.split('.')[0]) >= 22) {
+  t.test('the limits hold over TLS', async (t) => {
     const { store, gateway } = await start(t, await makeCertificate(['127.0.0.1']));
     const gate = await gateway();
     answering(store, /^GETRANGE$/, () => '*32000000\r\n'.repeat(1_000));
@@ -246,5 +242,5 @@ t.test(
     answering(store, /^GETRANGE$/, () => endless('$99999999999\r\n', filled('x')));
     t.equal(await status(gate, 't2'), 200);
     t.ok(store.most < ENOUGH);
-  },
-);
+  });
+}

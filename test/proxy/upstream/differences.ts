@@ -25,7 +25,7 @@ export const DIFFERENCES: readonly Difference[] = [
     undici: 'ends the connection: 502',
     reason: 'Some servers send it unasked, and a proxy may discard it (RFC 9110 §15.2.1).',
     tests: [
-      ['bodies', /^R9110-11 early hints are passed on/],
+      ['interim', /^R9110-11 early hints are passed on/],
       ['interim-answers', /^100 Continue that nobody asked for/],
     ],
   },
@@ -93,7 +93,7 @@ export const DIFFERENCES: readonly Difference[] = [
     reason: 'A wrong answer of an upstream is no mistake in the program.',
     tests: [
       ['refused-answers', /^101 that nobody asked for in an answer/],
-      ['websocket/handshake', /^a 101 that does not .*> (?:no Upgrade|no Connection|another Connection)$/],
+      ['websocket/switching', /^a 101 that does not .*> (?:no Upgrade|no Connection|another Connection)$/],
     ],
   },
   {
@@ -101,7 +101,7 @@ export const DIFFERENCES: readonly Difference[] = [
     own: '502',
     undici: 'accepted: its handlers are not told the version of the answer',
     reason: 'HTTP/1.0 has no Upgrade (RFC 9110 §7.8).',
-    tests: [['websocket/handshake', /^a 101 that does not .*> (?:HTTP\/1\.0|should be equal)$/]],
+    tests: [['websocket/switching', /^a 101 that does not .*> (?:HTTP\/1\.0|should be equal)$/]],
   },
   {
     subject: 'an answer that pauses while its upstream ends the connection',
