@@ -31,11 +31,10 @@ function page(results: readonly FileResult[], date: string, commit: string): str
     explained.map(({ id, line }) => `| ${code(id)} | ${line} | ${EXPLAINED.get(id)} |`),
   );
   const unexplained = sum((r) => r.survived.length);
+  const explained = sum((r) => r.explained.length);
   const rest =
-    unexplained === 0
-      ? 'Each survivor is explained below.'
-      : `${unexplained} of the survivors are not explained yet.`;
-  const share = ((100 * killed) / tried).toFixed(1);
+    unexplained === 0 ? '' : ` ${unexplained} of the survivors are not explained yet.`;
+  const share = (of: number): string => ((100 * killed) / of).toFixed(1);
   return `# Mutation tests
 
 A mutant is the program with one small change, as somebody might make it by mistake. A mutation test runs the tests on each
@@ -45,8 +44,9 @@ targets, header fields, tokens, proofs of possession, and the upstream client.
 
 ## Result
 
-**The tests killed ${killed} of ${tried} mutants (${share} %).** ${rest} Run on ${date} at commit ${commit}
-with Node ${process.versions.node}.
+**The tests killed ${killed} of ${tried} mutants (${share(tried)} %).** ${explained} survivors do the same as the program, at most more
+slowly, so no test can kill them; each is explained below. Of the mutants that do something else the tests killed
+${share(tried - explained)} %.${rest} Run on ${date} at commit ${commit} with Node ${process.versions.node}.
 
 | file, below \`src/\` | mutants | tried | killed | survived, explained | survived, not explained |
 |---|---|---|---|---|---|

@@ -3,9 +3,6 @@ import { ask } from '../../ask.js';
 import { apiRule, startTestGateway } from '../../gateway.js';
 import { startUpstream } from '../../upstream.js';
 
-// Each has a gateway of its own and waits most of its time.
-t.jobs = 4;
-
 const OPEN = [{ handler: 'no_auth' }];
 
 t.test('each rule goes to its own service, in its own namespace', async (t) => {
