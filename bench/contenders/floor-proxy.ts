@@ -37,7 +37,7 @@ class Relay implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#response.on('close', () => {
-      if (!this.#response.writableEnded) controller.abort(new Error('the client has left'));
+      if (!this.#response.writableEnded) controller.abort(new Error('the client closed the connection'));
     });
     this.#response.on('drain', () => controller.resume());
   }

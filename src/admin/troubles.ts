@@ -199,7 +199,7 @@ export class Troubles {
       {
         kind: 'reload',
         severity: 'error',
-        message: 'The last reload of the rules failed. The rules from before stay in use.',
+        message: 'The last reload of the rules failed. The old rules stay in use.',
         details: more > 0 ? [...shown, `and ${more} more`] : shown,
         since: iso(failed.at),
       },
@@ -292,7 +292,7 @@ export class Troubles {
         });
       }
       if (failure !== undefined) {
-        const message = `The certificates of the ${listener} listener could not be renewed. Those from before stay in use.`;
+        const message = `The certificates of the ${listener} listener could not be renewed. The old ones stay in use.`;
         troubles.push({
           ...about,
           severity: 'warning',

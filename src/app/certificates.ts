@@ -64,7 +64,7 @@ export class Certificates {
       this.#metrics.certificatesReloaded(listener, false);
       const cause = error instanceof UnusableIdentity ? error.message : causeOf(error);
       this.#failures.set(listener, { cause, at: this.#clock.wall() });
-      this.#log.error({ listener, cause }, 'certificates not reloaded: those from before stay in force');
+      this.#log.error({ listener, cause }, 'certificates not reloaded: the old ones stay in use');
     }
   }
 }

@@ -78,6 +78,6 @@ function logReload(log: Logger, { ok, version, findings, fault }: ReloadState): 
   if (ok) log.info({ version }, 'rules reloaded');
   else {
     const err = fault === undefined ? undefined : traceOf(fault);
-    log.error({ version, err }, 'rules not reloaded: the set from before stays in force');
+    log.error({ version, err }, 'rules not reloaded: the old rules stay in use');
   }
 }

@@ -21,7 +21,7 @@ export function upstreamOptions({ forward, server }: Settings, log: Logger): Ups
   if (keep.length > 0) {
     log.warn(
       { setting: 'forward.identityFields.keep', fields: keep },
-      'insecure: clients may send fields that upstreams take for a statement of the gateway',
+      'insecure: scopegate does not remove these identity fields, so clients can forge them',
     );
   }
   return {

@@ -36,7 +36,7 @@ export function decide(request: DecisionRequest): Decision | Promise<Decision> {
   }
   const sentPath = found.rewrite === undefined ? undefined : rewritten(path, found.rewrite);
   if (sentPath === null) {
-    return malformed('the path cannot be sent upstream without what its rule strips', found);
+    return malformed('the path does not begin with the prefix that its rule strips', found);
   }
   const decision = attempt(request, found, path, 0);
   return decision instanceof Promise

@@ -31,7 +31,7 @@ as 'serve' and sends nothing.
 
 Options:
   -c, --config FILE  the settings file (YAML or JSON)
-  --format FORMAT    lines: one line per case, as above (the default)
+  --format FORMAT    lines: ok or not ok for each case (the default)
                      junit: a JUnit report, for CI servers
                      github: annotations of GitHub Actions for what differs
   --no-color         no colours, also on a terminal

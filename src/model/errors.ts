@@ -153,7 +153,7 @@ export const ERRORS = {
   too_many_requests: {
     code: 429,
     status: 'Too Many Requests',
-    message: 'This client has as many requests at once as one client may have',
+    message: 'This client has too many requests in flight',
   },
   authorizer_unavailable: {
     code: 503,

@@ -101,7 +101,7 @@ export function describedTarget(raw: string, authority: string): Target | Target
   const asSent = raw.slice(0, raw.length - target.query.length);
   if (asSent === target.path) return target;
   if (DOT_SEGMENT.test(asSent)) {
-    return refuse('the path has dot segments, which the upstream may read in another way than its rules do');
+    return refuse('the path has dot segments, which the upstream may interpret differently');
   }
   return { ...target, asSent };
 }

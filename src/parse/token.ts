@@ -184,7 +184,7 @@ function readPlace(
 
 function single(values: readonly string[], held: number, what: string): Place {
   const [value] = values;
-  if (held > 1) return { credential: malformed(`${what} stands more than once`), held };
+  if (held > 1) return { credential: malformed(`${what} is given more than once`), held };
   return value === undefined ? { credential: NONE, held } : { credential: checked(value), held };
 }
 
@@ -202,7 +202,7 @@ function inHeader(
   const name = source.header.toLowerCase();
   const count = fields.names.filter((each) => spelledAlike(each, name)).length;
   if (count === 0) return EMPTY;
-  if (count > 1) return { credential: malformed('the token field stands more than once'), held: count };
+  if (count > 1) return { credential: malformed('the token field is given more than once'), held: count };
   const value = singleField(fields, name) ?? undefined;
   if (value === undefined) return { credential: NONE, held: 1 };
   if (prefix !== undefined) return counted(after(value, prefix));

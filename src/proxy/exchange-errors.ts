@@ -20,7 +20,7 @@ export const RETRY = { retryAfter: 1 };
 /** The reason that the client gets for each error. */
 export const REASONS: Readonly<Record<ErrorFor, string>> = {
   upstream_unreachable: 'no connection to the upstream',
-  upstream_invalid: 'the upstream broke off or broke the protocol',
+  upstream_invalid: 'the upstream closed the connection early or sent an invalid response',
   upstream_timeout: 'the upstream took too long',
   overloaded: 'too many requests to this upstream at once',
   too_many_requests: 'too many requests of this client at once',

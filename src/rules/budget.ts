@@ -140,7 +140,7 @@ export class LoadBudget implements AnalysisBudget {
     const limit = this.#limit ?? STATES + this.#rules * STATES_PER_RULE;
     if (this.#states > limit) {
       const { item, states: most } = this.#mostStates;
-      const message = `proving how the rules overlap takes more than ${limit} states of automata; the most, ${most}, are for ${item.name}: simplify its path`;
+      const message = `the overlap analysis needs more than ${limit} states of automata; ${item.name} needs the most, ${most}: simplify its path`;
       throw new LoadLimitExceeded(item.at, message);
     }
     this.#unlooked += states;
@@ -153,7 +153,7 @@ export class LoadBudget implements AnalysisBudget {
     this.#requireTime(this.#now());
     if (++this.#givenUp < GIVEN_UP) return;
     const { at, name } = this.#item;
-    const message = `${GIVEN_UP} patterns cannot be analysed in the time for one, the last of ${name}: simplify its path; no more patterns are tried`;
+    const message = `${GIVEN_UP} patterns could not be analysed in the time that one may take, and no more are tried; the last is of ${name}: simplify its path`;
     throw new LoadLimitExceeded(at, message);
   }
 

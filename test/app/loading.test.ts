@@ -65,7 +65,7 @@ t.test(
           finding:
             /more\.yaml:\d+:\d+ error load-limit .*need more than the 16 MiB of memory that loading may use/,
         },
-        { level: 50, msg: 'rules not reloaded: the set from before stays in force', version: 1 },
+        { level: 50, msg: 'rules not reloaded: the old rules stay in use', version: 1 },
       ],
     );
     t.equal(await status('/open'), 200);

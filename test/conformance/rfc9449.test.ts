@@ -53,10 +53,10 @@ t.test('RFC 9449', async (t) => {
       const { clock } = started;
       const good = await key.prove({ uri: URI, token: 't', now: clock.wall() });
       for (const proof of [`!${good}`, `${good}=`, `x.${good}`])
-        refused(t, await show({ proof }), 'invalid_dpop_proof', /not one JSON Web Token/);
+        refused(t, await show({ proof }), 'invalid_dpop_proof', /not a JSON Web Token/);
       // Libraries pass over `b64` where `crit` does not name it (RFC 7797 §6).
       for (const b64 of [false, 0, 'false'])
-        refused(t, await show({ header: { b64 } }), 'invalid_dpop_proof', /not one JSON Web Token/);
+        refused(t, await show({ header: { b64 } }), 'invalid_dpop_proof', /not a JSON Web Token/);
     },
 
     'R9449-03': async (t) => {

@@ -130,7 +130,7 @@ export const ADVICE: Readonly<Record<ErrorName, readonly Advice[]>> = {
     ),
     about(
       'Look at the store in `introspection.cache.shared`, and at `proof.dpop.replays`.',
-      'it cannot be known now whether the DPoP proof has been used before',
+      'scopegate cannot check now whether the DPoP proof has been used before',
     ),
   ],
   upstream_unreachable: [
@@ -142,7 +142,7 @@ export const ADVICE: Readonly<Record<ErrorName, readonly Advice[]>> = {
   upstream_invalid: [
     about(
       'Look at the workload. [`cause`](#cause) says what it sent.',
-      'the upstream broke off or broke the protocol',
+      'the upstream closed the connection early or sent an invalid response',
     ),
   ],
   upstream_timeout: [

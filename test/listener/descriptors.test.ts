@@ -88,7 +88,7 @@ t.test('without file descriptors it answers or refuses, and recovers', async (t)
   );
 
   child.process.kill('SIGHUP');
-  await until(() => child.output().includes('rules not reloaded: the set from before stays in force'));
+  await until(() => child.output().includes('rules not reloaded: the old rules stay in use'));
   t.match(child.output(), /rules\.yaml:1:1 error (load-failed|unreadable-file) [^"]*EMFILE/);
 
   for (const { socket } of clients) socket.destroy();

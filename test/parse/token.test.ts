@@ -31,7 +31,7 @@ t.test('the client is told where the tokens stand that it has sent', async (t) =
     [key, {}, '?key=a', 'token'],
     [key, bearer, '?key=a', TWO_METHODS],
     [key, {}, `?key=a&access_token=b`, SEVERAL],
-    [key, {}, '?key=a&key=b', 'the token parameter stands more than once'],
+    [key, {}, '?key=a&key=b', 'the token parameter is given more than once'],
     [field, { 'X-Token': 'a' }, '', 'token'],
     [field, { 'X-Token': 'a', ...bearer }, '', SEVERAL],
     [field, { 'X-Token': 'a' }, query, SEVERAL],

@@ -240,11 +240,11 @@ class Remote implements Mutator {
     if (length === undefined || length > MAX_BODY) {
       return denial(
         'body_too_large',
-        `the authorizer reads the whole body: it must declare its length, of ${MAX_BODY} bytes at most`,
+        `the authorizer needs the whole request body: send Content-Length, of at most ${MAX_BODY} bytes`,
       );
     }
     const body = await content.read(length);
-    if (body === undefined) return denial('request_timeout', 'the request body did not come whole');
+    if (body === undefined) return denial('request_timeout', 'the request body did not arrive completely');
     return { body, type };
   }
 

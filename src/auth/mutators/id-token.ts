@@ -77,7 +77,7 @@ export const idToken: MutatorKind = {
 function temporaryKeyWarning(issuer: string | undefined): StrategyWarning {
   const message =
     `tokens are signed with a key that scopegate makes when it starts${issuer === undefined ? `, as the issuer "${TEMPORARY_ISSUER}"` : ''}: ` +
-    'it is gone with the process, and every replica has a key of its own, so what one signs is not verified by the keys that another one publishes. ' +
+    'the key is lost when the process ends, and each replica has its own, so an upstream that reads the keys of one replica rejects the tokens of another. ' +
     'For a key that stays, write the setting kyma.idToken with issuerUrl and jwksUrl (a file with a JWK Set)';
   return { path: [], code: 'temporary-signing-key', message };
 }

@@ -81,14 +81,14 @@ export class DpopVerifier {
     const proof = singleField(request.fields, 'dpop');
     if (proof === null) return this.#invalid('the request has more than one DPoP field');
     if (proof === undefined) return this.#invalid('the request has no DPoP field');
-    if (!COMPACT.test(proof)) return this.#invalid('the DPoP proof is not one JSON Web Token');
+    if (!COMPACT.test(proof)) return this.#invalid('the DPoP proof is not a JSON Web Token');
     let header: ReturnType<typeof decodeProtectedHeader>;
     let claims: JWTPayload;
     try {
       header = decodeProtectedHeader(proof);
       claims = decodeJwt(proof);
     } catch {
-      return this.#invalid('the DPoP proof is not one JSON Web Token');
+      return this.#invalid('the DPoP proof is not a JSON Web Token');
     }
     const problem = this.#headerProblem(header) ?? this.#claimsProblem(claims, request);
     if (problem !== undefined) return this.#invalid(problem);
@@ -119,9 +119,9 @@ export class DpopVerifier {
 
   #headerProblem(header: ReturnType<typeof decodeProtectedHeader>): string | undefined {
     const { typ, alg, jwk } = header;
-    if (hasRawPayload(header)) return 'the DPoP proof is not one JSON Web Token';
+    if (hasRawPayload(header)) return 'the DPoP proof is not a JSON Web Token';
     if (typeof typ !== 'string' || typ.toLowerCase() !== 'dpop+jwt')
-      return 'the DPoP proof has not the type dpop+jwt';
+      return 'the DPoP proof does not have the type dpop+jwt';
     if (!this.#options.algorithms.includes(alg ?? ''))
       return 'the algorithm of the DPoP proof is not allowed';
     if (typeof jwk !== 'object' || jwk === null) return 'the DPoP proof names no key';
@@ -173,7 +173,7 @@ export class DpopVerifier {
     if (first === undefined) {
       others.onUnknown();
       if (others.required) {
-        const reason = 'it cannot be known now whether the DPoP proof has been used before';
+        const reason = 'scopegate cannot check now whether the DPoP proof has been used before';
         return { ok: false, error: 'overloaded', reason };
       }
     }

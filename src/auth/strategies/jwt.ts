@@ -154,7 +154,7 @@ function useOf(claims: Readonly<Record<string, unknown>>, uses: readonly string[
   // leaked.
   if (use !== undefined && !uses.includes(use as string)) return 'the token is not an access token';
   if (!ID_TOKEN_USES.some((each) => uses.includes(each)) && isOtherToken(claims)) {
-    return 'the token is not an access token but one for its client';
+    return 'the token is not an access token: it is for the client, such as an ID token';
   }
   if (claims.sub !== undefined && typeof claims.sub !== 'string') return 'the token is malformed';
   return undefined;

@@ -266,7 +266,7 @@ class Introspection implements AccessStrategy {
       return { kind: 'deny', denial: denial('invalid_request', credential.reason) };
     }
     if (this.#prefix !== undefined && !credential.token.startsWith(this.#prefix)) {
-      const refused = denial('invalid_token', 'the token does not begin as the tokens of this rule do');
+      const refused = denial('invalid_token', 'the token does not have the prefix that this rule requires');
       return { kind: 'pass', denial: this.#refusal(refused, credential) };
     }
     const introspected = services.introspect(this.#endpointFor(attempt), credential.token, attempt);

@@ -3,7 +3,7 @@ import { section, type Value } from '../setting.js';
 
 /** `forward.identityFields`: identity fields in addition to those of scopegate's own table. */
 export const identityFields = section(
-  'Request fields that upstreams take for a statement of the gateway: who the user is, where the request came from. No copy of a client reaches an upstream.',
+  'Request fields that upstreams believe, because a gateway sets them: who the user is, where the request came from. scopegate removes the copies of clients.',
   {
     remove: list(
       'Fields that scopegate removes besides those of docs/identity-fields.md: names, or prefixes followed by *, such as X-Acme-*.',

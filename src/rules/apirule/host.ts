@@ -16,7 +16,7 @@ export function readRuleHost(
   domain: string | undefined,
 ): { host: string } | { problem: string } {
   if (text === '*') return { host: text };
-  if (text.includes('$')) return { problem: `holds the variable ${text}, which nobody expanded` };
+  if (text.includes('$')) return { problem: `contains the variable ${text}: replace it with its value` };
   if (text.includes(':'))
     return { problem: 'must be a name without scheme and port; hosts are compared without port' };
   const lower = text.toLowerCase();

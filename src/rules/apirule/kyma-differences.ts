@@ -45,7 +45,7 @@ export function kymaDifferences(rules: readonly Rule[], budget: AnalysisBudget):
         code: 'kyma-shadowed-rule',
         message:
           `${other.methods.join(', ')} ${other.path}: Kyma let the allow rule ${rule.path} at ${rule.source} ` +
-          'answer for every method, so this rule was not asked there; here it is',
+          'answer for every method, so this rule had no effect there; in scopegate it decides',
       });
     }
   }
@@ -150,7 +150,7 @@ export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = 
         code: 'kyma-excluded-path',
         message:
           `${later.path}: Kyma denied ${opened.join(', ')} ${witness ?? earlier.path}, for the earlier rule ` +
-          `${earlier.path} has the path; here this rule answers. Give the methods rules of their own to say which`,
+          `${earlier.path} has the path; in scopegate this rule decides. If that is wrong, write rules for these methods alone`,
       });
     }
     neighbours.add(later);

@@ -192,7 +192,7 @@ function notCanonical(text: string): string | undefined {
   if ('refused' in canonical) return `"${text}" is not a canonical path: ${canonical.refused}`;
   if (canonical.marks !== 0) return `"${text}" must not hold %2F, %25 or ";"`;
   const wanted = canonical.path.replace(/\/+$/, '');
-  if (wanted === '') return 'the root is what every path begins with: leave it out';
+  if (wanted === '') return 'every path begins with /, so it has no effect: remove the field';
   return wanted === text ? undefined : `"${text}" is not canonical: write ${wanted}`;
 }
 
@@ -223,7 +223,7 @@ export function stripFindings(
   const { relation } = relate(pattern, within.pattern, budget);
   if (relation === 'a-in-b' || relation === 'equal') return [];
   if (relation !== 'disjoint') {
-    const problem = `a path of the rule that does not begin with the segments ${strip} is answered 400: nothing could be stripped from it`;
+    const problem = `a path of the rule that does not begin with the segments ${strip} gets 400, because there is no prefix to strip`;
     return report('warning', problem);
   }
   const example = exampleOf(pattern);

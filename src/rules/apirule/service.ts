@@ -20,7 +20,7 @@ export type ServiceTemplates = Readonly<Record<string, string>>;
  */
 export function checkHostTemplate(template: string): string | undefined {
   const unknown = /\{(?!(?:name|namespace)\})[^}]*\}?/.exec(template);
-  if (unknown !== null) return `knows only {name} and {namespace}, not ${unknown[0]}`;
+  if (unknown !== null) return `must not contain ${unknown[0]}: only {name} and {namespace} are known`;
   if (!template.includes('{name}')) return 'must hold {name}: each service needs hosts of its own';
   const host = readRuleHost(fill(template, { name: 'name', namespace: 'namespace', port: 1 }), undefined);
   if ('problem' in host) return host.problem;
@@ -40,7 +40,7 @@ export function serviceHosts(templates: readonly string[], service: ServiceName)
 /** Checks a template. Returns the problem; undefined if it gives an origin for every service it is used for. */
 export function checkTemplate(template: string): string | undefined {
   const unknown = /\{(?!(?:name|namespace|port)\})[^}]*\}?/.exec(template);
-  if (unknown !== null) return `knows only {name}, {namespace} and {port}, not ${unknown[0]}`;
+  if (unknown !== null) return `must not contain ${unknown[0]}: only {name}, {namespace} and {port} are known`;
   const sample = fill(template, { name: 'name', namespace: 'namespace', port: 1 });
   return toUpstream(sample) === undefined
     ? 'must be an http or https origin: scheme, host and port, no path'
@@ -59,7 +59,7 @@ export function resolveService(templates: ServiceTemplates, service: ServiceName
     return `no entry of the settings' services is called ${keys.slice(0, 2).join(' or ')}, and there is no default`;
   }
   const url = fill(templates[key] as string, service);
-  return toUpstream(url) ?? `services.${key} makes "${url}" of it, which is no http or https origin`;
+  return toUpstream(url) ?? `services.${key} gives "${url}", which is not an http or https origin`;
 }
 
 function fill(template: string, service: ServiceName): string {

@@ -211,7 +211,7 @@ function depthOf(source: string): number {
 const PLAIN: readonly (readonly [RegExp, string])[] = [
   [/nothing to repeat/i, 'a repetition (*, +, ? or {n}) has nothing before it to repeat'],
   [/unterminated group/i, 'a parenthesis is not closed'],
-  [/unmatched '\)'/i, 'a parenthesis is closed that is not open'],
+  [/unmatched '\)'/i, 'a ) has no matching ('],
   [/unterminated character class/i, 'a bracket is not closed'],
   [/out of order in \{\}/i, 'the numbers of a repetition are the wrong way round'],
   [/range out of order/i, 'the ends of a range in brackets are the wrong way round'],

@@ -206,7 +206,7 @@ class OverlapAnalyser {
         const what = `whether ${describe(second)} overlaps with ${describe(first)} of ${first.source} cannot be proved`;
         if (culprit === undefined) return `${what}: their automata are too large`;
         const why = `${culprit.path} has a ${shapeOf(culprit.pattern).undecidable}`;
-        return `${what}: ${why}; a request that both match is answered by neither`;
+        return `${what}: ${why}; scopegate refuses a request that both match`;
       },
       culprit === undefined ? 'error' : 'warning',
     );

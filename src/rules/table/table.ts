@@ -126,9 +126,9 @@ function deadRules(rules: readonly Rule[], budget: AnalysisBudget): Finding[] {
   for (const rule of rules) {
     const { path, pattern } = rule;
     const why = matchesNothing(pattern, budget)
-      ? 'it begins with /, is printable ASCII and holds no query'
+      ? 'a canonical path begins with /, is printable ASCII and has no query'
       : isNeverCanonical(pattern, budget)
-        ? 'it holds no dot segments, no empty ones, and escapes only where they are needed (docs/paths.md)'
+        ? 'a canonical path has no dot segments, no empty segments, and escapes only where they are needed (docs/paths.md)'
         : undefined;
     if (why === undefined) continue;
     const bare = /^[A-Za-z0-9_.]/.test(path) ? `/${path}` : undefined;

@@ -108,7 +108,7 @@ t.test('metadata that cannot be used is the server’s trouble, 503', async (t) 
       response.end('<html>'),
     'the metadata of the authorization server is not a JSON object': (response: ServerResponse) =>
       response.end('null'),
-    'the metadata names another issuer than was asked': { ...good, issuer: `${issuer}/` },
+    'the issuer in the metadata is not the one that was asked': { ...good, issuer: `${issuer}/` },
     'the metadata has no jwks_uri': { issuer },
     'the metadata of the authorization server has an unusable address': { ...good, jwks_uri: 'file:///k' },
   };

@@ -87,7 +87,7 @@ t.test('what does not is refused by its name', (t) => {
     ['/\\xe9', 'pattern-dialect', 'non-ASCII character'],
     ['/(^|x)/a^', 'pattern-dialect', '^ at character'],
     ['/(a', 'bad-pattern', 'a parenthesis is not closed'],
-    ['/a)', 'bad-pattern', 'a parenthesis is closed that is not open'],
+    ['/a)', 'bad-pattern', 'a ) has no matching ('],
     ['/**', 'bad-pattern', 'has nothing before it to repeat'],
     ['/[z-a]', 'bad-pattern', 'the wrong way round'],
     ['/a[b', 'bad-pattern', 'class without an end at character 3'],

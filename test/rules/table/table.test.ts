@@ -140,7 +140,7 @@ t.test('hosts: exact and wildcard overlap; the narrower lies inside', (t) => {
   t.end();
 });
 
-t.test('what cannot be decided is a warning, and a request that both match is answered by neither', (t) => {
+t.test('what cannot be decided is a warning, and scopegate refuses a request that both match', (t) => {
   const rules = [rule({ path: '/(?!admin/[0-9]{9}x).*' }), rule({ path: '/admin/[0-9]{9}x.*' })];
   const undecided = buildTable(rules, { overlap: 'error', version: 1 });
   t.match(undecided.findings, [
