@@ -93,7 +93,10 @@ export class Authorization implements BodyReader {
   decide(done: HookHandlerDoneFunction): void {
     try {
       if (this.#message.socket.destroyed) {
-        this.decision = { allowed: false, denial: denial('malformed_request', 'the client closed the connection') };
+        this.decision = {
+          allowed: false,
+          denial: denial('malformed_request', 'the client closed the connection'),
+        };
         this.#abandon();
         return;
       }

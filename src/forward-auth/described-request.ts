@@ -104,15 +104,21 @@ function formOf({ rest, fields }: Question): Form | DescriptionRefusal {
   if (ORIGINAL.some((name) => fields.names.includes(name))) forms.push('original');
   if (rest.startsWith('/')) forms.push('request');
   const [form] = forms;
-  if (form === undefined) return malformed('the forward-auth call describes no request: send X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Uri, or another form of decisions.describedBy');
-  return forms.length === 1 ? form : malformed('the forward-auth call describes a request in more than one form');
+  if (form === undefined)
+    return malformed(
+      'the forward-auth call describes no request: send X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Uri, or another form of decisions.describedBy',
+    );
+  return forms.length === 1
+    ? form
+    : malformed('the forward-auth call describes a request in more than one form');
 }
 
 type Reader = (question: Question, alone: boolean) => Parts | DescriptionRefusal;
 
 const READERS: Readonly<Record<Form, Reader>> = {
   forwarded({ rest, fields }) {
-    if (rest.startsWith('/')) return malformed('the forward-auth call describes a request in more than one form');
+    if (rest.startsWith('/'))
+      return malformed('the forward-auth call describes a request in more than one form');
     const method = single(fields, 'X-Forwarded-Method');
     const authority = single(fields, 'X-Forwarded-Host');
     const uri = single(fields, 'X-Forwarded-Uri');
@@ -121,7 +127,8 @@ const READERS: Readonly<Record<Form, Reader>> = {
   },
 
   original({ rest, fields }) {
-    if (rest.startsWith('/')) return malformed('the forward-auth call describes a request in more than one form');
+    if (rest.startsWith('/'))
+      return malformed('the forward-auth call describes a request in more than one form');
     const method = single(fields, 'X-Original-Method');
     const url = optional(fields, 'X-Original-URL');
     const uri = optional(fields, 'X-Original-URI');

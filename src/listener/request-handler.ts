@@ -114,7 +114,10 @@ class ProxyRequestHandler implements BodyReader {
       // The client disconnected before its address was read. An upstream must not get a request without a
       // client address.
       this.#message.socket.destroy();
-      this.#finish(deny('malformed_request', 'the client closed the connection'), { status: 0, cause: 'client_closed' });
+      this.#finish(deny('malformed_request', 'the client closed the connection'), {
+        status: 0,
+        cause: 'client_closed',
+      });
       return;
     }
     try {

@@ -47,7 +47,8 @@ export function readMetadata(body: string, issuer: string): ServerMetadata {
   }
   const fields = document as Readonly<Record<string, unknown>>;
   // RFC 8414 §3.3. Otherwise a server could answer for another issuer and redirect tokens to itself.
-  if (fields.issuer !== issuer) throw new MetadataError('the issuer in the metadata is not the one that was asked');
+  if (fields.issuer !== issuer)
+    throw new MetadataError('the issuer in the metadata is not the one that was asked');
   const aliases = (fields.mtls_endpoint_aliases ?? {}) as Readonly<Record<string, unknown>>;
   const introspectionUrl = urlOf(fields.introspection_endpoint, issuer);
   const introspectionUrlWithCertificate = urlOf(aliases.introspection_endpoint, issuer);

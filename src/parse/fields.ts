@@ -123,7 +123,8 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
   if (version === '2.0') {
     // RFC 9113 §8.2.2: these fields manage HTTP/1.1 connections; an HTTP/2 request with any of them is
     // malformed.
-    if (names.some((name) => OF_HTTP1.has(name))) return malformed('the request has a header field that HTTP/2 does not allow');
+    if (names.some((name) => OF_HTTP1.has(name)))
+      return malformed('the request has a header field that HTTP/2 does not allow');
     const te = names.indexOf('te');
     if (te !== -1 && regular[te * 2 + 1] !== 'trailers') return malformed('the TE field is malformed');
     const authority = pseudoField(raw, ':authority');

@@ -74,10 +74,16 @@ function framedBy(
     return { error: 'malformed_target', refused: 'the request target is not a path' };
   const { encrypted = false } = connectionOf(message) as { encrypted?: boolean };
   if (pseudoField(rawHeaders, ':scheme') !== (encrypted ? 'https' : 'http'))
-    return { error: 'malformed_request', refused: 'the :scheme of the request is not that of its connection' };
+    return {
+      error: 'malformed_request',
+      refused: 'the :scheme of the request is not that of its connection',
+    };
   const { contentLength } = fields;
   if (stream.endAfterHeaders && (contentLength ?? 0) > 0)
-    return { error: 'malformed_request', refused: 'the request declares a body with Content-Length but sends none' };
+    return {
+      error: 'malformed_request',
+      refused: 'the request declares a body with Content-Length but sends none',
+    };
   return { ...fields, chunked: contentLength === undefined && !stream.endAfterHeaders };
 }
 

@@ -32,8 +32,7 @@ function page(results: readonly FileResult[], date: string, commit: string): str
   );
   const unexplained = sum((r) => r.survived.length);
   const explained = sum((r) => r.explained.length);
-  const rest =
-    unexplained === 0 ? '' : ` ${unexplained} of the survivors are not explained yet.`;
+  const rest = unexplained === 0 ? '' : ` ${unexplained} of the survivors are not explained yet.`;
   const share = (of: number): string => ((100 * killed) / of).toFixed(1);
   return `# Mutation tests
 

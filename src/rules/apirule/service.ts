@@ -40,7 +40,8 @@ export function serviceHosts(templates: readonly string[], service: ServiceName)
 /** Checks a template. Returns the problem; undefined if it gives an origin for every service it is used for. */
 export function checkTemplate(template: string): string | undefined {
   const unknown = /\{(?!(?:name|namespace|port)\})[^}]*\}?/.exec(template);
-  if (unknown !== null) return `must not contain ${unknown[0]}: only {name}, {namespace} and {port} are known`;
+  if (unknown !== null)
+    return `must not contain ${unknown[0]}: only {name}, {namespace} and {port} are known`;
   const sample = fill(template, { name: 'name', namespace: 'namespace', port: 1 });
   return toUpstream(sample) === undefined
     ? 'must be an http or https origin: scheme, host and port, no path'
