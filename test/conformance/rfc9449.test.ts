@@ -83,7 +83,7 @@ t.test('RFC 9449', async (t) => {
         t,
         await show({ proof: new UnsecuredJWT(claims).encode() }),
         'invalid_dpop_proof',
-        /one JSON Web/,
+        /a JSON Web/,
       );
       const [, payload] = (await key.prove({ uri: URI, token: 't', now: clock.wall() })).split('.');
       for (const alg of ['none', 'HS256', 'RS256', 'ES256K']) {
