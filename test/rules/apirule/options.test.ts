@@ -116,7 +116,7 @@ t.test('a prefix that is no canonical path, or that no path has, is said at load
   };
   for (const [path, scopegate, expected] of [
     ['/api/.*', { stripPath: '/api/' }, /stripPath: "\/api\/" is not canonical: write \/api$/],
-    ['/api/.*', { stripPath: '/' }, /leave it out/],
+    ['/api/.*', { stripPath: '/' }, /it has no effect: remove the field/],
     ['/api/.*', { stripPath: 'api' }, /^error invalid-value/],
     ['/api/.*', { stripPath: '/a/../api' }, /write \/api$/],
     ['/api/.*', { stripPath: '/a%2Fb' }, /must not hold %2F/],
@@ -129,7 +129,7 @@ t.test('a prefix that is no canonical path, or that no path has, is said at load
       /^error strip-path .*no path of the rule \(such as \/api\/\) begins with/,
     ],
     ['/apis/.*', { stripPath: '/api' }, /^error strip-path/],
-    ['/.*', { stripPath: '/api' }, /^warning strip-path .*is answered 400/],
+    ['/.*', { stripPath: '/api' }, /^warning strip-path .*gets 400/],
     ['/api/.*', { enforcement: 'observe' }, /^warning observe-only/],
     ['/api/.*', { stripPaths: '/api' }, /^error unknown-field/],
   ] as const) {
