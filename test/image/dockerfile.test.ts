@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
@@ -26,6 +27,22 @@ t.test('what the build takes from the checkout passes .dockerignore, and nothing
   for (const path of ['.git', 'test', 'config', 'node_modules', '.env', 'credentials']) {
     t.notOk(passesIgnore(path), path);
   }
+  t.end();
+});
+
+t.test('the build gets each file of .ci that it runs or imports', (t) => {
+  const copied = build.steps
+    .filter(({ keyword, flags }) => keyword === 'COPY' && flags.from === undefined)
+    .map(({ text }) => text)
+    .join(' ');
+  const needed = new Set(['bundle.js']);
+  // A set goes on to what is added to it on the way.
+  for (const file of needed) {
+    t.ok(copied.includes(`.ci/${file}`), file);
+    const source = readFileSync(new URL(`../../../.ci/${file}`, import.meta.url), 'utf8');
+    for (const [, name = ''] of source.matchAll(/from '\.\/([^']+)'/g)) needed.add(name);
+  }
+  t.ok(needed.size > 2, [...needed].join(', '));
   t.end();
 });
 
