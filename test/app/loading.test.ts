@@ -54,8 +54,8 @@ async function start(t: Test, heap?: number) {
 t.test(
   'a set that needs too much memory is a reload that failed, and the rules from before serve',
   async (t) => {
-    const { gateway, status, log, file } = await start(t, 16);
-    writeFileSync(file, manyRules(5_000));
+    const { gateway, status, log, file } = await start(t, 40);
+    writeFileSync(file, manyRules(12_000));
     await gateway.reload();
     t.match(
       log.filter(({ msg }) => String(msg).startsWith('rules')),
@@ -63,7 +63,7 @@ t.test(
         {
           level: 40,
           finding:
-            /more\.yaml:\d+:\d+ error load-limit .*need more than the 16 MiB of memory that loading may use/,
+            /more\.yaml:\d+:\d+ error load-limit .*need more than the 40 MiB of memory that loading may use/,
         },
         { level: 50, msg: 'rules not reloaded: the old rules stay in use', version: 1 },
       ],
