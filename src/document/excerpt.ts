@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Position } from './finding.js';
+import { UNSAFE } from './one-line.js';
 
 /** Longer lines are cut to this many characters, around the column. */
 const WIDTH = 100;
@@ -56,7 +57,8 @@ export function excerpt(
   const from = col > WIDTH - 20 ? col - WIDTH / 2 : 0;
   const shown = text
     .slice(from, from + WIDTH)
-    .replace(/[^\x20-\x7e\u00a1-\ud7ff]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '·');
+    .replace(UNSAFE, '·')
+    .replace(/[^\x20-\x7e\u00a1-\ud7ff]/g, '·');
   const gutter = `${line} | `;
   return { gutter, text: shown, caret: `${' '.repeat(gutter.length + Math.max(0, col - 1 - from))}^` };
 }

@@ -1,5 +1,5 @@
 /** Characters that end a line, move the cursor or turn the direction of a text (Unicode Bidi_Control). */
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+export const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /**
  * Makes a text that others wrote (a file's name or content, an argument) fit for one line of a report: what would
