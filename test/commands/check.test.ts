@@ -9,6 +9,7 @@ import { toJunit } from '../../src/document/junit.js';
 import { loadRules } from '../../src/rules/load.js';
 import { tutorialManifests } from '../rules/tutorial.js';
 import { Recorder } from './io.js';
+import { MISTYPED } from './mistyped.js';
 
 const SETTINGS = 'rules: [ rules ]\nintrospection: { url: "http://hydra:4445/admin/oauth2/introspect" }\n';
 
@@ -136,19 +137,6 @@ t.test('hostile content stays on its line and out of the terminal', async (t) =>
   for (const line of lines) t.match(line, /^rules\/a\.yaml:\d+:\d+ error [a-z-]+ [^\u0000-\u001f\u007f]+$/);
 });
 
-const MISTYPED = `apiVersion: gateway.kyma-project.io/v1beta1
-kind: APIRule
-metadata: { name: demo }
-spec:
-  gateway: g/h
-  host: demo.local
-  service: { name: demo, port: 80 }
-  rules:
-    - path: /a
-      metods: [GET]
-      accessStrategies:
-        - handler: no_auth
-`;
 const FORMATTED = 'rules: [ rules ]\nintrospection: { url: "http://hydra:4445/x" }\n';
 
 t.test('check prints the same findings in every format', async (t) => {

@@ -8,21 +8,9 @@ import type { Style } from '../../src/document/print.js';
 import { available } from '../require.js';
 import { root } from '../root.js';
 import { Recorder } from './io.js';
+import { MISTYPED } from './mistyped.js';
 
 const SETTINGS = 'rules: [ rules ]\nintrospection: { url: "http://hydra:4445/x" }\n';
-const MISTYPED = `apiVersion: gateway.kyma-project.io/v1beta1
-kind: APIRule
-metadata: { name: demo }
-spec:
-  gateway: g/h
-  host: demo.local
-  service: { name: demo, port: 80 }
-  rules:
-    - path: /a
-      metods: [GET]
-      accessStrategies:
-        - handler: no_auth
-`;
 const PLACE = 'rules/a.yaml:10:7';
 /** One escape sequence of SGR (ECMA-48 §8.3.117). */
 const SGR = /\u001b\[\d*m/g;

@@ -1,0 +1,14 @@
+/** A rule file with one mistake: `metods` at 10:7. */
+export const MISTYPED = `apiVersion: gateway.kyma-project.io/v1beta1
+kind: APIRule
+metadata: { name: demo }
+spec:
+  gateway: g/h
+  host: demo.local
+  service: { name: demo, port: 80 }
+  rules:
+    - path: /a
+      metods: [GET]
+      accessStrategies:
+        - handler: no_auth
+`;
