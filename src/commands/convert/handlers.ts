@@ -15,7 +15,6 @@ const DROPPED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     jwks_max_wait: 'key sets are read in the background, and a call ends at introspection.timeout',
     jwks_ttl: 'key sets are read again after five minutes',
   },
-  oauth2_client_credentials: { retry: 'its calls are made once' },
 };
 
 /** Handlers that read their credential from Authorization unless their `config` says otherwise. */

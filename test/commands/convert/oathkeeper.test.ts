@@ -136,3 +136,13 @@ t.test('several authenticators, in the order that scopegate has', async (t) => {
     t.equal(lines.length - 1, findings, `${names} ${lines.join('\n')}`);
   }
 });
+
+t.test('how long a failed call of a handler is made again is carried over', async (t) => {
+  const retry = { give_up_after: '3s', max_delay: '100ms' };
+  const config = { token_url: 'http://hydra:4444/oauth2/token', retry };
+  const { code, rules, lines } = await convert(t, {
+    'rules.json': [access({ authenticators: [{ handler: 'oauth2_client_credentials', config }] })],
+  });
+  t.equal(code, 0, lines.join('\n'));
+  t.same(rules[0]?.spec.rules[0].accessStrategies, [{ handler: 'oauth2_client_credentials', config }]);
+});
