@@ -9,11 +9,11 @@ import { root } from '../root.js';
 import { freePort } from '../stack/port.js';
 import { type Stack, startStack } from '../stack/stack.js';
 import { type Block, type Page, pages } from './page.js';
-import { Terminal, walk } from './terminal.js';
+import { printsAs, Terminal, walk } from './terminal.js';
 
 // Every shell command that the documentation shows is executed here, in a folder that holds config/ and the files that
 // the page shows (a `yaml` block whose info string is a path). Markers of `sh` blocks:
-//   (none)            must exit with 0
+//   (none)            must exit with 0, and print what a `text` block right below it shows
 //   tutorial STATUS   with the tutorial's variables; must answer with this status
 //   clients           with the address of the authorization server's admin port
 //   serve             must start, and end with 0 at SIGTERM
@@ -39,7 +39,8 @@ t.test('the commands shown are executed', async (t) => {
       for (const block of shown) {
         const where = `${page.path}:${block.line}`;
         t.equal(block.language, 'sh', `${where}: shell blocks are marked sh`);
-        if (t.match(block.info, MARKERS, `${where}: a known marker`)) await execute(t, block, where, place);
+        if (!t.match(block.info, MARKERS, `${where}: a known marker`)) continue;
+        await execute(t, block, where, place, shownBelow(page, block));
       }
     });
   }
@@ -88,13 +89,25 @@ t.test('the YAML and JSON shown parses', (t) => {
   t.end();
 });
 
+/** What a page says that a block of commands prints: the text right below it. */
+function shownBelow({ blocks }: Page, { line, text }: Block): string | undefined {
+  const begins = line + text.split('\n').length + 3;
+  return blocks.find((block) => block.language === 'text' && block.line === begins)?.text;
+}
+
 /** Where commands are executed. */
 interface Place {
   readonly folder: string;
   readonly environment: Readonly<Record<string, string>>;
 }
 
-async function execute(t: Test, { info, text }: Block, where: string, place: Place): Promise<void> {
+async function execute(
+  t: Test,
+  { info, text }: Block,
+  where: string,
+  place: Place,
+  shown: string | undefined,
+): Promise<void> {
   const [marker = '', status] = info.split(' ');
   switch (marker) {
     case 'no-run':
@@ -141,6 +154,8 @@ async function execute(t: Test, { info, text }: Block, where: string, place: Pla
     default: {
       const { code, output } = await shell(text, place);
       t.equal(code, 0, `${where}: ${text}`, { output });
+      if (shown !== undefined)
+        t.ok(printsAs(shown, output.trim()), `${where} prints what the page shows`, { shown, output });
     }
   }
 }
@@ -207,7 +222,7 @@ function rewrite(path: string, edit: (text: string) => string): void {
 }
 
 async function shell(command: string, place: Place): Promise<{ code: number | null; output: string }> {
-  const child = start(`set -e\n${command}`, place);
+  const child = start(`set -e\nexec 2>&1\n${command}`, place);
   let output = '';
   const take = (chunk: unknown) => {
     output += String(chunk);
