@@ -20,15 +20,20 @@ const INTRODUCTION = `# The upstream client
 <!-- Made from test/proxy/upstream/differences.ts by \`npm run docs\`; a test keeps the two the same. -->
 
 An HTTP/1.1 client of scopegate's own sends requests to upstreams, behind one interface,
-[\`UpstreamClient\`](../src/proxy/upstream/client.ts). It refuses what undici accepts or passes on, and it costs less: with undici behind
-the same interface a cached hit took 1.04 and 1.18 times the CPU time for a GET, 1.76 and 1.86 times for a POST with a small body (two
-interleaved runs of 9 and 15 rounds of 12,000 requests, 28 November 2026, Node 20). What forwards requests knows only the interface,
+[\`UpstreamClient\`](../src/proxy/upstream/client.ts). It refuses what undici accepts or passes on, and it costs less:
+
+| request, cached token | CPU time with undici behind the same interface |
+|---|---|
+| GET | 1.04 and 1.18 times as much |
+| POST with a small body | 1.76 and 1.86 times as much |
+
+These are two interleaved runs of 9 and 15 rounds of 12,000 requests, on 28 November 2026 with Node 20. The forwarding code knows only the interface,
 so another client can take its place.
 
-To keep this choice honest there is a second implementation of the interface over undici's dispatch, for tests alone
-([test/proxy/upstream/undici-client.ts](../test/proxy/upstream/undici-client.ts)). A slow check runs the behaviour tests of
-\`test/proxy\` against it ([test/proxy/upstream/oracle.slow.ts](../test/proxy/upstream/oracle.slow.ts)): all that start a gateway. It fails where
-the two differ in anything that is not in this table, and where they no longer differ in something that is.
+To keep this choice honest, tests have a second implementation of the interface, over undici's dispatch
+([test/proxy/upstream/undici-client.ts](../test/proxy/upstream/undici-client.ts)). A slow check runs those behaviour tests of
+\`test/proxy\` against it that start a gateway ([test/proxy/upstream/oracle.slow.ts](../test/proxy/upstream/oracle.slow.ts)). It fails if
+the two differ in something that is not in the table below, or no longer differ in something that is.
 
 \`\`\`sh setup
 npm run -s build:all
