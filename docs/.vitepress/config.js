@@ -22,16 +22,26 @@ function linkToRepository(markdown) {
   });
 }
 
-/** The sidebar, from docs/README.md: a group for each of its sections, an entry for each page that it links. */
+/** The sidebar, from docs/README.md: a group for each of its sections, an entry for each page or section of a page that it links. */
 function sidebar() {
   const [, ...sections] = readFileSync(join(root, 'docs/README.md'), 'utf8').split('\n## ');
   return sections.map((section) => ({
     text: section.slice(0, section.indexOf('\n')),
-    items: [...section.matchAll(/\[([^\]]+)\]\(([\w-]+)\.md\)/g)].map(([, text, page]) => ({
-      text,
-      link: `/${page}`,
-    })),
+    items: [...section.matchAll(/\[([^\]]+)\]\(([\w-]+)\.md(#[\w-]+)?\)/g)].map(
+      ([, text, page, anchor = '']) => ({
+        text: text[0].toUpperCase() + text.slice(1),
+        link: `/${page}${anchor}`,
+      }),
+    ),
   }));
+}
+
+/** The anchor that GitHub gives a heading, so that a link to it works there and on the site (test/docs/page.ts has the same). */
+function anchorOf(heading) {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{Letter}\p{Number}\s_-]/gu, '')
+    .replaceAll(' ', '-');
 }
 
 /** Keeps braces what they are: VitePress makes a Vue template of each page, and Vue evaluates what stands in two of them. */
@@ -62,6 +72,7 @@ export default defineConfig({
   cleanUrls: true,
   markdown: {
     languageAlias: { caddyfile: 'nginx', haproxy: 'nginx' },
+    anchor: { slugify: anchorOf },
     config(markdown) {
       linkToRepository(markdown);
       keepBraces(markdown);

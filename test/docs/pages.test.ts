@@ -146,10 +146,7 @@ t.test('docs/cli.md is what --help prints', async (t) => {
 
 t.test('docs/errors.md is what the table of errors says, and its reasons are given', (t) => {
   t.equal(readFileSync(join(root, 'docs/errors.md'), 'utf8'), errorsPage(), 'else run `npm run docs`');
-  const code = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => readFileSync(join(root, 'src', file), 'utf8'))
-    .join('\n');
+  const code = sources();
   for (const [name, advice] of Object.entries(ADVICE)) {
     t.not(advice.length, 0, `${name}: somebody says what to do`);
     for (const reason of advice.flatMap(({ reasons }) => reasons))
@@ -182,13 +179,72 @@ t.test('docs/contributing.md knows every folder of src/, and every script', (t) 
 
 t.test('no table is torn: its rows follow its head', (t) => {
   for (const { path, text } of all) {
-    const lines = text.split('\n');
+    const lines = text.replace(/^```[\s\S]*?^```/gm, (block) => block.replace(/^\|/gm, ' ')).split('\n');
     lines.forEach((line, i) => {
-      if (/^\|[-|]+\|$/.test(line)) t.match(lines[i + 1], /^\|/, `${path}:${i + 1}`);
+      const where = `${path}:${i + 1}`;
+      if (/^\|[-|]+\|$/.test(line)) t.match(lines[i + 1], /^\|/, where);
+      const begins = line.startsWith('|') && lines[i - 1]?.startsWith('|') !== true;
+      if (begins) t.match(lines[i + 1], /^\|[-| ]+\|$/, `${where}: a table begins with its head`);
     });
   }
   t.end();
 });
+
+t.test('every code of a finding that a table explains is one that scopegate has', (t) => {
+  const code = sources();
+  let count = 0;
+  for (const { path, text } of all) {
+    for (const [table] of text.matchAll(/^\| code \|.*\n(?:\|.*\n)+/gm)) {
+      for (const row of table.split('\n').slice(2)) {
+        for (const [, name] of (row.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)) {
+          t.ok(code.includes(`'${name}'`), `${path}: ${name}`);
+          count++;
+        }
+      }
+    }
+  }
+  t.ok(count > 30, 'they are found');
+  t.end();
+});
+
+/** What people come for, and where it is said. */
+const TASKS: Readonly<Record<string, string>> = {
+  migrate: 'docs/migration.md',
+  'expose an API': 'docs/expose-api.md',
+  ...Object.fromEntries(
+    ['nginx', 'caddy', 'haproxy', 'traefik', 'envoy', 'istio', 'kyma'].map((proxy) => [
+      `forward-auth with ${proxy}`,
+      `docs/forward-auth-${proxy}.md`,
+    ]),
+  ),
+  'protect an MCP server': 'docs/resources.md',
+  'revoke a token': 'docs/revoke.md',
+  'rotate secrets and certificates': 'docs/rotate.md',
+  scale: 'docs/scale.md',
+  observe: 'docs/rules.md#dry-run',
+  upgrade: 'docs/operations.md#upgrades',
+  'act on an alert': 'docs/operations.md#alerts',
+  'find out why a request was refused': 'docs/operations.md#troubleshooting',
+};
+
+t.test('every task is two clicks from the README', (t) => {
+  const targetsOf = (path: string) =>
+    (all.find((page) => page.path === path)?.links ?? []).map(({ target }) =>
+      normalize(join(dirname(path), target)),
+    );
+  const first = targetsOf('README.md');
+  const reached = new Set([...first, ...first.flatMap((path) => targetsOf(path.split('#')[0] as string))]);
+  for (const [task, place] of Object.entries(TASKS)) t.ok(reached.has(place), `${task}: ${place}`);
+  t.end();
+});
+
+/** The program's sources, as one text. */
+function sources(): string {
+  return readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(join(root, 'src', file), 'utf8'))
+    .join('\n');
+}
 
 /** The table of docs/peers.md: each row's section, and what begins a cell that says the same as its sentence. */
 const COMPARED: Readonly<Record<string, string>> = {

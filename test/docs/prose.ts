@@ -69,9 +69,9 @@ function plain(text: string): string {
     .replace(/\*\*/g, '');
 }
 
-/** Splits a passage into sentences. */
+/** Splits a passage into sentences. One that begins with the program's name begins in lower case. */
 export function sentences(text: string): string[] {
-  return text.split(/(?<=[.!?]["”)]?)\s+(?=["“(]?[\p{Lu}\d])/u);
+  return text.split(/(?<=[.!?]["”)]?)\s+(?=["“(]?(?:[\p{Lu}\d]|scopegate\b))/u);
 }
 
 /** Counts the words of a sentence. */
