@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import t, { type Test } from 'tap';
+import { filesOf } from './image/files.js';
 import { root } from './root.js';
+import { membersOf, quickFiles, SUITES, type Suite } from './suites/suites.js';
 import { closingLines, summarize } from './summary.js';
 
 /** The closing lines of a run that printed this. */
@@ -126,4 +128,20 @@ t.test('more than a pipe holds', async (t) => {
   const required = run(t, files, { TEST_REQUIRE: 'all' });
   t.equal(required.status, 1, required.text);
   t.match(required.lines.at(-2), /TEST_REQUIRE=all/);
+});
+
+t.test('npm test runs every quick test file once', async (t) => {
+  const top = join(root, 'build/test');
+  const nameOf = (path: string) => relative(top, path).slice(0, -'.test.js'.length);
+  const suites = Object.keys(SUITES) as Suite[];
+  const started = quickFiles().map(nameOf);
+  const run = [...started, ...suites.flatMap(membersOf)].sort();
+  const all = filesOf(top).filter((path) => path.endsWith('.test.js'));
+  t.same(run, all.map(nameOf).sort());
+  t.ok(started.length < all.length / 3, 'most of them together with others');
+  t.same(
+    started.slice(0, suites.length),
+    suites.map((name) => `suites/${name}`),
+    'suites first',
+  );
 });

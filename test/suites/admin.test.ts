@@ -1,3 +1,3 @@
 import { together } from './together.js';
 
-await together('admin', 'tls');
+await together('admin');

@@ -1,3 +1,3 @@
 import { together } from './together.js';
 
-await together('commands/clients', 'commands/convert', 'config', 'docs', 'image', 'bench');
+await together('files');

@@ -1,3 +1,3 @@
 import { together } from './together.js';
 
-await together('rules', 'rules/apirule', 'rules/pattern', 'rules/table', 'parse');
+await together('rules');
