@@ -207,6 +207,18 @@ t.test('every code of a finding that a table explains is one that scopegate has'
   t.end();
 });
 
+t.test('docs/findings.md explains every code of a finding', (t) => {
+  const page = all.find(({ path }) => path === 'docs/findings.md')?.text as string;
+  const mistakes = readFileSync(join(root, 'test/commands/mistakes.json'), 'utf8');
+  const codes = new Set([
+    ...[...sources().matchAll(/\bcode: '([a-z]+(?:-[a-z]+)+)'/g)].map(([, code]) => code),
+    ...[...mistakes.matchAll(/ (?:error|warning) ([a-z]+(?:-[a-z]+)*) /g)].map(([, code]) => code),
+  ]);
+  t.ok(codes.size > 50, 'they are found');
+  for (const code of codes) t.match(page, `\`${code}\``);
+  t.end();
+});
+
 /** What people come for, and where it is said. */
 const TASKS: Readonly<Record<string, string>> = {
   migrate: 'docs/migration.md',
