@@ -45,7 +45,7 @@ const INTRODUCTION = `# Commands
 <!-- Made from the help texts in src/commands by \`npm run docs\`; a test keeps the two the same. -->
 
 This is what \`scopegate COMMAND --help\` prints. [Installation](installation.md) says how to get the program, [settings](settings.md) what
-the file behind \`--config\` holds.
+the file behind \`--config\` holds. [Findings](findings.md) explains the codes of errors and warnings.
 
 \`\`\`sh
 scopegate --version
