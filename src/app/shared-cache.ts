@@ -4,7 +4,7 @@ import { channelOf, SharedCache } from '../auth/introspection/shared-cache.js';
 import type { Settings } from '../config/settings.js';
 import type { Clock } from '../model/clock.js';
 import { readPemFile } from '../model/text-file.js';
-import { openStore } from '../outbound/redis/open.js';
+import { openStore } from '../outbound/redis/open-store.js';
 import { certificatesIn } from '../tls/identity.js';
 
 /** Receives events of the shared store. The first may come before the promise of the cache is resolved. */

@@ -1,8 +1,8 @@
 import t from 'tap';
 import { decide } from '../../src/auth/decide.js';
+import { allow, noAuth, noop } from '../../src/auth/strategies/allow-all.js';
 import { anonymous } from '../../src/auth/strategies/anonymous.js';
 import { oauth2Introspection } from '../../src/auth/strategies/oauth2-introspection.js';
-import { allow, noAuth, noop } from '../../src/auth/strategies/open.js';
 import { unauthorized } from '../../src/auth/strategies/unauthorized.js';
 import type { HeaderRemoval } from '../../src/model/mutator.js';
 import type { AccessStrategy, Outcome } from '../../src/model/strategy.js';
@@ -141,7 +141,7 @@ t.test('a token that only a later strategy reads is refused as such, and not as 
   t.match(decideBy(strategies), { allowed: true, subject: { subject: 'anonymous' } });
   t.match(decideBy(strategies, { 'X-Token': 'good' }, answering(t, { good: true })), {
     allowed: false,
-    denial: { error: 'invalid_token', reason: 'no access strategy of the rule takes this credential' },
+    denial: { error: 'invalid_token', reason: 'no access strategy of the rule accepts this credential' },
   });
 });
 

@@ -48,7 +48,7 @@ auth/strategies/oauth2-client-credentials.ts 3
   auth/strategies/client-credentials
 auth/strategies/anonymous.ts all
   auth/decide auth/decide-targets auth/strategies/handlers
-auth/strategies/open.ts all
+auth/strategies/allow-all.ts all
   auth/decide auth/decide-targets auth/strategies/handlers
 auth/introspection/cache.ts 20
   auth/introspection/cache auth/introspection/introspector auth/introspection/refresh

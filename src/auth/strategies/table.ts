@@ -1,10 +1,10 @@
+import { allow, noAuth, noop } from './allow-all.js';
 import { anonymous } from './anonymous.js';
 import { bearerToken } from './bearer-token.js';
 import { cookieSession } from './cookie-session.js';
 import { jwt } from './jwt.js';
 import { oauth2ClientCredentials } from './oauth2-client-credentials.js';
 import { oauth2Introspection } from './oauth2-introspection.js';
-import { allow, noAuth, noop } from './open.js';
 import type { Handler } from './strategy.js';
 import { unauthorized } from './unauthorized.js';
 

@@ -1,6 +1,6 @@
 import { denial } from '../../model/errors.js';
 import type { AccessStrategy, Outcome } from '../../model/strategy.js';
-import { EMPTY_CONFIG } from './open.js';
+import { EMPTY_CONFIG } from './allow-all.js';
 import type { Handler } from './strategy.js';
 
 const DENIED: Outcome = { kind: 'deny', denial: denial('unauthorized', 'the rule denies every request') };

@@ -9,8 +9,8 @@ export const MAX_ENTRY = 65_536;
 export const PAGE = 100;
 
 /**
- * The limits of one reply. A page of the longest entries is within them, and so is what a cluster of
- * 16,384 slots says of its nodes.
+ * The limits of one reply. A page of the longest entries is within them, and so is the list of slots and
+ * nodes of a cluster.
  */
 const LIMITS: ReplyLimits = {
   text: MAX_VALUE + 1,
@@ -20,15 +20,15 @@ const LIMITS: ReplyLimits = {
 };
 
 /**
- * By this number, which no other connection of the process has as its high-water mark, those of the library
- * are known from all others: the library makes them itself and gives them to nobody.
+ * The high-water mark that identifies the library's connections, because no other connection of the process
+ * has it. The library makes its connections itself and does not expose them.
  */
 const MARK = 65_521;
 
 /** The options of a socket whose replies are bounded, once {@link boundReplies} was called. */
 export const BOUNDED = { highWaterMark: MARK };
 
-/** A store sent more than a gateway reads, or what no store sends. */
+/** A store sent more than a gateway reads, or an invalid reply. */
 export class ReplyRefused extends Error {
   readonly code = 'reply_refused';
   constructor() {
@@ -56,12 +56,13 @@ function bound(socket: Socket): void {
   const reader = new ReplyReader(LIMITS);
   function check(chunk: Buffer): void {
     if (reader.accepts(chunk)) return;
-    // The library learns the reason first. It gets this chunk in any case; what it finds in it now is not RESP.
+    // The library gets this chunk in any case. It is overwritten with bytes that are not RESP, and the
+    // library gets the error with the reason before it.
     chunk.fill(0);
     socket.emit('error', new ReplyRefused());
     socket.destroy();
   }
-  // A listener that is added in this event comes before the one that the event is about.
+  // A listener that is added during this event runs before the one that the event announces.
   function first(event: string | symbol): void {
     if (event !== 'data') return;
     socket.off('newListener', first);

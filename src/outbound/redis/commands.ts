@@ -48,7 +48,8 @@ export function namedCommands(
 ): Pick<Store, 'get' | 'add' | 'set' | 'append' | 'entries'> {
   return {
     async get(name, signal) {
-      // GET would bring a value of any length. No value that a gateway sets is empty, so that is none.
+      // GET would return a value of any length. An empty string means that there is no value, because no
+      // gateway sets an empty one.
       const value = textIn(await until(signal).getRange(name, 0, MAX_VALUE));
       if (value.length > MAX_VALUE) throw new UnexpectedReply('oversized_value');
       return value === '' ? null : value;
@@ -58,7 +59,7 @@ export function namedCommands(
         condition: 'NX',
         expiration: { type: 'PX', value: Math.ceil(life) },
       });
-      // Anything else must not count as set: a used proof would be taken for a new one.
+      // Anything else must not count as set: a used proof would count as a new one.
       if (reply !== 'OK' && reply !== null) throw new UnexpectedReply('unexpected_reply');
       return reply === 'OK';
     },
@@ -80,8 +81,8 @@ export function namedCommands(
 }
 
 /**
- * Reads a list page by page, the newest entries first: what is added or removed meanwhile makes an entry come
- * twice, and never left out.
+ * Reads a list page by page, the newest entries first: if entries are added or removed meanwhile, an entry
+ * may appear twice, but none is left out.
  */
 async function readEntries(store: OfOneName, name: string, most: number): Promise<Entries> {
   const entries: string[] = [];

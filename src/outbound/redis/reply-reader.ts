@@ -16,7 +16,7 @@ const MESSAGE = 16_384;
 
 const [CR, LF] = [0x0d, 0x0a];
 
-/** How a value goes on after its first line. */
+/** How a value continues after its first line. */
 type Kind = 'line' | 'number' | 'text' | 'list' | 'pairs';
 
 /** The types of values by their first byte. RESP3 has some that @redis/client does not read: these are refused. */
@@ -100,7 +100,7 @@ export class ReplyReader {
     if (found === -1) return end;
     const line = this.#line;
     this.#line = Buffer.alloc(0);
-    // A line break is CR LF, and neither of the two stands anywhere else in a line.
+    // A line break is CR LF, and neither of the two may occur anywhere else in a line.
     if (line.indexOf(CR) === line.length - 2) this.#begin(kind, line.toString('latin1', 0, line.length - 2));
     else this.#refused = true;
     return end;

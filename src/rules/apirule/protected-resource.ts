@@ -1,4 +1,4 @@
-import { openHandler } from '../../auth/strategies/open.js';
+import { allowAllHandler } from '../../auth/strategies/allow-all.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
 import type { CorsPolicy, ResourceIndex, Rule } from '../../model/rule.js';
 import { readHost } from '../../parse/host.js';
@@ -58,9 +58,10 @@ export function identifierProblem(text: string): string | undefined {
   if (url === undefined) return 'must be an https URL';
   const loopback = /^(?:localhost|.*\.localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname);
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) return 'must be an https URL';
-  if (/[?#]/.test(text)) return 'must have neither query nor fragment';
-  if (url.username !== '' || url.password !== '') return 'must hold no credentials';
-  if (readHost(url.host) === undefined) return 'must name a host that a request can name';
+  if (/[?#]/.test(text)) return 'must not have a query or a fragment';
+  if (url.username !== '' || url.password !== '') return 'must not contain credentials';
+  if (readHost(url.host) === undefined)
+    return 'must have a host that is valid in the Host field of a request';
   if (url.href !== text && url.href !== `${text}/`) return `must be written as ${url.href}`;
   const path = canonicalPath(url.pathname);
   if ('refused' in path || path.marks !== 0 || path.path !== url.pathname || !locate(url).source.ok) {
@@ -106,7 +107,7 @@ export function compileResources(
   budget: AnalysisBudget = UNLIMITED,
 ): { rules: Rule[]; index?: ResourceIndex } {
   if (resources.length === 0) return { rules: [] };
-  const open = openHandler('resource_metadata').compile({}, defaults);
+  const open = allowAllHandler('resource_metadata').compile({}, defaults);
   const published = resources.map((settings, index): Rule => {
     const url = new URL(settings.resource);
     const { source } = locate(url);
