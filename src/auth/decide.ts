@@ -117,12 +117,15 @@ function resolvePath(
   if (asSent !== undefined) others.push(asSent);
   for (const reading of others) {
     if (reading === undefined || table.find(target.host, method, reading) !== found) {
-      return malformed('the path can be read as one that another rule protects', found);
+      return malformed('the path can be interpreted as another path, which another rule protects', found);
     }
     // If this reading does not begin with the segments to strip, the upstream would get a path that nobody
     // has checked.
     if (found.rewrite !== undefined && !startsWithin(reading, found.rewrite.strip)) {
-      return malformed('the path can be read as one that its rule does not strip', found);
+      return malformed(
+        'the path can be interpreted as another path, from which its rule strips no prefix',
+        found,
+      );
     }
   }
   return keep ? (target.unmerged as string) : target.path;
@@ -196,7 +199,7 @@ function alone(
     // of the rule accepts it.
     const refused =
       rule.strategies[decider]?.needsNoCredential === true
-        ? denial('invalid_token', 'no access strategy of the rule takes this credential')
+        ? denial('invalid_token', 'no access strategy of the rule accepts this credential')
         : denial('invalid_request', 'the request carries more than one token');
     const denied = { kind: 'deny', denial: refused, subject, introspection } as const;
     return conclude(request, denied, rule, decider, path);

@@ -15,7 +15,7 @@ export const retrySchema = {
   additionalProperties: false,
   properties: { give_up_after: oathkeeperDurationSchema, max_delay: oathkeeperDurationSchema },
   description:
-    'How long a failed call is made again (`give_up_after`, 1s), and the longest pause (`max_delay`, 100ms).',
+    'How long scopegate retries a failed call (`give_up_after`, default 1s), and the longest pause between two attempts (`max_delay`, default 100ms).',
 } as const;
 
 /**

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { MutatorServices } from '../model/mutator.js';
 
-/** The memory that an answer takes besides its content, in bytes. */
+/** The memory that an answer takes in addition to its content, in bytes. */
 const ENTRY = 304;
 /** The memory for the answers to all instances of one kind, in bytes: some ten thousand of the usual size. */
 const BYTES = 16_777_216;
@@ -44,7 +44,7 @@ export class ServiceAnswers<T extends object> {
 
 /** The cached answers of one instance, by what was asked. */
 export interface InstanceAnswers<T extends object> {
-  /** @returns undefined if there is none, or if its time is over */
+  /** @returns undefined if there is none, or if it has expired */
   get(question: string, clock: Pick<MutatorServices, 'now'>): T | undefined;
   set(question: string, answer: T, clock: Pick<MutatorServices, 'now'>): void;
 }

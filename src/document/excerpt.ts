@@ -26,7 +26,7 @@ function mayHoldSecret(lines: readonly string[], index: number): boolean {
 
 /** A source line, and a line below it with a caret under the column. */
 export interface Excerpt {
-  /** The number of the line and a bar, which stand before the text. */
+  /** The number of the line and a bar, which are printed before the text. */
   readonly gutter: string;
   readonly text: string;
   readonly caret: string;

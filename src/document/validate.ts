@@ -159,19 +159,18 @@ const LIMITS: Readonly<Record<string, (limit: number) => string>> = {
 
 /** What is wrong with a value where no limit says it. */
 function otherProblem({ keyword, params }: ErrorObject): string {
-  if (keyword === 'uniqueItems') return 'must not list anything twice';
+  if (keyword === 'uniqueItems') return 'must not contain duplicates';
   if (keyword === 'propertyNames') {
     return `has a name that is not allowed here: ${JSON.stringify(params.propertyName)}`;
   }
-  return 'is not what can stand here';
+  return 'is not allowed here';
 }
 
-/** What to do about an unknown field that is no mistyped one. */
+/** What to do about an unknown field that is not a mistyped one. */
 function misplaced(key: string, known: readonly string[]): string {
-  if (/^\/[/*]/.test(key))
-    return '; it looks like a comment, which begins with # in YAML and is none in JSON';
+  if (/^\/[/*]/.test(key)) return '; it looks like a comment: YAML comments begin with #, and JSON has none';
   if (known.includes('handler') && known.includes('config'))
-    return '; the fields of a handler stand under config';
+    return '; put the fields of a handler under config';
   return '';
 }
 

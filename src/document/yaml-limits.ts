@@ -72,15 +72,17 @@ export function* tokensOf(
     const kind = isScalarNext ? 'scalar' : KINDS[lexeme[0] as string];
     isScalarNext = lexeme === SCALAR;
     if (kind === 'scalar') {
-      if (lexeme.length > LIMITS.scalar) exceeded(parser, `a text has at most ${LIMITS.scalar} characters`);
+      if (lexeme.length > LIMITS.scalar)
+        exceeded(parser, `a string may have at most ${LIMITS.scalar} characters`);
     } else if (kind !== undefined && ++count[kind] > LIMITS[kind]) {
       exceeded(parser, `a document has at most ${LIMITS[kind]} ${kind}`);
     }
     if (kind === undefined && (lexeme === '[' || lexeme === '{')) {
       // Without this check, the library's own recursion would end with one error per level of nesting.
-      if (++flowDepth > LIMITS.depth) exceeded(parser, `values nest at most ${LIMITS.depth} deep`);
+      if (++flowDepth > LIMITS.depth) exceeded(parser, `values may be nested at most ${LIMITS.depth} deep`);
     } else if (kind === undefined && (lexeme === ']' || lexeme === '}')) flowDepth--;
-    if (++count.tokens > LIMITS.tokens) exceeded(parser, `a document has at most ${LIMITS.tokens} tokens`);
+    if (++count.tokens > LIMITS.tokens)
+      exceeded(parser, `a document may have at most ${LIMITS.tokens} tokens`);
     if (count.tokens % PACE === 0) reserve(0);
     for (const token of parser.next(lexeme)) {
       if (token.type === 'document') {
@@ -128,7 +130,7 @@ class Inspection {
       return 1;
     }
     if (depth > LIMITS.depth) {
-      this.#add(node, 'yaml-limit', `values nest at most ${LIMITS.depth} deep`);
+      this.#add(node, 'yaml-limit', `values may be nested at most ${LIMITS.depth} deep`);
       return 1;
     }
     let values = 1;
@@ -137,11 +139,7 @@ class Inspection {
       for (const { key, value } of node.items) {
         if (isScalar(key)) {
           if (keys.has(key.value))
-            this.#add(
-              key,
-              'duplicate-key',
-              'this key stands in the same mapping before; which of the two counts is unknown, so remove one',
-            );
+            this.#add(key, 'duplicate-key', 'this key is already in the same mapping; remove one of the two');
           keys.add(key.value);
           this.values(key, depth + 1);
         }
@@ -152,7 +150,11 @@ class Inspection {
     }
     if (values > LIMITS.values && !this.#isOver) {
       this.#isOver = true;
-      this.#add(node, 'yaml-limit', `with its aliases it has more than ${LIMITS.values} values`);
+      this.#add(
+        node,
+        'yaml-limit',
+        `with its aliases expanded, the document has more than ${LIMITS.values} values`,
+      );
     }
     if (node.anchor !== undefined) this.#anchored.set(node.anchor, values);
     return values;

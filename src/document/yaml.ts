@@ -105,7 +105,7 @@ export function* documentsOf(
         const message =
           alias === undefined
             ? `an anchor (&name) is repeated more than ${MAX_PER_ANCHOR} times: write out what it holds`
-            : 'an alias (*name) needs an anchor (&name) before it; a text that begins with * must be in quotes';
+            : 'an alias (*name) needs an anchor (&name) before it; put a string that begins with * in quotes';
         add({ offset: alias ?? document.range[0], code: 'yaml-syntax', message });
         continue;
       }

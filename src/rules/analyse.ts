@@ -132,7 +132,7 @@ class Analysis {
       return decodeText(bytes);
     } catch (error) {
       if (!(error instanceof NotText)) throw error;
-      const message = 'the rule file or folder is not UTF-8 text';
+      const message = 'the rule file is not UTF-8 text';
       this.#findings.push({ ...start, level: 'error', code: 'unreadable-file', message });
       return undefined;
     }
@@ -183,7 +183,8 @@ class Analysis {
     const compiled = this.#compiled;
     const isEmpty = compiled.every(({ rules, findings }) => rules.length === 0 && !findings.some(isError));
     if (isEmpty && !hasErrors && !this.#findings.some(isError)) {
-      const message = 'no APIRule was found; a gateway without rules would answer nothing but 404';
+      const message =
+        'no APIRule was found, so scopegate would answer every request with 404; check the setting rules';
       this.#findings.push({ file: place, line: 1, col: 1, level: 'error', code: 'no-rules', message });
     }
     leaveOut(compiled, this.#left, this.#options);
@@ -270,6 +271,6 @@ function duplicateName(
     names.set(name, position);
     return undefined;
   }
-  const message = `the APIRule ${name} stands at ${earlier.file}:${earlier.line}:${earlier.col} already`;
+  const message = `the APIRule ${name} is already defined at ${earlier.file}:${earlier.line}:${earlier.col}; rename or remove one of them`;
   return { ...position, level: 'error', code: 'duplicate-apirule', message };
 }

@@ -41,7 +41,7 @@ export interface Explanation {
   /** The canonical target; undefined if the target was refused. */
   readonly target?: Target;
   readonly decision: Decision;
-  /** The status that the client would get; 200 stands for any response of the upstream. */
+  /** The status that the client would get; 200 means any response of the upstream. */
   readonly status: number;
   /** All rules, in the order in which they were loaded. */
   readonly candidates: readonly Candidate[];
@@ -96,7 +96,7 @@ export function explain(table: RuleTable, question: Question): Explanation {
 
 /**
  * The machine-readable form: its keys are stable, and it contains only values from the rules and the
- * question.
+ * hypothetical request.
  */
 export function explanationJson(
   method: string,

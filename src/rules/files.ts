@@ -81,7 +81,7 @@ export function readUnchanged(
     if (digest === found.digest) return found;
   }
   const [file = 'rules'] = paths;
-  const message = 'the rule files keep changing while they are read';
+  const message = 'the rule files kept changing while scopegate read them';
   return {
     files: [],
     findings: [{ file, line: 1, col: 1, level: 'error', code: 'unstable-files', message }],
@@ -131,7 +131,7 @@ class Reader {
 
   *#read(file: string): Generator<void> {
     if (this.#files.length >= MAX_FILES) {
-      this.#end(file, `there are more than ${MAX_FILES} rule files, and reading ended at this one`);
+      this.#end(file, `there are more than ${MAX_FILES} rule files; scopegate stopped reading at this one`);
       return;
     }
     // Without O_NONBLOCK, opening a named pipe would wait for a writer.
@@ -147,7 +147,7 @@ class Reader {
         size += read;
         if (this.#bytes + size > this.#options.maxBytes) {
           const limit = `reload.maxBytes (${this.#options.maxBytes})`;
-          this.#end(file, `with this file the rule files have more bytes than ${limit} allows`);
+          this.#end(file, `with this file, the rule files have more bytes than ${limit} allows`);
           return;
         }
         const chunk = this.#buffer.subarray(0, read);

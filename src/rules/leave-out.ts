@@ -37,13 +37,13 @@ export function leaveOut(
     const who = name ?? 'the APIRule';
     const rival = hosts && others.find((other) => shareHost(hosts, other.hosts ?? []));
     if (hosts === undefined || rival !== undefined) {
-      const why = hosts === undefined ? 'its hosts are not known' : `${rival?.name} serves a host of it`;
+      const why = hosts === undefined ? 'its hosts are not known' : `${rival?.name} serves one of its hosts`;
       const message = `${who} cannot be left out, because ${why}`;
       each.findings = [...each.findings, { ...place, level: 'error', code: 'not-left-out', message }];
       continue;
     }
     left.add(each);
-    const message = `${who} is left out, as kyma.unserved says: requests for ${hosts.join(', ')} get 404`;
+    const message = `${who} is left out (kyma.unserved: leaveOut): requests for ${hosts.join(', ')} get 404`;
     each.findings = [
       { ...place, level: 'warning', code: 'left-out', message },
       ...each.findings.map((finding): Finding => ({ ...finding, level: 'warning' })),

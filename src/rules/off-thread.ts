@@ -173,8 +173,7 @@ function* received(port: MessagePort): Generator<Piece> {
 }
 
 function tooLittleMemory([file = 'rules']: readonly string[]): { findings: Finding[] } {
-  const message =
-    'too little of the memory that the process may use is free to load rules: give the container more';
+  const message = 'not enough memory is free to load the rules: raise the memory limit of the container';
   return { findings: [error({ file, line: 1, col: 1 }, 'load-limit', message)] };
 }
 

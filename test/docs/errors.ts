@@ -89,12 +89,12 @@ export const ADVICE: Readonly<Record<ErrorName, readonly Advice[]>> = {
     ),
   ],
   insufficient_user_authentication: [
-    about('The rule requires a newer or a stronger login.', 'the user has to log in again'),
+    about('The rule requires a newer or a stronger login.', 'the user must log in again'),
   ],
   access_denied: [
     about(
       'Compare the claims and the client of the token with what the rule requires.',
-      'the client of the token has no access here',
+      'the client of the token has no access to this resource',
     ),
   ],
   too_many_bad_tokens: [

@@ -182,7 +182,7 @@ spec:
   rmSync(join(place, 'recheck.cjs'));
   t.match(
     check().stdout,
-    /error pattern-backtracking .* cannot be shown to match in linear time \(the package "recheck" is missing: .*\)/,
+    /error pattern-backtracking .* scopegate cannot prove that it matches in linear time \(the package "recheck" is missing: .*\)/,
     'a pattern that cannot be analysed is refused',
   );
   rmSync(join(place, 'refa.cjs'));

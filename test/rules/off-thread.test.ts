@@ -388,5 +388,5 @@ t.test('where no memory is free, no thread is started, and the set is refused', 
   writeFileSync(file, VECTOR_RULES);
   const { table, findings } = await loadOffThread([file], options, { heap: -20 });
   t.equal(table, undefined);
-  t.match(findings, [{ file, code: 'load-limit', message: /too little of the memory/ }]);
+  t.match(findings, [{ file, code: 'load-limit', message: /not enough memory is free/ }]);
 });

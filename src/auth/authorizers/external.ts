@@ -7,7 +7,7 @@ import { headerValues } from '../mutators/session.js';
 export interface ExternalAuthorizerSettings {
   /** The name that APIRules use: that of Istio's extension provider. */
   readonly name: string;
-  /** An http or https URL. Its path stands before the path of the request. */
+  /** An http or https URL. scopegate appends the path of the request to its path. */
   readonly url: string;
   /** Milliseconds for one call. */
   readonly timeout: number;
@@ -21,7 +21,10 @@ export interface ExternalAuthorizerSettings {
   readonly headersToDownstreamOnDeny: readonly string[];
 }
 
-/** Fields that describe the request to the authorizer. A client's own would describe another one. */
+/**
+ * Fields that describe the request to the authorizer. The client's copies are removed: they could describe
+ * another request.
+ */
 const DESCRIBING = /^(x-forwarded-.*|forwarded|x-real-ip|x-original-.*|x-envoy-.*)$/;
 /** Fields that belong to the call's connection or frame its message. */
 const OF_THE_CALL =
@@ -105,7 +108,8 @@ export class ExternalAuthorizer implements Mutator {
       'access_denied',
       `the external authorizer ${this.#settings.name} denies the request`,
     );
-    // A denial must look like one, and have a body: the row's own response.
+    // The client must be able to see a denial, so a status that is not an error is replaced by the response
+    // of the row.
     if (status < 300 || status === 304) return refused;
     const fields: string[] = [];
     for (const [name, value] of Object.entries(headers)) {

@@ -25,13 +25,13 @@ const properties = {
     type: 'string',
     title: 'an http or https URL without credentials',
     pattern: '^https?://[^\\s#@]+$',
-    description: 'Whom to ask: 200 allows the request, 403 denies it.',
+    description: 'URL of the authorizer: 200 allows the request, 403 denies it.',
   },
   headers: {
     type: 'object',
     propertyNames: { title: 'the name of a header field', pattern: TOKEN.source },
     additionalProperties: { type: 'string' },
-    description: 'Header fields of the call: name → template.',
+    description: 'Header fields that scopegate sends to the authorizer: name → template.',
   },
   forward_response_headers_to_upstream: {
     type: 'array',
@@ -40,9 +40,10 @@ const properties = {
   },
   allow_from: {
     type: 'string',
-    title: 'names with dots between',
+    title: 'names separated by dots',
     pattern: '^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$',
-    description: 'Where the JSON of a 200 must say true, such as `result` of Open Policy Agent.',
+    description:
+      'Path to the value in the JSON of a 200 that must be true, such as `result` of Open Policy Agent.',
   },
   cache: {
     type: 'object',
@@ -52,7 +53,8 @@ const properties = {
       ttl: oathkeeperDurationSchema,
       key: { type: 'array', minItems: 1, items: { type: 'string', minLength: 1 } },
     },
-    description: 'Keeps an answer for `ttl`. The templates in `key` say for which requests it is the same.',
+    description:
+      'Caches an answer for `ttl`. Requests for which the templates in `key` give the same values share it.',
   },
   retry: retrySchema,
 } as const;
@@ -102,12 +104,12 @@ export const remote: AuthorizerKind = {
   warnings: opaWarnings,
 };
 
-/** Warns if Open Policy Agent is asked without `allow_from`: it answers 200 whatever it decides. */
+/** Warns about a call to Open Policy Agent without `allow_from`: it answers 200 even if it denies. */
 function opaWarnings(config: Readonly<Record<string, unknown>>): StrategyWarning[] {
   const { remote: url, allow_from: from } = config as unknown as Config;
   if (from !== undefined || !/^\/v1\/data(\/|$)/.test(new URL(url).pathname)) return [];
   const message =
-    'Open Policy Agent answers 200 here whatever it decides, so every request is allowed; write allow_from: result';
+    'Open Policy Agent answers 200 even if it denies, so scopegate would allow every request; set allow_from: result';
   return [{ path: ['remote'], code: 'authorizer-allows-all', message }];
 }
 
@@ -142,7 +144,7 @@ class Remote implements Mutator {
   readonly #verdicts: InstanceAnswers<Verdict> | undefined;
   readonly #key: readonly Template[];
   readonly #retry: RetryLimits | undefined;
-  /** Calls in flight, by what the cache key's templates say: requests with the same key share a call. */
+  /** Calls in flight, by their cache key: requests with the same key share a call. */
   readonly #running = new Map<string, Promise<Verdict | Denial>>();
 
   constructor(config: Config, payload: ClaimsTemplate | undefined) {
@@ -152,7 +154,7 @@ class Remote implements Mutator {
     if (own >= 0) {
       throw new ConfigError(
         ['forward_response_headers_to_upstream', own],
-        'scopegate sets this field itself',
+        'scopegate sets this field itself; remove it',
       );
     }
     this.headers = forwarded;
@@ -161,7 +163,7 @@ class Remote implements Mutator {
     this.#fields = templates('headers', config.headers ?? {});
     for (const [name] of this.#fields) {
       if (REFUSED.test(name.toLowerCase())) {
-        throw new ConfigError(['headers', name], 'this field belongs to the call');
+        throw new ConfigError(['headers', name], 'scopegate sets this field of the call itself; remove it');
       }
     }
     this.#allowFrom = config.allow_from?.split('.');
@@ -173,7 +175,10 @@ class Remote implements Mutator {
       cache !== undefined &&
       this.#key.every(({ parts }) => parts.every((part) => typeof part === 'string'))
     ) {
-      throw new ConfigError(['cache', 'key'], 'it is the same for every request: name the subject at least');
+      throw new ConfigError(
+        ['cache', 'key'],
+        'it is the same for every request, so all users would share one answer; use at least {{ .Subject }}',
+      );
     }
     this.#retry = readRetry(config.retry, ['retry']);
   }

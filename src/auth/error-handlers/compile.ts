@@ -5,7 +5,7 @@ import { redirect, redirectProperties } from './redirect.js';
 
 const texts = { type: 'array', minItems: 1, items: { type: 'string', minLength: 1 } } as const;
 
-/** The errors that a handler can be for, as Oathkeeper names them, with their status. */
+/** The errors that a handler can select, by Oathkeeper's names, with their status. */
 const STATUS: Readonly<Record<string, number>> = { unauthorized: 401, forbidden: 403 };
 
 const when = {
@@ -50,7 +50,7 @@ export const errorHandlersSchema = {
   },
 } as const;
 
-/** The fields of `config` that each handler has, besides `when`. */
+/** The fields of `config` that each handler has, in addition to `when`. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   json: [],
   redirect: Object.keys(redirectProperties),
@@ -66,7 +66,7 @@ interface When {
 
 /**
  * Compiles an entry of a rule's `errors`: Oathkeeper's error handlers `json`, `redirect` and
- * `www_authenticate`. They are for 401 and 403 only. A failure of a server is never told as anything else.
+ * `www_authenticate`. They apply to 401 and 403 only, so a failure of a server is always answered as such.
  *
  * @param entry valid by {@link errorHandlersSchema}
  * @throws ConfigError with a path below the entry
@@ -112,10 +112,11 @@ function listOf({ names, raw }: Fields, name: string): string | undefined {
 }
 
 /**
- * Whether one of a request's media types is one of a handler's. A range in the handler takes all of its types;
- * a range in the request (curl's and fetch's `*∕*`) only the same range: such a client has no wish of its own.
+ * Whether one of a request's media types matches one of a handler's. A range in the handler matches all types
+ * in it. A range in the request, such as the `*∕*` of curl and fetch, matches only the same range in the
+ * handler, because such a client states no preference.
  *
- * @param value of Accept or Content-Type; Oathkeeper takes `application/octet-stream` if there is none
+ * @param value of Accept or Content-Type; Oathkeeper assumes `application/octet-stream` if there is none
  */
 function matchesType(value: string | undefined, wanted: readonly string[]): boolean {
   const asked = (value ?? 'application/octet-stream').split(',').flatMap((element) => {

@@ -21,10 +21,11 @@ export const redirectProperties = {
 } as const;
 
 /**
- * Compiles the error handler `redirect`: the client is sent to a login, which is told where it came from.
+ * Compiles the error handler `redirect`: the client is sent to a login page, which learns the URL that the
+ * client came from.
  *
- * The place to go is fixed. What is told is the request's own URL, and only if its host is one that the rule
- * trusts: whoever believes `return_to` must not be led to a host of an attacker's choice.
+ * The target is fixed. The login page gets the URL of the request only if the rule trusts its host. Otherwise
+ * an attacker could make a login page that trusts `return_to` send users to any host.
  *
  * @throws ConfigError with a path below the entry
  */
@@ -37,7 +38,10 @@ export function redirect(config: Readonly<Record<string, unknown>>): ErrorHandle
   }
   const trusted = (hosts as string[] | undefined)?.map((host) => host.toLowerCase());
   if (trusted !== undefined && parameter === undefined) {
-    throw new ConfigError(['config', 'return_to_hosts'], 'it is of no use without return_to_query_param');
+    throw new ConfigError(
+      ['config', 'return_to_hosts'],
+      'it has no effect unless return_to_query_param is set; set return_to_query_param, or remove it',
+    );
   }
   if (parameter === undefined) return () => ({ code: code as number, location: to });
   return (request, rule) => {
@@ -57,7 +61,7 @@ function isWebUrl(text: string): boolean {
   return username === '' && password === '';
 }
 
-/** The rule's hosts, but for `*`, which names none. */
+/** The rule's hosts without `*`, which names no host. */
 function namedHosts({ hosts }: RefusingRule): string[] {
   return hosts.filter((host) => host !== '*');
 }
@@ -75,7 +79,7 @@ function urlOf({ fields, target, peer, scheme }: RefusedRequest, rule: RefusingR
   return `${scheme ?? said ?? own}://${target.host}${port}${target.path}${query}`;
 }
 
-/** Sets a parameter of a URL or path; whatever value it had there goes. */
+/** Sets a parameter of a URL or path, and removes its earlier values. */
 function withParameter(to: string, name: string, value: string): string {
   const [before = '', ...fragment] = to.split('#');
   const mark = before.indexOf('?');

@@ -12,7 +12,7 @@ const INACTIVE: InactiveAnswer = { active: false };
  * `JSON.parse`. A leading byte order mark is refused (RFC 8259 §8.1).
  *
  * @param body the text of the body
- * @throws InvalidAnswer if it is not a JSON object with these members; the message holds nothing of the body
+ * @throws InvalidAnswer if it is not a JSON object with these members; the message contains nothing of the body
  */
 export function readAnswer(body: string): Answer {
   let claims: unknown;
@@ -102,7 +102,8 @@ function time(value: unknown, name: string): number | undefined {
 
 function text(value: unknown, name: string): string | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'string') throw new InvalidAnswer(`the introspection answer's "${name}" is not text`);
+  if (typeof value !== 'string')
+    throw new InvalidAnswer(`the introspection answer's "${name}" is not a string`);
   return value;
 }
 
@@ -117,5 +118,5 @@ function list(value: unknown, name: string): readonly string[] {
     // cached.
     return items.includes('') ? items.filter((item) => item !== '') : items;
   }
-  throw new InvalidAnswer(`the introspection answer's "${name}" is neither text nor a list of texts`);
+  throw new InvalidAnswer(`the introspection answer's "${name}" is neither a string nor a list of strings`);
 }

@@ -3,11 +3,11 @@ import type { Endpoint } from '../../model/authorization-server.js';
 import { authIdentity } from './client-auth.js';
 import { looksLikeHydra } from './readiness.js';
 
-/** Where the answer about a token lies in the caches. */
+/** Where the caches keep the answer about a token. */
 export interface CacheKey {
   /** A SHA-256 over endpoint, identity of the client credentials and token. */
   readonly key: string;
-  /** The token in the one spelling that stands for all. */
+  /** The token in its canonical spelling. */
   readonly token: string;
   /** Whether every spelling of the token has this key. If not, the server may accept spellings with other keys. */
   readonly exact: boolean;
@@ -35,7 +35,7 @@ export class CacheKeys {
       // A rule that keeps answers for a shorter time must not find those of other rules.
       prefix = JSON.stringify(lifetime === undefined ? parts : [...parts, lifetime]);
       this.#prefixes.set(endpoint, prefix);
-      // Nothing to invalidate will lie under the other keys.
+      // There will be nothing to invalidate under the other keys.
       if (lifetime !== 0) this.#all.set(prefix, isHydra(endpoint));
     }
     return keyOf(prefix, token, this.#all.get(prefix) ?? isHydra(endpoint));
@@ -69,8 +69,8 @@ const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
  * absent, and the last character of the first part may differ in the bits that base64 does not use. Hydra
  * finds the token by its second part, literally.
  *
- * To merge the spellings is safe even if the server is not Hydra: who sends one of them knows the token but for
- * four bits at most.
+ * To merge the spellings is safe even if the server is not Hydra: a client that sends one of them knows the
+ * whole token except at most four bits.
  *
  * @returns undefined if it does not look like a token of Hydra
  */

@@ -48,7 +48,7 @@ export interface ServerAccess {
   readonly verify: Outbound['verify'];
 }
 
-/** What the calls need besides their limits. */
+/** What the calls need in addition to their limits. */
 export interface CallContext {
   readonly clock: Clock;
   /** The servers in the settings, by their URL there. */
@@ -162,7 +162,7 @@ export class IntrospectionClient {
     }
     if (status >= 200 && status < 300) return { state: 'ready' };
     const cause = `its readiness URL answered ${status}`;
-    // Only a URL of the settings must be right.
+    // scopegate only derived the URL, so the server may not serve it. A URL in the settings must be correct.
     if (readiness.derived === true && status >= 300 && status < 500 && status !== 408 && status !== 429) {
       return { state: 'absent', cause };
     }
@@ -224,7 +224,7 @@ export class IntrospectionClient {
       if (error instanceof PrerequisiteUnavailable) throw new CallFailed(error.message, error);
       if (signal.aborted) throw error;
       // A library's message could contain parts of the key.
-      throw new CallFailed("the gateway's own credentials cannot be made", { alive: true });
+      throw new CallFailed('scopegate cannot create its own credentials for the call', { alive: true });
     }
   }
 

@@ -11,7 +11,7 @@ const CONTENT = ['A128GCM', 'A192GCM', 'A256GCM', 'A128CBC-HS256', 'A192CBC-HS38
  *
  * @param keys all current keys; there are several during a rotation
  * @returns the signed answer, not verified yet
- * @throws InvalidAnswer if it is not encrypted, or not for one of the keys; the message holds nothing of the
+ * @throws InvalidAnswer if it is not encrypted, or not for one of the keys; the message contains nothing of the
  *   answer
  */
 export async function decryptAnswer(text: string, keys: readonly DecryptionKey[]): Promise<string> {

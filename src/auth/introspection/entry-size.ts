@@ -1,7 +1,7 @@
 import type { ActiveAnswer } from '../../model/introspection.js';
 import { memorySize, textSize } from '../../model/memory-size.js';
 
-/** Memory of an entry besides its claims, in bytes: its key, its place in the cache, and its times. */
+/** Memory of an entry without its claims, in bytes: its key, its place in the cache, and its times. */
 const ENTRY = 304;
 const PLACE = 8;
 
@@ -13,7 +13,7 @@ export function entrySize({ claims, scopes, audience }: ActiveAnswer): number {
   return ENTRY + memorySize(claims) + listSize(scopes, claims) + listSize(audience, claims);
 }
 
-/** A list of texts that was made of a claim; one that is a claim itself has been counted. */
+/** A list of strings that was made from a claim. A list that is itself a claim has been counted already. */
 function listSize(texts: readonly string[], claims: ActiveAnswer['claims']): number {
   if (Object.values(claims).includes(texts)) return 0;
   let bytes = PLACE * texts.length;

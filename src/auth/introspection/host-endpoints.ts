@@ -1,6 +1,8 @@
 import type { Endpoint } from '../../model/authorization-server.js';
 
-/** The most hosts for which answers are cached. A wildcard rule has as many as its clients can think of. */
+/**
+ * The most hosts for which answers are cached. With a wildcard rule, clients can invent any number of hosts.
+ */
 const HOSTS = 256;
 
 /**

@@ -39,7 +39,10 @@ export interface LocalIntrospector extends Required<Introspector> {
   forget(which: Invalidation): number;
   /** The cache keys of a token at all endpoints. Empty if the invalidation is not about one token. */
   keysOf(which: Invalidation): CacheKey[];
-  /** Adds to an invalidation of a token what finds its answers under other spellings, as far as it is known here. */
+  /**
+   * Adds to an invalidation of a token the data that finds its answers under other spellings, if this gateway
+   * knows it.
+   */
   identified(which: Invalidation): Invalidation;
 }
 
@@ -88,7 +91,7 @@ export function createIntrospector({
   const keysOf = (which: Invalidation): CacheKey[] =>
     which === 'all' || 'claim' in which ? [] : keys.everywhere(which.token);
 
-  /** Adds what identifies the token, as far as its answers are cached here under keys that are not exact. */
+  /** Adds the identity of the token, if its answers are cached here under keys that are not exact. */
   function identified(which: Invalidation): Invalidation {
     if (which === 'all' || 'claim' in which || cache === undefined) return which;
     const identities = [...(which.identities ?? [])];

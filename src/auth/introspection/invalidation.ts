@@ -7,7 +7,7 @@ export type Invalidation =
   | 'all'
   | {
       readonly token: string;
-      /** What finds answers about the token that were cached under other spellings of it. */
+      /** Finds answers about the token that are cached under other spellings of it. */
       readonly identities?: readonly TokenIdentity[];
     }
   /** The answers about all tokens of a subject, a client or a session. */

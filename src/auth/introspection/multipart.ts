@@ -2,13 +2,13 @@ const TYPE = /^multipart\/form-data[ \t]*;[ \t]*boundary=(?:"([^"\\\r\n]{1,70})"
 const DISPOSITION = /^form-data[ \t]*;[ \t]*name=(?:"([^"\\\r\n]*)"|([^\s;"\\]+))[ \t]*$/i;
 
 /**
- * Reads the text fields of a form in `multipart/form-data` (RFC 7578), as curl's `-F` sends it. It is strict: it
- * reads only what every server reads in the same way, because from a form without a token it is concluded that
- * nothing was revoked.
+ * Reads the text fields of a form in `multipart/form-data` (RFC 7578), as curl's `-F` sends it. It is strict:
+ * it reads only what every server reads in the same way, because scopegate concludes from a form without a
+ * token that nothing was revoked.
  *
  * @param contentType the value of `Content-Type`
- * @returns names and values; undefined if the form is of another type, holds a file, uses a transfer encoding,
- *   or is broken
+ * @returns names and values; undefined if the form is of another type, holds a file, uses a transfer
+ *   encoding, or is broken
  */
 export function multipartFields(contentType: string, body: Buffer): [string, string][] | undefined {
   const [, quoted, plain] = TYPE.exec(contentType) ?? [];

@@ -84,7 +84,7 @@ export class ReadinessChecks {
     if (result?.state === 'not_ready')
       return { ok: false, cause: result.cause, retryAfter: result.retryAfter };
     if (asked >= known.readySince) return CONFIRMED;
-    return { ok: false, cause: 'it was not ready when it was asked', retryAfter: INTERVAL };
+    return { ok: false, cause: 'it was not ready at the last check', retryAfter: INTERVAL };
   }
 
   #of(url: string): Known {

@@ -1,6 +1,6 @@
 import type { ActiveAnswer } from '../../model/introspection.js';
 
-/** What a rule requires of an active answer besides scopes. */
+/** What a rule requires of an active answer, apart from scopes. */
 export interface Requirements {
   /** The token must have all of these audiences. */
   readonly audience: readonly string[];

@@ -4,10 +4,10 @@ import { RESERVED_HEADERS, withHeaders } from './call-headers.js';
 import { derivedReadiness } from './readiness.js';
 
 /**
- * The rule's own endpoint. The gateway's client credentials and fixed fields go to the server they were configured
- * for and to no other one.
+ * The rule's own endpoint. The gateway's client credentials and fixed fields go to the server they were
+ * configured for and to no other one.
  *
- * @throws ConfigError when the URL is none, or a field is one that no rule may set
+ * @throws ConfigError if the URL is not valid, or if a rule must not set one of the fields
  */
 export function endpointOf(
   url: string | undefined,
@@ -21,15 +21,18 @@ export function endpointOf(
     return Object.keys(own).length === 0 ? main : { ...main, ...own };
   }
   const named = url ?? main.url;
-  if (!URL.canParse(named)) throw new ConfigError(['introspection_url'], 'this is no URL');
+  if (!URL.canParse(named)) throw new ConfigError(['introspection_url'], 'it is not a URL');
   for (const name of Object.keys(headers ?? {})) {
     if (RESERVED_HEADERS.has(name.toLowerCase())) {
-      throw new ConfigError(['introspection_request_headers', name], `${name} is set by the gateway itself`);
+      throw new ConfigError(
+        ['introspection_request_headers', name],
+        `scopegate sets ${name} itself; remove it`,
+      );
     }
     if (grant !== undefined && name.toLowerCase() === 'authorization') {
       throw new ConfigError(
         ['introspection_request_headers', name],
-        `${name} is at odds with pre_authorization`,
+        `pre_authorization sets ${name} itself; remove one of them`,
       );
     }
   }
@@ -37,10 +40,11 @@ export function endpointOf(
   const readiness = known === undefined ? derivedReadiness(named) : known.readiness;
   const auth = known?.auth ?? ({ method: 'none' } as const);
   const fixed = known?.headers ?? {};
-  // The gateway's own Authorization field would stand in for the token's.
+  // A configured Authorization field would replace the one with the token that scopegate gets.
   const { authorization: _, ...others } = withHeaders(fixed);
   return {
-    // A server named by its issuer is asked at its own URL; of an issuer that is asked for it each character counts.
+    // If the rule names the issuer of a known server, use that server's own URL. Otherwise use the URL
+    // exactly as the rule has it.
     url: exact ? known.url : named,
     headers: withHeaders(grant === undefined ? fixed : others, headers ?? {}),
     auth: grant === undefined ? auth : { method: 'pre_authorization', grant },
@@ -57,10 +61,10 @@ type Found =
   | { readonly exact: false; readonly known: Endpoint | undefined };
 
 /**
- * The server of the settings that a URL means: the one with that very URL, the one with that issuer, or else the one of
- * its origin.
+ * Finds the server in the settings that a URL names: the one with exactly that URL, else the one with that
+ * issuer, else the one with that origin.
  *
- * @throws ConfigError where several servers have that issuer or are of that origin
+ * @throws ConfigError if several servers have that issuer or that origin
  */
 function serverOf(url: string, servers: readonly Endpoint[]): Found {
   const { href, origin } = new URL(url);

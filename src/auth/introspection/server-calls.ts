@@ -158,7 +158,7 @@ export class ServerCalls {
     try {
       return await within(signal, checks.confirm({ ...endpoint, readiness }, asked, wasActive()));
     } catch {
-      return { ok: false, cause: 'it did not say in time whether it is ready', retryAfter: 1000 };
+      return { ok: false, cause: 'its readiness check took too long', retryAfter: 1000 };
     }
   }
 

@@ -61,8 +61,8 @@ const RETRY_AFTER = 200;
  * calls: if the store is slow, down or returns invalid data, scopegate asks the authorization server.
  *
  * A name contains the key of the local cache, a SHA-256. A value is encrypted for its name, with a key that
- * is derived from the gateways' key and the token. So whoever can write to the store can neither read a
- * value, nor forge one, nor move it to another name; and whoever also has the gateways' key cannot read a
+ * is derived from the gateways' key and the token. So somebody who can write to the store cannot read a
+ * value, forge one, or move it to another name. Somebody who also has the gateways' key still cannot read a
  * value without its token. The expiry is part of the encrypted value, so scopegate does not rely on the
  * store's expiry.
  */
@@ -134,13 +134,15 @@ export class SharedCache {
   }
 
   /**
-   * Waits for this gateway's turn to introspect a token: of the gateways that lack an answer, one asks, and the others use
-   * what it is answered. A gateway that dies meanwhile holds the others up for {@link SharedLimits.wait} at the longest.
+   * Waits for this gateway's turn to introspect a token: one of the gateways that lack an answer introspects,
+   * and the others use its answer. If that gateway dies, the others wait for at most {@link
+   * SharedLimits.wait}.
    *
    * @param key the key of the local cache
    * @param look looks for an answer that another gateway has stored
    * @param isCurrent whether such an answer may still be used: not after a purge
-   * @returns that answer; undefined if it is this gateway's turn: it must call {@link set} or {@link endTurn} then
+   * @returns that answer; undefined if it is this gateway's turn: it must call {@link set} or {@link endTurn}
+   *   then
    */
   async turn(
     key: string,
@@ -245,7 +247,7 @@ export class SharedCache {
   /**
    * Finds out which token an invalidation is about, from answers in the store.
    *
-   * @param keys where answers about it may lie
+   * @param keys the keys of answers about it that may exist
    * @returns empty if there are none, or if the store fails
    */
   async identities(keys: readonly CacheKey[]): Promise<TokenIdentity[]> {
@@ -304,7 +306,8 @@ export class SharedCache {
     }
     const logged = await this.#log(purge);
     if (logged && which !== 'all') return true;
-    // Answers that are not deleted in time are of no use: the log says that they were purged.
+    // No gateway uses an answer that is not deleted in time, because the list of purges says that it was
+    // purged.
     const prefix = `${this.#limits.prefix}:answer:`;
     return this.#commands.succeeds('delete', (signal) => this.#store.deleteAll(prefix, signal));
   }

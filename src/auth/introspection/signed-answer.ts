@@ -20,7 +20,7 @@ const SKEW = 60;
  * `token_introspection` is the answer itself (RFC 9701 §5).
  *
  * @param now seconds since 1970
- * @throws InvalidAnswer if anything is not valid; the message holds nothing of the answer
+ * @throws InvalidAnswer if anything is not valid; the message contains nothing of the answer
  */
 export async function readSigned(
   jwt: string,

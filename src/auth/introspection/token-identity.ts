@@ -3,7 +3,7 @@ import type { ActiveAnswer } from '../../model/introspection.js';
 /** The claims by which two answers are about one token. Order matters: it is part of {@link TokenIdentity}. */
 const CLAIMS = ['iss', 'client_id', 'sub', 'iat', 'nbf', 'exp', 'jti', 'scope'] as const;
 
-/** The values of those claims that tell one token from another, for comparison; null if a claim is absent. */
+/** The values of those claims that distinguish one token from another; null if a claim is absent. */
 export type TokenIdentity = readonly (string | number | null)[];
 
 /**
@@ -18,17 +18,17 @@ export function identityOf({ claims }: ActiveAnswer): TokenIdentity | undefined 
   return tells ? CLAIMS.map((name) => scalar(claims[name])) : undefined;
 }
 
-/** Whether an answer is about that token, or about one that cannot be told from it. */
+/** Whether an answer is about that token, or about one that cannot be distinguished from it. */
 export function isAbout({ claims }: Pick<ActiveAnswer, 'claims'>, identity: TokenIdentity): boolean {
   return CLAIMS.every((name, i) => scalar(claims[name]) === identity[i]);
 }
 
-/** A text that stands for the identity. */
+/** The identity as one string. */
 export function identityText(identity: TokenIdentity): string {
   return JSON.stringify(identity);
 }
 
-/** {@link identityText} of an answer, whatever it has. */
+/** {@link identityText} of an answer, even if it lacks the claims that an identity needs. */
 export function identityTextOf(claims: ActiveAnswer['claims']): string {
   return JSON.stringify(CLAIMS.map((name) => scalar(claims[name])));
 }

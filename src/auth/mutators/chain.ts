@@ -30,8 +30,8 @@ export function chain(mutators: readonly Mutator[]): MutatorChain | undefined {
 }
 
 /**
- * Fields that describe the message or carry a credential of the client. They say nothing that an upstream
- * trusts scopegate for, so only a rule that sets such a field replaces the client's value.
+ * Fields that describe the message or carry a credential of the client. Upstreams do not rely on scopegate
+ * for them, so only a rule that sets such a field replaces the client's value.
  */
 const NO_STATEMENT =
   /^(accept(-.*)?|authorization|cache-control|content-.*|date|from|if-.*|origin|pragma|prefer|priority|range|referer|user-agent)$/;

@@ -2,7 +2,7 @@ import type { Session } from '../../model/mutator.js';
 import { type Expression, parseTemplate, printed, TemplateError, toJson } from './template.js';
 
 /**
- * A parsed template of a JSON object: texts, and expressions with whether they stand inside quotation marks.
+ * A parsed template of a JSON object: texts, and expressions, each with whether it is inside quotation marks.
  */
 export type ClaimsTemplate = readonly (string | { readonly value: Expression; readonly quoted: boolean })[];
 

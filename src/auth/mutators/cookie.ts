@@ -5,8 +5,8 @@ import type { MutatorKind } from './mutator.js';
 import { renderText } from './template.js';
 
 /**
- * What a cookie's value can hold (RFC 6265 §4.1.1), with blanks, between which it is quoted, and what is outside
- * of ASCII. Any other character could end this cookie and begin another one.
+ * The characters of a cookie's value (RFC 6265 §4.1.1), and also spaces, because of which the value is
+ * quoted, and characters outside of ASCII. Any other character could end this cookie and begin another one.
  */
 const VALUE = /^[ \x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e\u0080-\uffff]*$/;
 
@@ -31,7 +31,7 @@ export const cookie: MutatorKind = {
       if (seen.has(cookieKey(name))) {
         throw new ConfigError(
           ['cookies', name],
-          `some servers take ${name} for another cookie of this list: rename one of them`,
+          `some servers treat ${name} and another cookie in this list as the same cookie: rename one of them`,
         );
       }
       seen.add(cookieKey(name));

@@ -33,5 +33,5 @@ export function templates(at: string, values: Readonly<Record<string, string>>):
  * @param what the field or cookie
  */
 export function unsendable(what: string): Denial {
-  return denial('internal', `the ${what} holds a character that cannot be sent`);
+  return denial('internal', `the ${what} contains a character that cannot be sent`);
 }

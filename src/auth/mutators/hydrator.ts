@@ -81,7 +81,7 @@ export const hydrator: MutatorKind = {
   compile(config) {
     const { api, cache = {}, headers } = config as unknown as Config;
     const own = headers?.findIndex((name) => REFUSED.test(name.toLowerCase())) ?? -1;
-    if (own >= 0) throw new ConfigError(['headers', own], 'scopegate sets this field itself');
+    if (own >= 0) throw new ConfigError(['headers', own], 'scopegate sets this field itself; remove it');
     if (!URL.canParse(api.url)) throw new ConfigError(['api', 'url'], `"${api.url}" is not a URL`);
     const basic = api.auth?.basic;
     if (basic?.username.includes(':')) {
@@ -99,7 +99,7 @@ export const hydrator: MutatorKind = {
   },
 };
 
-/** What the service says. */
+/** The answer of the service. */
 interface Hydration {
   readonly extra: Session['extra'];
   /** The header fields that it sets. */

@@ -12,7 +12,7 @@ import { TemplateError } from './template.js';
 
 /** The memory that the cached tokens of all such mutators may take, in bytes: some ten thousand of the usual size. */
 const BYTES = 16_777_216;
-/** Memory of a cached token besides its text. */
+/** Memory of a cached token without its text. */
 const ENTRY = 600;
 /** Longer cache keys are replaced by their digest. */
 const MAX_KEY = 200;
@@ -59,7 +59,7 @@ export const idToken: MutatorKind = {
     if (jwks_url !== undefined && issuer_url === undefined) {
       throw new ConfigError(
         [],
-        'must have the field "issuer_url", beside jwks_url; the setting kyma.idToken is for all rules without',
+        'must have the field "issuer_url" next to jwks_url; or remove jwks_url and set kyma.idToken, which is for all rules without these fields',
       );
     }
     return new IdToken(
@@ -73,12 +73,12 @@ export const idToken: MutatorKind = {
     url === undefined ? [temporaryKeyWarning(issuer as string | undefined)] : [],
 };
 
-/** Says that the tokens of a rule are signed with the key of this process. */
+/** Warns that the tokens of a rule are signed with the key of this process. */
 function temporaryKeyWarning(issuer: string | undefined): StrategyWarning {
   const message =
     `tokens are signed with a key that scopegate makes when it starts${issuer === undefined ? `, as the issuer "${TEMPORARY_ISSUER}"` : ''}: ` +
-    'the key is lost when the process ends, and each replica has its own, so an upstream that reads the keys of one replica rejects the tokens of another. ' +
-    'For a key that stays, write the setting kyma.idToken with issuerUrl and jwksUrl (a file with a JWK Set)';
+    'the key is lost when the process ends, and each replica has another key, so an upstream that reads the keys of one replica rejects the tokens of another. ' +
+    'To keep the key, set kyma.idToken with issuerUrl and jwksUrl (a file with a JWK Set)';
   return { path: [], code: 'temporary-signing-key', message };
 }
 

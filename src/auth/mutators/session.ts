@@ -9,8 +9,8 @@ export function captureGroups({ pattern, path }: MatchContext): string[] {
 }
 
 /**
- * A value of `.Extra` by its name. Where the session has none, it is a claim of the credential that Oathkeeper
- * leaves out of the session, such as `iss` of an introspection answer.
+ * A value of `.Extra` by its name. If the session has no such value, it is a claim of the credential that
+ * Oathkeeper leaves out of the session, such as `iss` of an introspection answer.
  */
 export function extraOf({ extra, claims }: Session, name: string): unknown {
   if (Object.hasOwn(extra, name)) return extra[name];

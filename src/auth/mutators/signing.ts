@@ -20,7 +20,7 @@ export interface SigningKey {
   readonly published: readonly PublicKey[];
 }
 
-/** A key file that cannot be used. The message holds nothing of its content. */
+/** A key file that cannot be used. The message contains nothing of its content. */
 export class KeyError extends Error {
   constructor(message: string) {
     super(message);

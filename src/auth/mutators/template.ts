@@ -96,7 +96,7 @@ function inner(value: unknown): string {
   return value === null ? '<nil>' : printed(value);
 }
 
-/** Where the action that begins at `from` ends: at `}}`, but not inside of a string. */
+/** Finds the end of the action that begins at `from`: the first `}}` that is not inside a string. */
 function endOf(text: string, from: number): number {
   const rest = text.slice(from).replace(/"(?:[^"\\]|\\.)*"/g, (literal) => '_'.repeat(literal.length));
   const end = rest.indexOf('}}');
@@ -171,7 +171,7 @@ class Parser {
     return field(word);
   }
 
-  /** @param piped what stands before the `|`, which is the last argument */
+  /** @param piped the value before the `|`, which becomes the last argument */
   #call(name: string, piped: readonly Operand[]): Operand {
     if (!FUNCTIONS.has(name)) throw unserved(this.#action);
     const [value, keys] =

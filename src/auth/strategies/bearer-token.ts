@@ -25,7 +25,7 @@ export const bearerToken: Handler = {
     required: ['check_session_url'],
     properties: {
       ...sessionCheckProperties,
-      prefix: { type: 'string', description: 'Only tokens that begin so are looked at.' },
+      prefix: { type: 'string', description: 'The handler checks only tokens that begin with this text.' },
       token_from: tokenFrom,
     },
   },

@@ -11,32 +11,36 @@ type Claims = Readonly<Record<string, unknown>>;
  * JSON Schema of the `config` fields with which every handler that reads tokens states requirements on them.
  */
 export const claimRequirementProperties = {
-  leeway: { ...durationSchema, description: 'Clock skew tolerated here; default introspection.leeway.' },
-  allowed_clients: { ...texts, description: 'Clients of which the token must be from one (`client_id`).' },
+  leeway: { ...durationSchema, description: 'Allowed clock skew; default introspection.leeway.' },
+  allowed_clients: {
+    ...texts,
+    description: 'Allowed clients: the `client_id` of the token must be one of them.',
+  },
   allowed_token_use: {
     ...texts,
     minItems: 1,
-    description: 'What `token_use` may say, where a token says it; default access_token.',
+    description: 'Allowed values of `token_use`, if the token has it; default access_token.',
   },
-  max_token_age: { ...durationSchema, description: 'How long ago the token may have been issued (`iat`).' },
+  max_token_age: { ...durationSchema, description: 'Maximum age of the token, from its `iat`.' },
   claims: {
     type: 'object',
-    description: 'A JSON Schema (draft-07) that all of the claims together must fit.',
+    description: 'A JSON Schema (draft-07) that the claims, as one object, must match.',
   },
   acr_values: {
     type: 'array',
     minItems: 1,
     items: {
       type: 'string',
-      title: 'a text of visible ASCII characters without quotes',
+      title: 'a string of visible ASCII characters without quotes',
       pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$',
     },
-    description: 'How the user must have logged in, by one of these ways, the best first (RFC 9470).',
+    description:
+      'Accepted values of `acr`, which says how the user logged in, the preferred one first (RFC 9470).',
   },
   max_age: {
     type: 'integer',
     minimum: 0,
-    description: 'How long ago the user may have logged in, in seconds (RFC 9470).',
+    description: 'Maximum time since the user logged in, in seconds (RFC 9470).',
   },
 } as const;
 
@@ -90,7 +94,7 @@ export function compileClaimRequirements(
     checks.push(({ client_id: client, azp }) =>
       clients.includes((client ?? azp) as string)
         ? undefined
-        : denial('access_denied', 'the client of the token has no access here'),
+        : denial('access_denied', 'the client of the token has no access to this resource'),
     );
   }
   if (schema !== undefined) checks.push((claims) => misfit(schema, claims));
@@ -141,12 +145,12 @@ function weakness(
   leeway: number,
 ): string | undefined {
   if (acrs !== undefined && !acrs.includes(told(claims, 'acr') as string)) {
-    return 'another way of logging in is needed';
+    return 'the user must log in with another method';
   }
   if (maxAge === undefined) return undefined;
   const at = told(claims, 'auth_time');
   if (typeof at !== 'number' || !Number.isFinite(at) || at > now + leeway || now - at > maxAge + leeway) {
-    return 'the user has to log in again';
+    return 'the user must log in again';
   }
   return undefined;
 }
@@ -166,7 +170,10 @@ function misfit(schema: ValidateFunction, claims: Claims): Denial | undefined {
   const missing = error?.keyword === 'required' ? `/${String(error.params.missingProperty)}` : '';
   const place = `${error?.instancePath ?? ''}${missing}`.replace(/[^\x20-\x7e]/g, '?');
   const where = place === '' ? '' : ` at ${place}`;
-  return denial('access_denied', `the claims of the token are not what this resource demands${where}`);
+  return denial(
+    'access_denied',
+    `the claims of the token do not meet the requirements of this resource${where}`,
+  );
 }
 
 function seconds(text: string, field: string): number {

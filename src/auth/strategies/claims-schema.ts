@@ -91,11 +91,11 @@ function formProblem(error: ErrorObject | undefined, data: unknown): string {
     case 'minItems':
       return 'must not be empty';
     case 'uniqueItems':
-      return 'must not list anything twice';
+      return 'must not contain duplicates';
     case 'format':
-      return params.format === 'regex' ? 'must be a regular expression' : 'must be the address of a schema';
+      return params.format === 'regex' ? 'must be a regular expression' : 'must be a reference to a schema';
     default:
-      return 'does not fit JSON Schema draft-07';
+      return 'is not valid JSON Schema draft-07';
   }
 }
 
@@ -113,40 +113,40 @@ function strictProblem(schema: Schema, message: string): { path: SchemaPath; pro
   if (unknown !== undefined) {
     const hint = nearest(unknown, KEYWORDS);
     const more =
-      hint === undefined ? '; the names of claims stand under properties' : `; did you mean "${hint}"?`;
+      hint === undefined ? '; put the names of claims under properties' : `; did you mean "${hint}"?`;
     return { path: placeOf(schema, unknown), problem: `JSON Schema has no keyword "${unknown}"${more}` };
   }
   const [, type, keyword] = /missing type "([^"]+)" for keyword "([^"]+)"/.exec(message) ?? [];
   if (type !== undefined && keyword !== undefined) {
-    const problem = `says nothing without a type: write "type: ${type.split(',')[0]}" beside it`;
+    const problem = `has no effect without a type; add "type: ${type.split(',')[0]}" next to it`;
     return { path: placeOf(schema, keyword), problem };
   }
   const [, format] = /unknown format "([^"]+)"/.exec(message) ?? [];
   if (format !== undefined) {
-    const problem = `the format "${format}" is not checked here; write a pattern instead`;
+    const problem = `scopegate does not check the format "${format}"; write a pattern instead`;
     return { path: placeOf(schema, 'format', format), problem };
   }
   const [, reference] = /can't resolve reference (\S+)/.exec(message) ?? [];
   if (reference !== undefined) {
-    const problem = `"${reference}" is nowhere in this schema; a reference begins with #/definitions/`;
+    const problem = `this schema has no "${reference}"; refer to a schema under definitions as #/definitions/NAME`;
     return { path: placeOf(schema, '$ref', reference), problem };
   }
   if (/regular expression/i.test(message)) {
-    return invalidExpression(schema) ?? { path: [], problem: 'holds an expression that is not valid' };
+    return invalidExpression(schema) ?? { path: [], problem: 'contains an invalid regular expression' };
   }
   const [, ignored, missing] = /"([^"]+)" without ([^:]*?) is ignored/.exec(message) ?? [];
   if (ignored !== undefined && missing !== undefined) {
-    const problem = `says nothing without ${missing.replace(' and ', ' or ')}`;
+    const problem = `has no effect without ${missing.replace(' and ', ' or ')}; add it, or remove this keyword`;
     return { path: placeOf(schema, ignored), problem };
   }
   if (/"items" is \d+-tuple/.test(message)) {
     const problem =
-      'a list here says what each item is, one after the other; for items that are all alike write one schema';
+      'a list has one schema for each position; if all items have the same schema, write that schema without a list';
     return { path: placeOf(schema, 'items'), problem };
   }
   return {
     path: [],
-    problem: 'holds a schema that is not complete: say the type of each value, and of each item of a list',
+    problem: 'the schema is incomplete: add the type of each value, and of the items of each array',
   };
 }
 

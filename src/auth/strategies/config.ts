@@ -14,7 +14,7 @@ export const scopeTokens = {
   type: 'array',
   items: {
     type: 'string',
-    title: 'one scope, without blanks and quotes (for two scopes write [read, write])',
+    title: 'one scope, without spaces and quotes (for two scopes write [read, write])',
     pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$',
   },
 } as const;
@@ -50,7 +50,10 @@ export function scopeStrategyOf(
 ): ScopeStrategy {
   if (name !== 'none') return scopeStrategies[name ?? defaults.scopeStrategy];
   if (scopes.length > 0) {
-    throw new ConfigError(['scope_strategy'], 'scope_strategy none would leave required_scope unchecked');
+    throw new ConfigError(
+      ['scope_strategy'],
+      'none would leave required_scope unchecked; write exact, hierarchic or wildcard',
+    );
   }
   return scopeStrategies.exact;
 }
@@ -75,11 +78,12 @@ export const tokenProperties = {
       },
     },
     description:
-      'The places where the token may stand, in order, instead of the Authorization field; a request with two tokens is refused.',
+      'Where scopegate looks for the token, in this order, instead of the Authorization field. It refuses a request with two tokens.',
   },
   forward_token: {
     type: 'boolean',
-    description: 'Whether the token goes upstream; default true. One in the query never does.',
+    description:
+      'Whether scopegate forwards the token; default true. It never forwards a token in the query.',
   },
 } as const;
 
@@ -107,20 +111,29 @@ export function tokenPlaces({
   forward_token: forwards,
 }: TokenConfig): TokenPlaces {
   if (list !== undefined && from !== undefined && from !== null) {
-    throw new ConfigError(['token_sources'], 'token_sources and token_from are both given');
+    throw new ConfigError(
+      ['token_sources'],
+      'token_sources and token_from cannot both be set; remove one of them',
+    );
   }
   const places = list?.map((source) =>
     JSON.stringify(Object.entries(source).filter(([key]) => key !== 'scheme')).toLowerCase(),
   );
   list?.forEach((source, index) => {
     if (Object.keys(source).filter((key) => key !== 'scheme').length !== 1) {
-      throw new ConfigError(['token_sources', index], 'must name one place');
+      throw new ConfigError(
+        ['token_sources', index],
+        'must name exactly one of header, query_parameter, cookie and form_parameter',
+      );
     }
     if (places?.indexOf(places[index] as string) !== index) {
-      throw new ConfigError(['token_sources', index], 'is a place that is named before');
+      throw new ConfigError(['token_sources', index], 'names the same place as an earlier entry; remove it');
     }
     if ('form_parameter' in source && forwards === false) {
-      throw new ConfigError(['forward_token'], 'a form goes upstream as it came, with the token in it');
+      throw new ConfigError(
+        ['forward_token'],
+        'scopegate cannot remove a token from a form; remove forward_token, or form_parameter from token_sources',
+      );
     }
   });
   const sources = list ?? (from === undefined || from === null ? undefined : [from]);

@@ -34,7 +34,7 @@ export const cookieSession: Handler = {
       only: {
         type: 'array',
         items: { type: 'string', title: 'the name of a cookie', pattern: TOKEN.source },
-        description: 'Cookies of which the request must carry one.',
+        description: 'Names of session cookies; the handler checks only requests with one of them.',
       },
     },
   },

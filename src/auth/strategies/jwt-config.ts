@@ -42,7 +42,7 @@ export interface JwtConfig {
 
 const scopes = {
   ...scopeTokens,
-  description: 'Scopes the token must have, all of them (RFC 6749 §3.3).',
+  description: 'Scopes that the token must have, all of them (RFC 6749 §3.3).',
 } as const;
 /** The location of a JWKS document. */
 const keyUrl = {
@@ -57,8 +57,11 @@ export const jwtSchema = {
   additionalProperties: false,
   properties: {
     jwks_urls: { type: 'array', minItems: 1, items: keyUrl },
-    trusted_issuers: { ...texts, description: 'Issuers of which the token must be from one; empty: any.' },
-    target_audience: { ...texts, description: 'Audiences the token must have, all of them.' },
+    trusted_issuers: {
+      ...texts,
+      description: 'Trusted issuers: the token must be from one of them. Empty: any issuer.',
+    },
+    target_audience: { ...texts, description: 'Audiences that the token must have, all of them.' },
     required_scope: scopes,
     allowed_algorithms: { ...texts, minItems: 1, description: 'Signature algorithms; default RS256.' },
     scope_strategy: scopeStrategySchema,
@@ -172,7 +175,7 @@ function readRequirements(config: Oathkeeper & Istio & Common, defaults: Handler
   }
   const mixed = OATHKEEPER.find((field) => field in config);
   if (mixed !== undefined) {
-    throw new ConfigError([mixed], `${mixed} cannot stand beside authentications and authorizations`);
+    throw new ConfigError([mixed], `${mixed} cannot be combined with authentications and authorizations`);
   }
   return fromIstio(config, defaults);
 }
@@ -209,7 +212,7 @@ function publishedBy(issuers: readonly string[], own: boolean): readonly KeySour
   if (issuers.length === 0) {
     throw new ConfigError(
       [],
-      'must have the field "jwks_urls", or "trusted_issuers" whose metadata names their keys, or "authentications"; the setting kyma.jwksUrls is for all rules without',
+      'must have the field "jwks_urls", "authentications", or "trusted_issuers" (whose metadata must name their keys); or set kyma.jwksUrls for all rules without these fields',
     );
   }
   issuers.forEach((issuer, index) => {
@@ -231,7 +234,7 @@ function checkDiscoverable(issuer: string, path: readonly (string | number)[], f
   if (/^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(issuer) && URL.canParse(issuer)) return;
   throw new ConfigError(
     path,
-    `the keys of "${issuer}" cannot be found, because an issuer has metadata only if it is an http or https URL without a query; write ${field}`,
+    `scopegate cannot find the keys of "${issuer}": only an issuer that is an http or https URL without a query can have metadata; add ${field}`,
   );
 }
 
@@ -257,7 +260,7 @@ function fromIstio(
   if (other >= 0) {
     throw new ConfigError(
       ['authentications', other],
-      'all authentications must read the token from one place',
+      'all authentications must read the token from the same place',
     );
   }
   const alternatives = (authorizations ?? []).map(({ requiredScopes, audiences }) => ({
@@ -293,10 +296,7 @@ function sourceOf(
   if (scheme === '') return { header: name };
   if (/[^\x20-\x7e]/.test(prefix)) {
     const path = ['authentications', index, 'fromHeaders', 0, 'prefix'];
-    throw new ConfigError(
-      path,
-      'must be of printable ASCII characters: no other can stand in a header field',
-    );
+    throw new ConfigError(path, 'must be printable ASCII, because it is compared with a header field');
   }
   return TOKEN.test(scheme) ? { header: name, scheme } : { header: name, prefix: scheme };
 }
@@ -305,7 +305,10 @@ function checkAlgorithm(name: string, index: number): void {
   if (ALGORITHMS.includes(name)) return;
   const path = ['allowed_algorithms', index];
   if (/^(none|HS\d+)$/i.test(name)) {
-    throw new ConfigError(path, `${name} is never allowed: what a public key set publishes could forge it`);
+    throw new ConfigError(
+      path,
+      `${name} is never allowed: with a public key set, anyone could forge such a token`,
+    );
   }
   throw new ConfigError(
     path,
@@ -315,6 +318,6 @@ function checkAlgorithm(name: string, index: number): void {
 
 function checkUrls(urls: readonly string[], path: readonly (string | number)[], single = false): void {
   urls.forEach((url, index) => {
-    if (!URL.canParse(url)) throw new ConfigError(single ? path : [...path, index], `"${url}" is no URL`);
+    if (!URL.canParse(url)) throw new ConfigError(single ? path : [...path, index], `"${url}" is not a URL`);
   });
 }

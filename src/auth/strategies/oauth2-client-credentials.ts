@@ -37,7 +37,7 @@ export const oauth2ClientCredentials: Handler = {
       },
       required_scope: {
         ...scopeTokens,
-        description: 'Scopes the client must be granted, all of them.',
+        description: 'Scopes that the client must be granted, all of them.',
       },
       cache: {
         type: 'object',
@@ -53,7 +53,7 @@ export const oauth2ClientCredentials: Handler = {
   },
   compile(config) {
     const url = config.token_url as string;
-    if (!URL.canParse(url)) throw new ConfigError(['token_url'], `"${url}" is no URL`);
+    if (!URL.canParse(url)) throw new ConfigError(['token_url'], `"${url}" is not a URL`);
     const cache = (config.cache ?? {}) as { enabled?: boolean; ttl?: string; max_tokens?: number };
     return new ClientCredentials(
       url,
@@ -202,7 +202,7 @@ class ClientCredentials implements AccessStrategy {
   }
 
   #lacking({ id }: Client): Outcome {
-    const refused = denial('insufficient_scope', 'the client may not have a required scope', {
+    const refused = denial('insufficient_scope', 'the client was not granted a required scope', {
       scopes: this.requiredScopes,
     });
     return { kind: 'deny', denial: refused, subject: { subject: id, clientId: id } };

@@ -61,10 +61,10 @@ export const oauth2Introspection: Handler = {
     properties: {
       required_scope: {
         ...scopeTokens,
-        description: 'Scopes the token must have, all of them (RFC 6749 §3.3).',
+        description: 'Scopes that the token must have, all of them (RFC 6749 §3.3).',
       },
-      target_audience: { ...texts, description: 'Audiences the token must have, all of them.' },
-      trusted_issuers: { ...texts, description: 'Issuers of which the token must be from one.' },
+      target_audience: { ...texts, description: 'Audiences that the token must have, all of them.' },
+      trusted_issuers: { ...texts, description: 'Trusted issuers: the token must be from one of them.' },
       scope_strategy: {
         ...scopeStrategySchema,
         description:
@@ -75,22 +75,22 @@ export const oauth2Introspection: Handler = {
         title: 'an http or https URL without credentials and fragment',
         pattern: '^https?://[^\\s#@]+$',
         description:
-          'Another introspection endpoint than introspection.url, or the issuer of one of introspection.servers.',
+          'Introspection endpoint to use instead of introspection.url, or the issuer of one of introspection.servers.',
       },
       introspection_request_headers: {
         type: 'object',
         additionalProperties: {
           type: 'string',
-          title: 'a text of printable ASCII characters',
+          title: 'a string of printable ASCII characters',
           pattern: '^[\\t\\x20-\\x7e]*$',
         },
         propertyNames: { title: 'the name of a header field', pattern: TOKEN.source },
-        description: 'Header fields sent with the introspection call.',
+        description: 'Header fields that scopegate sends with the introspection call.',
       },
       token_from: {
         ...tokenFrom,
         type: 'object',
-        description: 'Where the token stands instead of the Authorization field.',
+        description: 'Where scopegate looks for the token instead of the Authorization field.',
       },
       ...tokenProperties,
       proof_of_possession: possessionSchema,
@@ -112,7 +112,7 @@ export const oauth2Introspection: Handler = {
           audience: { type: 'string', minLength: 1 },
         },
         description:
-          'The introspection call carries a bearer token that the gateway gets for itself by client credentials; default introspection.clientAuth.',
+          'scopegate sends the introspection call with a bearer token that it gets by client credentials; default introspection.clientAuth.',
       },
       retry: retrySchema,
       cache: {
@@ -125,11 +125,12 @@ export const oauth2Introspection: Handler = {
       prefix: {
         type: 'string',
         minLength: 1,
-        description: 'Only tokens that begin so are looked at; others are for the next handler.',
+        description:
+          'The handler checks only tokens that begin with this text; the next handler gets the others.',
       },
       preserve_host: {
         type: 'boolean',
-        description: 'Tell the authorization server the host of the request, in X-Forwarded-Host.',
+        description: 'Send the host of the request to the authorization server, in X-Forwarded-Host.',
       },
     },
   },
@@ -195,7 +196,7 @@ function grantOf(config: PreAuthorization | undefined): Grant | undefined {
       throw new ConfigError(['pre_authorization'], `it must have the field "${field}"`);
   }
   if (!URL.canParse(config.token_url)) {
-    throw new ConfigError(['pre_authorization', 'token_url'], 'this is no URL');
+    throw new ConfigError(['pre_authorization', 'token_url'], 'it is not a URL');
   }
   const { client_secret: secret, audience } = config;
   return {

@@ -23,7 +23,7 @@ function covers(scope: string, required: string): boolean {
   return scope === required || required.startsWith(`${scope}.`);
 }
 
-/** `*` stands for one non-empty part. As the last part, it stands for one or more. */
+/** `*` matches one non-empty part. As the last part, it matches one or more. */
 function matches(scope: string, required: string): boolean {
   const parts = scope.split('.');
   const asked = required.split('.');

@@ -38,14 +38,14 @@ export const sessionCheckProperties = {
     type: 'string',
     title: 'an http or https URL without credentials',
     pattern: '^https?://[^\\s#@]+$',
-    description: 'Whom to ask; the answer 200 means a valid session.',
+    description: 'URL of the session store; its answer 200 means a valid session.',
   },
   preserve_path: {
     type: 'boolean',
     description: 'Keep the path of check_session_url instead of the request’s.',
   },
   preserve_query: { type: 'boolean', description: 'Keep the query of check_session_url; default true.' },
-  preserve_host: { type: 'boolean', description: 'Tell the request’s host in X-Forwarded-Host.' },
+  preserve_host: { type: 'boolean', description: 'Send the host of the request in X-Forwarded-Host.' },
   force_method: { enum: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] },
   forward_http_headers: {
     type: 'array',
@@ -56,12 +56,12 @@ export const sessionCheckProperties = {
     propertyNames: { title: 'the name of a header field', pattern: TOKEN.source },
     additionalProperties: {
       type: 'string',
-      title: 'a text of printable ASCII characters',
+      title: 'a string of printable ASCII characters',
       pattern: '^[\\t\\x20-\\x7e]*$',
     },
   },
-  subject_from: { type: 'string', description: 'Where the answer names the subject.' },
-  extra_from: { type: 'string', description: 'Where the answer holds what mutators read.' },
+  subject_from: { type: 'string', description: 'Path to the subject in the answer.' },
+  extra_from: { type: 'string', description: 'Path in the answer to the values that mutators can use.' },
 } as const;
 
 /** Fields that frame the call or belong to its connection. No rule may set or forward them. */
@@ -90,13 +90,17 @@ export function readSessionCheck(
   subjectFrom: string,
 ): SessionCheck {
   const { check_session_url: url, force_method: method } = config;
-  if (!URL.canParse(url)) throw new ConfigError(['check_session_url'], `"${url}" is no URL`);
+  if (!URL.canParse(url)) throw new ConfigError(['check_session_url'], `"${url}" is not a URL`);
   const forwarded = (config.forward_http_headers ?? []).map((name) => name.toLowerCase());
   const own = forwarded.findIndex((name) => OWN.has(name));
-  if (own >= 0) throw new ConfigError(['forward_http_headers', own], 'belongs to the connection');
+  if (own >= 0)
+    throw new ConfigError(
+      ['forward_http_headers', own],
+      'scopegate cannot forward this field, because it belongs to the connection; remove it',
+    );
   const headers = Object.entries(config.additional_headers ?? {}).map(([name, value]) => {
     if (OWN.has(name.toLowerCase()))
-      throw new ConfigError(['additional_headers', name], 'belongs to the call');
+      throw new ConfigError(['additional_headers', name], 'scopegate sets this field itself; remove it');
     return [name.toLowerCase(), value] as const;
   });
   return {
@@ -116,7 +120,7 @@ export function readSessionCheck(
 function readPath(field: string, text: string): string[] {
   if (text === '@this') return [];
   if (!/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(text)) {
-    throw new ConfigError([field], `"${text}" is not served: a path is @this, or names with dots between`);
+    throw new ConfigError([field], `"${text}" is not supported: write @this, or names separated by dots`);
   }
   return text.split('.');
 }
@@ -136,13 +140,13 @@ export function sessionCheckWarnings({ url, preservePath, method }: SessionCheck
     ...(method === undefined ? ['force_method: GET'] : []),
   ];
   const list = instead.length < 3 ? instead.join(' and ') : `${instead[0]}, ${instead[1]} and ${instead[2]}`;
-  const goal = bare || preservePath ? '' : ` to ask for ${url.pathname}`;
-  const what = `asked with the ${taken.join(' and the ')} of the client’s own request`;
+  const goal = bare || preservePath ? '' : ` to always call ${url.pathname}`;
+  const what = `scopegate calls it with the ${taken.join(' and the ')} of the client’s request`;
   return [
     {
       path: ['check_session_url'],
       code: 'session-check-as-client',
-      message: `${what}, so that whatever the store answers 200 to is a session; write ${list}${goal}`,
+      message: `${what}, so every request to which the store answers 200 counts as a valid session; write ${list}${goal}`,
     },
   ];
 }

@@ -10,7 +10,7 @@ import type { HandlerDefaults } from './strategy.js';
 export const possessionSchema = {
   enum: ['dpop', 'certificate', 'any'],
   description:
-    'Take only tokens that are bound to a key of their client: by DPoP (RFC 9449), to its certificate (RFC 8705), or to any of them. Absent: a token that is bound is verified, and one that is not is taken as well.',
+    'Accept only tokens that are bound to a key of the client: dpop (RFC 9449), certificate (RFC 8705), or any (one of the two). Absent: scopegate also accepts tokens that are not bound, and verifies those that are.',
 } as const;
 
 /** The result of checking a token's key; undefined if there is nothing to check. */
@@ -62,7 +62,7 @@ export class TokenBinding implements BindingRules {
       if (services.possession === 'assumed') return undefined;
       return refuse(
         scheme === undefined
-          ? 'this resource takes only tokens that are bound to a key'
+          ? 'this resource accepts only tokens that are bound to a key'
           : 'the token is not bound to a key: its scheme is not DPoP',
       );
     }
@@ -75,7 +75,7 @@ export class TokenBinding implements BindingRules {
       (this.required === 'dpop' && jkt === undefined) ||
       (this.required === 'certificate' && certificate === undefined)
     ) {
-      return refuse('this resource takes only tokens that are bound in another way');
+      return refuse('this resource accepts only tokens that are bound in another way');
     }
     const { possession } = services;
     if (possession === undefined || possession === 'assumed') return refuse(UNVERIFIABLE);

@@ -99,8 +99,8 @@ function combination(document: SourceDocument, base: Path, entries: readonly Han
   const path = [...base, index, 'handler'];
   const what =
     exclusive < 0 && names[index] === ANONYMOUS
-      ? 'anonymous must come last: it takes the requests without a credential, so the handlers behind it would not be asked'
-      : `${names[index]} cannot be combined ${exclusive >= 0 ? 'with any other' : 'with one that looks at a credential'} in one rule`;
+      ? 'anonymous must be the last handler: it accepts every request without a credential, so such a request would never reach the handlers after it'
+      : `${names[index]} cannot be combined ${exclusive >= 0 ? 'with any other handler' : 'with a handler that checks a credential'} in one rule`;
   const message = `${path.join('.')}: ${what}`;
   return [{ ...document.at(path), level: 'error', code: 'handler-combination', message }];
 }

@@ -34,8 +34,8 @@ export function settleVersion(document: SourceDocument, fields: Fields): Settled
   if (apiVersion === VERSION && LATER_VERSIONS.includes(`${GROUP}/${original}`)) {
     const place = document.at(['metadata', 'annotations', VERSION_ANNOTATION]);
     const message =
-      `was written as ${original}, and these are its rules in the words of v1beta1, where paths mean something else; ` +
-      'export it as it was written: kubectl get apirules.v2.gateway.kyma-project.io';
+      `was written as ${original}, and this is Kyma's translation to v1beta1, in which paths have another meaning; ` +
+      'export the original: kubectl get apirules.v2.gateway.kyma-project.io';
     return { findings: [{ ...place, level: 'error', code: 'translated-export', message }] };
   }
   const annotated = typeof annotation === 'string' && (original ?? 'v1beta1') === 'v1beta1';
@@ -58,15 +58,15 @@ export function settleVersion(document: SourceDocument, fields: Fields): Settled
   if (original === undefined) {
     const message =
       `spec.${field} differs from the annotation ${SPEC_ANNOTATION}, and the annotation ${VERSION_ANNOTATION} is ` +
-      'missing: as in Kyma, spec counts. Remove the annotation';
+      'missing: scopegate uses spec, as Kyma does. Remove the annotation';
     return {
       rule: document,
       findings: [{ ...place, level: 'warning', code: 'annotation-ignored', message }],
     };
   }
   const message =
-    `spec.${field} says otherwise than the annotation ${SPEC_ANNOTATION}, which is what would be served. Remove the ` +
-    'annotation if spec is right, or spec.rules if the annotation is';
+    `spec.${field} differs from the annotation ${SPEC_ANNOTATION}, which scopegate would serve. Remove the ` +
+    'annotation if spec is right, or spec.rules if the annotation is right';
   return { findings: [{ ...place, level: 'error', code: 'edited-export', message }] };
 }
 

@@ -82,7 +82,7 @@ export function* compileApiRuleInSteps(
 ): Generator<void, CompiledApiRule> {
   // Rules that are accepted already were checked for unexpanded variables.
   const unexpanded = defaults.areAccepted === true ? [] : findUnexpanded(document);
-  // If the document is a template, its other errors are of no use to the author.
+  // If the document is a template, its other errors do not help the author.
   if (unexpanded[0]?.finding.code === 'unrendered-template') {
     return { rules: [], findings: [unexpanded[0].finding] };
   }
@@ -330,8 +330,8 @@ class Compiler {
   /** Warns of a host without a dot. Kyma appended the cluster's domain, so no client used such a host. */
   #shortHost(path: Path, host: string): void {
     const message =
-      `${path.join('.')}: the host ${host} has no dot, and the setting domain is absent: only requests for ` +
-      `http://${host}/ come here. Kyma appended the domain of the cluster; set domain, or write the whole name`;
+      `${path.join('.')}: the host ${host} has no dot and the setting domain is not set, so the rule only matches requests for ` +
+      `http://${host}/. Kyma appended the domain of the cluster: set domain, or write the full host name`;
     this.#findings.push({ ...this.#document.at(path), level: 'warning', code: 'short-host', message });
   }
 
@@ -364,7 +364,7 @@ class Compiler {
         return this.#service(entry.service, settled, [...path, 'service']);
       }
       if (entry !== undefined && spec.service === undefined) {
-        this.#error(path, 'missing-field', 'must have the field "service", for spec.service is absent');
+        this.#error(path, 'missing-field', 'must have the field "service", because spec.service is missing');
       }
       return shared;
     });

@@ -64,7 +64,7 @@ function problemOf(source: string, budget: AnalysisBudget): string | undefined {
     // The validator uses the same flag.
     pattern = new RegExp(source, 'u');
   } catch {
-    // The pattern is invalid, so it stands in a place that no `$ref` uses as a schema.
+    // The pattern is invalid, so it is in a place that no `$ref` uses as a schema.
     return undefined;
   }
   const behaviour = behaviourOf(pattern, budget);
@@ -72,8 +72,8 @@ function problemOf(source: string, budget: AnalysisBudget): string | undefined {
     case 'linear':
       return undefined;
     case 'super-linear':
-      return `matching takes ${behaviour.complexity} time: ${source} on the text ${behaviour.attack}`;
+      return `matching takes ${behaviour.complexity} time: ${source} on the text ${behaviour.attack}; rewrite it without nested or adjacent repetitions of the same characters`;
     case 'unknown':
-      return `cannot be shown to match in linear time (${behaviour.reason}): ${source}`;
+      return `scopegate cannot prove that it matches in linear time (${behaviour.reason}): ${source}; simplify it`;
   }
 }

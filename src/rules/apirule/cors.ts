@@ -61,21 +61,23 @@ export function compileCors(
       const [start = '', end = ''] = value
         .split('*')
         .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-      const problem = `"${value}": * stands for nothing in an exact origin; write regex: '${start}[a-z0-9-]+${end}'`;
+      const problem = `"${value}": * is not a wildcard in exact; write regex: '${start}[a-z0-9-]+${end}'`;
       error([...path, 'exact'], 'invalid-value', problem);
     } else if (value !== '*' && !ORIGIN.test(value)) {
       error(
         [...path, 'exact'],
         'invalid-value',
-        `"${value}" is no origin: scheme, host and port in lower case, no path`,
+        `"${value}" is not an origin: write scheme, host and port in lower case, without a path`,
       );
     } else {
       exact.add(value);
     }
   });
   for (const field of ['allowMethods', 'allowHeaders', 'exposeHeaders'] as const) {
+    const what = field === 'allowMethods' ? 'method' : 'header field name';
     (entry[field] ?? []).forEach((name, index) => {
-      if (!TOKEN.test(name)) error([...base, field, index], 'invalid-value', `"${name}" is no name`);
+      if (!TOKEN.test(name))
+        error([...base, field, index], 'invalid-value', `"${name}" is not a valid ${what}`);
     });
   }
   const maxAge = entry.maxAge === undefined ? undefined : secondsOf(entry.maxAge);
@@ -83,7 +85,8 @@ export function compileCors(
     error([...base, 'maxAge'], 'invalid-value', 'must be a duration such as 10m or 1h30m');
   const any = exact.has('*');
   if (any && entry.allowCredentials === true) {
-    const problem = 'with allowCredentials, "*" would let every page act as its visitor; name the origins';
+    const problem =
+      'with allowCredentials, "*" would let every website send requests as its visitors; list the allowed origins';
     error([...base, 'allowCredentials'], 'invalid-value', problem);
   }
   const warn = (index: number, problem: string): void => {
@@ -95,12 +98,12 @@ export function compileCors(
     if (prefix !== undefined && /^[^:]*(:\/\/[^:/]*)?$/.test(prefix)) {
       warn(
         index,
-        `${prefix} is also the beginning of names that belong to others, such as ${prefix}.example`,
+        `the prefix ${prefix} also matches hosts of others, such as ${prefix}.example; end it with the colon before a port, or write exact`,
       );
     }
     // Nobody can own this name (`.invalid`), so an expression that matches it matches any origin.
     if (regex !== undefined && patterns.some((pattern) => pattern.test('https://anybody.invalid'))) {
-      warn(index, 'takes any origin');
+      warn(index, 'allows every origin');
     }
   });
   return {

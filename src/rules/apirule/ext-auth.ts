@@ -34,7 +34,7 @@ export function compileExtAuth(
       `no external authorizer is called "${name}"; ` +
       (hint === undefined
         ? `say where Istio's extension provider is: set kyma.extAuthorizers to [{ name: ${name}, url: "http://…" }]. To serve the ` +
-          'other APIRules of an export all the same, set kyma.unserved: leaveOut'
+          'other APIRules of an export anyway, set kyma.unserved: leaveOut'
         : `did you mean "${hint}"?`);
     const message = `${path.join('.')}: ${problem}`;
     findings.push({ ...document.at(path), level: 'error', code: 'unsupported-handler', message });

@@ -7,7 +7,7 @@ export function globHint(path: string): string {
     return '; a path is a regular expression: for one segment write [^/]+';
   }
   return /\*\*|(?:^|\/)\*/.test(path)
-    ? '; a path is a regular expression, not a glob: for any rest write /.*'
+    ? '; a path is a regular expression, not a glob: to match any rest of a path write /.*'
     : '';
 }
 

@@ -18,7 +18,9 @@ export function readRuleHost(
   if (text === '*') return { host: text };
   if (text.includes('$')) return { problem: `contains the variable ${text}: replace it with its value` };
   if (text.includes(':'))
-    return { problem: 'must be a name without scheme and port; hosts are compared without port' };
+    return {
+      problem: 'must be a host name without scheme and port; scopegate compares hosts without the port',
+    };
   const lower = text.toLowerCase();
   const host = domain === undefined || lower.includes('.') ? lower : `${lower}.${domain.toLowerCase()}`;
   if (host.length > 253 || !HOST.test(host))

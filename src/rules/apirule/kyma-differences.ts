@@ -140,7 +140,7 @@ export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = 
           code: 'kyma-shadowed-rule',
           message:
             `${later.path}: Kyma let the earlier rule ${earlier.path} at ${earlier.source} answer ${witness ?? later.path}; ` +
-            'here this rule does, because it lies inside of that one. Move it before that rule if that is what you want',
+            'in scopegate this rule answers, because its paths lie inside those of that rule. If that is right, move it before that rule',
         });
       }
       if (opened.length === 0 || relation === 'disjoint') continue;
@@ -149,8 +149,8 @@ export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = 
         level: 'warning',
         code: 'kyma-excluded-path',
         message:
-          `${later.path}: Kyma denied ${opened.join(', ')} ${witness ?? earlier.path}, for the earlier rule ` +
-          `${earlier.path} has the path; in scopegate this rule decides. If that is wrong, write rules for these methods alone`,
+          `${later.path}: Kyma denied ${opened.join(', ')} ${witness ?? earlier.path}, because the earlier rule ` +
+          `${earlier.path} matches the path; in scopegate this rule decides. If that is wrong, write separate rules for these methods`,
       });
     }
     neighbours.add(later);

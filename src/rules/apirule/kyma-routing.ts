@@ -140,7 +140,7 @@ function restrictedTwin(rule: Rule, twin: Rule): Finding[] {
     shadowed(
       rule,
       `${unknown.join(', ')} ${rule.path}: Kyma dropped this rule, because the earlier rule at ${twin.source} has the ` +
-        'same path, and answered 404; here this rule answers. Remove it if nobody is to use it',
+        'same path, and answered 404; here this rule answers. Remove it if no client should use it',
     ),
   ];
 }

@@ -87,7 +87,7 @@ export function apiRules(documents: readonly SourceDocument[]): {
         ...document.at('kind' in fields ? ['kind'] : []),
         level: 'warning',
         code: 'ignored-document',
-        message: `${what} means nothing here and is ignored`,
+        message: `${what} is ignored: scopegate reads only APIRules`,
       });
     }
   }

@@ -2,8 +2,8 @@ import { nearest } from '../../document/nearest.js';
 import { METHODS, RULE_METHODS } from '../../model/methods.js';
 
 const REFUSED_METHODS: Readonly<Record<string, string>> = {
-  CONNECT: 'it asks for a tunnel, which would pass every later check by; remove it',
-  TRACE: "it sends the request's own header fields back, credentials included; remove it",
+  CONNECT: 'it opens a tunnel, whose content scopegate could not check; remove it',
+  TRACE: "its response repeats the request's header fields, including credentials; remove it",
 };
 
 /** A method that a rule must not name. */
@@ -28,7 +28,7 @@ export function methodProblems(methods: readonly string[]): MethodProblem[] {
     const hint = every ? undefined : (nearest(method, METHODS) ?? nearest(method, RULE_METHODS));
     const more =
       hint === undefined
-        ? `; it must be one of ${METHODS.join(', ')}, or another one that Node can read, such as PROPFIND`
+        ? `; it must be one of ${METHODS.join(', ')}, or another method that Node can parse, such as PROPFIND`
         : `; did you mean ${hint}?`;
     return [{ index, code, problem: `no method is called "${method}"${more}` }];
   });

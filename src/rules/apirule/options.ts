@@ -100,7 +100,7 @@ export function compileOptions(
       'error',
       [...at, 'staleIfError'],
       'invalid-value',
-      `it is of no use without the handler ${oauth2Introspection.name}`,
+      `it has no effect unless the rule has the handler ${oauth2Introspection.name}; add the handler, or remove the field`,
     );
   }
   if (options.enforcement === 'observe') {
@@ -190,7 +190,7 @@ function notCanonical(text: string): string | undefined {
   if (/[?#]/.test(text)) return `"${text}" must be a path without query and fragment`;
   const canonical = canonicalPath(text);
   if ('refused' in canonical) return `"${text}" is not a canonical path: ${canonical.refused}`;
-  if (canonical.marks !== 0) return `"${text}" must not hold %2F, %25 or ";"`;
+  if (canonical.marks !== 0) return `"${text}" must not contain %2F, %25 or ";"`;
   const wanted = canonical.path.replace(/\/+$/, '');
   if (wanted === '') return 'every path begins with /, so it has no effect: remove the field';
   return wanted === text ? undefined : `"${text}" is not canonical: write ${wanted}`;
@@ -230,6 +230,6 @@ export function stripFindings(
   const such = example === undefined ? '' : ` (such as ${example})`;
   return report(
     'error',
-    `no path of the rule${such} begins with the segments ${strip}: write a prefix that path has`,
+    `no path of the rule${such} begins with the segments ${strip}: write a prefix of the rule's paths`,
   );
 }

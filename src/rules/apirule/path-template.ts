@@ -11,7 +11,7 @@ const PATH = /^(?:(?:\/(?:[A-Za-z0-9\-._~!$&'()+,;=:@]|%[0-9a-fA-F]{2})*|\/\{\*{
 export function pathPattern(path: string): { source: string } | { problem: string } {
   if (!PATH.test(path)) {
     return {
-      problem: `"${path}" is no path of v2: literal segments, {*} and {**} as whole segments, or /* alone; no expression`,
+      problem: `"${path}" is not a path of APIRule v2: write literal segments, {*} and {**} as whole segments, or only /*; a regular expression is not allowed`,
     };
   }
   if (path === '/*') return { source: '/.*' };

@@ -20,8 +20,8 @@ export type ServiceTemplates = Readonly<Record<string, string>>;
  */
 export function checkHostTemplate(template: string): string | undefined {
   const unknown = /\{(?!(?:name|namespace)\})[^}]*\}?/.exec(template);
-  if (unknown !== null) return `must not contain ${unknown[0]}: only {name} and {namespace} are known`;
-  if (!template.includes('{name}')) return 'must hold {name}: each service needs hosts of its own';
+  if (unknown !== null) return `must not contain ${unknown[0]}: only {name} and {namespace} are allowed`;
+  if (!template.includes('{name}')) return 'must contain {name}, so that each service has its own host names';
   const host = readRuleHost(fill(template, { name: 'name', namespace: 'namespace', port: 1 }), undefined);
   if ('problem' in host) return host.problem;
   return host.host.startsWith('*') ? 'must be a name without *' : undefined;
@@ -57,7 +57,7 @@ export function resolveService(templates: ServiceTemplates, service: ServiceName
   const keys = [`${service.name}.${service.namespace}`, service.name, 'default'];
   const key = keys.find((candidate) => Object.hasOwn(templates, candidate));
   if (key === undefined) {
-    return `no entry of the settings' services is called ${keys.slice(0, 2).join(' or ')}, and there is no default`;
+    return `the setting services has no entry ${keys.slice(0, 2).join(' or ')}, and no default; add one of them`;
   }
   const url = fill(templates[key] as string, service);
   return toUpstream(url) ?? `services.${key} gives "${url}", which is not an http or https origin`;

@@ -49,7 +49,7 @@ export function findUnexpanded(
   let template: Path | undefined;
 
   const report = (path: Path, what: string, shown: string): void => {
-    const message = `${path.join('.')}: holds the ${what} ${shown}, which nothing has expanded: put its value there${
+    const message = `${path.join('.')}: contains the ${what} ${shown}, which was not replaced: write its value instead${
       what === 'variable' ? ', for example with envsubst' : ''
     }`;
     found.push({
@@ -95,7 +95,7 @@ export function findUnexpanded(
 /** The single finding of a file that is a template. */
 export function templateFinding(position: { file: string; line: number; col: number }): Finding {
   const message =
-    'the file is a template ({{ … }}), not yet a manifest: render it first, a Helm chart with helm template';
+    'the file is a template ({{ … }}), not a manifest: render it first, a Helm chart with helm template';
   return { ...position, level: 'error', code: 'unrendered-template', message };
 }
 
@@ -111,7 +111,7 @@ export function templateIn(text: string, file: string): Finding | undefined {
     if (before === undefined || template === undefined) continue;
     const position = { file, line: index + 1, col: before.length + 1 };
     if (!/\.(?:Subject|Extra|MatchContext)\b/.test(template)) return templateFinding(position);
-    const message = "a mutator's template must be in quotes: to YAML, { begins a mapping";
+    const message = 'put the template of a mutator in quotes: in YAML, { begins a mapping';
     return { ...position, level: 'error', code: 'yaml-syntax', message };
   }
   return undefined;

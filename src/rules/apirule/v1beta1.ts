@@ -44,8 +44,8 @@ function anyMethod(
   if (!accessStrategies.some(({ handler }) => handler === 'allow')) {
     const path = [...at, 'methods', index];
     const message =
-      `${path.join('.')}: * is no method (in Kyma it stood for every method of an allow rule, and for none of other ` +
-      `rules); write those that clients need, of ${METHODS.join(', ')}`;
+      `${path.join('.')}: * is not a method (in Kyma it meant every method in an allow rule, and no method in other ` +
+      `rules); list the methods that clients need, from ${METHODS.join(', ')}`;
     findings.push({ ...document.at(path), level: 'error', code: 'invalid-method', message });
   }
   return { methods: METHODS };
@@ -64,14 +64,14 @@ function anyPath(
   const place = [...at, 'path'];
   const parameter = /\/(:[A-Za-z_]\w*)(?=\/|$)/.exec(path)?.[1];
   if (parameter !== undefined) {
-    const message = `${place.join('.')}: ${parameter} stands for itself, because a path is a regular expression; for one segment write [^/]+`;
+    const message = `${place.join('.')}: ${parameter} matches only these characters, because a path is a regular expression; for one segment write [^/]+`;
     findings.push({ ...document.at(place), level: 'warning', code: 'glob-path', message });
   }
   if (path !== '/*') return { path };
   const everything = hasIstioJwt(document);
   const meaning = everything
     ? "is read as /.*, all paths, as Kyma's Istio handler did; write /.*"
-    : 'matches the path / alone, because a path is a regular expression; did you mean /.*?';
+    : 'matches only the path /, because a path is a regular expression; did you mean /.*?';
   const message = `${place.join('.')}: /* ${meaning}`;
   findings.push({ ...document.at(place), level: 'warning', code: 'glob-path', message });
   return everything ? { path: '/.*', shown: path } : { path };

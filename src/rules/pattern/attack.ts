@@ -70,9 +70,9 @@ function write(
 }
 
 /**
- * Narrows a pattern: its dots no longer stand for one character. On texts without that character it matches the same
- * in the same time, so its attack is one of the pattern too. Where `.*` at the end takes any rest, the analysis of
- * the pattern itself finds only texts with a line feed, which no path has.
+ * Narrows a pattern, so that its dots no longer match one character. On texts without that character it
+ * matches the same in the same time, so an attack on it is also an attack on the pattern. If `.*` at the end
+ * matches any rest, the analysis of the pattern itself finds only texts with a line feed, which no path has.
  *
  * @param source without anchors
  */

@@ -31,7 +31,7 @@ const MAX_NODES = 4_000;
 const MAX_WORK = 4_000_000;
 
 const SLASH = 0x2f;
-/** Stands for `$` while an automaton is built. No path and no class of the pattern contains this character. */
+/** Replaces `$` while an automaton is built. No path and no class of the pattern contains this character. */
 const END = 1 as Char;
 const MAX_CHARACTER = 127 as Char;
 

@@ -3,7 +3,7 @@ import type { AnalysisBudget } from '../budget.js';
 import { relate } from './relation.js';
 import { shapeOf, wrap } from './syntax.js';
 
-/** A character that stands for itself, except `.` (RFC 3986 §3.3). */
+/** A literal character of a path, except `.` (RFC 3986 §3.3). */
 const OTHER = "[A-Za-z0-9\\-_~!$&'()*+,;=:@]";
 /**
  * An escape that a canonical path keeps: in upper case, and not of an unreserved character, a control, `\`,

@@ -240,10 +240,10 @@ class Translator {
   #set(): Piece {
     const start = this.#at;
     this.#take(this.#copy(this.#text[start + 1] === '^' ? 2 : 1));
-    if (this.#text[this.#at] === ']') this.#refuse('] as the first of a class', this.#at);
+    if (this.#text[this.#at] === ']') this.#refuse('] as the first character of a class', this.#at);
     while (this.#text[this.#at] !== ']') {
       const char = this.#text[this.#at];
-      if (char === undefined) this.#refuse('class without an end', start, 'bad-pattern');
+      if (char === undefined) this.#refuse('class without its closing ]', start, 'bad-pattern');
       if (char > '~') this.#refuseForeign(this.#at);
       this.#take(this.#member(char));
     }
@@ -306,7 +306,7 @@ class Translator {
     if (off?.includes('i') && this.ignoreCase) this.#refuse('flag (?-i) after (?i)', this.#at);
     if (on.includes('i')) {
       if (end === ':') this.#refuse('flag (?i:…) for a part of the pattern', this.#at);
-      if (this.#begun && !this.ignoreCase) this.#refuse('flag (?i) after the start', this.#at);
+      if (this.#begun && !this.ignoreCase) this.#refuse('flag (?i) after the start of the pattern', this.#at);
       this.ignoreCase = true;
     }
     if (end === ')') return ['', whole.length];
@@ -322,7 +322,7 @@ class Translator {
       if (found === null) {
         const what = /^\{,\d+\}/.test(this.#text.slice(this.#at))
           ? 'repetition {,n}'
-          : 'brace that is no repetition';
+          : 'brace that is not a repetition';
         this.#refuse(`${what} (write \\{ for the character)`, this.#at);
       }
       length = found[0].length;
@@ -356,7 +356,7 @@ class Translator {
   }
 
   #refuse(construct: string, at: number, code: Untranslatable['code'] = 'pattern-dialect'): never {
-    const why = code === 'bad-pattern' ? '' : ' has no exact equivalent here';
+    const why = code === 'bad-pattern' ? '' : ' is not supported';
     throw new Refusal(code, `${construct} at character ${at + 1}${why}`);
   }
 

@@ -58,7 +58,7 @@ export function compilePattern(
   return {
     ok: false,
     code: 'pattern-undecided',
-    message: `what ${source} overlaps with cannot be proved: ${compiled.undecidable}; undecidedPattern: accept lets it in unproved`,
+    message: `scopegate cannot prove which other paths ${source} overlaps with: ${compiled.undecidable}; rewrite it, or set undecidedPattern: accept to serve it without that proof`,
   };
 }
 
@@ -112,9 +112,9 @@ function accepted(pattern: RegExp, source: string, { undecidable }: Shape): Resu
 
 function compile(source: string, budget: AnalysisBudget): Result {
   if (source.length > MAX_LENGTH)
-    return fail('pattern-too-large', `a pattern has at most ${MAX_LENGTH} characters`);
+    return fail('pattern-too-large', `the pattern is longer than ${MAX_LENGTH} characters`);
   if (depthOf(source) > MAX_DEPTH)
-    return fail('pattern-too-large', `parentheses nest at most ${MAX_DEPTH} deep`);
+    return fail('pattern-too-large', `the pattern nests parentheses more than ${MAX_DEPTH} deep`);
   const translated = translate(source);
   if (!translated.ok) return fail(translated.code, `${translated.message}: ${source}`);
   const { flags } = translated;
@@ -126,12 +126,18 @@ function compile(source: string, budget: AnalysisBudget): Result {
     return fail('bad-pattern', `${syntaxProblem(error, translated)}: ${source}`);
   }
   if (sizeOf(syntax.alternatives) > MAX_SIZE) {
-    return fail('pattern-too-large', `its repetitions are worth more than ${MAX_SIZE} characters: ${source}`);
+    return fail(
+      'pattern-too-large',
+      `the pattern has more than ${MAX_SIZE} characters when its repetitions are expanded: ${source}`,
+    );
   }
   const edges = anchorsOf(syntax);
   if (edges.inner !== undefined) {
     const at = (translated.origins[edges.inner] as number) + 1;
-    return fail('pattern-dialect', `^ at character ${at} cannot match inside a path: ${source}`);
+    return fail(
+      'pattern-dialect',
+      `^ at character ${at} can only match at the start of a path; remove it: ${source}`,
+    );
   }
   const bare = stripAnchors(translated.source, edges);
   if (bare !== translated.source) syntax = parse(bare);
@@ -154,13 +160,13 @@ function compile(source: string, budget: AnalysisBudget): Result {
     const { complexity, on } = attackOn(pattern, plain, behaviour, flags, budget);
     return fail(
       'pattern-backtracking',
-      `matching takes ${complexity} time: ${source} on ${on}; do not repeat what repeats already`,
+      `matching takes ${complexity} time: ${source} on ${on}; rewrite it without nested or adjacent repetitions of the same characters`,
     );
   }
   if (behaviour.verdict === 'unknown') {
     return fail(
       'pattern-backtracking',
-      `cannot be shown to match in linear time (${behaviour.reason}): ${source}`,
+      `scopegate cannot prove that it matches in linear time (${behaviour.reason}): ${source}; simplify it`,
     );
   }
   sources.set(pattern, source);
@@ -213,10 +219,10 @@ const PLAIN: readonly (readonly [RegExp, string])[] = [
   [/unterminated group/i, 'a parenthesis is not closed'],
   [/unmatched '\)'/i, 'a ) has no matching ('],
   [/unterminated character class/i, 'a bracket is not closed'],
-  [/out of order in \{\}/i, 'the numbers of a repetition are the wrong way round'],
-  [/range out of order/i, 'the ends of a range in brackets are the wrong way round'],
+  [/out of order in \{\}/i, 'a repetition has a minimum that is larger than its maximum'],
+  [/range out of order/i, 'a range in brackets ends before it begins'],
   [/at end of pattern/i, 'a backslash has nothing after it'],
-  [/lone quantifier brackets/i, 'a brace stands alone; write \\{ for the character'],
+  [/lone quantifier brackets/i, 'a brace is not part of a repetition (write \\{ for the character)'],
 ];
 
 /** The message of the parser, with the position in the pattern as written. */

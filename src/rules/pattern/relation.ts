@@ -14,7 +14,7 @@ export interface Related {
   readonly relation: Relation;
   /**
    * A shortest path that both match; it has been tested with the expressions that serve. It is absent if they
-   * are disjoint. If the relation is undecided, it is present only if an overlap is certain all the same.
+   * are disjoint. If the relation is undecided, it is present only if an overlap is certain nevertheless.
    */
   readonly witness?: string;
 }

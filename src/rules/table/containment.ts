@@ -26,7 +26,7 @@ export class Containment {
   /**
    * Returns each rule with the rules directly around it: not with those that only contain one of these.
    *
-   * @returns undefined if there are too many pairs to tell
+   * @returns undefined if there are too many pairs
    */
   direct(): (readonly [inner: Rule, outer: Rule])[] | undefined {
     if (this.#pairs > MAX_PAIRS) return undefined;

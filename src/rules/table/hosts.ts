@@ -58,8 +58,8 @@ export class HostIndex {
 
 /**
  * The `*.suffix` patterns that contain all hosts of a pattern, and more; the narrowest is first. A wildcard
- * stands for one or more labels, as in Istio: `*.example.com` contains `a.b.example.com`, but not
- * `example.com`. `*` contains all hosts.
+ * matches one or more labels, as in Istio: `*.example.com` contains `a.b.example.com`, but not `example.com`.
+ * `*` contains all hosts.
  */
 export function* wildcardsAround(host: string): Generator<string> {
   const from = host.startsWith('*.') ? 2 : 0;

@@ -192,7 +192,7 @@ class OverlapAnalyser {
       else {
         this.#report(a, b, 'overlap-undecided', (first, second) => {
           const what = `${describe(second)} overlaps with ${describe(first)} of ${first.source}`;
-          return `${what}: both match ${witness}; whether the one lies inside the other cannot be proved`;
+          return `${what}: both match ${witness}, and scopegate cannot prove that one lies inside the other`;
         });
       }
       return;
@@ -203,7 +203,7 @@ class OverlapAnalyser {
       b,
       'overlap-undecided',
       (first, second) => {
-        const what = `whether ${describe(second)} overlaps with ${describe(first)} of ${first.source} cannot be proved`;
+        const what = `scopegate cannot prove whether ${describe(second)} overlaps with ${describe(first)} of ${first.source}`;
         if (culprit === undefined) return `${what}: their automata are too large`;
         const why = `${culprit.path} has a ${shapeOf(culprit.pattern).undecidable}`;
         return `${what}: ${why}; scopegate refuses a request that both match`;
@@ -226,14 +226,14 @@ class OverlapAnalyser {
       const where = `${sharedMethods(a, b).join(', ')} ${hosts[0]}${hosts.length > 1 ? ', …' : ''}`;
       const both = `both match ${witness} (${where})`;
       const what = `${describe(second)} overlaps with ${describe(first)} of ${first.source}: ${both}`;
-      const remedy = 'make their paths or methods disjoint';
+      const remedy = 'change their paths or methods so that no request matches both';
       if (code === 'overlap-equal') return `${what}, and they match the same paths; ${remedy}`;
       if (code === 'overlap-partial') return `${what}, and neither lies inside the other; ${remedy}`;
       if (inner === undefined) return `${what}; ${remedy}`;
       const outer = inner === a ? b : a;
       return (
-        `${what}; ${inner.path} lies inside ${outer.path}: the setting matching.overlap: specific lets ${inner.path} ` +
-        'answer there'
+        `${what}; ${inner.path} lies inside ${outer.path}: with matching.overlap: specific, ${inner.path} ` +
+        'would decide there'
       );
     });
   }
@@ -276,7 +276,9 @@ function innerOf(a: Rule, b: Rule, relation: Related['relation']): Rule | undefi
   return aIsNarrower ? a : b;
 }
 
-/** Whether a rule's hosts are equal to or narrower than those of another rule, wherever both match. */
+/**
+ * Whether a rule's hosts are equal to or narrower than those of another rule, for all hosts that both match.
+ */
 function isNarrower(a: Rule, b: Rule): boolean {
   return sharedHosts(a, b).every((host) => a.hosts.includes(host));
 }

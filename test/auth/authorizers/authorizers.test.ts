@@ -239,11 +239,11 @@ t.test('what an authorizer cannot be is said at load, with its place', (t) => {
     [remoteJson('http://x', { payload: '{"a": "{{ if .x }}"}' }), /config\.payload: .*keyword "if"/],
     [
       remoteJson('http://x', { headers: { Host: 'x' } }),
-      /config\.headers\.Host: this field belongs to the call/,
+      /config\.headers\.Host: scopegate sets this field of the call itself; remove it/,
     ],
     [
       remoteJson('http://x', { forward_response_headers_to_upstream: ['Host'] }),
-      /scopegate sets this field itself/,
+      /scopegate sets this field itself; remove it/,
     ],
     [remoteJson('http://x', { cache: { ttl: '1m', key: ['all'] } }), /the same for every request/],
     [remoteJson('http://x', { cache: { ttl: '1m' } }), /^error missing-field/],

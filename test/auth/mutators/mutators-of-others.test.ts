@@ -107,7 +107,7 @@ t.test(
     t.match(
       findings.map(({ level, code, message }) => `${level} ${code} ${message}`),
       [
-        /^warning temporary-signing-key .*mutators\.0: tokens are signed with a key .*as the issuer "scopegate": .* write the setting kyma\.idToken/,
+        /^warning temporary-signing-key .*mutators\.0: tokens are signed with a key .*as the issuer "scopegate": .* set kyma\.idToken/,
         /^warning temporary-signing-key .*mutators\.0\.config: tokens are signed with a key that scopegate makes when it starts: /,
       ],
     );
@@ -225,14 +225,14 @@ t.test('what a mutator may not do is an error at load, with its place', (t) => {
     [header({ Cookie: 'x' }), /use the mutator cookie for cookies/],
     [header({ 'X A': 'x' }), /^invalid-value/],
     [header({ 'X-A': 'x', 'x-a': 'y' }), /given twice/],
-    [cookie({ a: 'x', A: 'y' }), /for another cookie of this list/],
+    [cookie({ a: 'x', A: 'y' }), /another cookie in this list/],
     [{ handler: 'header' }, /^missing-field/],
     [{ handler: 'headr' }, /^unknown-mutator .*did you mean "header"/],
     [{ handler: 'noop', config: { x: 1 } }, /^unknown-field/],
     [idToken({}), /^temporary-signing-key/],
     [
       { handler: 'id_token', config: { jwks_url: 'file:///keys.json' } },
-      /^invalid-value .*must have the field "issuer_url", beside jwks_url; the setting kyma\.idToken/,
+      /^invalid-value .*must have the field "issuer_url" next to jwks_url; or remove jwks_url and set kyma\.idToken/,
     ],
     [idToken({ jwks_url: 'https://x/keys' }), /a private key must not come over the network/],
     [idToken({ jwks_url: 'file:///nowhere.json' }), /the key file does not exist$/],

@@ -49,7 +49,7 @@ async function outcomes(t: Test, config: object, tokens: readonly object[]) {
 }
 
 t.test('allowed_clients', async (t) => {
-  const none = [403, 'the client of the token has no access here'] as const;
+  const none = [403, 'the client of the token has no access to this resource'] as const;
   t.same(
     await outcomes(t, { allowed_clients: ['a', 'b'] }, [
       { client_id: 'a' },
@@ -120,7 +120,7 @@ t.test('claims: a JSON Schema that all of them fit', async (t) => {
     },
   };
   const refused = (where: string) =>
-    [403, `the claims of the token are not what this resource demands at ${where}`] as const;
+    [403, `the claims of the token do not meet the requirements of this resource at ${where}`] as const;
   t.same(
     await outcomes(t, { claims }, [
       { tenant: 't1' },
@@ -171,17 +171,17 @@ t.test('what cannot be demanded is an error at its place', (t) => {
     ],
     [
       { claims: { properties: { a: { pattern: 'x' } } } },
-      `error invalid-value ${base}.claims.properties.a.pattern: says nothing without a type: write "type: string"`,
+      `error invalid-value ${base}.claims.properties.a.pattern: has no effect without a type; add "type: string" next to it`,
     ],
     [
       { claims: { $ref: 'https://x.example/y' } },
-      `error invalid-value ${base}.claims.$ref: "https://x.example/y" is nowhere in this schema`,
+      `error invalid-value ${base}.claims.$ref: this schema has no "https://x.example/y"`,
     ],
     [{ claims: [] }, `error wrong-type ${base}.claims must be an object`],
     [{ leeway: 'soon' }, `error invalid-value ${base}.leeway must be a duration`],
     [{ max_token_age: '999999h' }, `error invalid-value ${base}.max_token_age: must be shorter than 24 days`],
     [{ max_age: -1 }, `error invalid-value ${base}.max_age must be 0 or more`],
-    [{ acr_values: ['a b'] }, `error invalid-value ${base}.acr_values.0 must be a text of visible ASCII`],
+    [{ acr_values: ['a b'] }, `error invalid-value ${base}.acr_values.0 must be a string of visible ASCII`],
     [{ acr_values: [] }, `error invalid-value ${base}.acr_values must not be empty`],
     [
       { allowed_client: ['a'] },

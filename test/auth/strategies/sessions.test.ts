@@ -219,23 +219,23 @@ t.test('a check that would go to the session store as the client’s own request
     for (const [config, problem] of [
       [
         { check_session_url: whoami },
-        'asked with the method and the path of the client’s own request, .* write preserve_path: true and force_method: GET to ask for /sessions/whoami',
+        'scopegate calls it with the method and the path of the client’s request, .* write preserve_path: true and force_method: GET to always call /sessions/whoami',
       ],
       [
         { check_session_url: 'http://store', preserve_path: false },
-        'asked with the method and the path .* write the path of the check into check_session_url, preserve_path: true and force_method: GET',
+        'scopegate calls it with the method and the path .* write the path of the check into check_session_url, preserve_path: true and force_method: GET',
       ],
       [
         { check_session_url: whoami, force_method: 'GET' },
-        'asked with the path of the client’s own request, .* write preserve_path: true to ask for /sessions/whoami',
+        'scopegate calls it with the path of the client’s request, .* write preserve_path: true to always call /sessions/whoami',
       ],
       [
         { check_session_url: whoami, preserve_path: true },
-        'asked with the method of the client’s own request, .* write force_method: GET',
+        'scopegate calls it with the method of the client’s request, .* write force_method: GET',
       ],
       [
         { check_session_url: 'http://store', preserve_path: true },
-        'asked with the method of the client’s own request, [^,]* write force_method: GET',
+        'scopegate calls it with the method of the client’s request, [^,]* write force_method: GET',
       ],
     ] as const) {
       const found = findings(handler, config);

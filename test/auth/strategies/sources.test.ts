@@ -174,17 +174,20 @@ t.test('places that cannot be are errors', (t) => {
       { token_sources: [{ cookie: 'a' }], token_from: { cookie: 'b' } },
       /token_sources: token_sources and token_from/,
     ],
-    [{ token_sources: [{ cookie: 'a', header: 'b' }] }, /token_sources\.0: must name one place/],
+    [
+      { token_sources: [{ cookie: 'a', header: 'b' }] },
+      /token_sources\.0: must name exactly one of header, query_parameter, cookie and form_parameter/,
+    ],
     [
       { token_sources: [{ cookie: 'a' }, { cookie: 'A' }] },
-      /token_sources\.1: is a place that is named before/,
+      /token_sources\.1: names the same place as an earlier entry; remove it/,
     ],
     [{ token_sources: [{ scheme: 'a' }] }, /token_sources\.0/],
     [{ token_sources: [] }, /token_sources must not be empty/],
     [{ token_sources: [{ header: 'a b' }] }, /token_sources\.0\.header must be the name of a header field/],
     [
       { token_sources: [{ form_parameter: 'a' }], forward_token: false },
-      /forward_token: a form goes upstream/,
+      /forward_token: scopegate cannot remove a token from a form/,
     ],
   ] as const) {
     writeFileSync(file, apiRule('gate.example', [strategy('/x', config)]));

@@ -208,9 +208,9 @@ t.test('the config of each handler is held to what it can do', (t) => {
   };
   const istio = 'authentications: [{ issuer: i, jwksUri: "https://a/k" }]';
   for (const [handler, config, expected] of [
-    ['jwt', '{}', /must have the field "jwks_urls", or "trusted_issuers" whose/],
-    ['jwt', 'trusted_issuers: ["https://as.example/?x"]', /metadata only if it is an http or https URL/],
-    ['jwt', 'trusted_issuers: ["https://u:p@as.example/"]', /metadata only if it is an http or https URL/],
+    ['jwt', '{}', /must have the field "jwks_urls", "authentications", or "trusted_issuers"/],
+    ['jwt', 'trusted_issuers: ["https://as.example/?x"]', /only an issuer that is an http or https URL/],
+    ['jwt', 'trusted_issuers: ["https://u:p@as.example/"]', /only an issuer that is an http or https URL/],
     ['jwt', 'jwks_urls: [ftp://x]', /an http, https or file URL/],
     ['jwt', 'jwks_urls: ["https://u:p@x/"]', /an http, https or file URL/],
     ['jwt', 'jwks_urls: [https://x], allowed_algorithms: [HS256]', /HS256 is never allowed/],
@@ -221,19 +221,19 @@ t.test('the config of each handler is held to what it can do', (t) => {
       /no signature algorithm is called "RS257"/,
     ],
     ['jwt', 'jwks_urls: [https://x], scope_strategy: none, required_scope: [a]', /unchecked/],
-    ['jwt', `jwks_urls: [https://x], ${istio}`, /jwks_urls cannot stand beside/],
+    ['jwt', `jwks_urls: [https://x], ${istio}`, /jwks_urls cannot be combined with/],
     ['jwt', 'authorizations: [{ audiences: [a] }]', /must have the field "authentications"/],
     ['jwt', `${istio}, authorizations: [{ requiredScope: [a] }]`, /unknown field "requiredScope"/],
     ['cookie_session', '{}', /check_session_url/],
     [
       'cookie_session',
       'check_session_url: "http://x", extra_from: "a.#.b"',
-      /"a.#.b" is not served: a path is/,
+      /"a.#.b" is not supported: write @this/,
     ],
     [
       'cookie_session',
       'check_session_url: "http://x", forward_http_headers: [Host]',
-      /belongs to the connection/,
+      /scopegate cannot forward this field, because it belongs to the connection; remove it/,
     ],
     ['bearer_token', 'check_session_url: "file:///x"', /an http or https URL/],
     ['oauth2_client_credentials', '{}', /token_url/],

@@ -182,16 +182,19 @@ t.test('what cannot work in a policy is an error at load', (t) => {
       /^pattern-backtracking default\/gate: spec\.corsPolicy\.allowOrigins\.0\.regex/,
     ],
     [{ allowOrigins: [{ regex: '(' }] }, /^bad-pattern/],
-    [{ allowOrigins: [{ exact: 'https://App.example/' }] }, /is no origin/],
+    [{ allowOrigins: [{ exact: 'https://App.example/' }] }, /is not an origin/],
     [{ allowOrigins: [{ exact: 'https://a.b', regex: 'x' }] }, /exactly one of/],
     [{ allowOrigins: [{}] }, /exactly one of/],
-    [{ allowMethods: ['GET POST'] }, /is no name/],
-    [{ allowHeaders: ['X-A\r\nX-B: 1'] }, /is no name/],
+    [{ allowMethods: ['GET POST'] }, /is not a valid method/],
+    [{ allowHeaders: ['X-A\r\nX-B: 1'] }, /is not a valid header field name/],
     [{ maxAge: 'soon' }, /must be a duration/],
     [{ allowOrigin: [] }, /^unknown-field/],
-    [{ allowOrigins: [{ exact: '*' }], allowCredentials: true }, /would let every page act as its visitor/],
-    [{ allowOrigins: [{ prefix: 'https://app' }] }, /^cors-open-origin .*names that belong to others/],
-    [{ allowOrigins: [{ regex: '.*' }] }, /^cors-open-origin .*takes any origin/],
+    [
+      { allowOrigins: [{ exact: '*' }], allowCredentials: true },
+      /would let every website send requests as its visitors/,
+    ],
+    [{ allowOrigins: [{ prefix: 'https://app' }] }, /^cors-open-origin .*also matches hosts of others/],
+    [{ allowOrigins: [{ regex: '.*' }] }, /^cors-open-origin .*allows every origin/],
   ] as const) {
     const findings = found(policy);
     t.equal(findings.length, 1, JSON.stringify(findings));

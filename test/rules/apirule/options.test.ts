@@ -119,7 +119,7 @@ t.test('a prefix that is no canonical path, or that no path has, is said at load
     ['/api/.*', { stripPath: '/' }, /it has no effect: remove the field/],
     ['/api/.*', { stripPath: 'api' }, /^error invalid-value/],
     ['/api/.*', { stripPath: '/a/../api' }, /write \/api$/],
-    ['/api/.*', { stripPath: '/a%2Fb' }, /must not hold %2F/],
+    ['/api/.*', { stripPath: '/a%2Fb' }, /must not contain %2F/],
     ['/api/.*', { stripPath: '/api?x' }, /without query/],
     ['/api/.*', { upstreamPath: '//evil' }, /is not canonical: write \/evil$/],
     ['/api/.*', { upstreamPath: '/%zz' }, /is not a canonical path/],

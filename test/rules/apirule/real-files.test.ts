@@ -20,7 +20,7 @@ t.test('an exported APIRule that somebody edited is served from neither of its t
   const { table, lines } = load(t, edited);
   t.equal(table, undefined);
   t.match(lines, [
-    /^r\.yaml:7:43 error edited-export depot\/parcels: spec\.rules\.0\.jwt says otherwise than the annotation /,
+    /^r\.yaml:7:43 error edited-export depot\/parcels: spec\.rules\.0\.jwt differs from the annotation /,
   ]);
   for (const [rules, field] of [
     [[{ path: '/other', methods: ['GET'], noAuth: true }], /spec\.rules\.0\.path/],
@@ -69,7 +69,7 @@ t.test('the JWT of Oathkeeper and what Kyma writes of it for version 2 say the s
 t.test('without the original version the visible spec counts, as in Kyma', (t) => {
   const open = kept([rule('/list', ['GET'], { handler: 'no_auth' })]);
   const { table, lines } = load(t, v2([{ path: '/list', methods: ['GET'], jwt: JWT }], open));
-  t.match(lines, [/warning annotation-ignored .*as in Kyma, spec counts/]);
+  t.match(lines, [/warning annotation-ignored .*scopegate uses spec, as Kyma does/]);
   t.equal(table?.rules[0]?.strategies[0]?.handler, 'jwt');
   const migrated = v2([{ path: '/list', methods: ['GET'], jwt: JWT }], { ...open, ...written('v2') });
   t.same(load(t, migrated).lines, [], 'an APIRule of version 2 keeps the annotation of its former life');
@@ -134,7 +134,7 @@ t.test('what nothing has expanded is named wherever it stands, all of it in one 
       'variable $ENVIRONMENT',
     ],
   ]) {
-    t.ok(all.includes(`holds the ${shown},`), shown);
+    t.ok(all.includes(`contains the ${shown},`), shown);
   }
   t.match(
     load(
@@ -177,7 +177,7 @@ spec:
   const quoted = v1beta1([rule('/list', ['GET'], { handler: 'noop' })], { host: '{{ .Values.host }}' });
   t.match(load(t, quoted).lines, [/^r\.yaml:8:9 error unrendered-template /]);
   const mutator = chart.replace('{{ include "depot.fullname" . }}', '{{ print .Subject }}');
-  t.match(load(t, mutator).lines, [/^r\.yaml:4:9 error yaml-syntax a mutator's template must be in quotes/]);
+  t.match(load(t, mutator).lines, [/^r\.yaml:4:9 error yaml-syntax put the template of a mutator in quotes/]);
   t.end();
 });
 

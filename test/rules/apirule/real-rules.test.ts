@@ -76,13 +76,13 @@ t.test('a contained overlap says which setting settles it, and how', (t) => {
     ]),
   );
   t.match(lines, [
-    /\/health lies inside \/\*: the setting matching\.overlap: specific lets \/health answer there$/,
+    /\/health lies inside \/\*: with matching\.overlap: specific, \/health would decide there$/,
   ]);
   const partial = v2([
     { path: '/{*}/b', methods: ['GET'], noAuth: true },
     { path: '/a/{*}', methods: ['GET'], noAuth: true },
   ]);
-  t.match(load(t, partial).lines, [/make their paths or methods disjoint$/]);
+  t.match(load(t, partial).lines, [/change their paths or methods so that no request matches both$/]);
   t.end();
 });
 
@@ -113,7 +113,7 @@ t.test(
     t.same(all.lines, []);
     t.equal(all.table?.rules[0]?.methods.length, 7);
     t.match(load(t, v1beta1([rule('/.*', ['*'], { handler: 'noop' })])).lines, [
-      /:15:11 error invalid-method .*write those that clients need/,
+      /:15:11 error invalid-method .*list the methods that clients need/,
     ]);
     const istio = load(t, v1beta1([rule('/*', ['GET'], { handler: 'jwt', config: JWT })]));
     t.match(istio.lines, [/warning glob-path .*\/\* is read as \/\.\*/]);
@@ -178,7 +178,7 @@ t.test('what the cluster said for all rules of jwt and id_token can be said here
     ...rule('/list', ['GET'], introspection('a')),
     mutators: [{ handler: 'id_token' }],
   };
-  t.match(load(t, v1beta1([signed])).lines, [/warning temporary-signing-key .*the setting kyma\.idToken/]);
+  t.match(load(t, v1beta1([signed])).lines, [/warning temporary-signing-key .*set kyma\.idToken/]);
   const idToken = { issuerUrl: 'https://gate.example', jwksUrl: 'file:///no/such/keys.json' };
   t.match(load(t, v1beta1([signed]), { idToken }).lines, [/mutators\.0\.config\.jwks_url/], 'it is used');
   t.end();

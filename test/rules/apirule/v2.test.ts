@@ -218,7 +218,7 @@ t.test('what cannot be honoured is an error in the words of v2', (t) => {
     ],
     [
       { ...good, path: '/a.*[', noAuth: true },
-      /^bad-pattern demo\/gate: spec\.rules\.0\.path: .*no path of v2/,
+      /^bad-pattern demo\/gate: spec\.rules\.0\.path: .*not a path of APIRule v2/,
     ],
     [{ ...good, methods: ['TRACE'], noAuth: true }, /^invalid-method/],
     [
@@ -236,7 +236,7 @@ t.test('what cannot be honoured is an error in the words of v2', (t) => {
           authentications: [{ ...JWT.authentications[0], fromHeaders: [{ name: 'x', prefix: 'é ' }] }],
         },
       },
-      /^invalid-value demo\/gate: spec\.rules\.0\.jwt\.authentications\.0\.fromHeaders\.0\.prefix: must be of printable ASCII/,
+      /^invalid-value demo\/gate: spec\.rules\.0\.jwt\.authentications\.0\.fromHeaders\.0\.prefix: must be printable ASCII/,
     ],
     [
       { ...good, noAuth: true, request: { headers: { Host: 'x' } } },

@@ -28,8 +28,8 @@ t.test('overlap: error names both places and a witness', (t) => {
   t.equal(table, undefined);
   t.same(findings.map(formatFinding), [
     'more.yaml:9:7 error overlap /head.* (demo/head#0) overlaps with /.* (demo/httpbin#0) of httpbin.yaml:12:7: ' +
-      'both match /head (GET httpbin.kyma.local); /head.* lies inside /.*: the setting matching.overlap: specific ' +
-      'lets /head.* answer there',
+      'both match /head (GET httpbin.kyma.local); /head.* lies inside /.*: with matching.overlap: specific, ' +
+      '/head.* would decide there',
   ]);
   t.end();
 });
@@ -241,8 +241,8 @@ t.test('what a finding advises does not depend on the order of rules and hosts',
   const [first, second, third] = rules as [Rule, Rule, Rule];
   const found = buildTable(rules, { overlap: 'error', version: 1 }).findings;
   t.match(found, [
-    { message: /make their paths or methods disjoint$/ },
-    { message: /lets \/ answer there$/ },
+    { message: /change their paths or methods so that no request matches both$/ },
+    { message: /\/ would decide there$/ },
   ]);
   for (const order of [
     [second, first, third],
