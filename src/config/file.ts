@@ -20,7 +20,7 @@ export function readSettingsFile(file: string): { document?: SourceDocument; fin
   if (findings.length > 0) return { findings };
   const [first, second] = documents;
   if (second !== undefined) {
-    const message = 'the settings file holds more than one document';
+    const message = 'the settings file has more than one YAML document; keep one';
     return { findings: [{ ...second.at([]), level: 'error', code: 'invalid-value', message }] };
   }
   return { document: first ?? empty(file), findings: [] };

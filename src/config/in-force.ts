@@ -1,7 +1,7 @@
 import type { SourceDocument } from '../document/yaml.js';
 import { leaves, type SettingSchema, settingsSchema } from './schema.js';
 
-/** One setting as it is in force, for people. */
+/** One setting in force, as people read it. */
 export interface SettingInForce {
   /** Its path in the settings file: `introspection.timeout`. */
   readonly name: string;
@@ -67,7 +67,7 @@ function isSecret(path: readonly string[]): boolean {
   return SECRET_NAME.test(path.at(-1) ?? '') || path.slice(0, -1).some((name) => /headers/i.test(name));
 }
 
-/** A URL without the places where people put keys: the user, and the query. */
+/** A URL without its user and query, where people put keys. */
 function maskedUrl(text: string): string {
   return text
     .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, `$1${SECRET}@`)

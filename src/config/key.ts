@@ -29,8 +29,8 @@ export function readAssertionKey(
   const able = algorithmsOf(key);
   const algorithm = chosen.algorithm ?? jwk?.alg ?? able[0];
   if (algorithm === undefined || !able.includes(algorithm)) {
-    const can = able.length === 0 ? 'no algorithm known here' : able.join(', ');
-    throw new Error(`the key signs with ${can}, not with ${algorithm ?? 'any other one'}`);
+    const can = able.length === 0 ? 'no algorithm that scopegate supports' : able.join(', ');
+    throw new Error(`the key can sign with ${can}, not with ${algorithm ?? 'any other one'}`);
   }
   const keyId = chosen.keyId ?? jwk?.kid;
   return { key, algorithm, ...(keyId === undefined ? {} : { keyId }) };
@@ -49,7 +49,7 @@ export function readDecryptionKeys(file: string): readonly DecryptionKey[] {
   const { keys } = document as { readonly keys?: unknown };
   if (!Array.isArray(keys)) return [decryptionKey(readJwk(document))];
   const meant = keys.filter((each: { use?: unknown } | null) => each?.use !== 'sig');
-  if (meant.length === 0) throw new Error('the JWK Set holds no key to decrypt with');
+  if (meant.length === 0) throw new Error('the JWK Set has no key for decryption');
   return meant.map((each) => decryptionKey(readJwk(each)));
 }
 
@@ -58,8 +58,8 @@ function decryptionKey(source: string | Jwk): DecryptionKey {
   const { alg, kid } = typeof source === 'string' ? {} : source;
   const able = decryptionAlgorithmsOf(key);
   if (able.length === 0 || (alg !== undefined && !able.includes(alg))) {
-    const can = able.length === 0 ? 'no algorithm known here' : able.join(', ');
-    throw new Error(`the key decrypts with ${can}${alg === undefined ? '' : `, not with ${alg}`}`);
+    const can = able.length === 0 ? 'no algorithm that scopegate supports' : able.join(', ');
+    throw new Error(`the key can decrypt with ${can}${alg === undefined ? '' : `, not with ${alg}`}`);
   }
   return {
     key,
@@ -97,7 +97,7 @@ function privateKey(source: string | Jwk): KeyObject {
     return createPrivateKey(typeof source === 'string' ? source : { key: source, format: 'jwk' });
   } catch {
     // The library's message may quote the content that it could not read.
-    throw new Error('the file holds no private key in PEM or JWK form');
+    throw new Error('the file does not contain a private key in PEM or JWK form');
   }
 }
 
@@ -117,7 +117,7 @@ function readJwk(jwk: unknown): Jwk {
   const { alg, kid } = (jwk ?? {}) as Readonly<Record<string, unknown>>;
   for (const value of [alg, kid]) {
     if (value !== undefined && typeof value !== 'string')
-      throw new Error('the JWK has an "alg" or "kid" that is no text');
+      throw new Error('the JWK has an "alg" or "kid" that is not a string');
   }
   return jwk as Jwk;
 }
@@ -146,7 +146,7 @@ export function readCipherKey(file: string): Buffer {
   const text = readTextFile(file).trim();
   const key = /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64');
   if (key.length !== 32 || !/^[A-Za-z0-9+/_=-]+$/.test(text)) {
-    throw new Error('the file holds no 32 bytes in base64 or hexadecimal digits');
+    throw new Error('the file does not contain 32 bytes in base64 or hexadecimal digits');
   }
   return key;
 }

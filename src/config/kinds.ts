@@ -10,7 +10,7 @@ function leaf<T>(schema: SettingSchema): Setting<T> {
   return new Setting(schema, (value) => (value ?? schema.default) as T);
 }
 
-/** A text that is not empty. It is optional if there is no fallback. */
+/** A string that is not empty. It is optional if there is no fallback. */
 export function text(description: string): Setting<string | undefined>;
 export function text(description: string, fallback: string): Setting<string>;
 export function text(description: string, fallback?: string): Setting<string | undefined> {
@@ -94,7 +94,7 @@ function durationLeaf(schema: SettingSchema): Setting<number> {
   });
 }
 
-/** A map of texts, whose keys are chosen by the author of the file. */
+/** A map of strings, whose keys the author of the file chooses. */
 export function map(
   description: string,
   fallback: Readonly<Record<string, string>>,
@@ -102,7 +102,7 @@ export function map(
   return leaf({ description, type: 'object', additionalProperties: { type: 'string' }, default: fallback });
 }
 
-/** A list of texts. If there is no fallback, it is optional, but must not be empty. */
+/** A list of strings. If there is no fallback, it is optional, but must not be empty. */
 export function list(description: string): Setting<readonly string[] | undefined>;
 export function list(description: string, fallback: readonly string[]): Setting<readonly string[]>;
 export function list(

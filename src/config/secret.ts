@@ -46,8 +46,9 @@ export function readSecret(file: string): Secret {
 function readValue(file: string): string {
   const value = readTextFile(file).replace(/\r?\n$/, '');
   if (value === '') throw new Error('the file is empty');
-  if (value.includes('\ufeff')) throw new Error('the file holds an invisible character within the secret');
+  if (value.includes('\ufeff'))
+    throw new Error('the file contains an invisible character (U+FEFF) in the secret');
   if (/[\u0000-\u001f\u007f]/.test(value))
-    throw new Error('the file holds control characters or several lines');
+    throw new Error('the file contains control characters or several lines');
   return value;
 }

@@ -205,7 +205,7 @@ t.test('an excerpt repeats no line that may hold a secret', async (t) => {
   const other = t.testdir({ 'settings.yaml': address, rules: { 'a.yaml': MISTYPED } });
   const told = new Recorder();
   t.equal(await main(['check', '--config', join(other, 'settings.yaml'), '--format', 'text'], told), 1);
-  t.match(told.stdout, /must hold no credentials/);
+  t.match(told.stdout, /must not contain credentials/);
   t.notMatch(told.stdout, /hunter2/, 'an address with a password in it');
 });
 

@@ -206,7 +206,7 @@ t.test('gateways with one secret take each other’s nonces', async (t) => {
   t.equal((await stranger.show({ claims: { nonce: given } })).status, 401);
   writeFileSync(secretFile, 'short');
   t.throws(() => settingsFor(['r'], { proof: { dpop: { nonce } } }), {
-    message: /proof.dpop.nonce.secretFile must hold 32 bytes at least/,
+    message: /proof.dpop.nonce.secretFile must contain at least 32 bytes/,
   });
 });
 

@@ -41,7 +41,7 @@ t.test('RFC 9470', async (t) => {
       t.equal(reply.status, 401);
       t.equal(
         reply.headers['www-authenticate'],
-        `${STEP_UP}"another way of logging in is needed", acr_values="gold silver"`,
+        `${STEP_UP}"the user must log in with another method", acr_values="gold silver"`,
       );
     },
 
@@ -55,7 +55,7 @@ t.test('RFC 9470', async (t) => {
       clock.advance(1_000);
       const reply = await ask(gate, '/age', { token: 't' });
       t.equal(reply.status, 401, 'the cached answer is judged anew');
-      t.equal(reply.headers['www-authenticate'], `${STEP_UP}"the user has to log in again", max_age="300"`);
+      t.equal(reply.headers['www-authenticate'], `${STEP_UP}"the user must log in again", max_age="300"`);
       t.equal(gate.endpoint.asked.length, 1);
       t.equal(await at('/tolerant'), 200);
       clock.advance(30_000);

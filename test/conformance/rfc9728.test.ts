@@ -91,7 +91,10 @@ t.test('RFC 9728', async (t) => {
       t.throws(
         () =>
           settingsFor(['./r'], { resources: [whole, { ...whole, resource: 'https://gate.example:8443/' }] }),
-        { message: /resources.1.resource has its metadata where https:\/\/gate.example has it/ },
+        {
+          message:
+            /resources.1.resource has the same metadata URL as https:\/\/gate.example; change one of them/,
+        },
       );
       t.throws(() => settingsFor(['./r'], { resources: [{ ...part, documentation: 'javascript:1' }] }), {
         message: /resources.0.documentation must be an http or https URL/,

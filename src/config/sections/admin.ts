@@ -4,7 +4,7 @@ import { section } from '../setting.js';
 /** `admin`: who may read what and do what at the admin port. */
 export const admin = section('Who may use the admin port, and for what.', {
   hosts: list(
-    'Host names that may be used for the admin page, the rules, purging the cache and the metrics, besides IP addresses and localhost. scopegate refuses other names, so that a page of another site cannot read them through a browser. Metrics can also be read under the names of a cluster or a compose file (docs/admin.md).',
+    'Host names under which browsers may use the admin page, read the rules and the metrics, and purge the cache, in addition to IP addresses and localhost. scopegate refuses other names, so that a page of another site cannot read them through a browser. Metrics can also be read under the names of a cluster or a compose file (docs/admin.md).',
     [],
   ).check(
     each((host, place) => {

@@ -15,6 +15,9 @@ export function checkClientTls(files: ClientTls, place: Place): void {
     createSecureContext(readClientTls(files));
   } catch {
     // The library's message is about its own internals, so it is not shown.
-    place.error(`${place.name}: these files are no certificates with their key`, 'unreadable-file');
+    place.error(
+      `${place.name}: cert, key or ca does not contain what it should, or the key does not belong to the certificate`,
+      'unreadable-file',
+    );
   }
 }

@@ -7,14 +7,14 @@ import { section } from '../setting.js';
 export const decisions = section(
   'Forward-auth: proxies ask the admin port whether to let a request through. scopegate answers only peers in trustedProxies; if that is empty, only peers on the loopback interface.',
   {
-    prefix: text('The path that proxies ask.', '/decisions').check(checkPrefix),
+    prefix: text('The path that proxies call.', '/decisions').check(checkPrefix),
     describedBy: choice(
-      'How a proxy describes the request that it asks about. forwarded: X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Uri (Traefik, Caddy). original: X-Original-Method with X-Original-URL, or with X-Original-URI and a host (nginx). request: by its own method and Host, and the path behind the prefix (Envoy, Istio). any: in one of these ways; more than one gets 400.',
+      'How a proxy describes the request for which it needs a decision. forwarded: X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Uri (Traefik, Caddy). original: X-Original-Method with X-Original-URL, or with X-Original-URI and a host (nginx). request: by its own method and Host, and the path behind the prefix (Envoy, Istio). any: in one of these ways; a call that uses more than one gets 400.',
       ['any', 'forwarded', 'original', 'request'],
       'any',
     ),
     identity: map(
-      'Header fields of the answer 200 that tell the proxy who sends the request, each with its claim: sub, scope, client_id, or any other of the token.',
+      'Header fields of the answer 200 that tell the proxy who sends the request: name → claim of the token, such as sub, scope or client_id.',
       { 'X-User': 'sub', 'X-Scope': 'scope', 'X-Client-Id': 'client_id' },
     ).check(checkIdentity),
   },
@@ -69,9 +69,9 @@ function checkIdentity(identity: Readonly<Record<string, string>>, place: Place)
     const lower = name.toLowerCase();
     const problem =
       !TOKEN.test(lower) || lower.includes('_')
-        ? 'is no name of a header field that every upstream understands'
+        ? 'is not a valid header field name, or contains an underscore, which many servers drop'
         : ANSWER_FIELDS.has(lower)
-          ? 'is a field with a meaning of its own'
+          ? 'already has a meaning in HTTP or for scopegate; choose another name'
           : seen.has(lower)
             ? 'is given twice'
             : undefined;

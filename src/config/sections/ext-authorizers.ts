@@ -6,13 +6,13 @@ import { entries } from '../setting.js';
 
 /** `kyma.extAuthorizers`: where the external authorizers are that APIRules of v2 name. */
 export const extAuthorizers = entries(
-  'External authorizers that APIRules of v2 name under extAuth: the same as extensionProviders with envoyExtAuthzHttp in Istio. Each has a `name` and a `url`, whose path is put in front of the path of the request, and optionally `timeout`, `includeRequestHeadersInCheck`, `includeAdditionalHeadersInCheck`, `headersToUpstreamOnAllow` and `headersToDownstreamOnDeny`; see docs/rules.md.',
+  'External authorizers that APIRules of v2 name under extAuth. They correspond to extensionProviders with envoyExtAuthzHttp in Istio. Each has a `name` and a `url`, to whose path scopegate appends the path of the request, and optionally `timeout`, `includeRequestHeadersInCheck`, `includeAdditionalHeadersInCheck`, `headersToUpstreamOnAllow` and `headersToDownstreamOnDeny`; see docs/rules.md.',
   {
     name: text('The name that APIRules use.').required(),
     url: text('An http or https URL.').check(serviceUrl).required(),
-    timeout: limit('The longest wait for an answer.', '2s'),
+    timeout: limit('Timeout for an answer.', '2s'),
     includeRequestHeadersInCheck: list(
-      'Header fields of the request that the authorizer gets, besides Authorization; x-* and *-x are prefixes and suffixes.',
+      'Header fields of the request that the authorizer gets, in addition to Authorization; x-* and *-x are prefixes and suffixes.',
       [],
     )
       .check(each(namePattern))
@@ -22,7 +22,7 @@ export const extAuthorizers = entries(
         for (const [name, value] of Object.entries(fields)) {
           if (!TOKEN.test(name)) place.at(name).problem('must be the name of a header field');
           else if (/^(host|content-length|transfer-encoding|connection)$/i.test(name))
-            place.at(name).problem('belongs to the call itself');
+            place.at(name).problem('is a field that scopegate sets itself; remove it');
           if (!/^[\t\x20-\x7e]*$/.test(value)) place.at(name).problem('must be printable ASCII');
         }
         return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value]));
@@ -35,14 +35,17 @@ export const extAuthorizers = entries(
       .check(
         each((name, place) => {
           if (name.includes('*')) {
-            place.problem("must be a whole name: a client's copies of these fields are removed by name");
+            place.problem(
+              "must be a full name without *, because scopegate removes the client's copies of these fields by name",
+            );
           } else if (!TOKEN.test(name)) place.problem('must be the name of a header field');
-          else if (REFUSED.test(name.toLowerCase())) place.problem('scopegate sets this field itself');
+          else if (REFUSED.test(name.toLowerCase()))
+            place.problem('is a field that scopegate sets itself; remove it');
         }),
       )
       .as(lower),
     headersToDownstreamOnDeny: list(
-      'Header fields of any other answer that the client gets, besides Location, WWW-Authenticate and Content-Type. Empty: all.',
+      'Header fields of any other answer that the client gets, in addition to Location, WWW-Authenticate and Content-Type. Empty: all.',
       [],
     )
       .check(each(namePattern))
@@ -65,7 +68,7 @@ function serviceUrl(written: string, place: Place): void {
 
 function namePattern(name: string, place: Place): void {
   if (!TOKEN.test(name) || /.\*./.test(name)) {
-    place.problem('must be the name of a header field; * may stand at its beginning or end');
+    place.problem('must be the name of a header field; it may begin or end with *');
   }
 }
 

@@ -7,7 +7,7 @@ import { upstreamsTls } from './upstreams-tls.js';
 /** `forward`: how requests are forwarded. Times are in milliseconds. */
 export const forward = section('How scopegate forwards requests.', {
   timeout: limit(
-    'How long scopegate waits until the response of an upstream begins, if neither rule nor APIRule says.',
+    'Timeout for the start of the response of an upstream, if neither the rule nor the APIRule sets one.',
     '180s',
   ),
   connectTimeout: limit('Timeout for opening a connection to an upstream.', '5s'),
@@ -41,9 +41,9 @@ export const forward = section('How scopegate forwards requests.', {
     ['utf-8', 'percent', 'refuse'],
     'utf-8',
   ),
-  webSockets: flag('Forward WebSocket handshakes. If false, scopegate ignores the Upgrade.', true),
+  webSockets: flag('Forward WebSocket handshakes. If false, scopegate ignores the Upgrade field.', true),
   webSocketMaxAge: limit(
-    'Longest duration of a WebSocket. After that, both sides get a Close with 1008.',
+    'Maximum duration of a WebSocket. After that, scopegate sends both sides a Close with 1008.',
     '1h',
   ),
   via: text(
@@ -53,7 +53,7 @@ export const forward = section('How scopegate forwards requests.', {
     if (!TOKEN.test(name)) place.problem('must be a token (RFC 9110 section 5.6.2)');
   }),
   connections: integer(
-    'Limit of connections to one upstream for short requests. One more request waits for up to forward.queueTimeout.',
+    'Limit of connections to one upstream for short requests. Further requests wait for up to forward.queueTimeout.',
     256,
     1,
   ),

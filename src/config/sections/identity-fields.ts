@@ -3,14 +3,14 @@ import { section, type Value } from '../setting.js';
 
 /** `forward.identityFields`: identity fields in addition to those of scopegate's own table. */
 export const identityFields = section(
-  'Request fields that upstreams believe, because a gateway sets them: who the user is, where the request came from. scopegate removes the copies of clients.',
+  'Header fields that upstreams trust because gateways set them: who the user is, where the request came from. scopegate removes them from the requests of clients.',
   {
     remove: list(
-      'Fields that scopegate removes besides those of docs/identity-fields.md: names, or prefixes followed by *, such as X-Acme-*.',
+      'Fields that scopegate removes in addition to those in docs/identity-fields.md: names, or prefixes followed by *, such as X-Acme-*.',
       [],
     ),
     keep: list(
-      'Fields that scopegate does not remove; they pass unchanged from every client. Written as in remove. If entries of both lists match a name, the most specific one decides. Use it only for fields that the proxy in front overwrites, or that the upstream does not believe.',
+      'Fields that scopegate does not remove; they pass unchanged from every client. Written as in remove. If entries of both lists match a name, the most specific one decides. Use it only for fields that the proxy in front overwrites, or that the upstream does not trust.',
       [],
     ),
   },
@@ -22,8 +22,9 @@ export const identityFields = section(
       const at = place.at(list, index);
       if (!PATTERN.test(field)) {
         at.problem('must be the name of a header field, or the beginning of one followed by *');
-      } else if (OWN.has(lower)) at.problem('is a field that scopegate itself writes or reads');
-      else if (list === 'keep' && removed.has(lower)) at.problem('stands in remove as well');
+      } else if (OWN.has(lower)) at.problem('is a field that scopegate itself writes or reads; remove it');
+      else if (list === 'keep' && removed.has(lower))
+        at.problem('is also in remove; delete one of the two entries');
     });
   }
 });

@@ -4,7 +4,7 @@ import { extAuthorizers } from './ext-authorizers.js';
 
 /** `kyma`: settings of the Kyma cluster that its APIRules relied on. */
 export const kyma = section(
-  'What APIRules in Kyma took from the configuration of Ory Oathkeeper there, for rules that do not say it themselves.',
+  'Defaults that APIRules in Kyma got from its configuration of Ory Oathkeeper, for rules that do not set them themselves.',
   {
     jwksUrls: list(
       'Key sets for rules of the handler jwt without jwks_urls: http, https or file URLs. In Kyma, authenticators.jwt.config.jwks_urls of Oathkeeper. Empty: the keys that the metadata of each trusted issuer names.',
@@ -21,11 +21,11 @@ export const kyma = section(
       [],
     ),
     jwtScopeStrategy: choice(
-      'How rules of the handler jwt compare scopes if they do not say. Kyma had wildcard. Absent: introspection.scopeStrategy.',
+      'How rules of the handler jwt compare scopes if they do not set scope_strategy. Kyma used wildcard. Absent: introspection.scopeStrategy.',
       ['exact', 'hierarchic', 'wildcard'],
     ),
     idToken: optionalSection(
-      'For mutators id_token without issuer_url or jwks_url. Absent: the gateway signs with a key that it makes when it starts, and warns.',
+      'For mutators id_token without issuer_url or jwks_url. Absent: scopegate signs with a key that it makes when it starts, and warns.',
       {
         issuerUrl: text('The issuer of the tokens (iss).').required(),
         jwksUrl: text('A file URL of the JWK Set with the private keys.')

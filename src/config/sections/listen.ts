@@ -14,14 +14,17 @@ const tls = optionalSection('Serve TLS. Absent: plain HTTP.', {
   ...certificate,
   certificates: entries(
     'Further certificates. Each has `cert`, `key`, and optionally `ca` as above and `serverNames`. A client gets the certificate for the name that it asks for (SNI). The names are those in the certificate, or `serverNames`: exact, or *.suffix for one label.',
-    { ...certificate, serverNames: list('Names it is shown for, in place of those in the certificate.') },
+    {
+      ...certificate,
+      serverNames: list('Names for which scopegate sends this certificate, instead of those in it.'),
+    },
   ),
   clientCertificates: choice(
-    'Whether clients show a certificate: none asks for none; optional accepts one that an authority in clientCa has signed, and refuses any other; required refuses clients without one; unverified accepts any, which then only proves the key of a token that is bound to it (RFC 8705).',
+    'Client certificates. none: scopegate does not request any. optional: a client may send one, which an authority in clientCa must have signed. required: a client must send such a certificate. unverified: a client may send any certificate; it only proves possession of the key that a token is bound to (RFC 8705).',
     ['none', 'optional', 'required', 'unverified'],
     'none',
   ),
-  clientCa: file('PEM file of the authorities that must have signed client certificates.'),
+  clientCa: file('PEM file of the certificate authorities that must have signed client certificates.'),
   minVersion: choice('Lowest TLS version accepted.', ['TLSv1.2', 'TLSv1.3'], 'TLSv1.2'),
   ciphers: text(
     "Accepted cipher suites, in OpenSSL's notation. Absent: those of Mozilla's intermediate configuration, all with forward secrecy and authenticated encryption.",
@@ -32,7 +35,7 @@ const tls = optionalSection('Serve TLS. Absent: plain HTTP.', {
   ),
 }).check((files, place) => {
   if (files.insecureOlderClients && files.ciphers !== undefined) {
-    place.at('insecureOlderClients').problem('is of no use beside ciphers');
+    place.at('insecureOlderClients').problem('has no effect if ciphers is set; remove one of them');
   }
   checkClientCa(files, place);
   if (place.sound) checkIdentity(files, place);
@@ -42,7 +45,11 @@ function checkClientCa({ clientCertificates, clientCa }: TlsFiles, place: Place)
   const verified = clientCertificates === 'optional' || clientCertificates === 'required';
   if (verified && clientCa === undefined) place.missing('clientCa');
   else if (!verified && clientCa !== undefined) {
-    place.at('clientCa').problem(`is of no use while clientCertificates is ${clientCertificates}`);
+    place
+      .at('clientCa')
+      .problem(
+        `has no effect unless clientCertificates is optional or required, and it is ${clientCertificates}; change it, or remove clientCa`,
+      );
   }
 }
 
@@ -73,7 +80,7 @@ const reusePort = flag(
   false,
 ).check((wanted, place) => {
   if (!wanted) return;
-  if (process.platform !== 'linux') place.problem(`needs Linux, and this is ${process.platform}`);
+  if (process.platform !== 'linux') place.problem(`needs Linux, but this system is ${process.platform}`);
   else if (!canReusePort(process.versions.node)) {
     place.problem(`needs Node 22.12, 23.1 or later, and this is ${process.versions.node}`);
   }
@@ -92,7 +99,10 @@ export function canReusePort(version: string): boolean {
 
 /** `listen`: the ports of the gateway. */
 export const listen = section('Where scopegate listens.', {
-  proxy: section('The port for the traffic to guard.', { ...address('0.0.0.0', 4455), reusePort }),
+  proxy: section('The port for the traffic that scopegate protects.', {
+    ...address('0.0.0.0', 4455),
+    reusePort,
+  }),
   admin: section('The port for health, metrics, rules and decisions.', address('127.0.0.1', 4456)),
 }).check(({ proxy, admin }, place) => {
   if (proxy.port === admin.port && proxy.port !== 0) {

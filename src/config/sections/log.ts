@@ -13,7 +13,7 @@ export const log = section('The log on standard output.', {
     'Share of the allowed requests without an error that get a line. All other requests always get one.',
     1,
   ),
-  pretty: flag('Write lines for people instead of JSON. Absent: if standard output is a terminal.'),
+  pretty: flag('Write lines for people instead of JSON. Absent: only if standard output is a terminal.'),
   levels: choice(
     'How levels are written in JSON: numbers as pino has them (30), or names ("info").',
     ['numbers', 'names'],

@@ -10,7 +10,7 @@ export const matching = section('How scopegate finds the rule of a request.', {
     'error',
   ),
   serviceHosts: list(
-    'Host names of a rule’s service that requests may use besides the host of the APIRule. {name} and {namespace} stand for the fields of the service. For a sidecar on Kubernetes: {name}, {name}.{namespace}, {name}.{namespace}.svc and {name}.{namespace}.svc.cluster.local.',
+    'Host names of a rule’s service that requests may use in addition to the host of the APIRule. {name} and {namespace} are replaced by the fields of the service. For a sidecar on Kubernetes: {name}, {name}.{namespace}, {name}.{namespace}.svc and {name}.{namespace}.svc.cluster.local.',
     [],
   ).check(
     each((template, place) => {

@@ -6,15 +6,15 @@ import { section, type Value } from '../setting.js';
 /** The smallest size in bytes of a secret that several gateways share. */
 const SECRET_BYTES = 32;
 
-const nonce = section('Nonces of the gateway, which proofs must then hold (RFC 9449 section 9).', {
+const nonce = section('Nonces that scopegate issues and that proofs must contain (RFC 9449 section 9).', {
   required: flag('Refuse proofs without a nonce.', false),
-  lifetime: limit('How long scopegate gives out one nonce. It accepts the previous nonce as well.', '5m'),
+  lifetime: limit('How long scopegate issues the same nonce. It also accepts the previous one.', '5m'),
   secretFile: secretFile(
     'File with a secret of at least 32 bytes, from which nonces are made. All gateways that serve the same clients need the same secret. Absent: scopegate makes one at start.',
   ).check((secret, place) => {
     const { length } = secret.reveal();
     // An empty secret means that the file has already been reported.
-    if (length > 0 && length < SECRET_BYTES) place.problem(`must hold ${SECRET_BYTES} bytes at least`);
+    if (length > 0 && length < SECRET_BYTES) place.problem(`must contain at least ${SECRET_BYTES} bytes`);
   }),
 }).as(({ secretFile: secret, ...rest }) => ({ ...rest, ...(secret === undefined ? {} : { secret }) }));
 

@@ -11,9 +11,9 @@ export const resources = entries(
     authorizationServers: list('Issuer identifiers of the authorization servers.')
       .check(each(identifier))
       .required(),
-    name: text('What people call it.'),
+    name: text('Display name for people (resource_name).'),
     documentation: text('URL of a page for developers.').check(webUrl),
-    policy: text('URL of a page about what may be done with the data.').check(webUrl),
+    policy: text('URL of the policy on how clients may use the data.').check(webUrl),
     terms: text('URL of the terms of service.').check(webUrl),
   },
 )
@@ -25,7 +25,7 @@ export const resources = entries(
       const { hostname, pathname } = new URL(metadataUrl(resource));
       const earlier = places.get(hostname + pathname);
       if (earlier !== undefined) {
-        place.at(index, 'resource').problem(`has its metadata where ${earlier} has it`);
+        place.at(index, 'resource').problem(`has the same metadata URL as ${earlier}; change one of them`);
       }
       places.set(hostname + pathname, resource);
     });

@@ -18,21 +18,21 @@ export const server = section('Limits on clients.', {
   ),
   maxConnections: integer('Limit of open connections; 0 means no limit.', 0),
   maxInFlight: integer(
-    'Limit of requests in flight, including forward-auth. One more gets 503 with Retry-After. Requests whose body scopegate still reads and long exchanges (forward.longExchanges) do not count. 0 means no limit.',
+    'Limit of requests in flight, including forward-auth. Beyond that, requests get 503 with Retry-After. Requests whose body scopegate still reads and long exchanges (forward.longExchanges) do not count. 0 means no limit.',
     4096,
   ),
   maxEventLoopDelay: duration(
-    'How late the event loop may be on average. If it stays later, scopegate accepts a falling share of requests, and the others get 503 with Retry-After. 0s means no limit.',
+    'Limit of the average delay of the event loop. While the delay is longer, scopegate accepts a smaller and smaller share of requests, and the others get 503 with Retry-After. 0s means no limit.',
     '200ms',
   ),
   maxStreams: integer(
-    'Limit of requests at once on one HTTP/2 connection. Clients may choose HTTP/2 over TLS; 0 offers HTTP/1.1 alone.',
+    'Limit of requests at once on one HTTP/2 connection. Clients may choose HTTP/2 over TLS; 0 offers only HTTP/1.1.',
     100,
     0,
     10_000,
   ),
   clientShare: section(
-    'How much one client may have at once; one more is refused. Off by default: behind a load balancer that trustedProxies does not name, all clients have one address. Clients are told apart by address, of IPv6 by network of 64 bits.',
+    'Limits for each client. scopegate refuses what exceeds them. Off by default, because all clients behind a load balancer that trustedProxies does not name have one address. scopegate tells clients apart by their IPv4 address or IPv6 /64 network.',
     {
       connections: integer(
         'Limit of connections of one client; 0 means no limit. Trusted proxies have no limit.',
@@ -46,7 +46,7 @@ export const server = section('Limits on clients.', {
     },
   ),
   drainGrace: duration(
-    'How long open connections may still send a request at shutdown. scopegate answers it with Connection: close. After that it closes idle connections. If no connection is open, it does not wait.',
+    'How long open connections may still send a request at shutdown. scopegate answers it with Connection: close. After that it closes idle connections. It does not wait if no connection is open.',
     '1s',
   ),
   drainTimeout: duration('How long requests in flight may take to end at shutdown.', '30s'),

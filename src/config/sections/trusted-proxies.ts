@@ -2,10 +2,11 @@ import { readNetwork } from '../../parse/peer.js';
 import { each, list } from '../kinds.js';
 
 /**
- * `trustedProxies`: the proxies whose statements about a request (such as the client's address) are believed.
+ * `trustedProxies`: the proxies whose statements about a request (such as the client's address) scopegate
+ * trusts.
  */
 export const trustedProxies = list(
-  'Networks (CIDR) of the proxies in front of scopegate. scopegate believes Forwarded, X-Forwarded-* and X-Request-Id from these alone.',
+  'Networks (CIDR) of the proxies in front of scopegate. scopegate trusts Forwarded, X-Forwarded-* and X-Request-Id only from these.',
   [],
 ).check(
   each((network, place) => {

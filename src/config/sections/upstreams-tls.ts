@@ -9,16 +9,16 @@ import { checkClientTls } from './client-tls.js';
  */
 export const upstreamsTls = section('TLS to upstreams. Files are read again when they change.', {
   ca: file(
-    'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
+    'PEM file of the certificate authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
   ),
   cert: file('PEM file of the client certificate that scopegate shows to upstreams.'),
   key: file('PEM file of its private key.'),
   upstreams: entries(
-    'What differs for one upstream: each has an `origin` (https://name:port), and `ca`, `cert` with `key`, or `insecureSkipVerify`.',
+    'Exceptions for single upstreams. Each has an `origin` (https://name:port), and `ca`, `cert` with `key`, or `insecureSkipVerify`.',
     {
       origin: text('Origin of the upstream, https://name:port.').required(),
-      ca: file('PEM file of the authorities to trust.'),
-      cert: file('PEM file of the client certificate that it is shown.'),
+      ca: file('PEM file of the certificate authorities to trust.'),
+      cert: file('PEM file of the client certificate that scopegate shows to this upstream.'),
       key: file('PEM file of its private key.'),
       insecureSkipVerify: flag('Do not verify its certificate. Insecure.'),
     },

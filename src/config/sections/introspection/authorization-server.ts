@@ -18,7 +18,7 @@ import { settleSigned, signed } from './signed.js';
 
 const tls = section('TLS to the authorization server, whose certificate is always verified.', {
   ca: file(
-    'PEM file of the authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
+    'PEM file of the certificate authorities to trust. Absent: those of Node, and in the image those of the system as well (docs/operations.md).',
   ),
   cert: file(
     'PEM file of the certificate that scopegate shows, followed by its intermediate certificates. scopegate reads this file and the others again when they change.',
@@ -32,7 +32,7 @@ const NO_READINESS = 'none';
 /** The settings of an authorization server, other than its location. */
 export const common = {
   readiness: text(
-    `URL that says whether the authorization server can look tokens up: a status 2xx means ready. scopegate asks it, at most once a second, when an introspection answers inactive; if the server is not ready, the client gets 503 and nothing is cached. Absent: Hydra's /health/ready if the introspection URL is that of Hydra's admin API, otherwise no check. ${NO_READINESS}: no check.`,
+    `URL that says whether the authorization server can look tokens up: a status 2xx means ready. When an introspection answers inactive, scopegate calls this URL, at most once a second; if the server is not ready, the client gets 503 and nothing is cached. Absent: Hydra's /health/ready if the introspection URL is that of Hydra's admin API, otherwise no check. ${NO_READINESS}: no check.`,
   ).check((url, place) => {
     if (url !== NO_READINESS) checkEndpoint(url, place);
   }),
@@ -114,13 +114,13 @@ function checkHeaders(
     const lower = name.toLowerCase();
     const problem =
       !TOKEN.test(lower) || /[^\t\x20-\x7e]/.test(value)
-        ? 'is no valid header field'
+        ? 'is not a valid header field'
         : RESERVED_HEADERS.has(lower)
-          ? 'is a field that the gateway itself must set'
+          ? 'is a field that scopegate sets itself; remove it'
           : seen.has(lower)
             ? 'is given twice'
             : lower === 'authorization' && fillsAuthorization(method)
-              ? `is at odds with the method ${method} of clientAuth`
+              ? `cannot be set, because clientAuth.method: ${method} sets it; remove one of them`
               : undefined;
     if (problem !== undefined) place.at(name).problem(problem);
     seen.add(lower);

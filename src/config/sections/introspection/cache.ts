@@ -6,7 +6,7 @@ import { sharedStore } from './shared-store.js';
 export const cache = section('The cache of introspection answers.', {
   enabled: flag('Cache answers.', true),
   ttl: duration(
-    'Longest time that an active answer is cached. It never outlives the exp of the token. 0 caches none.',
+    'Maximum time that an active answer is cached, but never longer than until the exp of the token. 0 caches none.',
     '60s',
   ),
   negativeTtl: duration('How long an inactive answer is cached. 0 caches none.', '5s'),
@@ -20,21 +20,21 @@ export const cache = section('The cache of introspection answers.', {
     67_108_864,
     0,
   ),
-  negativeMaxEntries: integer(
-    'Limit of cached inactive answers. They have a cache apart from the active ones.',
-    10_000,
-    1,
-  ),
+  negativeMaxEntries: integer('Limit of cached inactive answers, which have a separate cache.', 10_000, 1),
   shared: sharedStore,
 }).check(({ enabled, ttl, refreshBefore, shared }, place) => {
   if (refreshBefore > 0 && (!enabled || refreshBefore >= ttl)) {
     place
       .at('refreshBefore')
       .problem(
-        enabled ? `must be shorter than ${place.name}.ttl` : `is of no use without ${place.name}.enabled`,
+        enabled
+          ? `must be shorter than ${place.name}.ttl`
+          : `has no effect unless ${place.name}.enabled is true; enable the cache, or remove it`,
       );
   }
   if (shared !== undefined && !enabled) {
-    place.at('shared').problem(`is of no use without ${place.name}.enabled`);
+    place
+      .at('shared')
+      .problem(`has no effect unless ${place.name}.enabled is true; enable the cache, or remove it`);
   }
 });

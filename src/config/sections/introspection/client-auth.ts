@@ -8,7 +8,7 @@ import { section, type Value } from '../../setting.js';
 import { checkEndpoint } from './endpoint.js';
 
 /** `clientAuth` of an authorization server: how the gateway authenticates there. */
-export const clientAuth = section('How the gateway authenticates at the endpoint.', {
+export const clientAuth = section('How scopegate authenticates to the authorization server.', {
   method: choice(
     'How scopegate authenticates to the authorization server: none, basic (client_secret_basic), post (client_secret_post), private_key_jwt or client_secret_jwt (a signed assertion, RFC 7523), tls (the certificate of introspection.tls, RFC 8705), bearer (a fixed token) or pre_authorization (a token that scopegate gets for itself, as in Oathkeeper).',
     ['none', 'basic', 'post', 'private_key_jwt', 'client_secret_jwt', 'tls', 'bearer', 'pre_authorization'],
@@ -135,7 +135,8 @@ function checkFields(values: ClientAuthValues, place: Place): void {
   const { needs, takes } = METHODS[method];
   const meant = new Set<string>(['method', ...needs, ...takes, ...(scope.length === 0 ? ['scope'] : [])]);
   for (const field of Object.keys(values)) {
-    if (!meant.has(field)) place.at(field).problem(`is of no use with the method ${method}`);
+    if (!meant.has(field))
+      place.at(field).problem(`has no effect with method: ${method}; remove it, or change the method`);
   }
   for (const field of needs) if (values[field] === undefined) place.missing(field);
 }
@@ -156,7 +157,8 @@ function secret(
 ): Secret {
   const fileField = place.at(`${field}File`);
   if (inline === undefined && file !== undefined) return openSecret(file, fileField);
-  if (file !== undefined) fileField.error(`${place.at(field).name} and ${fileField.name} are both given`);
+  if (file !== undefined)
+    fileField.error(`${place.at(field).name} and ${fileField.name} cannot both be set; remove one of them`);
   else if (inline === undefined) place.missing(`${field}File`);
   return new Secret(inline ?? '');
 }

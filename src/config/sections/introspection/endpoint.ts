@@ -6,8 +6,8 @@ export function checkEndpoint(url: string, place: Place): void {
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
     place.problem('must be an http or https URL');
   } else if (parsed.username !== '' || parsed.password !== '') {
-    place.problem('must hold no credentials; use introspection.clientAuth');
+    place.problem('must not contain credentials; use introspection.clientAuth');
   } else if (parsed.hash !== '') {
-    place.problem('must have no fragment');
+    place.problem('must not have a fragment');
   }
 }

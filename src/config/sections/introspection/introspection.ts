@@ -36,8 +36,8 @@ export const introspection = section('The token introspection of the authorizati
     'Further authorization servers. A rule chooses one by introspection_url. Each has a `url` or an `issuer`, and its own `headers`, `tls`, `clientAuth` and `signed`, as introspection itself. A server that is not in the list gets no credentials.',
     {
       ...location(
-        'An introspection endpoint of it. Absent: the one that the metadata of the issuer names.',
-        'Its issuer identifier, by which its metadata is found.',
+        'The introspection endpoint of this server. Absent: the one that the metadata of the issuer names.',
+        'The issuer identifier of this server, by which scopegate finds its metadata.',
       ),
       ...common,
     },
@@ -45,17 +45,17 @@ export const introspection = section('The token introspection of the authorizati
   cache,
   signed,
   flood: section(
-    'What one client may ask about: tokens that turn out to be none. Clients are told apart by address, of IPv6 by network of 64 bits; a proxy in front must be among trustedProxies, for else all its clients are one.',
+    'Rate limit of unknown tokens: how many inactive tokens one client may present. scopegate tells clients apart by their IPv4 address or IPv6 /64 network. A proxy in front must be in trustedProxies; otherwise all its clients count as one.',
     {
       badTokens: integer(
         'How many inactive tokens one client may present within `per`. Beyond that, its tokens that are not in the cache get 429 with Retry-After. 0 means no limit.',
         0,
       ),
-      per: limit('The time in which badTokens counts.', '1m'),
+      per: limit('The period for which badTokens is the limit.', '1m'),
       maxClients: integer('Limit of remembered clients.', 10_000, 1),
     },
   ),
-  breaker: section('Stops asking an authorization server that fails.', {
+  breaker: section('Circuit breaker: scopegate stops calling an authorization server that fails.', {
     failures: integer('How many consecutive failures open the circuit breaker; 0 turns it off.', 5),
     openFor: limit('How long an open circuit breaker waits before it lets one introspection through.', '5s'),
   }),
@@ -78,7 +78,10 @@ function refuseTwins(main: string, servers: readonly AuthorizationServer[], plac
   servers.forEach(({ url, discovered }, index) => {
     if (!URL.canParse(url)) return;
     const { href } = new URL(url);
-    if (seen.has(href)) place.at(index, discovered ? 'issuer' : 'url').problem('is that of another server');
+    if (seen.has(href))
+      place
+        .at(index, discovered ? 'issuer' : 'url')
+        .problem('is already used by another server; each server needs its own');
     seen.add(href);
   });
 }

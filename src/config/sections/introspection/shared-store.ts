@@ -23,7 +23,7 @@ const cluster = optionalSection('The store is a cluster.', {
 });
 
 const sentinel = optionalSection(
-  'The store is a master that sentinels name, and another one when they say so.',
+  'The store is a master that Redis Sentinel names. scopegate follows when the sentinels name another master.',
   {
     nodes: list(
       'Addresses of the sentinels: redis://host:26379, or rediss:// for TLS to them and to the store.',
@@ -55,14 +55,16 @@ export const sharedStore = optionalSection('A second tier that several gateways 
   ),
   username: text('User name at the store.'),
   passwordFile: secretFile('File with the password for the store.'),
-  ca: file('PEM file of the authorities to trust, for rediss. Absent: as for introspection.tls.ca.'),
+  ca: file(
+    'PEM file of the certificate authorities to trust, for rediss. Absent: as for introspection.tls.ca.',
+  ),
   prefix: text('Prefix of all keys in the store.', 'scopegate'),
   timeout: limit(
     'Longest time that a request waits for the store before scopegate asks the authorization server.',
     '50ms',
   ),
   wait: duration(
-    'Longest time that a request waits for another gateway that introspects the same token. With 0s each gateway asks by itself.',
+    'Longest time that a request waits for another gateway that introspects the same token. With 0s each gateway introspects by itself.',
     '1s',
   ),
 }).as(({ url, cluster, sentinel, keyFile, previousKeyFile, passwordFile: password, ...rest }, place) => {
@@ -121,7 +123,7 @@ function settleSocket(url: string, place: Place): StorePlace {
     /^redis\+unix:\/\/(\/[^?#]+)(?:\?database=(\d{1,5}))?$/.exec(url) ?? [];
   const path = pathOf(encoded);
   if (path === '') {
-    place.problem('must be redis+unix:///path/of.sock, with ?database=1 for another database than 0');
+    place.problem('must be redis+unix:///path/of.sock, optionally with ?database=1');
   }
   return { kind: 'socket', path, database: Number(database) };
 }
@@ -137,7 +139,8 @@ function pathOf(encoded: string): string {
 
 /** Refuses a user without a password, which is a mistake. */
 function refuseUser(username: string | undefined, place: Place): void {
-  if (username !== undefined) place.at('username').problem('is of no use without passwordFile');
+  if (username !== undefined)
+    place.at('username').problem('has no effect unless passwordFile is set; set passwordFile, or remove it');
 }
 
 function checkAddresses(urls: readonly string[], place: Place): void {
@@ -155,8 +158,8 @@ function checkAddress(url: string, place: Place, database: boolean): void {
   if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {
     place.problem('must be redis://host:port or rediss://host:port');
   } else if (parsed.username !== '' || parsed.password !== '') {
-    place.problem('must hold no credentials; use passwordFile');
+    place.problem('must not contain credentials; use passwordFile');
   } else if (!database && /[^/]/.test(parsed.pathname)) {
-    place.problem('must name no database');
+    place.problem('must not name a database');
   }
 }

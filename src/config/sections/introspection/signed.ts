@@ -6,32 +6,29 @@ import { section, type Value } from '../../setting.js';
 import { checkEndpoint } from './endpoint.js';
 
 /** `signed` of an authorization server: whether its answers must be signed (RFC 9701). */
-export const signed = section(
-  'Signed answers (RFC 9701): asked for and required. They need introspection.issuer.',
-  {
-    required: flag('Accept only answers that the authorization server has signed (RFC 9701).', false),
-    jwksUrl: text(
-      'The JWK Set with the keys of the authorization server. Absent: the one that its metadata names.',
-    ),
-    audience: text('The audience (aud) that answers must have. Absent: introspection.clientAuth.clientId.'),
-    decryptionKeyFile: path(
-      'File with the private key that decrypts answers: PEM (not encrypted), a JWK, or a JWK Set during a rotation. scopegate reads it again when it changes. Absent: answers are not encrypted. Present: they must be.',
-    ),
-    algorithms: list('Accepted JWS algorithms.', [
-      'RS256',
-      'RS384',
-      'RS512',
-      'PS256',
-      'PS384',
-      'PS512',
-      'ES256',
-      'ES384',
-      'ES512',
-      'EdDSA',
-      'Ed25519',
-    ]),
-  },
-);
+export const signed = section('Signed introspection answers (RFC 9701). They need introspection.issuer.', {
+  required: flag('Accept only answers that the authorization server has signed (RFC 9701).', false),
+  jwksUrl: text(
+    'The JWK Set with the keys of the authorization server. Absent: the one that its metadata names.',
+  ),
+  audience: text('The audience (aud) that answers must have. Absent: introspection.clientAuth.clientId.'),
+  decryptionKeyFile: path(
+    'File with the private key that decrypts answers: PEM (not encrypted), a JWK, or a JWK Set during a rotation. scopegate reads it again when it changes. Absent: answers are not encrypted. Present: they must be.',
+  ),
+  algorithms: list('Accepted JWS algorithms.', [
+    'RS256',
+    'RS384',
+    'RS512',
+    'PS256',
+    'PS384',
+    'PS512',
+    'ES256',
+    'ES384',
+    'ES512',
+    'EdDSA',
+    'Ed25519',
+  ]),
+});
 
 /**
  * Settles what a server's signed answers must look like.
@@ -49,7 +46,9 @@ export function settleSigned(
 ): SignedAnswers | undefined {
   if (!required) {
     if (decryptionKeyFile !== undefined) {
-      place.at('decryptionKeyFile').problem(`is of no use without ${place.name}.required`);
+      place
+        .at('decryptionKeyFile')
+        .problem(`has no effect unless ${place.name}.required is true; set that to true, or remove it`);
     }
     return undefined;
   }
@@ -59,7 +58,7 @@ export function settleSigned(
   if (audience === undefined) place.missing('audience');
   algorithms.forEach((algorithm, index) => {
     if (/^(?:[RPE]S(?:256|384|512)|EdDSA|Ed25519)$/.test(algorithm)) return;
-    place.at('algorithms', index).problem('must be one of a public key, such as RS256 or ES256');
+    place.at('algorithms', index).problem('must be an algorithm with a public key, such as RS256 or ES256');
   });
   if (jwksUrl !== undefined) checkEndpoint(jwksUrl, place.at('jwksUrl'));
   return {
