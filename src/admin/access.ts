@@ -3,7 +3,7 @@ import { isIP, type Socket } from 'node:net';
 
 /** What the access control of the admin listener depends on. */
 export interface AccessOptions {
-  /** Host names that the admin listener accepts, besides IP addresses and localhost. */
+  /** Host names that the admin listener accepts, in addition to IP addresses and localhost. */
   readonly hosts: readonly string[];
   /**
    * The credential for requests that change something. It is read for each request, because it may be

@@ -21,9 +21,12 @@ export interface RulesJson {
     readonly overlap: string;
     /** Rules that match a part of another rule's requests and decide those instead of it. */
     readonly specific: readonly string[];
-    /** Pairs of rules that the analysis could not prove apart. A request that both match is refused. */
+    /**
+     * Pairs of rules that may overlap, because the analysis could not prove that they do not. A request that
+     * both match is refused.
+     */
     readonly unproved: readonly (readonly [string, string])[];
-    /** Each rule of `specific` with each rule directly around it. Absent if there are too many pairs to tell. */
+    /** Each rule of `specific` with each rule directly around it. Absent if there are too many pairs. */
     readonly inside?: readonly (readonly [inner: string, outer: string])[] | undefined;
   };
   readonly rules: readonly RuleJson[];

@@ -25,8 +25,8 @@ const MOST = 1_024;
 const TEXTS = ['requestId', 'method', 'host', 'path', 'reason', 'subject', 'clientId'] as const;
 
 /**
- * Builds a buffer of the last decisions. Those that were allowed without trouble have a ring buffer of their own, so
- * that they do not displace the few that were denied, would be denied or failed.
+ * Builds a buffer of the last decisions. Requests that were allowed and succeeded have their own ring buffer,
+ * so that they do not displace the few that were denied, would be denied or failed.
  *
  * @param size the most decisions in each ring buffer
  * @param now returns milliseconds since 1970
@@ -46,14 +46,14 @@ export function createRecent(size: number, now: () => number): Recent {
   };
 }
 
-/** The entry with its texts cut to a length; nearly always the very same one. */
+/** The entry with its strings cut to a maximum length; nearly always the same object. */
 function bounded(entry: AuditEntry): AuditEntry {
   const long = TEXTS.filter((name) => (entry[name]?.length ?? 0) > MOST);
   if (long.length === 0) return entry;
   return { ...entry, ...Object.fromEntries(long.map((name) => [name, cut(entry[name] as string)])) };
 }
 
-/** A text's beginning, as a text of its own: a part of one keeps all of it in memory. */
+/** The beginning of a string, as a copy: a substring would keep the whole string in memory. */
 function cut(text: string): string {
   return `${Buffer.from(text.slice(0, MOST)).toString()}…`;
 }

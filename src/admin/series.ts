@@ -14,7 +14,7 @@ export interface SeriesJson {
   readonly span: number;
   /** Finished requests in each step, by outcome; the oldest step first, as in all the lists here. */
   readonly outcomes: Readonly<Record<Outcome, readonly number[]>>;
-  /** The share of questions about tokens that the cache answered, from 0 to 1; null in a step without any. */
+  /** The share of token look-ups that the cache answered, from 0 to 1; null in a step without any. */
   readonly hitRate: readonly (number | null)[];
   readonly decision: PercentilesJson;
   readonly introspection: PercentilesJson;
@@ -81,7 +81,8 @@ export class Series {
    */
   read(step: number): SeriesJson {
     this.sample();
-    // Whole steps only, which begin at the same second each time: otherwise their values would change with each look.
+    // Whole steps only, which begin at the same second each time: otherwise their values would change with
+    // each read.
     const to = Math.floor(this.#filled / step) * step;
     const from = Math.ceil(Math.max(0, this.#filled - SECONDS) / step) * step;
     const steps: number[][] = [];

@@ -56,8 +56,7 @@ export interface AdminOptions {
   /** The certificates. If undefined, the listener uses plain HTTP. */
   readonly tls?: Credentials | undefined;
   /**
-   * The largest header section, in bytes. Forward-auth questions carry the header fields of the proxies'
-   * clients.
+   * The largest header section, in bytes. Forward-auth calls carry the header fields of the proxies' clients.
    */
   readonly maxHeaderBytes: number;
 }
@@ -123,7 +122,7 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
     ...(options.tls === undefined
       ? { http: limits }
       : { https: { ...limits, ...options.tls.serverOptions() } }),
-    // Hide forward-auth questions from Fastify's router: their paths belong to another server.
+    // Hide forward-auth calls from Fastify's router: their paths belong to another server.
     rewriteUrl: (message: IncomingMessage) => (decisions.owns(message.url ?? '') ? '/' : (message.url ?? '')),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
   // Disable Node's limit, which silently drops further header fields. Forward-auth counts the fields and
@@ -282,7 +281,7 @@ function toPurge(body: unknown): Invalidation {
     }
   }
   throw invalid(
-    'The body must be {"all":true}, or have exactly one of token, sub, client_id and sid with a text: {"token":"…"}',
+    'The body must be {"all":true}, or have exactly one of token, sub, client_id and sid with a string: {"token":"…"}',
   );
 }
 
@@ -298,15 +297,16 @@ function readQuestion(body: unknown): ExplainQuestion {
         `${name} is not a known field; use method, url, scopes, audience, issuer, subject or clientId`,
       );
   const { method, url } = given;
-  if (typeof method !== 'string' || typeof url !== 'string') throw invalid('method and url are needed');
+  if (typeof method !== 'string' || typeof url !== 'string') throw invalid('method and url are required');
   if (!TOKEN.test(method)) throw invalid('method must be an HTTP method');
   for (const name of LISTS) {
     const value = given[name];
     const fits = Array.isArray(value) && value.every((item) => typeof item === 'string');
-    if (value !== undefined && !fits) throw invalid(`${name} must be a list of texts`);
+    if (value !== undefined && !fits) throw invalid(`${name} must be a list of strings`);
   }
   for (const name of TEXTS) {
-    if (given[name] !== undefined && typeof given[name] !== 'string') throw invalid(`${name} must be a text`);
+    if (given[name] !== undefined && typeof given[name] !== 'string')
+      throw invalid(`${name} must be a string`);
   }
   return given as unknown as ExplainQuestion;
 }

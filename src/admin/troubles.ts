@@ -30,7 +30,7 @@ export interface TroubleJson {
   readonly since?: string;
 }
 
-/** A failure that somebody else remembers, and when it was in seconds since 1970. */
+/** A failure that another part of the gateway remembers, with its time in seconds since 1970. */
 export interface LastFailure {
   readonly cause: string;
   readonly at: number;
@@ -45,7 +45,7 @@ export interface CertificateState {
   readonly failure?: LastFailure | undefined;
 }
 
-/** Where troubles show. */
+/** Where troubles are found. */
 export interface TroubleSources {
   /** One word on whether requests are served; `ok` if they are. */
   readonly status: () => string;
@@ -64,7 +64,7 @@ export interface TroubleSources {
   readonly counts: () => ReadonlyMap<string, RuleCounts>;
 }
 
-/** Milliseconds for which something that happened stays a trouble. */
+/** How long an event counts as a trouble, in milliseconds. */
 const FRESH = 60_000;
 /** Certificates that expire within this many seconds are a trouble; the alert has the same bound. */
 const EXPIRES_SOON = 7 * 86_400;
@@ -75,7 +75,7 @@ const UPSTREAM_ERRORS = ['upstream_unreachable', 'upstream_invalid', 'upstream_t
 
 /** A counter that has grown within the last minute. */
 interface Growth {
-  /** What it had when it was last looked at. */
+  /** Its value at the last check. */
   seen: number;
   /** By how much it has grown since the trouble began. */
   by: number;
@@ -85,9 +85,7 @@ interface Growth {
   since: number;
 }
 
-/**
- * Notices what goes wrong. It reads counters once a second that others keep anyway, so requests pay nothing for it.
- */
+/** Finds troubles. Once a second it reads counters that exist anyway, so it costs requests nothing. */
 export class Troubles {
   readonly #sources: TroubleSources;
   readonly #clock: Clock;
@@ -101,7 +99,7 @@ export class Troubles {
     this.#clock = clock;
   }
 
-  /** Looks at the counters. */
+  /** Reads the counters. */
   sample(): void {
     const { pools, servers, shed, sharedCacheFailures, failed } = this.#sources;
     for (const { origin, turnedAway } of pools()) this.#look(`pool ${origin}`, turnedAway);
@@ -114,14 +112,15 @@ export class Troubles {
     }
     const now = failed();
     if (now === this.#failed) return;
-    // Only then something failed at an upstream, so that the rules are not counted every second.
+    // The errors of upstreams can only have grown if the number of failures has, so the rules need not be
+    // counted every second.
     this.#failed = now;
     for (const [origin, errors] of this.#upstreamErrors()) {
       for (const [error, count] of errors) this.#look(`upstream ${origin} ${error}`, count);
     }
   }
 
-  /** Returns the troubles of now, the worst first. */
+  /** Returns the current troubles, the worst first. */
   list(): TroubleJson[] {
     this.sample();
     const all = [

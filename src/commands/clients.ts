@@ -31,17 +31,17 @@ A Kubernetes Secret in the files gives its CLIENT_ID and CLIENT_SECRET to the
 OAuth2Client that names it in secretName; otherwise Hydra generates them.
 
 With --watch, scopegate reads the files and compares Hydra with them again and
-again, until it gets SIGTERM or SIGINT. A Hydra that has lost its clients, such
-as one in memory after a restart, gets them back with the same ids and secrets.
-Only what changed is printed.
+again, until it gets SIGTERM or SIGINT. If Hydra has lost its clients, such as a
+Hydra in memory after a restart, scopegate creates them again with the same ids
+and secrets. It prints only changes.
 
 Options:
   --admin-url URL  Hydra's admin address, for example http://hydra:4445; for
                    Hydra v1 include the path: http://hydra:4445/clients.
                    hydraAdmin in a manifest takes precedence
   --out DIR        the folder for the credentials
-  --watch          do not end after the first round
-  --interval TIME  with --watch, the time between two rounds; default 30s
+  --watch          keep running, and repeat all steps every --interval
+  --interval TIME  with --watch, the pause between two rounds; default 30s
   --no-color       no colours, also on a terminal
   -h, --help       print this help
 
@@ -116,7 +116,9 @@ async function applyOne(
     );
     for (const id of removed) {
       const why =
-        client.given === undefined ? `its credentials are not in ${out}` : 'a Secret now gives others';
+        client.given === undefined
+          ? `its credentials are not in ${out}`
+          : 'a Secret now sets other credentials';
       const message = `${name}: deleted the client ${id} at Hydra, because ${why}`;
       reportFindings(output, [{ ...client.position, level: 'warning', code: 'replaced-client', message }]);
     }

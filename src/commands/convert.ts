@@ -35,16 +35,16 @@ on its own listener.
 
 Options:
   --config FILE     the configuration of Oathkeeper (oathkeeper.yml). It gives
-                    rules the config of their handlers, error handlers and CORS.
-                    With --out, DIR/scopegate.yaml has the settings of scopegate
-                    that mean the same, and the APIRules are in DIR/rules.
-                    Without a FILE, its access_rules.repositories are read
+                    rules the configuration of handlers, error handlers and CORS.
+                    With --out, DIR/scopegate.yaml gets the equivalent settings
+                    of scopegate, and DIR/rules gets the APIRules.
+                    Without a FILE, convert reads its access_rules.repositories
   --out DIR         write one file per APIRule, DIR/NAMESPACE.NAME.yaml, and
-                    DIR/report.txt, instead of printing the APIRules. A file
-                    that exists and says something else is not overwritten
+                    DIR/report.txt, instead of printing the APIRules. An
+                    existing file with other content is never overwritten
   --glob            the rules use globs (matching_strategy: glob) instead of
-                    regular expressions. The configuration can say so too; and
-                    scopegate notices rules that are no regular expressions
+                    regular expressions. The configuration can also say so, and
+                    convert detects globs that are not regular expressions
   --namespace NAME  metadata.namespace of the APIRules
   --hosts NAMES     hosts for rules that match any host, separated by commas;
                     without it, such a rule is for every host
@@ -119,7 +119,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       const strategy = given ?? strategyOf(document);
       if (given === undefined && strategy === 'glob') {
         const message =
-          'the expressions are no regular expressions, so they are read as globs; --glob says so';
+          'the patterns are not valid regular expressions, so scopegate reads them as globs; to confirm that, use --glob';
         findings.push({ ...document.at([]), level: 'warning', code: 'read-as-globs', message });
       }
       const converted = converter.document(document, strategy);
@@ -141,7 +141,10 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   return lost > 0 || findings.some(({ level }) => level === 'error') ? 1 : 0;
 }
 
-/** The name under which findings about the printed APIRules stand. No file of that name may be shown for it. */
+/**
+ * The file name in findings about the printed APIRules. A file that happens to have this name must not be
+ * shown.
+ */
 const NOT_A_FILE: ReadonlyMap<string, readonly string[]> = new Map([['stdout', []]]);
 
 function partition<T>(list: readonly T[], belongs: (item: T) => boolean): [T[], T[]] {
@@ -160,7 +163,7 @@ function readConfig(file: string, findings: Finding[]): OathkeeperConfig {
   if (document !== undefined && isConfiguration(document.value)) return new OathkeeperConfig(document);
   if (found.length === 0) {
     const message =
-      'this is not the configuration of Oathkeeper: it has none of access_rules, serve, authenticators';
+      'this is not a configuration of Oathkeeper: it has none of access_rules, serve and authenticators';
     findings.push({ file, line: 1, col: 1, level: 'error', code: 'not-a-configuration', message });
   }
   return new OathkeeperConfig();

@@ -133,7 +133,7 @@ const VERDICTS: Readonly<Record<Candidate['failed'], string>> = {
   method: 'other method',
   path: 'other path',
   overridden: 'a more specific rule decides',
-  contested: 'another rule matches too, and neither is proved more specific: refused',
+  contested: 'another rule matches too, and scopegate cannot prove which is more specific: refused',
   decision: 'decides: denied',
   none: 'decides: allowed',
 };
@@ -165,7 +165,7 @@ function toText(method: string, url: string, explanation: Explanation): string {
   } else if (decision.allowed) lines.push(...forwarded(decision));
   else lines.push(`denied: ${status} ${decision.denial.error}: ${decision.denial.reason}`);
   if (decision.rule?.observes === true) {
-    lines.push('enforcement: observe: the request is forwarded, whatever the decision is');
+    lines.push('enforcement is observe: scopegate forwards the request, whatever it decides');
   }
   return `${lines.map(oneLine).join('\n')}\n`;
 }
@@ -178,7 +178,7 @@ function forwarded({ rule, path, sentPath }: Allowed): string[] {
     ...(sentPath === undefined ? [] : [`  path matched ${path}, path sent ${sentPath}`]),
     ...(asked.length === 0
       ? []
-      : [`  if the authorizer ${asked.join(' and ')} allows it, which is not asked here`]),
+      : [`  if the authorizer ${asked.join(' and ')} allows it, which explain does not call`]),
   ];
 }
 

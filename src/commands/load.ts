@@ -50,7 +50,7 @@ function observeWarning(file: string): Finding {
   const { document } = readSettingsFile(file);
   const position = document?.at(['enforcement']) ?? { file, line: 1, col: 1 };
   const message =
-    'enforcement: observe is a dry run: requests that rules deny are forwarded; write enforce when the log shows no would_deny that should pass';
+    'enforcement: observe is a dry run: requests that rules deny are forwarded; set enforce when the log shows no more would_deny for requests that should pass';
   return { ...position, level: 'warning', code: 'observe-only', message };
 }
 

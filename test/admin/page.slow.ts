@@ -157,7 +157,7 @@ t.test('trouble shows on top, and goes when it is over', async (t) => {
   gate.endpoint.fault = (_message, response) => response.writeHead(500).end();
   for (let i = 0; i < 5; i++) await ask(gate, '/headers', { token: `fresh-${i}` });
   await page.getByText(`The circuit breaker of ${gate.endpoint.url} is open`).waitFor();
-  t.equal(await seen(page.locator('#state')), 'serving, in trouble');
+  t.equal(await seen(page.locator('#state')), 'serving, with errors');
   gate.endpoint.fault = undefined;
   clock.advance(61_000);
   await ask(gate, '/headers', { token: 'good-read' });

@@ -14,19 +14,19 @@ interface Box {
 /** Draws which rule contains which, as boxes inside boxes. Rules that neither contain nor lie inside any are left out. */
 export function picture(rules: readonly RuleJson[], { inside, unproved }: RulesJson['proof']): Part[] {
   const said: Part[] = unproved.map(([a, b]) =>
-    make('p', [badge('not proved apart', 'bad'), ' ', code(a), ' and ', code(b)]),
+    make('p', [badge('may overlap', 'bad'), ' ', code(a), ' and ', code(b)]),
   );
   if (inside === undefined) {
-    said.push(make('p', 'Too many rules lie inside others to draw them.', 'quiet'));
+    said.push(make('p', 'Too many rules lie inside other rules to draw them.', 'quiet'));
     return said;
   }
   const roots = boxesOf(rules, inside);
   if (roots.length === 0) {
-    said.push(make('p', 'No rule lies inside another one: there is nothing to draw.', 'quiet'));
+    said.push(make('p', 'No rule lies inside another rule, so there is nothing to draw.', 'quiet'));
     return said;
   }
   said.push(
-    make('p', 'A box is a rule, and what is drawn inside it decides its own requests instead.', 'quiet'),
+    make('p', 'Each box is a rule. A rule inside a box decides the requests that both rules match.', 'quiet'),
     list(roots),
   );
   return said;

@@ -7,7 +7,7 @@ const KEPT = 200;
 /** The most rows that are shown before somebody asks for more. */
 const SHOWN = 50;
 
-/** What became of a request; the same as in `/series`. */
+/** The outcome of a request; the same as in `/series`. */
 type Outcome = 'allowed' | 'wouldDeny' | 'denied' | 'failed';
 
 const LABELS: Readonly<Record<Outcome, readonly [text: string, kind: string]>> = {
@@ -43,7 +43,7 @@ export class Decisions {
   readonly #rows = new Map<number, HTMLTableRowElement[]>();
   readonly #explain: (decision: DecisionJson) => void;
 
-  /** @param explain called when somebody wants to know why */
+  /** @param explain called when the reader asks for an explanation of a decision */
   constructor(explain: (decision: DecisionJson) => void) {
     this.#explain = explain;
     for (const id of ['search', 'outcome', 'by-rule']) {
@@ -64,7 +64,7 @@ export class Decisions {
     return this.#isPaused;
   }
 
-  /** Forgets the decisions of another process. */
+  /** Removes the decisions of another process. */
   reset(): void {
     this.#all = [];
     this.#rows.clear();
@@ -100,7 +100,7 @@ export class Decisions {
     if (select.selectedIndex === -1) select.value = '';
   }
 
-  /** Filters, and goes there. */
+  /** Sets the filters, and scrolls to the table. */
   filter(by: { rule?: string; outcome?: string; search?: string }): void {
     if (by.rule !== undefined) at<HTMLSelectElement>('by-rule').value = by.rule;
     if (by.outcome !== undefined) at<HTMLSelectElement>('outcome').value = by.outcome;

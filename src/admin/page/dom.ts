@@ -50,7 +50,7 @@ export function visible(value: string | number): string {
 /** A text in the font for code. */
 export const code = (text: string): HTMLElement => make('code', text);
 
-/** A short word with a colour that says how it is. */
+/** A short word in a colour that says whether it is good or bad. */
 export const badge = (text: string, kind: string): HTMLElement => make('span', text, `badge ${kind}`);
 
 /** A table cell. */

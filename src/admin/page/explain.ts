@@ -23,12 +23,12 @@ const VERDICTS: Readonly<Record<string, string>> = {
   method: 'other method',
   path: 'other path',
   overridden: 'a more specific rule decides',
-  contested: 'another rule matches too, and neither is proved more specific: refused',
+  contested: 'another rule matches too, and scopegate cannot prove which is more specific: refused',
   decision: 'decides: denied',
   none: 'decides: allowed',
 };
 
-/** The form that asks what would become of a request. */
+/** The form that explains the decision about a request. */
 export class Explain {
   constructor() {
     at('explain').addEventListener('submit', (event) => {
@@ -38,7 +38,9 @@ export class Explain {
     at('token').addEventListener('change', () => this.#tokenChanged());
   }
 
-  /** Asks about a request that was decided. Its scopes are not known: a decision does not keep them. */
+  /**
+   * Explains a request from the list of decisions. Its scopes are not known: a decision does not keep them.
+   */
   about({ method, host = '', path = '', introspection, subject, clientId }: DecisionJson): void {
     at<HTMLInputElement>('method').value = method;
     at<HTMLInputElement>('url').value = `https://${host}${path}`;

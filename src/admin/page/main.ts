@@ -11,10 +11,10 @@ import { SettingsList } from './settings.js';
 import { Purge, showSystem } from './system.js';
 import { followTheme } from './theme.js';
 
-/** Milliseconds between two looks at `/status`, and at `/series`, whose steps are five seconds long. */
+/** Milliseconds between two reads of `/status`, and of `/series`, whose steps are five seconds long. */
 const STATUS_EVERY = 500;
 const SERIES_EVERY = 2_500;
-/** A number that no decision has: nothing after it is sent. */
+/** A number above that of every decision, so that the server sends none. */
 const NOTHING_NEW = 999_999_999_999_999;
 
 followTheme();

@@ -17,10 +17,13 @@ const ADVICE: Readonly<Record<TroubleJson['kind'], readonly [page: string, text:
   upstream: ['errors.md#upstream_unreachable', 'Errors of upstreams'],
 };
 
-/** The banners, by what they say: one that stays is not touched, so that screen readers do not repeat it. */
+/**
+ * The banners, by their content. A banner that does not change stays in the page, so that screen readers do
+ * not repeat it.
+ */
 const banners = new Map<string, HTMLElement>();
 
-/** Shows what is in trouble, on top of the page. */
+/** Shows the troubles at the top of the page. */
 export function showTroubles(troubles: readonly TroubleJson[]): void {
   const keys = troubles.map((trouble) => JSON.stringify(trouble));
   for (const key of banners.keys()) if (!keys.includes(key)) banners.delete(key);
@@ -59,7 +62,7 @@ export function showState(status: StatusJson | undefined): void {
       : status.ready !== 'ok'
         ? [status.ready, 'bad']
         : worst === 'error'
-          ? ['serving, in trouble', 'bad']
+          ? ['serving, with errors', 'bad']
           : worst === 'warning'
             ? ['serving, with warnings', 'warn']
             : ['serving', 'good'];
@@ -83,7 +86,7 @@ const known = (value: number | undefined, format: (value: number) => string) =>
 const uptime = (ms: number): string =>
   span(ms < 60_000 ? ms : Math.floor(ms / 60_000) * 60_000).replace(/ 0 .*/, '');
 
-/** The tiles: each says what is now, and what was. */
+/** The tiles: each shows a current value and an earlier one. */
 export function showTiles(status: StatusJson, series: SeriesJson | undefined): void {
   const { inFlight, cache, started } = status;
   const tiles: [name: string, now: string, before: string][] = [];

@@ -8,7 +8,7 @@ const SHOWN = 50;
 
 interface Row {
   readonly rule: RuleJson;
-  /** What the filter looks through. */
+  /** The text that the filter searches. */
   readonly text: string;
   rows: HTMLTableRowElement[] | undefined;
   allowed: number;
@@ -27,7 +27,7 @@ export class Rules {
   #isSorted = false;
   readonly #select: (rule: string) => void;
 
-  /** @param select called when somebody wants to see a rule's decisions */
+  /** @param select called when the reader asks for a rule's decisions */
   constructor(select: (rule: string) => void) {
     this.#select = select;
     at('rule-search').addEventListener('input', () => {
@@ -223,7 +223,7 @@ function proofOf(rules: readonly RuleJson[], { overlap, specific, unproved }: Ru
     badge(isProved ? 'proved' : 'not all proved', isProved ? 'good' : 'bad'),
     isProved
       ? ` At most one of these ${rules.length} rules on ${hosts} ${hosts === 1 ? 'host' : 'hosts'} decides a request.`
-      : ` scopegate could not prove ${unproved.length === 1 ? 'one pair' : `${unproved.length} pairs`} of rules apart. A request that both rules of a pair match is refused.`,
+      : ` scopegate could not prove for ${unproved.length === 1 ? 'one pair' : `${unproved.length} pairs`} of rules that they do not overlap. It refuses a request that both rules of a pair match.`,
     ` ${specific.length} ${specific.length === 1 ? 'rule lies' : 'rules lie'} inside others and ${specific.length === 1 ? 'decides' : 'decide'} there (`,
     code(`matching.overlap: ${overlap}`),
     ').',

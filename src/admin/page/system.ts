@@ -105,7 +105,7 @@ export class Purge {
     this.#chosen();
   }
 
-  /** Everything needs no value, and a token must not be seen on the screen. */
+  /** Purging everything needs no value. A token must not be visible on the screen. */
   #chosen(): void {
     const what = at<HTMLSelectElement>('purge-what').value;
     const value = at<HTMLInputElement>('purge-value');

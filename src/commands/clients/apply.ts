@@ -10,7 +10,8 @@ export interface Applied {
   /** The client's id. It is public (RFC 6749 §2.2). */
   readonly id: string;
   /**
-   * Ids of clients with the same owner that were deleted: their credentials are lost, or a Secret now gives others.
+   * Ids of clients with the same owner that were deleted: their credentials are lost, or a Secret now sets
+   * others.
    */
   readonly removed: readonly string[];
 }

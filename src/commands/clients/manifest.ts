@@ -18,7 +18,7 @@ export interface ClientManifest {
   readonly wanted: ClientDocument & { readonly owner: string };
   /** Whether it has a secret. Public clients and clients with keys have none. */
   readonly hasSecret: boolean;
-  /** Credentials of a Secret beside it. If absent, Hydra generates them. */
+  /** Credentials from a Secret in the same files. If absent, Hydra generates them. */
   readonly given?: Credentials & { readonly id: string };
   readonly position: Position;
 }

@@ -3,7 +3,7 @@ import type { SourceDocument } from '../../document/yaml.js';
 import { decodeText, NotText } from '../../model/text-file.js';
 import { type Credentials, NAMES } from './credentials.js';
 
-/** A Kubernetes Secret that a file holds beside OAuth2Clients. */
+/** A Kubernetes Secret in a file with OAuth2Clients. */
 export interface SecretManifest {
   /** Namespace and name, as `namespace/name`. */
   readonly key: string;

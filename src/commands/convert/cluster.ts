@@ -45,7 +45,7 @@ function cleanApiRule(
       'metadata.name and metadata.namespace must be names of Kubernetes resources',
     );
   }
-  if (names.has(name)) return fail('duplicate-apirule', 'stands before in these files');
+  if (names.has(name)) return fail('duplicate-apirule', 'is already in these files; remove one of them');
   names.add(name);
   const { apiVersion, metadata, spec } = document.value as Fields;
   const [version, written] = versionOf(apiVersion, fields(spec));

@@ -12,8 +12,8 @@ type Config = Record<string, unknown>;
  */
 const DROPPED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   jwt: {
-    jwks_max_wait: 'key sets are read in the background, and a call ends at introspection.timeout',
-    jwks_ttl: 'key sets are read again after five minutes',
+    jwks_max_wait: 'scopegate reads key sets in the background, and a call ends at introspection.timeout',
+    jwks_ttl: 'scopegate reads key sets again after five minutes',
   },
 };
 
@@ -61,7 +61,7 @@ export function accessStrategies(
     if (entry.handler === 'noop' && index > 0) {
       lost(
         ['authenticators', index],
-        'noop behind other handlers lets bad credentials of other kinds pass; here it is anonymous, which takes requests without one',
+        'noop after other handlers lets invalid credentials pass; convert replaces it by anonymous, which only accepts requests without a credential',
       );
       last = { handler: 'anonymous', config: { subject: '' } };
     } else if (entry.handler === 'anonymous' && later.length > 0) {
@@ -103,7 +103,7 @@ function authenticator(entry: HandlerEntry, general: OathkeeperConfig, lost: Los
     if (entry.config?.scope_strategy !== undefined) {
       lost(
         ['config', 'scope_strategy'],
-        'the strategy none, with which the authorization server compared scopes: scopegate does, exactly',
+        'the strategy none, with which the authorization server compares scopes: scopegate compares them itself, with exact',
       );
     }
   }
@@ -188,7 +188,10 @@ export function errorHandlers(
     const whole = errorConfig(settled(entry, 'errors', config), report);
     if (whole === undefined) return [];
     if (entry.handler === 'redirect' && typeof whole.to !== 'string') {
-      report([], 'the redirect, which does not say where to; give Oathkeeper’s configuration with --config');
+      report(
+        [],
+        'the redirect, because it has no target; pass the configuration of Oathkeeper with --config',
+      );
       return [];
     }
     return [{ handler: entry.handler, config: whole }];
@@ -215,7 +218,7 @@ function errorConfig(config: Config, lost: Lost): Config | undefined {
     }
     const errors = Array.isArray(error) ? error.filter((name) => ERRORS.has(name)) : undefined;
     if (Array.isArray(error) && errors?.length !== error.length) {
-      const what = 'errors other than unauthorized and forbidden, which are always told as JSON';
+      const what = 'errors other than unauthorized and forbidden, for which scopegate always answers JSON';
       lost(['config', 'when', index, 'error'], what);
     }
     if (errors?.length === 0 && (error as unknown[]).length > 0) return [];

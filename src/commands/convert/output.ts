@@ -74,9 +74,9 @@ function write(file: string, text: string, keep: boolean): Finding | undefined {
     return undefined;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST') return at(`cannot be written: ${code}`);
+    if (code !== 'EEXIST') return at(`the file cannot be written: ${code}`);
     if (sameText(file, text)) return undefined;
-    return at('exists and says something else: remove it, or choose another folder');
+    return at('the file already exists with other content: remove it, or choose another folder');
   }
 }
 

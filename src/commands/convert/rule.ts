@@ -249,7 +249,7 @@ class Attempt {
       if (upstream === undefined) {
         this.#lost(
           ['upstream'],
-          'that it has no upstream.url: scopegate decides about it at /decisions; at the proxy port it gets 502',
+          'the missing upstream.url: scopegate decides about these requests at /decisions, but at the proxy port they get 502',
         );
         return { service: NO_UPSTREAM, options: {} };
       }
@@ -266,7 +266,7 @@ class Attempt {
     if (origin === undefined) return upstream;
     const known = this.#services.get(service.name);
     if (known !== undefined && known !== origin) {
-      const why = `the settings have one origin for each name, and ${service.name} is ${known} for another rule`;
+      const why = `the settings have one origin for each service name, and another rule has ${known} for ${service.name}`;
       return this.#left(['upstream', 'url'], why);
     }
     this.#services.set(service.name, origin);
@@ -281,7 +281,7 @@ class Attempt {
    * Whether scopegate can load the APIRule. If not, reports each reason at the part of the source that causes
    * it.
    *
-   * @param told whether to report problems with which the APIRule is printed all the same
+   * @param told whether to report problems with which the APIRule is printed anyway
    */
   #loads(apiRule: ApiRule, told: boolean): boolean {
     const [document] = readDocuments(JSON.stringify(apiRule), '').documents;

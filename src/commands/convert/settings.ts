@@ -34,8 +34,7 @@ export function settingsOf(
     findings.push(config.lost(path, what));
   };
   for (const name of Object.keys(config.fields())) {
-    if (!CARRIED.has(name))
-      lost([name], 'the settings of scopegate that mean the same are in docs/settings.md');
+    if (!CARRIED.has(name)) lost([name], 'docs/settings.md lists the settings of scopegate');
   }
   const settings = {
     ...listen(config, lost),
@@ -48,7 +47,7 @@ export function settingsOf(
   return { text: `${HEAD}${stringify(settings, { lineWidth: 0 })}`, findings };
 }
 
-const HEAD = '# Made of the configuration of Ory Oathkeeper. docs/settings.md says what else there is.\n';
+const HEAD = '# Converted from the configuration of Ory Oathkeeper. docs/settings.md lists all settings.\n';
 
 const DURATION = new RegExp(oathkeeperDurationSchema.pattern);
 
@@ -72,10 +71,7 @@ function listen(config: OathkeeperConfig, lost: Lost): object {
     if (timeout !== undefined)
       lost(['serve', part, 'timeout'], 'see server and forward.timeout in the settings');
     if (trust === true) {
-      lost(
-        ['serve', part, 'trust_forwarded_headers'],
-        'name the proxies that are believed in trustedProxies',
-      );
+      lost(['serve', part, 'trust_forwarded_headers'], 'list the trusted proxies in trustedProxies');
     }
     const { allow_credentials: credentials, allowed_origins: origins = ['*'] } = config.fields(
       'serve',
@@ -83,12 +79,12 @@ function listen(config: OathkeeperConfig, lost: Lost): object {
       'cors',
     );
     if (part === 'proxy' && credentials === true && Array.isArray(origins) && origins.includes('*')) {
-      const what = 'with the origin * no browser takes it; name the origins in allowOrigins';
+      const what = 'browsers refuse it with the origin *; list the origins in allowOrigins';
       lost(['serve', part, 'cors', 'allow_credentials'], what);
     }
     if (part === 'api' && cors !== undefined)
-      lost(['serve', part, 'cors'], 'the admin port answers no other origin');
-    for (const name of Object.keys(more)) lost(['serve', part, name], 'it has no counterpart');
+      lost(['serve', part, 'cors'], 'the admin port does not allow other origins');
+    for (const name of Object.keys(more)) lost(['serve', part, name], 'scopegate has no equivalent');
     const files = config.fields('serve', part, 'tls');
     const [cert, key] = [
       config.at('serve', part, 'tls', 'cert', 'path'),
@@ -110,7 +106,7 @@ function listen(config: OathkeeperConfig, lost: Lost): object {
   }
   for (const name of Object.keys(config.fields('serve'))) {
     if (name === 'prometheus') lost(['serve', name], 'metrics are at /metrics of the admin port');
-    else if (name !== 'proxy' && name !== 'api') lost(['serve', name], 'it has no counterpart');
+    else if (name !== 'proxy' && name !== 'api') lost(['serve', name], 'scopegate has no equivalent');
   }
   return Object.keys(ports).length === 0 ? {} : { listen: ports };
 }
@@ -138,7 +134,7 @@ function introspection(config: OathkeeperConfig, lost: Lost): object {
   if (authorized === true) {
     lost(
       [...at, 'pre_authorization', 'client_secret'],
-      'write it into a file, and its name into introspection.clientAuth.clientSecretFile',
+      'write it into a file, and the name of the file into introspection.clientAuth.clientSecretFile',
     );
   }
   const cached = {
@@ -176,7 +172,7 @@ function repositories(config: OathkeeperConfig, lost: Lost): void {
   if (!Array.isArray(list)) return;
   list.forEach((each: unknown, index) => {
     if (typeof each !== 'string' || /^(file|inline):/.test(each)) return;
-    const what = 'rules are read from files and folders: fetch them, and give the files to convert';
+    const what = 'scopegate reads rules from files and folders: download them, and pass the files to convert';
     lost(['access_rules', 'repositories', index], what);
   });
 }

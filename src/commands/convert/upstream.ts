@@ -50,7 +50,7 @@ export function readUpstream({
   if (strip !== undefined && base?.includes(strip) === true) {
     throw new UnreadableUpstream(
       'strip_path',
-      'the path of upstream.url holds it too, and Oathkeeper strips it there',
+      'the path of upstream.url contains it too, and Oathkeeper strips it there',
     );
   }
   const settled = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);

@@ -109,7 +109,7 @@ function readRest(
   const name = host.map(({ text, pattern }) => (pattern ? `<${text}>` : text)).join('');
   if (hosts === undefined) {
     throw new UnreadableUrl(
-      `its host contains ${name}; an APIRule has exact names, *.suffix or any host: name yours with --hosts`,
+      `its host contains ${name}; an APIRule can have exact names, *.suffix or any host: list your hosts with --hosts`,
     );
   }
   const wide = host.some(
@@ -150,7 +150,7 @@ function split(url: string): Piece[] {
       start = i + 1;
     }
   }
-  if (depth !== 0) throw new UnreadableUrl('its brackets < and > do not pair up');
+  if (depth !== 0) throw new UnreadableUrl('its brackets < and > are not balanced');
   pieces.push({ text: url.slice(start), pattern: false });
   return pieces.filter(isSome);
 }

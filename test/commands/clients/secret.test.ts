@@ -100,7 +100,7 @@ t.test(
     t.same({ code, out }, { code: 0, out: 'default/mine created\n' });
     t.match(
       err,
-      /warning replaced-client .*deleted the client my-own-id at Hydra, because a Secret now gives others/,
+      /warning replaced-client .*deleted the client my-own-id at Hydra, because a Secret now sets other credentials/,
     );
     t.same(
       b.server.clients.list().map(({ client_id: id }) => id),

@@ -187,7 +187,7 @@ t.test('a file that somebody has changed is not overwritten', async (t) => {
   t.equal(await main(['convert', '--out', out, file], changed), 1);
   t.match(
     changed.stderr,
-    /depot\.parcels\.yaml:1:1 error unwritable-file exists and says something else: remove it/,
+    /depot\.parcels\.yaml:1:1 error unwritable-file the file already exists with other content: remove it/,
   );
   t.equal(readFileSync(target, 'utf8'), 'mine');
 });

@@ -186,7 +186,7 @@ t.test('globs, ConfigMaps and resources of Maester are noticed', async (t) => {
     (at) => ['--config', at('oathkeeper.yml'), at('rules.json')],
   );
   t.same(configured.lines, ['convert: 1 APIRule, 0 findings']);
-  t.match(configured.out, /^# scopegate\.yaml:\n# # Made of/);
+  t.match(configured.out, /^# scopegate\.yaml:\n# # Converted from/);
 
   const configMap = {
     apiVersion: 'v1',
