@@ -18,8 +18,8 @@ export type ReadKeys = (url: string) => Promise<{ readonly ok: true; readonly bo
 /** Milliseconds for which a key set is used before it is read again. */
 const FRESH = 300_000;
 /**
- * Milliseconds for which a key set is still used if it cannot be read again. So an outage is survived, but a
- * revoked key is not used for ever.
+ * Milliseconds for which a key set is still used if it cannot be read again. So tokens can be verified during
+ * an outage, but a revoked key is not used for ever.
  */
 const STALE = 3_600_000;
 /**
@@ -90,7 +90,7 @@ export class KeySetCache {
   /**
    * Remembers, until the next read, that the last one did not find a key.
    *
-   * @param name the key's id, or what else stands for it
+   * @param name the key's id, or another name for the key
    */
   missed(url: string, name: string): void {
     const { missing } = this.#entry(url);
@@ -98,11 +98,11 @@ export class KeySetCache {
   }
 
   /**
-   * Whether a key that does not fit is certainly no new one: the last read did not find it, the set had it before,
-   * or has it for another algorithm; or the token names no key although all keys have ids.
+   * Whether a key that does not fit is certainly not a new one: the last read did not find it, the set had it
+   * before, or has it for another algorithm; or the token names no key although all keys have ids.
    *
    * @param name the key's id; undefined if the token names none
-   * @param other what stands for the key then
+   * @param other the other name for the key in that case
    */
   isMissing(url: string, name: string | undefined, other: string): boolean {
     const { missing, keys } = this.#entry(url);
@@ -114,7 +114,11 @@ export class KeySetCache {
   tooRecent(url: string): Unavailable {
     const left = this.#entry(url).readAt + COOLDOWN - this.#clock.monotonic();
     const retryAfter = Math.max(1, Math.ceil(left / 1000));
-    return { ok: false, cause: 'the key set was read too recently to look for a new key', retryAfter };
+    return {
+      ok: false,
+      cause: 'the key set was read too recently to be read again for a new key',
+      retryAfter,
+    };
   }
 
   #entry(url: string): Entry {
@@ -168,7 +172,7 @@ function parseKeys(body: string): Keys | Unavailable {
   const keys = list.filter(
     (key: unknown) => typeof key === 'object' && key !== null && (key as { kty?: unknown }).kty !== 'oct',
   );
-  if (keys.length === 0) return unusable('the key set holds no public key');
+  if (keys.length === 0) return unusable('the key set does not contain a public key');
   const ids = keys.map(({ kid }: { kid?: unknown }) => kid).filter((kid) => typeof kid === 'string');
   try {
     return {

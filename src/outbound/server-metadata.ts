@@ -6,7 +6,7 @@ export interface ServerMetadata {
   readonly jwksUrl?: string;
 }
 
-/** A metadata document that cannot be used. The message holds nothing of the document. */
+/** A metadata document that cannot be used. The message contains nothing of the document. */
 export class MetadataError extends Error {
   constructor(message: string) {
     super(message);

@@ -32,7 +32,7 @@ export const IDENTITY_TABLE: readonly IdentityFamily[] = [
     kind: 'address',
     fields: ['Forwarded', 'Forwarded-*', 'X-Forwarded', 'X-Forwarded-*', 'X-Forward-For', 'X-Forwarder-For'],
     believedBy:
-      'every web framework behind a proxy; -User, -Email, -Groups, -Preferred-Username and -Access-Token by what stands behind oauth2-proxy',
+      'web frameworks behind a proxy; -User, -Email, -Groups, -Preferred-Username and -Access-Token: workloads behind oauth2-proxy',
     source: 'https://www.rfc-editor.org/rfc/rfc7239',
   },
   {
@@ -72,7 +72,7 @@ export const IDENTITY_TABLE: readonly IdentityFamily[] = [
       'X-Username',
     ],
     except: ['X-User-Agent'],
-    believedBy: 'workloads behind Oathkeeper, Istio, Gatekeeper, WSO2 and gateways of one’s own',
+    believedBy: 'workloads behind Oathkeeper, Istio, Gatekeeper, WSO2 and custom gateways',
     source: 'https://www.ory.sh/docs/oathkeeper/pipeline/mutator',
   },
   {
@@ -200,7 +200,7 @@ export const IDENTITY_TABLE: readonly IdentityFamily[] = [
     family: 'Client-Cert',
     kind: 'certificate',
     fields: ['Client-Cert*'],
-    believedBy: 'what follows RFC 9440',
+    believedBy: 'servers that implement RFC 9440',
     source: 'https://www.rfc-editor.org/rfc/rfc9440',
   },
   {
@@ -275,21 +275,21 @@ export const IDENTITY_TABLE: readonly IdentityFamily[] = [
       'X-Waws-Unencoded-Url',
     ],
     believedBy:
-      'Symfony, Zend, IIS, WSGI middlewares: another path or host than the one that was decided about',
+      'Symfony, Zend, IIS, WSGI middlewares: another path or host than the one that scopegate checked',
     source: 'https://symfony.com/blog/cve-2018-14773-remove-support-for-legacy-and-risky-http-headers',
   },
   {
     family: 'schemes',
     kind: 'routing',
     fields: ['Fastly-Ssl', 'Front-End-Https', 'X-Scheme', 'X-Url-Scheme'],
-    believedBy: 'Rails, Django and WSGI middlewares: that the client came over https',
+    believedBy: 'Rails, Django and WSGI middlewares: that the client used https',
     source: 'https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/configmap/',
   },
   {
     family: 'method override',
     kind: 'method',
     fields: ['X-Http-Method*', 'X-Method-Override'],
-    believedBy: 'Rails, Express, Symfony, ASP.NET: another method than the one that was decided about',
+    believedBy: 'Rails, Express, Symfony, ASP.NET: another method than the one that scopegate checked',
     source: 'https://expressjs.com/en/resources/middleware/method-override.html',
   },
   {

@@ -67,7 +67,7 @@ export class Credentials {
    */
   reload(now: number): void {
     const next = readIdentity(this.#files);
-    if (next.expiresAt <= now) throw new UnusableIdentity(['cert'], 'a certificate has expired already');
+    if (next.expiresAt <= now) throw new UnusableIdentity(['cert'], 'a certificate has expired');
     this.#identity = next;
     this.#server?.setSecureContext(next.options);
   }

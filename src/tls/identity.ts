@@ -130,13 +130,13 @@ function shown(
   path: readonly (string | number)[],
   common: SecureContextOptions,
 ): Shown & { readonly options: SecureContextOptions } {
-  const certificate = attempt([...path, 'cert'], files.cert, 'holds no certificate', (text) => {
+  const certificate = attempt([...path, 'cert'], files.cert, 'does not contain a certificate', (text) => {
     return new X509Certificate(text);
   });
   const key = attempt(
     [...path, 'key'],
     files.key,
-    'holds no private key without a passphrase',
+    'does not contain a private key without a passphrase',
     (text): KeyObject => {
       return createPrivateKey(text);
     },
@@ -149,7 +149,7 @@ function shown(
   const chain =
     files.ca === undefined
       ? readPemFile(files.cert)
-      : `${readPemFile(files.cert)}\n${attempt([...path, 'ca'], files.ca, 'holds no certificate', certificatesIn)}`;
+      : `${readPemFile(files.cert)}\n${attempt([...path, 'ca'], files.ca, 'does not contain a certificate', certificatesIn)}`;
   const options = { ...common, cert: chain, key: key.export({ type: 'pkcs8', format: 'pem' }) };
   try {
     return { certificate, serverNames: files.serverNames, options, context: createSecureContext(options) };
@@ -158,7 +158,7 @@ function shown(
     const cipher = code === 'ERR_SSL_NO_CIPHER_MATCH';
     throw new UnusableIdentity(
       cipher ? ['ciphers'] : [...path, 'cert'],
-      cipher ? 'none of the ciphers is known' : `${files.cert} cannot be served (${code ?? 'unknown'})`,
+      cipher ? 'no cipher in the list is known' : `${files.cert} cannot be used (${code ?? 'unknown'})`,
     );
   }
 }
@@ -166,7 +166,7 @@ function shown(
 const PEM_CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]+-----END \1-----/g;
 
 function authorities(file: string): string {
-  return attempt(['clientCa'], file, 'holds no certificate', certificatesIn);
+  return attempt(['clientCa'], file, 'does not contain a certificate', certificatesIn);
 }
 
 /**

@@ -34,7 +34,7 @@ const INVALID: Readonly<Record<string, Fault>> = {
   'a list of Content-Lengths': [`${OK}Content-Length: 2, 2\r\n\r\nhi`],
   'a negative Content-Length': [`${OK}Content-Length: -2\r\n\r\nhi`],
   'a Content-Length with a sign': [`${OK}Content-Length: +2\r\n\r\nhi`],
-  'a Content-Length that is no number': [`${OK}Content-Length: two\r\n\r\nhi`],
+  'a Content-Length that is not a number': [`${OK}Content-Length: two\r\n\r\nhi`],
   'a Content-Length out of range': [`${OK}Content-Length: 18446744073709551618\r\n\r\nhi`],
   'Content-Length, then Transfer-Encoding': [
     `${OK}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n`,

@@ -17,8 +17,8 @@ const REFUSED: readonly [says: string, text: string, cause: string][] = [
     'HTTP/1.1 200 OK\r\nX: a\x00b\r\n',
     'a control character, or a line end that is not CR LF, in the head',
   ],
-  ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n', 'no status line of HTTP/1'],
-  ['a status line cut short', 'HTTP/1.1 2\r\n\r\n', 'no status line of HTTP/1'],
+  ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n', 'no HTTP/1 status line'],
+  ['a status line cut short', 'HTTP/1.1 2\r\n\r\n', 'no HTTP/1 status line'],
   [
     'two lengths',
     'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok',
@@ -27,12 +27,12 @@ const REFUSED: readonly [says: string, text: string, cause: string][] = [
   [
     'a length that is none',
     'HTTP/1.1 200 OK\r\nContent-Length: 2a\r\n\r\nok',
-    'a Content-Length that is no number',
+    'a Content-Length that is not a number',
   ],
   [
     'a length beside chunks',
     'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n',
-    'Content-Length beside Transfer-Encoding',
+    'Content-Length together with Transfer-Encoding',
   ],
   [
     'two codings',
@@ -57,12 +57,12 @@ const REFUSED: readonly [says: string, text: string, cause: string][] = [
   [
     'a folded field',
     'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok',
-    'a line in the head or the trailers that is no field',
+    'a line in the head or the trailers that is not a field',
   ],
   [
     'a blank behind a chunk size',
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nok\r\n0\r\n\r\n',
-    'a chunk size that is no hexadecimal number, or has blanks behind it',
+    'a chunk size that is not a hexadecimal number, or is followed by spaces',
   ],
   [
     'a chunk line without CR',

@@ -289,9 +289,9 @@ t.test('files that are no identity leave the one from before in force, and say s
   const { cert, key } = pair(path, 'live');
   const cases: [string, string, string | RegExp][] = [
     [first.cert, other.key, /live\.key is not the key of .*live\.crt$/],
-    ['nonsense', first.key, /live\.crt holds no certificate$/],
-    [first.cert, 'nonsense', /live\.key holds no private key/],
-    [expired.cert, expired.key, 'a certificate has expired already'],
+    ['nonsense', first.key, /live\.crt does not contain a certificate$/],
+    [first.cert, 'nonsense', /live\.key does not contain a private key/],
+    [expired.cert, expired.key, 'a certificate has expired'],
   ];
   for (const [newCert, newKey, cause] of cases) {
     writeFileSync(cert, newCert);
@@ -344,7 +344,7 @@ t.test('settings that name no identity are refused where they stand', async (t) 
   );
   t.match(
     problem({ ...pair(path, 'first'), ciphers: 'ROT13' }),
-    /tls\.ciphers: none of the ciphers is known/,
+    /tls\.ciphers: no cipher in the list is known/,
   );
   t.match(
     problem({ ...pair(path, 'first'), clientCertificates: 'required' }),
@@ -352,13 +352,13 @@ t.test('settings that name no identity are refused where they stand', async (t) 
   );
   t.match(
     problem({ ...pair(path, 'first'), clientCa: path('other.ca') }),
-    /clientCa is of no use while clientCertificates is none/,
+    /clientCa has no effect unless clientCertificates is optional or required, and it is none;/,
   );
   t.match(
     problem({ ...pair(path, 'first'), clientCa: path('other.ca'), clientCertificates: 'unverified' }),
-    /clientCa is of no use while clientCertificates is unverified/,
+    /clientCa has no effect unless clientCertificates is optional or required, and it is unverified;/,
   );
   const asking = { ...pair(path, 'first'), clientCertificates: 'optional' };
-  t.match(problem({ ...asking, clientCa: path('first.key') }), /clientCa: .* holds no certificate/);
+  t.match(problem({ ...asking, clientCa: path('first.key') }), /clientCa: .* does not contain a certificate/);
   t.equal(problem({ ...asking, clientCa: path('other.ca') }), 'none');
 });

@@ -141,7 +141,7 @@ t.test('older clients need a setting that is called insecure, and each start war
       settingsFor(['r'], {
         listen: { proxy: { tls: pair(path, 'rsa', { ciphers: SUITES, insecureOlderClients: true }) } },
       }),
-    /insecureOlderClients is of no use beside ciphers/,
+    /insecureOlderClients has no effect if ciphers is set; remove one of them/,
   );
 });
 

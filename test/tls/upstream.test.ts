@@ -123,7 +123,10 @@ t.test('settings that cannot work are refused where they stand', (t) => {
   const of = (...upstreams: object[]) => problem({ upstreams });
   t.match(problem({ cert: file('a.crt') }), /missing-field forward\.tls must have the field "key"/);
   t.match(of({ origin, key: file('a.key') }), /forward\.tls\.upstreams\.0 must have the field "cert"/);
-  t.match(of({ origin, cert: file('a.crt'), key: file('b.key') }), /upstreams\.0: these files are no/);
+  t.match(
+    of({ origin, cert: file('a.crt'), key: file('b.key') }),
+    /upstreams\.0: cert, key or ca does not contain what it should/,
+  );
   for (const wrong of ['http://a', 'https://a/path', 'a', 'https://u@a', 'https://a?b']) {
     t.match(of({ origin: wrong }), /upstreams\.0\.origin must be an https origin/, wrong);
   }

@@ -61,14 +61,15 @@ const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
  * @throws UnsendableRequest
  */
 export function writeHead({ method, path, fields, body, length, upgrade }: UpstreamRequest): string {
-  if (!TOKEN.test(method)) throw new UnsendableRequest('the method is no token');
-  if (!PATH.test(path)) throw new UnsendableRequest('the path is none');
+  if (!TOKEN.test(method)) throw new UnsendableRequest('the method is not a token');
+  if (!PATH.test(path)) throw new UnsendableRequest('the path contains a character that is not allowed');
   let text = `${method} ${path} HTTP/1.1\r\n`;
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
-    if (!isFieldName(name)) throw new UnsendableRequest('a field name is no token');
-    if (!FIELD_VALUE.test(value)) throw new UnsendableRequest('a field value is none');
+    if (!isFieldName(name)) throw new UnsendableRequest('a field name is not a token');
+    if (!FIELD_VALUE.test(value))
+      throw new UnsendableRequest('a field value contains a character that is not allowed');
     text += `${name}: ${value}\r\n`;
   }
   if (body !== undefined) {

@@ -162,6 +162,6 @@ function wholeLine(line: string): string {
 function sizeOf(line: string): number {
   const size = /^([0-9A-Fa-f]{1,13})(?:[ \t]*;.*)?$/.exec(line)?.[1];
   if (size === undefined)
-    throw new InvalidResponse('a chunk size that is no hexadecimal number, or has blanks behind it');
+    throw new InvalidResponse('a chunk size that is not a hexadecimal number, or is followed by spaces');
   return Number.parseInt(size, 16);
 }

@@ -57,7 +57,7 @@ export function checkPartialHead(text: string): void {
 
 /** The start of every head. */
 const PROTOCOL = 'HTTP/1.';
-const NO_STATUS_LINE = 'no status line of HTTP/1';
+const NO_STATUS_LINE = 'no HTTP/1 status line';
 const CONTROL = 'a control character, or a line end that is not CR LF, in the head';
 
 /**
@@ -108,9 +108,9 @@ export function readHead(text: string): ResponseHead {
   }
   const modern = text[MINOR_VERSION] === '1';
   if (length !== undefined && !/^[0-9]{1,15}$/.test(length))
-    throw new InvalidResponse('a Content-Length that is no number');
+    throw new InvalidResponse('a Content-Length that is not a number');
   if (coding !== undefined) {
-    if (length !== undefined) throw new InvalidResponse('Content-Length beside Transfer-Encoding');
+    if (length !== undefined) throw new InvalidResponse('Content-Length together with Transfer-Encoding');
     if (!modern || coding.toLowerCase() !== 'chunked')
       throw new InvalidResponse('a Transfer-Encoding other than chunked, or chunked in HTTP/1.0');
   }
@@ -140,7 +140,7 @@ export function readField(line: string, fields: string[], names: string[]): stri
   const colon = line.indexOf(':');
   // A field name contains no space, so this refuses folded lines and a space before the colon.
   const name = line.slice(0, Math.max(0, colon));
-  if (!isFieldName(name)) throw new InvalidResponse('a line in the head or the trailers that is no field');
+  if (!isFieldName(name)) throw new InvalidResponse('a line in the head or the trailers that is not a field');
   const lower = lowerName(name);
   fields.push(name, trimmed(line, colon + 1));
   names.push(lower);

@@ -30,7 +30,7 @@ t.test('a status line has a version 1.x, three digits, and perhaps a reason', as
     ['http/1.1 200 OK', undefined],
   ] as const) {
     for (const text of [line, `${line}\r\nX: 1`]) {
-      if (status === undefined) t.throws(() => readHead(text), { code: /no status line/ }, text);
+      if (status === undefined) t.throws(() => readHead(text), { code: /no HTTP\/1 status line/ }, text);
       else t.equal(readHead(text).status, status, text);
     }
   }
@@ -62,19 +62,19 @@ t.test('fields are read without the blanks around their values', async (t) => {
   t.same(fields, ['X-A', '1', 'x-b', '2', 'X-C', '3 4', 'X-D', '', 'X-E', '']);
   t.same(names, ['x-a', 'x-b', 'x-c', 'x-d', 'x-e']);
   for (const line of ['X', ': 1', ' X: 1', 'X : 1', 'X\t: 1', '(: 1', ''])
-    t.throws(() => readHead(`HTTP/1.1 200 OK\r\n${line}\r\nY: 1`), { code: /is no field/ }, line);
+    t.throws(() => readHead(`HTTP/1.1 200 OK\r\n${line}\r\nY: 1`), { code: /is not a field/ }, line);
 });
 
 t.test('a length is one number of up to fifteen digits, and a coding is chunked', async (t) => {
   for (const [fields, expected] of [
     [['Content-Length: 5'], [5, false]],
     [['Content-Length: 999999999999999'], [999_999_999_999_999, false]],
-    [['Content-Length: 1000000000000000'], /no number/],
-    [['Content-Length: 5a'], /no number/],
-    [['Content-Length: a5'], /no number/],
-    [['Content-Length: -5'], /no number/],
-    [['Content-Length:'], /no number/],
-    [['Content-Length: 5, 5'], /no number/],
+    [['Content-Length: 1000000000000000'], /not a number/],
+    [['Content-Length: 5a'], /not a number/],
+    [['Content-Length: a5'], /not a number/],
+    [['Content-Length: -5'], /not a number/],
+    [['Content-Length:'], /not a number/],
+    [['Content-Length: 5, 5'], /not a number/],
     [['Content-Length: 5', 'content-length: 5'], /two Content-Length/],
     [['Content-Length:\t5'], /a tab/],
     [['Transfer-Encoding: chunked'], [undefined, true]],
@@ -83,7 +83,7 @@ t.test('a length is one number of up to fifteen digits, and a coding is chunked'
     [['Transfer-Encoding: gzip, chunked'], /other than chunked/],
     [['Transfer-Encoding: chunked', 'transfer-encoding: chunked'], /two Transfer-Encoding/],
     [['Transfer-Encoding: chunked\t'], /a tab/],
-    [['Transfer-Encoding: chunked', 'Content-Length: 5'], /beside/],
+    [['Transfer-Encoding: chunked', 'Content-Length: 5'], /together with/],
     [[], [undefined, false]],
   ] as const) {
     const text = ['HTTP/1.1 200 OK', ...fields].join('\r\n');
@@ -160,13 +160,13 @@ t.test('chunks are read in whatever pieces, with their trailers', async (t) => {
     ['3\r\nabc\n', /line end/],
     ['3\n', /line end/],
     ['3\r\r\n', /control/],
-    ['x3\r\n', /no hexadecimal/],
-    ['3 \r\n', /no hexadecimal/],
-    ['0x3\r\n', /no hexadecimal/],
-    ['-3\r\n', /no hexadecimal/],
-    ['\r\n', /no hexadecimal/],
-    [`${'0'.repeat(13)}3\r\n`, /no hexadecimal/],
-    ['0\r\nX\r\n', /is no field/],
+    ['x3\r\n', /not a hexadecimal/],
+    ['3 \r\n', /not a hexadecimal/],
+    ['0x3\r\n', /not a hexadecimal/],
+    ['-3\r\n', /not a hexadecimal/],
+    ['\r\n', /not a hexadecimal/],
+    [`${'0'.repeat(13)}3\r\n`, /not a hexadecimal/],
+    ['0\r\nX\r\n', /is not a field/],
   ] as const)
     t.throws(() => bodyIn(chunked, [bytes]), { code }, JSON.stringify(bytes.slice(0, 20)));
   // In all, lines without their ends.
