@@ -30,7 +30,7 @@ export class Authorizer {
     // If it were called with `await`, the caller would go on after a refusal.
     if (typeof done !== 'function') {
       throw new TypeError(
-        'scopegate.authorize is a hook: give it to onRequest, preValidation or preHandler, and do not call it',
+        'scopegate.authorize is a hook: pass it to onRequest, preValidation or preHandler, and do not call it yourself',
       );
     }
     const before = this.#authorizations.get(request.raw);

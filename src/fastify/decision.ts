@@ -65,7 +65,7 @@ export class RequestDecision implements ScopegateDecision {
     return this.#decision.allowed ? this.#decision.wouldDeny?.error : undefined;
   }
 
-  /** For a log or a response. It omits the claims, which may hold what nobody should read there. */
+  /** For a log or a response. It omits the claims, which may contain personal data. */
   toJSON(): Record<string, unknown> {
     const { allowed, requestId, rule, subject, clientId, scopes, error, reason, wouldDeny } = this;
     return { allowed, requestId, rule, subject, clientId, scopes, error, reason, wouldDeny };

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 /** Options of the router. They may be in `routerOptions` or next to it. */
 const WIDENING = {
   caseSensitive: { safe: true, makes: '/ADMIN reaches the route of /admin, and rules tell the two apart' },
-  useSemicolonDelimiter: { safe: false, makes: 'it takes what follows a semicolon for a query' },
+  useSemicolonDelimiter: { safe: false, makes: 'it reads what follows a semicolon as a query' },
 } as const;
 
 /**

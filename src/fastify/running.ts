@@ -35,7 +35,7 @@ export async function startPlugin(app: FastifyInstance, options: ScopegateOption
   checkRouter(app);
   if (app.hasDecorator('scopegate')) {
     throw new Error(
-      'scopegate: it is registered here already; register it once, or in contexts beside each other',
+      'scopegate is already registered in this context or a parent of it; register it once, or in sibling contexts',
     );
   }
   const { settings, table, digest } = await loadAll(options, (finding) => app.log.warn({ finding }, 'rules'));
@@ -94,7 +94,7 @@ function checkOptions(options: ScopegateOptions & { readonly prefix?: unknown })
   }
   if (options.prefix !== undefined) {
     throw new TypeError(
-      'scopegate: "prefix" does nothing here: rules have whole paths. For upstreams write upstreams: { prefix }',
+      'scopegate: "prefix" has no effect, because rules have whole paths; to limit what is forwarded, use upstreams: { prefix }',
     );
   }
 }

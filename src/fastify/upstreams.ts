@@ -62,11 +62,13 @@ export class Upstreams {
    */
   declare(app: FastifyInstance, { prefix = '', methods = METHODS }: UpstreamRoutes): void {
     if (prefix !== '' && !PREFIX.test(prefix)) {
-      throw new Error(`scopegate: upstreams.prefix "${prefix}" is no plain path: write it as in "/api"`);
+      throw new Error(
+        `scopegate: upstreams.prefix "${prefix}" is not a plain path: write a path such as "/api"`,
+      );
     }
     const unknown = methods.find((method) => !METHODS.includes(method));
     if (unknown !== undefined) {
-      throw new Error(`scopegate: upstreams.methods: "${unknown}" is none of ${METHODS.join(', ')}`);
+      throw new Error(`scopegate: upstreams.methods: "${unknown}" is not one of ${METHODS.join(', ')}`);
     }
     const { authorizer } = this.#options;
     app.register(

@@ -82,7 +82,7 @@ t.test('what is wrong with options, settings and rules keeps the application fro
     start({ settings: { rules: ['.'], introspection: { url: 7 } } }),
     /settings\.introspection\.url:1:1 error wrong-type/,
   );
-  await t.rejects(start({ settings: 'a.yaml', prefix: '/api' }), /write upstreams: \{ prefix \}/);
+  await t.rejects(start({ settings: 'a.yaml', prefix: '/api' }), /use upstreams: \{ prefix \}/);
   await t.rejects(
     start({ settings: { rules: ['.'], introspection: { url: 'http://a/b' }, liten: {} } }),
     /settings\.liten:1:1 error unknown-field/,

@@ -49,9 +49,12 @@ t.test('a prefix says which paths go upstream, whole, and not what they become',
   }
   for (const path of ['/', '/api', '/api/v1a', '/other']) t.equal((await ask(app, path)).status, 404, path);
   for (const prefix of ['api', '/api/', '/:tenant', '/a//b', '/%61', '/*', '/', '/a/../b', '/a/.', '/..']) {
-    await t.rejects(startTestApp(t, { ...START, upstreams: { prefix } }), /is no plain path/, prefix);
+    await t.rejects(startTestApp(t, { ...START, upstreams: { prefix } }), /is not a plain path/, prefix);
   }
-  await t.rejects(startTestApp(t, { ...START, upstreams: { methods: ['BREW'] } }), /"BREW" is none of GET/);
+  await t.rejects(
+    startTestApp(t, { ...START, upstreams: { methods: ['BREW'] } }),
+    /"BREW" is not one of GET/,
+  );
   const few = await startTestApp(t, { ...START, upstreams: { methods: ['GET'] } });
   t.equal((await ask(few, '/a')).status, 200);
   t.equal((await ask(few, '/a', { method: 'POST' })).status, 404);
