@@ -28,13 +28,16 @@ export interface Core {
   readonly rules: RulesInForce;
   /** What every listener and hook needs, except for `peerOf`. */
   readonly entrance: Omit<EntranceOptions, 'peerOf'> & { readonly services: Services };
-  /** Metrics read the core's own values from now on, and these of whatever receives the requests. */
+  /**
+   * Connects the metrics to the core's own values, and to these values of the listener or hook that receives
+   * requests.
+   */
   watch(receiver: Pick<MetricSources, 'ready' | 'certificates' | 'pools' | 'bufferedBytes'>): void;
   /** Ends the core: sends the remaining spans and closes the connections to other services. */
   close(): Promise<void>;
 }
 
-/** What a core needs besides the settings. */
+/** What a core needs in addition to the settings. */
 export interface CoreOptions {
   readonly output: LogOutput;
   readonly clock: Clock;

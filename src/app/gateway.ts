@@ -37,7 +37,7 @@ export interface Gateway {
   close(): Promise<boolean>;
 }
 
-/** What a gateway is started with besides the settings. */
+/** What a gateway is started with, in addition to the settings. */
 export interface StartOptions {
   /** Where log lines go. Default: standard output, written in the background. */
   readonly destination?: DestinationStream;

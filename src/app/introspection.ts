@@ -180,8 +180,9 @@ async function tell(
 
 const READINESS_MESSAGES: Readonly<Record<ReadinessResult['state'], string>> = {
   ready: 'the authorization server is ready',
-  not_ready: 'the authorization server is not ready: inactive answers do not count',
-  absent: 'the authorization server does not serve its readiness URL: inactive answers count unchecked',
+  not_ready: 'the authorization server is not ready: requests with tokens that it calls inactive get 503',
+  absent:
+    'the authorization server does not serve its readiness URL: scopegate accepts inactive answers without that check',
 };
 
 /** For the log: a query may hold a secret key. */
@@ -245,7 +246,10 @@ function unknownTokenLimit(
   return { limiter, addressOf: clientAddressReader(trustedProxies) };
 }
 
-/** Counts failures of the shared cache. At the log's usual level, one line a minute tells of them. */
+/**
+ * Counts failures of the shared cache. At the usual log level, it writes at most one line a minute about
+ * them.
+ */
 function failureLog(metrics: Metrics, clock: Clock, log: Logger): (cause: string) => void {
   let unsaid = 0;
   let next = Number.NEGATIVE_INFINITY;
@@ -257,7 +261,7 @@ function failureLog(metrics: Metrics, clock: Clock, log: Logger): (cause: string
     if (now < next) return;
     log.warn(
       { cause, failures: unsaid },
-      'the shared cache fails: without it, scopegate asks the authorization server',
+      'the shared cache fails: scopegate asks the authorization server instead',
     );
     unsaid = 0;
     next = now + WARN_EVERY;

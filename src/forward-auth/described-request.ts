@@ -5,35 +5,35 @@ import { TOKEN } from '../parse/grammar.js';
 import { readHost } from '../parse/host.js';
 import { describedTarget, type Target } from '../parse/target.js';
 
-/** How a forward-auth question describes the request that it is about. */
+/** How a forward-auth call describes the request that it is about. */
 export type Form =
   /** X-Forwarded-Method, -Host and -Uri, as Traefik, Caddy and the callers of Oathkeeper send them. */
   | 'forwarded'
   /** X-Original-Method with X-Original-URL, or with X-Original-URI and a host, as nginx sends them. */
   | 'original'
   /**
-   * The question's own method and Host, and the path after the prefix, as ext_authz of Envoy and Istio sends
-   * them over HTTP.
+   * The call's own method and Host, and the path after the prefix, as ext_authz of Envoy and Istio sends them
+   * over HTTP.
    */
   | 'request';
 
-/** The request that a question is about. */
+/** The request that a forward-auth call is about. */
 export interface DescribedRequest {
   readonly method: string;
-  /** The header fields of the question, with the host of the described request. */
+  /** The header fields of the call, with the host of the described request. */
   readonly fields: Fields;
   readonly target: Target;
   /** `http` or `https`. If the proxy does not say, `http`. */
   readonly scheme: string;
 }
 
-/** Why a question is invalid or ambiguous. */
+/** Why a forward-auth call is invalid or ambiguous. */
 export interface DescriptionRefusal {
   readonly error: ErrorName;
   readonly refused: string;
 }
 
-/** A proxy's question as it arrived. */
+/** A proxy's forward-auth call as it arrived. */
 export interface Question {
   readonly method: string;
   /**
@@ -58,7 +58,7 @@ const FORWARDED = ['x-forwarded-method', 'x-forwarded-uri'] as const;
 const ORIGINAL = ['x-original-method', 'x-original-url', 'x-original-uri', 'x-original-host'] as const;
 
 /**
- * Reads the request that a question is about. Every field that describes it must occur once and be
+ * Reads the request that a forward-auth call is about. Every field that describes it must occur once and be
  * well-formed. There must be only one description: a proxy that sets one form forwards what its client sends
  * in another.
  *
@@ -97,7 +97,7 @@ export function readDescribedRequest(
   };
 }
 
-/** The one form that a question uses. */
+/** The one form that a call uses. */
 function formOf({ rest, fields }: Question): Form | DescriptionRefusal {
   const forms: Form[] = [];
   if (FORWARDED.some((name) => fields.names.includes(name))) forms.push('forwarded');
@@ -122,7 +122,8 @@ const READERS: Readonly<Record<Form, Reader>> = {
     const method = single(fields, 'X-Forwarded-Method');
     const authority = single(fields, 'X-Forwarded-Host');
     const uri = single(fields, 'X-Forwarded-Uri');
-    // No field has a default. In particular, the question's own method is not that of the described request.
+    // No field has a default. In particular, the method of the call itself is not that of the described
+    // request.
     return problem(method, authority, uri) ?? parts(method, authority, uri);
   },
 

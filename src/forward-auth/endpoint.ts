@@ -28,13 +28,13 @@ export interface DecisionsOptions extends EntranceOptions {
 export interface Decisions {
   /** Whether a raw request target belongs to the endpoint. */
   owns(rawTarget: string): boolean;
-  /** Answers a question: 200 with the identity headers, or the refusal for the proxy's client. */
+  /** Answers a call: 200 with the identity headers, or the refusal for the proxy's client. */
   answer(message: IncomingMessage, response: ServerResponse, rawTarget: string): void;
 }
 
 /**
  * Builds the endpoint. It uses the same function as the proxy listener to decide about the request that a
- * trusted peer describes. The credentials are those in the question itself.
+ * trusted peer describes. The credentials are those in the call itself.
  */
 export function createDecisionEndpoint(options: DecisionsOptions): Decisions {
   const { prefix } = options;
@@ -47,7 +47,7 @@ export function createDecisionEndpoint(options: DecisionsOptions): Decisions {
   };
 }
 
-/** The processing of one question. */
+/** The processing of one forward-auth call. */
 class QuestionHandler {
   readonly #options: DecisionsOptions;
   readonly #message: IncomingMessage;
@@ -134,7 +134,7 @@ class QuestionHandler {
     const identity = this.#identity(decision);
     if (identity === undefined) {
       const { rule, subject, introspection } = decision;
-      const refused = denial('internal', 'a claim holds a character that cannot be sent');
+      const refused = denial('internal', 'a claim contains a character that cannot be sent');
       this.#refuse({ allowed: false, rule, subject, introspection, denial: refused });
       return;
     }

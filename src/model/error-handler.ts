@@ -13,17 +13,20 @@ export interface RefusedRequest {
   readonly scheme?: string | undefined;
 }
 
-/** What they need to know of the rule. */
+/** The parts of the rule that they use. */
 export interface RefusingRule {
   readonly hosts: readonly string[];
   readonly strategies: readonly { readonly tokenSources?: readonly TokenSource[] | undefined }[];
 }
 
-/** Says how a refusal is told to a client: as JSON, as a redirect, or as a challenge. */
+/**
+ * An error handler of a rule. It determines how a client gets a refusal: as JSON, as a redirect, or as a
+ * challenge.
+ */
 export interface ErrorHandler {
   readonly handler: string;
   /**
-   * Whether it is responsible.
+   * Whether it handles this refusal.
    *
    * @param status of the refusal
    */

@@ -1,6 +1,6 @@
 /**
- * One error response of scopegate. The client gets what stands here and the `reason`, and nothing else:
- * internal detail (addresses, library messages, stack traces) goes to the log, never into a response.
+ * One error response of scopegate. The client gets only these values and the `reason`. Internal detail
+ * (addresses, library messages, stack traces) goes to the log, never into a response.
  */
 export interface ErrorRow {
   /** HTTP status code. */
@@ -217,7 +217,7 @@ export interface StepUp {
   readonly maxAge?: number;
 }
 
-/** How a rule's error handler tells a client of a refusal, beside the error body. */
+/** How a rule's error handler presents a refusal to the client, in addition to the error body. */
 export interface ErrorAnswer {
   /** The status, in place of the row's. */
   readonly code: number;
@@ -255,7 +255,7 @@ export interface Denial {
   readonly resourceMetadata?: string;
   /** Seconds that the client should wait, for `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfter?: number;
-  /** What an error handler of the rule makes of it. If undefined, the row itself is the response. */
+  /** The response of the rule's error handler. If undefined, the row itself is the response. */
   readonly answer?: ErrorAnswer;
 }
 
@@ -285,7 +285,7 @@ const UP_TO_REASON = Object.fromEntries(
 
 /**
  * Builds the value of `WWW-Authenticate` for a refusal: one challenge for each scheme, each attribute at most
- * once (RFC 6750 §3). The error code stands in the challenge of the scheme that the client used. Without a
+ * once (RFC 6750 §3). The error code is in the challenge of the scheme that the client used. Without a
  * credential in the request there is no error code (RFC 6750 §3.1).
  *
  * @param realm the name of the protection space (RFC 9110 §11.5)

@@ -1,5 +1,5 @@
 /**
- * How characters outside of ASCII stand in header fields and cookies that scopegate makes: as UTF-8, as
+ * How scopegate writes characters outside of ASCII in header fields and cookies that it sets: as UTF-8, as
  * percent-encoded UTF-8, or not at all.
  */
 export type FieldEncoding = 'utf-8' | 'percent' | 'refuse';
@@ -21,7 +21,10 @@ export function encodeFieldValue(value: string, encoding: FieldEncoding): string
   return encoding === 'refuse' ? undefined : Buffer.from(value, 'utf8').toString('latin1');
 }
 
-/** Percent-encodes what is no printable ASCII, `%` itself, and blanks at the ends, which servers remove. */
+/**
+ * Percent-encodes all characters that are not printable ASCII, `%` itself, and spaces at the ends, which
+ * servers remove.
+ */
 function percentEncoded(value: string): string {
   return value
     .replace(/\p{Surrogate}/gu, '\ufffd')

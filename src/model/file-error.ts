@@ -1,13 +1,13 @@
 import { NotText } from './text-file.js';
 
-/** What the codes of file systems mean, as a predicate of the file. */
+/** What the error codes of file systems mean, as the end of a sentence that begins with the file's name. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
-  EACCES: 'may not be read by the user of this process (EACCES)',
-  EPERM: 'may not be read by the user of this process (EPERM)',
+  EACCES: 'cannot be read by the user of this process (EACCES)',
+  EPERM: 'cannot be read by the user of this process (EPERM)',
   EISDIR: 'is a folder, not a file',
   ENOTDIR: 'does not exist, because a part of its path is a file',
-  ELOOP: 'leads to itself through symbolic links',
+  ELOOP: 'is a loop of symbolic links',
   ENAMETOOLONG: 'has a name that is too long',
   EMFILE: 'cannot be opened, because this process has too many open files (EMFILE)',
   EROFS: 'is on a file system that cannot be written',
@@ -17,8 +17,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
 /**
  * Says why a file cannot be used.
  *
- * @param error the system's, or one whose message holds nothing of the file's content
- * @returns how a sentence goes on after the file's name
+ * @param error the system's, or one whose message contains nothing of the file's content
+ * @returns the end of a sentence that begins with the file's name
  */
 export function fileProblem(error: unknown): string {
   if (error instanceof NotText) return 'is not UTF-8 text';

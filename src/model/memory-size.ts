@@ -1,34 +1,43 @@
-/** With the room for four members that every object has. */
+/** An object, with the room for four members that every object has, in bytes as all sizes here. */
 const OBJECT = 56;
 const LIST = 32;
-/** A place in an object that shares its shape with others, or in a list. */
+/** One member of an object that shares its shape with others, or one item of a list. */
 const PLACE = 8;
 const NUMBER = 16;
 const TEXT = 24;
-/** What describes a shape of its own, */
+/** The description of a shape (V8's hidden class) that no other object shares. */
 const SHAPE = 104;
-/** and a member of such an object, besides its name: it is in a table, or V8 describes the shape. */
+/**
+ * One member of such an object, without its name: an entry in a table, or a part of the description of the
+ * shape.
+ */
 const OWN_MEMBER = 104;
-/** The same of an object with so many members that V8 keeps them in a table in any case. */
+/** The same for an object with so many members that V8 always keeps them in a table. */
 const TABLE_MEMBER = 48;
 const MANY_MEMBERS = 128;
 
-/** Shapes of objects seen lately, by their members' names: objects that have the same ones share what describes them. */
+/**
+ * The shapes of recent objects, by the names of their members. Objects with the same names share one
+ * description.
+ */
 const shapes = new Set<string>();
-/** A set that is full begins anew. */
+/** When the set has this many shapes, it is emptied. */
 const MAX_SHAPES = 500;
-/** Longer ones are not kept, so that the set stays small: they are taken for a shape of their own each time. */
+/**
+ * Shapes whose names have more characters together are not kept, so that the set stays small. Each counts as
+ * a new one.
+ */
 const MAX_SHAPE = 2_000;
 
 /**
- * About how much memory a value takes, in bytes: what V8 needs for it on 64 bits, so that a limit in bytes holds for
- * values of any kind and size. Names count as well as what they name, unless many objects have the same names.
+ * Estimates how much memory a value takes in V8 on a 64-bit system, in bytes, so that a limit in bytes works
+ * for values of any kind and size. The names of members count too, unless many objects share them.
  *
  * @param value as `JSON.parse` made it
  */
 export function memorySize(value: unknown): number {
   let bytes = 0;
-  // Nobody says how deep a value nests.
+  // A list instead of recursion, because a value may be nested to any depth.
   const left: unknown[] = [value];
   while (left.length > 0) {
     const next = left.pop();
@@ -46,7 +55,7 @@ export function memorySize(value: unknown): number {
   return bytes;
 }
 
-/** A text, in bytes; with a character beyond Latin-1 it has two for each. */
+/** The size of a string in bytes. If it has a character beyond Latin-1, each character takes two bytes. */
 export function textSize(text: string): number {
   return TEXT + text.length * (WIDE.test(text) ? 2 : 1);
 }

@@ -7,8 +7,8 @@ import { METHODS as READABLE } from 'node:http';
 export const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /**
- * Every method that a rule can name: those above first, then what Node's parser can read besides them, such
- * as PROPFIND (RFC 4918 §9.1) and PURGE.
+ * Every method that a rule can name: those above first, then the others that Node's parser can read, such as
+ * PROPFIND (RFC 4918 §9.1) and PURGE.
  */
 export const RULE_METHODS: readonly string[] = [
   ...METHODS,

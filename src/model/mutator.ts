@@ -9,7 +9,7 @@ export interface MutatorServices {
   now(): number;
   /** How characters outside of ASCII are sent; UTF-8 if undefined. */
   readonly fieldEncoding?: FieldEncoding;
-  /** False if only the decision is wanted; only those run then that are `offline`. */
+  /** False if only the decision is wanted. Then only mutators that are `offline` run. */
   readonly forwards?: false;
 }
 
@@ -57,7 +57,7 @@ export interface MatchContext {
 export interface Content {
   /** Its declared length in bytes; undefined if that is not known, or if the client holds the body back. */
   readonly length: number | undefined;
-  /** Reads it, and leaves it for the upstream. @returns undefined if it does not come whole */
+  /** Reads it, and leaves it for the upstream. @returns undefined if it does not arrive completely */
   read(length: number): Promise<Uint8Array | undefined> | Uint8Array | undefined;
 }
 
@@ -74,7 +74,7 @@ export interface Session {
   readonly headers: Map<string, readonly [name: string, value: string]>;
   /** Cookies to set, by name. */
   readonly cookies: Map<string, string>;
-  /** Further header fields that the client's copies of are removed: lower case, with hyphens. */
+  /** Further header fields of which the client's copies are removed: lower case, with hyphens. */
   replaced?: ReadonlySet<string>;
 }
 

@@ -63,7 +63,10 @@ export interface KeySource {
   readonly urls: readonly string[];
 }
 
-/** Stands before an issuer in place of a JWKS document's URL: the issuer's metadata names the document. */
+/**
+ * A prefix that is put before an issuer instead of a JWKS document's URL: the issuer's metadata names the
+ * document.
+ */
 export const METADATA_OF = 'metadata:';
 
 /** The result of verifying a token. */

@@ -34,7 +34,7 @@ export interface PathAllowances {
   readonly emptySegments: boolean;
 }
 
-/** How the path that is sent upstream is made of the one that was matched. */
+/** How scopegate makes the path for the upstream from the path that the rule matched. */
 export interface PathRewrite {
   /** Removed from the beginning of the path; whole segments. Empty for nothing. */
   readonly strip: string;
@@ -72,9 +72,12 @@ export interface Rule {
   readonly rewrite?: PathRewrite;
   /** Whether the upstream gets the request's Host. If undefined, the setting `forward.host` says so. */
   readonly preserveHost?: boolean;
-  /** Who tells clients of refusals; the first one responsible. Absent for JSON and a challenge. */
+  /**
+   * The error handlers, of which the first one that handles a refusal answers it. Absent: JSON and a
+   * challenge.
+   */
   readonly errors?: readonly ErrorHandler[];
-  /** Whether decisions are made, counted and logged, and every request passes. */
+  /** Whether every request passes, although decisions are made, counted and logged. */
   readonly observes?: true;
   /**
    * Whether the rule's upstream is a revocation endpoint (RFC 7009), so that forwarded requests invalidate
@@ -109,8 +112,8 @@ export interface OverlapSummary {
   /** Rules that match a part of another rule's requests and decide those instead of it. */
   readonly specific: readonly string[];
   /**
-   * Pairs of rules that the analysis could not prove apart, and that the settings accept. A request that both
-   * match is refused.
+   * Pairs of rules that may overlap, because the analysis could not prove that they do not, and that the
+   * settings accept. A request that both match is refused.
    */
   readonly unproved: readonly (readonly [string, string])[];
   /**

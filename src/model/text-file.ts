@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** The content of a file is not UTF-8. The message holds nothing of the content. */
+/** The content of a file is not UTF-8. The message contains nothing of the content. */
 export class NotText extends Error {
   constructor() {
     super('the file is not UTF-8 text');

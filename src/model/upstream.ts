@@ -39,6 +39,6 @@ export interface ExchangeResult {
   readonly error?: ErrorName | undefined;
   /** What failed, for the log: a code, never a library's message. */
   readonly cause?: string | undefined;
-  /** What the cache forgot because of it, if it was a token revocation that succeeded. */
+  /** Which cached answers were removed because of it, if it was a token revocation that succeeded. */
   readonly revocation?: RevocationEffect | undefined;
 }

@@ -10,7 +10,7 @@ import type { ShedCause } from './overload.js';
 export const AUDIT_VERSION = 1;
 
 /**
- * Where a request came in: at the proxy listener, as a forward-auth question of a proxy (`/decisions`), or in an
+ * Where a request came in: at the proxy listener, as a forward-auth call of a proxy (`/decisions`), or in an
  * application with the Fastify plugin.
  */
 export type Entrance = 'proxy' | 'decisions' | 'fastify';
@@ -49,7 +49,7 @@ export interface AuditEntry {
   readonly upstreamMs: number | undefined;
   /** A code that says what failed, if something did. */
   readonly cause: string | undefined;
-  /** What the cache forgot, if the request was a token revocation that succeeded. */
+  /** Which cached answers were removed, if the request was a token revocation that succeeded. */
   readonly revocation: RevocationEffect | undefined;
   /** Milliseconds from the request's head to the end of the response. */
   readonly ms: number;
@@ -204,7 +204,7 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
     always: true,
     values: ['proxy', 'decisions', 'fastify'],
     meaning:
-      'Where the request came in: at the proxy listener (`proxy`), as a question of a proxy that uses forward-auth (`decisions`), or in an application with the Fastify plugin (`fastify`).',
+      'Where the request came in: at the proxy listener (`proxy`), as a forward-auth call of a proxy (`decisions`), or in an application with the Fastify plugin (`fastify`).',
   },
   request_id: {
     type: 'string',
@@ -293,7 +293,7 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
     type: 'string',
     values: ['token', 'client', 'client_delayed', 'all', 'all_delayed', 'none'],
     meaning:
-      'What the cache forgot, if the request was an observed revocation that succeeded: the answers about its `token`; those about all tokens of its `client`; `all`, because the form could not be read; or `none`, because it names no token. `_delayed`: scopegate had forgotten the same less than a second before, and does so again when that second is over.',
+      'Which cached answers scopegate removed, if the request was an observed revocation that succeeded: those about its `token`; those about all tokens of its `client`; `all`, because the form could not be read; or `none`, because it names no token. `_delayed`: scopegate had removed the same answers less than a second before, and removes them again when that second is over.',
   },
   ms: {
     type: 'number',

@@ -1,25 +1,25 @@
 import { clientKey } from '../parse/client-address.js';
 import type { Peer } from '../parse/peer.js';
 
-/** How much one client may have at once, of each kind; 0 turns a limit off. */
+/** The limits of each client; 0 turns a limit off. */
 export interface ClientShareLimits {
   readonly connections: number;
   readonly inFlight: number;
   readonly longExchanges: number;
 }
 
-/** What a client had no share left of. */
+/** The limit that a client has reached. */
 export type ClientShareKind = keyof ClientShareLimits;
 
-/** What the shares refuse and tell. */
+/** The events of the shares. */
 export interface ClientSharesOptions extends ClientShareLimits {
   /** Called for each connection, request or long exchange that is refused. */
   readonly onRefused: (kind: ClientShareKind) => void;
 }
 
 /**
- * The shares of clients: no client has more connections, requests in flight or long exchanges at once than the settings
- * say. Clients are told apart by address, of IPv6 by network of 64 bits.
+ * Enforces the limits of each client: the number of its connections, requests in flight and long exchanges.
+ * Clients are told apart by their IPv4 address or IPv6 /64 network.
  */
 export class ClientShares {
   readonly #connections: Counts;
@@ -37,7 +37,7 @@ export class ClientShares {
   /**
    * Counts one more connection. A trusted proxy may have any number: it carries the requests of many clients.
    *
-   * @returns what to call when it is closed; undefined if the client has its share already
+   * @returns the function to call when the connection closes; undefined if the client has reached its limit
    */
   connect({ address, trusted }: Pick<Peer, 'address' | 'trusted'>): (() => void) | undefined {
     const client = clientKey(address);
@@ -47,13 +47,13 @@ export class ClientShares {
     return undefined;
   }
 
-  /** @param address the client's IP address, which a trusted proxy may have told */
+  /** @param address the client's IP address, which a trusted proxy may have stated */
   of(address: string): RequestShare {
     return new RequestShare(clientKey(address), this.#inFlight, this.#long, this.#onRefused);
   }
 }
 
-/** What one request takes of its client's share. */
+/** One request, as it counts towards the limits of its client. */
 export class RequestShare {
   readonly #client: string;
   readonly #inFlight: Counts;
@@ -69,7 +69,7 @@ export class RequestShare {
     this.#onRefused = onRefused;
   }
 
-  /** The request is in flight. @returns false if the client has its share already */
+  /** The request is in flight. @returns false if the client has reached its limit */
   joinInFlight(): boolean {
     this.#countsInFlight ||= this.#inFlight.take(this.#client);
     if (!this.#countsInFlight) this.#onRefused('inFlight');
@@ -81,7 +81,7 @@ export class RequestShare {
     this.#countsInFlight = false;
   }
 
-  /** The exchange is long. @returns false if the client has its share already */
+  /** The exchange is long. @returns false if the client has reached its limit */
   joinLong(): boolean {
     this.#countsLong ||= this.#long.take(this.#client);
     if (!this.#countsLong) this.#onRefused('longExchanges');
@@ -94,7 +94,7 @@ export class RequestShare {
   }
 }
 
-/** How many of one kind each client has. A client that has none takes no memory. */
+/** Counts things of one kind for each client. A client without any takes no memory. */
 class Counts {
   readonly #most: number;
   readonly #counts = new Map<string, number>();

@@ -21,7 +21,7 @@ const LEVELS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Writes levels and times as log systems want them that do not know pino's.
+ * Writes levels and times in a form for log systems that do not know pino's form.
  *
  * @param destination receives the lines
  * @returns the destination itself if lines stay as they are

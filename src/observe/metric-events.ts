@@ -20,7 +20,7 @@ export interface Metrics {
   readonly record: Audit;
   /** Counts a request that overload protection refused. */
   shed(entrance: Entrance, method: string, cause: ShedCause): void;
-  /** Counts what is refused to a client that has its share of it already. */
+  /** Counts a refusal because a client has reached one of its limits. */
   shareRefused(kind: ClientShareKind): void;
   /** Counts a reload of a TLS listener's certificates. */
   certificatesReloaded(listener: string, ok: boolean): void;

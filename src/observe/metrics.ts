@@ -145,7 +145,7 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
   );
   counter(
     'scopegate_client_share_refused_total',
-    'Connections, requests and long exchanges of clients that had their share already, by what they had.',
+    'Connections, requests and long exchanges refused because the client had reached its limit, by limit.',
     () => Object.entries(sharesRefused).map(([share, value]) => ({ value, labels: { share } })),
   );
   gauge(
@@ -171,8 +171,10 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     'Requests that got no connection to an upstream in time, and long exchanges refused because there were too many.',
     () => sources.pools().map(({ origin: upstream, turnedAway: value }) => ({ value, labels: { upstream } })),
   );
-  gauge('scopegate_request_bodies_bytes', 'Memory of request bodies that are read ahead.', () =>
-    one(sources.bufferedBytes()),
+  gauge(
+    'scopegate_request_bodies_bytes',
+    'Memory of request bodies that scopegate reads before it forwards them.',
+    () => one(sources.bufferedBytes()),
   );
   histogram(
     'scopegate_request_duration_seconds',
@@ -282,11 +284,8 @@ export function createMetrics(first: MetricSources = NO_SOURCES): Metrics {
     'Whether the last reload of certificates succeeded for every listener; 1 before the first.',
     () => one([...certificates.lastOk.values()].includes(false) ? 0 : 1),
   );
-  gauge(
-    'scopegate_tls_expiry_timestamp_seconds',
-    'When the certificate of a listener that expires first does so.',
-    () =>
-      sources.certificates().map(({ listener, expiresAt }) => ({ value: expiresAt, labels: { listener } })),
+  gauge('scopegate_tls_expiry_timestamp_seconds', 'When the first certificate of a listener expires.', () =>
+    sources.certificates().map(({ listener, expiresAt }) => ({ value: expiresAt, labels: { listener } })),
   );
   gauge('scopegate_ready', 'Whether scopegate is ready: 1 while it serves requests, 0 while it drains.', () =>
     one(sources.ready() ? 1 : 0),

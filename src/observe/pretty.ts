@@ -9,7 +9,7 @@ const LEVELS: Readonly<Record<number, string>> = {
   60: 'FATAL',
 };
 
-/** Fields that already stand at the beginning of the line. */
+/** Fields that are already at the beginning of the line. */
 const LEADING = new Set([
   'level',
   'time',

@@ -66,7 +66,7 @@ export class RequestRecord {
   readonly #audit: Audit;
   readonly #inFlight: InFlight;
   #counts = true;
-  /** Undefined if clients have no shares, or the request is not parsed yet. */
+  /** Undefined if there are no limits for each client, or the request is not parsed yet. */
   #share: RequestShare | undefined;
   readonly #started = performance.now();
   #decided: number | undefined;
@@ -93,7 +93,7 @@ export class RequestRecord {
   /**
    * Counts the request in its client's share.
    *
-   * @returns false if the client has its share of requests in flight already
+   * @returns false if the client has reached its limit of requests in flight
    */
   takeShare(share: RequestShare): boolean {
     this.#share = share;
@@ -118,7 +118,7 @@ export class RequestRecord {
     return this.#share?.joinInFlight() === false ? 'client_share' : undefined;
   }
 
-  /** The exchange is long. @returns false if the client has its share of long exchanges already */
+  /** The exchange is long. @returns false if the client has reached its limit of long exchanges */
   joinLong(): boolean {
     return this.#share?.joinLong() ?? true;
   }

@@ -2,8 +2,8 @@ import type { AuditEntry } from './audit.js';
 import type { Histogram } from './prometheus.js';
 
 /**
- * What became of a request: scopegate allowed it; it would have been denied, but its rule only observes; scopegate
- * denied it (4xx); or it failed, here or at the upstream (5xx).
+ * The outcome of a request: scopegate allowed it; it would have been denied, but its rule only observes;
+ * scopegate denied it (4xx); or it failed, here or at the upstream (5xx).
  */
 export type Outcome = 'allowed' | 'wouldDeny' | 'denied' | 'failed';
 
@@ -21,7 +21,7 @@ export interface Totals {
   /** Requests that overload protection refused; they are in `outcomes.failed` too. */
   readonly shed: number;
   readonly sharedCacheFailures: number;
-  /** Questions about tokens that the cache of this gateway answered, and all questions about tokens. */
+  /** Token look-ups that the cache of this gateway answered, and all token look-ups. */
   readonly cacheHits: number;
   readonly lookups: number;
   /** The time until the decision. */
@@ -32,7 +32,7 @@ export interface Totals {
   readonly upstream: Buckets;
 }
 
-/** Returns what became of a finished request. */
+/** Returns the outcome of a finished request. */
 export function outcomeOf({
   decision,
   wouldDeny,

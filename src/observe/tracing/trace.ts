@@ -54,7 +54,7 @@ export interface TraceTimes {
 export interface Tracing {
   /**
    * Begins the trace of a request. scopegate continues the trace of a trusted peer. To the trace of any other
-   * peer it only links, because whoever begins a trace decides what is recorded.
+   * peer it only links, because the party that begins a trace decides what is recorded.
    *
    * @param started `performance.now()` at the arrival
    */
