@@ -24,6 +24,8 @@ export interface Order {
   readonly requests?: number;
   /** Requests a second, for an open loop; undefined for a closed one. */
   readonly rate?: number;
+  /** Seconds before `duration`, with the same load, whose latencies do not count; none if it says nothing. */
+  readonly lead?: number;
   /** `http` if it says nothing. */
   readonly protocol?: Protocol;
 }
@@ -63,7 +65,9 @@ async function run(order: Order): Promise<Harvest> {
   };
   const started = performance.now();
   const now = (): number => performance.now() - started;
-  const ends = order.duration * 1000;
+  const lead = (order.lead ?? 0) * 1000;
+  const ends = lead + order.duration * 1000;
+  let answered = 0;
   const work = order.rate === undefined ? closed(order, now, ends) : open(order, order.rate, now);
   /** When the request of each connection counts from. */
   const since: (number | undefined)[] = [];
@@ -99,7 +103,8 @@ async function run(order: Order): Promise<Harvest> {
         if (from === undefined) return;
         since[index] = undefined;
         count(status);
-        latencies.push(now() - from);
+        answered++;
+        if (from >= lead) latencies.push(now() - from);
       },
       broken() {
         since[index] = undefined;
@@ -113,9 +118,9 @@ async function run(order: Order): Promise<Harvest> {
   });
   for (const connection of connections) connection.close();
   const { total } = work;
-  if (total !== undefined && total > latencies.length) count('unanswered', total - latencies.length);
+  if (total !== undefined && total > answered) count('unanswered', total - answered);
   const seconds = now() / 1000;
-  return { requests: latencies.length, statuses, seconds, ...percentilesOf(latencies) };
+  return { requests: answered, statuses, seconds, ...percentilesOf(latencies) };
 }
 
 /** When requests may be sent. */
@@ -144,7 +149,7 @@ function closed(order: Order, now: () => number, ends: number): Work {
 }
 
 function open(order: Order, rate: number, now: () => number): Work {
-  const schedule = new Schedule(rate, order.duration);
+  const schedule = new Schedule(rate, (order.lead ?? 0) + order.duration);
   return {
     total: schedule.total,
     over: () => schedule.wait(now()) === undefined,

@@ -63,9 +63,9 @@ function cpuBlock({ situations }: Summary): string {
 function latencyBlock({ situations }: Summary): string {
   const columns = Object.keys(situations).filter((name) => name.startsWith('latency'));
   const cell = (row: Row | undefined): string =>
-    row === undefined ? '–' : `${row.p50}, ${row.p99}, ${row.p999}`;
+    row === undefined ? '–' : `${row.p50}, ${row.p99}, ${row.p999} (${row.rate}/s)`;
   return tableOf(
-    ['p50, p99, p99.9 in ms', ...columns.map((column) => column.replace('latency ', ''))],
+    ['p50, p99, p99.9 in ms (requests a second)', ...columns.map((column) => column.replace('latency ', ''))],
     contendersOf(situations, columns).map((name) => [
       name,
       ...columns.map((column) => cell(situations[column]?.[name])),
