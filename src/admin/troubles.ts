@@ -11,6 +11,7 @@ export interface TroubleJson {
   readonly kind:
     | 'authorization-server'
     | 'certificate'
+    | 'file'
     | 'not-serving'
     | 'observing'
     | 'overload'
@@ -45,6 +46,11 @@ export interface CertificateState {
   readonly failure?: LastFailure | undefined;
 }
 
+/** A file of a secret, a key or certificates that could not be read again. */
+export interface FileState extends LastFailure {
+  readonly file: string;
+}
+
 /** Where troubles are found. */
 export interface TroubleSources {
   /** One word on whether requests are served; `ok` if they are. */
@@ -53,6 +59,8 @@ export interface TroubleSources {
   /** The last reload, if it failed; the time in seconds since 1970. */
   readonly failedReload: () => { readonly at: number; readonly findings: readonly Finding[] } | undefined;
   readonly certificates: () => readonly CertificateState[];
+  /** The files whose last change is not in use. */
+  readonly files: () => readonly FileState[];
   readonly servers: () => readonly ServerState[];
   /** The last failed call to each authorization server, by its URL without the query. */
   readonly serverFailures: () => ReadonlyMap<string, LastFailure>;
@@ -130,6 +138,7 @@ export class Troubles {
       ...this.#upstreams(),
       ...this.#pools(),
       ...this.#certificates(),
+      ...this.#files(),
       ...this.#gateway(),
     ];
     return all.sort((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'));
@@ -301,6 +310,21 @@ export class Troubles {
         });
       }
       return troubles;
+    });
+  }
+
+  #files(): TroubleJson[] {
+    return this.#sources.files().map(({ file, cause, at }): TroubleJson => {
+      const message =
+        'A file was changed and cannot be used. The old value stays in use until the next start, which will fail.';
+      return {
+        kind: 'file',
+        severity: 'warning',
+        subject: file,
+        message,
+        details: [cause],
+        since: iso(at),
+      };
     });
   }
 

@@ -14,10 +14,13 @@ import { type Introspection, startIntrospection } from './introspection.js';
 import type { LogOutput } from './log-output.js';
 import { possessionOptions } from './possession.js';
 import { createAccounts, type RequestAccounts } from './requests.js';
+import { RereadFilesWatch } from './reread-files.js';
 import { RulesInForce } from './rules-in-force.js';
 
 /** How many decisions of each kind are kept for the admin page. */
 const RECENT = 200;
+/** The time between two looks at the files of secrets, in milliseconds. */
+const LOOKING = 1_000;
 
 /** Everything that decides about requests and records them, whichever listener or hook receives them. */
 export interface Core {
@@ -26,6 +29,7 @@ export interface Core {
   readonly introspection: Introspection;
   readonly accounts: RequestAccounts;
   readonly rules: RulesInForce;
+  readonly files: RereadFilesWatch;
   /** What every listener and hook needs, except for `peerOf`. */
   readonly entrance: Omit<EntranceOptions, 'peerOf'> & { readonly services: Services };
   /**
@@ -62,6 +66,8 @@ export async function startCore(
   const introspection = await startIntrospection(settings, clock, metrics, log);
   const accounts = createAccounts(settings, output, metrics, recent);
   const rules = new RulesInForce(table, load, clock, metrics, log);
+  const files = new RereadFilesWatch(settings, clock, log);
+  const looking = setInterval(() => files.sample(), LOOKING).unref();
   const possession = possessionOptions(settings.proof, introspection.shared, () => metrics.proofUnshared());
   const services = {
     introspect: introspection.introspector.introspect,
@@ -77,6 +83,7 @@ export async function startCore(
     introspection,
     accounts,
     rules,
+    files,
     entrance: {
       rules: () => rules.table,
       services,
@@ -106,6 +113,7 @@ export async function startCore(
       });
     },
     async close() {
+      clearInterval(looking);
       accounts.close();
       await Promise.all([rules.reloader?.close(), introspection.close(), tracing?.close()]);
     },

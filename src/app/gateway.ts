@@ -80,7 +80,7 @@ export async function startGateway(
   const output = openLog(settings, destination, isColoured);
   const { log } = output;
   const core = await startCore(settings, table, { output, clock, load });
-  const { metrics, recent, introspection, accounts, rules, entrance } = core;
+  const { metrics, recent, introspection, accounts, rules, files, entrance } = core;
   const certificates = new Certificates(settings, clock, metrics, log);
   const proxy = await createProxy(
     settings,
@@ -100,6 +100,7 @@ export async function startGateway(
       table: () => rules.table,
       failedReload: () => rules.failedReload,
       certificates: () => certificates.states,
+      files: () => files.failures,
       servers: introspection.introspector.servers,
       serverFailures: () => introspection.failures,
       pools: () => proxy.forwarder.pools(),

@@ -1,7 +1,7 @@
 import { readPemFile } from '../model/text-file.js';
 import type { ServerTls } from '../tls/connector.js';
 import { certificatesIn } from '../tls/identity.js';
-import { rereading } from './reread.js';
+import { type Reread, rereading } from './reread.js';
 
 /**
  * The TLS files for connections to an authorization server or an upstream: the authorities that the gateway
@@ -31,7 +31,7 @@ export function readClientTls(files: ClientTls): ServerTls {
 }
 
 /** Returns a function that gives the content of the files. It reads them again when a file has changed. */
-export function currentClientTls(files: ClientTls): () => ServerTls {
+export function currentClientTls(files: ClientTls): Reread<ServerTls> {
   const names = Object.values(files).filter((file) => file !== undefined);
   return rereading(names, () => readClientTls(files));
 }

@@ -1,16 +1,23 @@
 import { inspect } from 'node:util';
 import { readTextFile } from '../model/text-file.js';
-import { rereading } from './reread.js';
+import { type Reread, type RereadFiles, rereading } from './reread.js';
 
 const SHOWN = '[secret]';
 
 /** A value that is never printed: not in a log, in an error, in JSON or by `inspect`. */
 export class Secret {
   readonly #read: () => string;
+  readonly #files: RereadFiles | undefined;
 
   /** @param value the secret, or a function that reads it at each use */
-  constructor(value: string | (() => string)) {
+  constructor(value: string | Reread<string>) {
     this.#read = typeof value === 'string' ? () => value : value;
+    this.#files = typeof value === 'string' ? undefined : value.files;
+  }
+
+  /** The file that it is read from, if it is. */
+  get files(): RereadFiles | undefined {
+    return this.#files;
   }
 
   /** Returns the value itself. Call it only where the value is sent. */

@@ -18,6 +18,7 @@ function watching(more: Partial<TroubleSources>) {
     table: () => ({ version: 1, rules: [], find: () => undefined }),
     failedReload: () => undefined,
     certificates: () => [],
+    files: () => [],
     servers: () => [],
     serverFailures: () => new Map(),
     pools: () => [],

@@ -8,6 +8,7 @@ import { bytes, dateTime, duration, percent, rate, span, whole } from './format.
 const ADVICE: Readonly<Record<TroubleJson['kind'], readonly [page: string, text: string]>> = {
   'authorization-server': ['operations.md#outages', 'Outages'],
   certificate: ['operations.md#certificates', 'Certificates'],
+  file: ['rotate.md', 'Rotate keys, secrets and certificates'],
   'not-serving': ['operations.md#start-reload-drain', 'Start, reload, drain'],
   observing: ['rules.md#dry-run', 'Dry run'],
   overload: ['operations.md#overload', 'Overload'],
