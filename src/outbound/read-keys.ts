@@ -4,7 +4,7 @@ import { METADATA_OF, type Unavailable } from '../model/outbound.js';
 import { decodeText, NotText } from '../model/text-file.js';
 import type { HttpClient } from './http-client.js';
 import type { ReadKeys } from './key-sets.js';
-import { MetadataError, metadataUrls, readMetadata } from './server-metadata.js';
+import { fetchMetadata, MetadataError } from './server-metadata.js';
 
 /**
  * Returns a function that reads JWKS documents: from files, over HTTP, or by the metadata of an issuer. A read
@@ -34,47 +34,27 @@ async function readFromFile(url: string): Promise<Document> {
 }
 
 async function readFromUrl(url: string, client: HttpClient, deadline: AbortSignal): Promise<Document> {
-  const reply = await get('keys', url, client, deadline);
+  const call = { purpose: 'keys', url, method: 'GET', headers: { accept: 'application/json' } } as const;
+  const reply = await client.call(call, deadline);
   return !reply.ok || reply.status === 200 ? reply : unavailable(`it answered ${reply.status}`);
 }
 
-/**
- * Finds the key set of an issuer by its metadata: first as OpenID Connect Discovery 1.0 §4 says, then, if there is
- * no such document, as RFC 8414 §3 says.
- */
+/** Finds the key set of an issuer by its metadata. */
 async function findKeySet(
   issuer: string,
   client: HttpClient,
   deadline: AbortSignal,
 ): Promise<string | Unavailable> {
-  const { openid, oauth } = metadataUrls(issuer);
-  let status = 0;
-  for (const url of [openid, oauth]) {
-    const reply = await get('metadata', url, client, deadline);
-    if (!reply.ok) return { ...reply, cause: `the metadata cannot be read: ${reply.cause}` };
-    if (reply.status === 200) return keySetOf(reply.body, issuer);
-    status = reply.status;
-  }
-  return unavailable(`the authorization server answered ${status} for its metadata`);
-}
-
-function keySetOf(body: string, issuer: string): string | Unavailable {
   try {
-    return readMetadata(body, issuer).jwksUrl ?? unavailable('the metadata has no jwks_uri');
+    const metadata = await fetchMetadata(issuer, 'keys', (call) => client.call(call, deadline));
+    return metadata.jwksUrl ?? unavailable('the metadata has no jwks_uri');
   } catch (error) {
     if (!(error instanceof MetadataError)) throw error;
-    return unavailable(error.message);
+    const { message, reply } = error;
+    return reply === undefined
+      ? unavailable(message)
+      : { ...reply, cause: `the metadata cannot be read: ${reply.cause}` };
   }
-}
-
-function get(
-  purpose: 'keys' | 'metadata',
-  url: string,
-  client: HttpClient,
-  deadline: AbortSignal,
-): ReturnType<HttpClient['call']> {
-  const call = { purpose, url, method: 'GET', headers: { accept: 'application/json' } } as const;
-  return client.call(call, deadline);
 }
 
 function unavailable(cause: string): Unavailable {

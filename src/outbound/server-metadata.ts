@@ -1,3 +1,5 @@
+import type { Call, Reply, Unavailable } from '../model/outbound.js';
+
 /** The parts of an authorization server's metadata (RFC 8414 §2) that scopegate uses. */
 export interface ServerMetadata {
   readonly introspectionUrl?: string;
@@ -6,12 +8,46 @@ export interface ServerMetadata {
   readonly jwksUrl?: string;
 }
 
-/** A metadata document that cannot be used. The message contains nothing of the document. */
+/** Metadata that cannot be read or used. The message contains nothing of the document. */
 export class MetadataError extends Error {
-  constructor(message: string) {
+  /** The failed call; undefined if the server has answered. */
+  readonly reply: Unavailable | undefined;
+
+  constructor(message: string, reply?: Unavailable) {
     super(message);
     this.name = 'MetadataError';
+    this.reply = reply;
   }
+}
+
+/**
+ * What the metadata is read for. It decides which of the two documents is tried first: an introspection
+ * endpoint is a field of RFC 8414, and key sets are usually published by OpenID providers.
+ */
+export type MetadataUse = 'introspection' | 'keys';
+
+/**
+ * Reads the metadata of an issuer. If the server does not have the first document, the other one is read.
+ *
+ * @param issuer an http or https URL; the document must name the same one
+ * @param send sends one request
+ * @throws MetadataError if there is no usable document
+ */
+export async function fetchMetadata(
+  issuer: string,
+  use: MetadataUse,
+  send: (call: Call & { readonly purpose: 'metadata' }) => Reply | Promise<Reply>,
+): Promise<ServerMetadata> {
+  const { oauth, openid } = metadataUrls(issuer);
+  let status = 0;
+  for (const url of use === 'introspection' ? [oauth, openid] : [openid, oauth]) {
+    const headers = { accept: 'application/json' };
+    const reply = await send({ purpose: 'metadata', url, method: 'GET', headers });
+    if (!reply.ok) throw new MetadataError('the metadata of the authorization server cannot be read', reply);
+    if (reply.status === 200) return readMetadata(reply.body, issuer);
+    status = reply.status;
+  }
+  throw new MetadataError(`the authorization server answered ${status} for its metadata`);
 }
 
 /**
@@ -20,7 +56,7 @@ export class MetadataError extends Error {
  * @param issuer an http or https URL
  * @returns `oauth` is that of RFC 8414 §3.1, `openid` that of OpenID Connect Discovery §4
  */
-export function metadataUrls(issuer: string): { readonly oauth: string; readonly openid: string } {
+function metadataUrls(issuer: string): { readonly oauth: string; readonly openid: string } {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, '');
   return {
@@ -35,7 +71,7 @@ export function metadataUrls(issuer: string): { readonly oauth: string; readonly
  * @param issuer the issuer that was asked; the document must name the same one
  * @throws MetadataError if the document names another issuer or is malformed
  */
-export function readMetadata(body: string, issuer: string): ServerMetadata {
+function readMetadata(body: string, issuer: string): ServerMetadata {
   let document: unknown;
   try {
     document = JSON.parse(body);

@@ -1,10 +1,5 @@
 import type { Clock } from '../../model/clock.js';
-import {
-  MetadataError,
-  metadataUrls,
-  readMetadata,
-  type ServerMetadata,
-} from '../../outbound/server-metadata.js';
+import { fetchMetadata, MetadataError, type ServerMetadata } from '../../outbound/server-metadata.js';
 import { PrerequisiteUnavailable } from './errors.js';
 import type { SendCall } from './grant.js';
 
@@ -84,25 +79,11 @@ export class MetadataStore {
   }
 
   async #read(issuer: string): Promise<ServerMetadata> {
-    let status = 0;
-    const { oauth, openid } = metadataUrls(issuer);
-    for (const url of [oauth, openid]) {
-      const headers = { accept: 'application/json' };
-      const reply = await this.#send({ purpose: 'metadata', url, method: 'GET', headers });
-      if (!reply.ok)
-        throw new PrerequisiteUnavailable('the metadata of the authorization server cannot be read', reply);
-      if (reply.status === 200) return read(reply.body, issuer);
-      status = reply.status;
+    try {
+      return await fetchMetadata(issuer, 'introspection', this.#send);
+    } catch (error) {
+      if (!(error instanceof MetadataError)) throw error;
+      throw new PrerequisiteUnavailable(error.message, error.reply);
     }
-    throw new PrerequisiteUnavailable(`the authorization server answered ${status} for its metadata`);
-  }
-}
-
-function read(body: string, issuer: string): ServerMetadata {
-  try {
-    return readMetadata(body, issuer);
-  } catch (error) {
-    if (!(error instanceof MetadataError)) throw error;
-    throw new PrerequisiteUnavailable(error.message);
   }
 }
