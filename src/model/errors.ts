@@ -270,6 +270,15 @@ export function denial(error: ErrorName, reason: string, more?: Omit<Denial, 'er
   return { error, reason, ...more };
 }
 
+/** Whether scopegate closes the connection after a refusal, as its row says. */
+export function closesConnection({ error }: Denial): boolean {
+  const row: ErrorRow = ERRORS[error];
+  return row.close === true;
+}
+
+/** The response to a request that scopegate failed to handle. */
+export const GATEWAY_FAILED: Denial = denial('internal', 'the gateway failed');
+
 /** The JSON error body of every refusal: `{"error":{"code","status","message","reason"}}`. */
 export function errorBody({ error, reason }: Denial): string {
   return `${UP_TO_REASON[error]}${JSON.stringify(reason)}}}`;

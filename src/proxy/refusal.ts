@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
 import {
   challenge,
+  closesConnection,
   type Denial,
   ERRORS,
   type ErrorAnswer,
-  type ErrorRow,
   errorBody,
 } from '../model/errors.js';
 import { isStream } from '../parse/parsed-request.js';
@@ -15,13 +15,13 @@ import { endInOneWrite } from './single-write.js';
  * The limits of reading a body that is discarded: how long the client may take to finish it, in milliseconds,
  * and how many bytes are read.
  */
-const DRAIN_TIME = 5_000;
-const DRAIN_BYTES = 1_048_576;
+export const DRAIN_TIME = 5_000;
+export const DRAIN_BYTES = 1_048_576;
 
 /** A row of the error table as a response, in a form that every sender can use. */
 export interface Refusal {
   readonly code: number;
-  /** Name, value, name, value …; without the hop-by-hop fields. */
+  /** Name, value, name, value …; without Content-Length and the hop-by-hop fields. */
   readonly fields: string[];
   readonly body: string;
   /** Whether the connection closes after this response. */
@@ -34,11 +34,9 @@ export interface Refusal {
  * @param realm the realm of the challenge
  */
 export function refusalOf(refused: Denial, realm: string): Refusal {
-  const row: ErrorRow = ERRORS[refused.error];
   if (refused.answer?.body !== undefined) return foreign(refused.answer.body, refused.answer);
   const body = errorBody(refused);
-  const bytes = Buffer.byteLength(body);
-  const fields = ['content-type', 'application/json; charset=utf-8', 'content-length', String(bytes)];
+  const fields = ['content-type', 'application/json; charset=utf-8'];
   const { answer } = refused;
   const authenticate = answer === undefined ? challenge(refused, realm) : answer.authenticate;
   if (answer?.location !== undefined) fields.push('location', answer.location);
@@ -46,14 +44,18 @@ export function refusalOf(refused: Denial, realm: string): Refusal {
   if (refused.nonce !== undefined) fields.push('dpop-nonce', refused.nonce);
   if (refused.retryAfter !== undefined) fields.push('retry-after', String(refused.retryAfter));
   fields.push('cache-control', 'no-store');
-  return { code: answer?.code ?? row.code, fields, body, closes: row.close === true };
+  return {
+    code: answer?.code ?? ERRORS[refused.error].code,
+    fields,
+    body,
+    closes: closesConnection(refused),
+  };
 }
 
 /** Builds the response that an external authorizer has given. */
 function foreign(body: string, { code, fields = [] }: ErrorAnswer): Refusal {
-  const own = ['content-length', String(Buffer.byteLength(body))];
   const names = fields.filter((_, index) => index % 2 === 0);
-  if (!names.includes('cache-control')) own.push('cache-control', 'no-store');
+  const own = names.includes('cache-control') ? [] : ['cache-control', 'no-store'];
   return { code, fields: [...fields, ...own], body, closes: false };
 }
 
@@ -75,6 +77,9 @@ export function refuse(
   cors: readonly string[] = [],
 ): number {
   const { code, fields, body, closes } = refusalOf(refused, realm);
+  // One character for each byte, so that its length is that of the body.
+  const bytes = Buffer.from(body).toString('latin1');
+  fields.push('content-length', String(bytes.length));
   // A client that waits for 100 may never send the body that it declared. So the next bytes on the connection
   // may be the body or another request, and the connection must close.
   const waits = message.headers.expect !== undefined;
@@ -82,16 +87,16 @@ export function refuse(
   if ((closes || waits) && !ofStream) fields.push('connection', 'close');
   fields.push(...cors);
   response.writeHead(code, fields);
-  const text = message.method === 'HEAD' ? '' : body;
-  const rest = ofStream || hasBody(message);
+  const sent = message.method === 'HEAD' ? '' : bytes;
+  const rest = ofStream || declaresBody(message);
   if (closes && !waits && !ofStream && rest) {
-    response.write(text);
+    response.write(sent, 'latin1');
     // Node would delay the response until the parser has read the following bytes, which may break the
     // connection.
     response.socket?.uncork();
     drain(message, () => response.end());
   } else {
-    endInOneWrite(response, Buffer.from(text).toString('latin1'));
+    endInOneWrite(response, sent);
     if (rest) drain(message);
   }
   return code;
@@ -144,8 +149,8 @@ export function breakOff(message: IncomingMessage, response: ServerResponse): vo
   response.destroy();
 }
 
-/** Whether the request has a body (RFC 9112 §6.3). */
-function hasBody({ headers }: IncomingMessage): boolean {
+/** Whether the request has a body (RFC 9112 §6.3), by the fields as Node has read them. */
+export function declaresBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
 }
 
