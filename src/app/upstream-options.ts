@@ -4,9 +4,10 @@ import type { Settings } from '../config/settings.js';
 import { unverified, upstreamTls } from '../config/upstream-tls.js';
 import type { ForwarderOptions } from '../proxy/forwarder.js';
 import { createIdentityFilter } from '../proxy/identity-headers.js';
+import type { PrepareOptions } from '../proxy/prepare-request.js';
 
 /** The options that are the same for all upstreams, whichever client sends the requests. */
-export type UpstreamOptions = Pick<ForwarderOptions, 'identity' | 'tlsOf' | 'body' | 'via'>;
+export type UpstreamOptions = PrepareOptions & Pick<ForwarderOptions, 'tlsOf'>;
 
 /**
  * Reads from the settings how requests are sent to upstreams.
@@ -25,6 +26,7 @@ export function upstreamOptions({ forward, server }: Settings, log: Logger): Ups
     );
   }
   return {
+    host: forward.host,
     identity: createIdentityFilter(forward.identityFields),
     tlsOf: upstreamTls(forward.tls),
     body: {

@@ -3,41 +3,31 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 import { decide } from '../auth/decide.js';
 import { corsFields } from '../listener/cors.js';
+import { checkEntry, type EntryChecks } from '../listener/entry-checks.js';
 import { preflight } from '../listener/preflight.js';
 import type { Allowed, Decision, Denied } from '../model/decision.js';
-import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
+import { closesConnection, type Denial, denial, GATEWAY_FAILED } from '../model/errors.js';
 import type { RuleTable } from '../model/rule.js';
 import type { ExchangeResult } from '../model/upstream.js';
-import type { ClientShares } from '../observe/client-shares.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { withinTrace } from '../observe/tracing/calls.js';
-import type { ClientAddressReader } from '../parse/client-address.js';
-import { hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
-import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
 import { isStream, isUpgrade, type ParsedRequest } from '../parse/parsed-request.js';
 import { drain } from '../proxy/refusal.js';
+import { CLIENT_CLOSED } from '../proxy/upstream/interrupted.js';
 import type { Connections } from './connections.js';
 import { RequestDecision } from './decision.js';
-import { sendRefusal, setFields } from './reply.js';
+import { fieldRecord } from './field-record.js';
+import { sendRefusal } from './reply.js';
 import { readAsRouted } from './routed-target.js';
 
 /** What decisions need from the plugin. */
-export interface AuthorizationOptions extends EntranceOptions {
+export interface AuthorizationOptions extends EntranceOptions, EntryChecks {
   /** The largest header section that is accepted, in bytes. */
   readonly maxHeaderBytes: number;
-  /** Undefined if clients have no share limit. */
-  readonly shares: ClientShares | undefined;
-  /** Finds the client that a request comes from, through any number of trusted proxies. */
-  readonly clientAddress: ClientAddressReader;
   /** Whether the router treats `/a` and `/a/` as the same path. */
   readonly ignoresTrailingSlash: boolean;
 }
-
-/** The response if a client already has as many requests in flight as it may. */
-const SHARE_TAKEN = denial('too_many_requests', 'too many requests of this client at once', {
-  retryAfter: 1,
-});
 
 /** One request, from the hook to the end of its response. */
 export class Authorization implements BodyReader {
@@ -141,7 +131,7 @@ export class Authorization implements BodyReader {
 
   /** Answers with an error: the request was refused, or it was allowed and its exchange failed. */
   answer(refused: Denial): void {
-    if ((ERRORS[refused.error] as ErrorRow).close === true && !isStream(this.#message)) {
+    if (closesConnection(refused) && !isStream(this.#message)) {
       this.#ended.add(this.#message.socket);
     }
     const cors = this.decision === undefined ? undefined : this.#cors(this.decision);
@@ -155,13 +145,13 @@ export class Authorization implements BodyReader {
     this.result = { ...this.result, error: 'internal' };
     try {
       if (this.#reply.raw.headersSent || this.#message.socket.destroyed) {
-        this.decision ??= { allowed: false, denial: FAILED };
+        this.decision ??= { allowed: false, denial: GATEWAY_FAILED };
         this.#reply.raw.destroy();
         this.#end();
       } else if (this.decision?.allowed === true) {
-        this.answer(FAILED);
+        this.answer(GATEWAY_FAILED);
       } else {
-        this.refuse({ allowed: false, denial: FAILED });
+        this.refuse({ allowed: false, denial: GATEWAY_FAILED });
       }
     } catch (fault) {
       onFault('refusal of a request', fault);
@@ -184,18 +174,7 @@ export class Authorization implements BodyReader {
     const parsed = readAsRouted(message, this.#options);
     if ('refused' in parsed) return denial(parsed.error, parsed.refused);
     this.parsed = parsed;
-    const { fields } = parsed;
-    if (this.record.peer.trusted && forwardedScheme(fields) === null) {
-      return denial('malformed_request', SEVERAL_SCHEMES);
-    }
-    if (isUpgrade(message) && hasBody(fields)) {
-      return denial('malformed_request', 'an upgrade request with a body is not served');
-    }
-    const { shares, clientAddress } = this.#options;
-    if (shares === undefined) return undefined;
-    return this.record.takeShare(shares.of(clientAddress(this.record.peer, fields)))
-      ? undefined
-      : SHARE_TAKEN;
+    return checkEntry(this.record, parsed.fields, isUpgrade(message), this.#options);
   }
 
   /** @returns the decision; undefined for a CORS preflight, which this method answers itself */
@@ -207,9 +186,9 @@ export class Authorization implements BodyReader {
     this.table = table;
     const asked = preflight(table, method, target, fields);
     if (asked !== undefined) {
-      this.decision = { allowed: true, rule: asked.rule, path: target.path, subject: { subject: '' } };
+      this.decision = asked.decision;
       this.record.decided();
-      setFields(this.#reply, asked.fields);
+      this.#reply.headers(fieldRecord(asked.fields));
       this.#reply.code(204).send();
       drain(this.#message);
       return undefined;
@@ -241,7 +220,7 @@ export class Authorization implements BodyReader {
 
   #allow(decision: Allowed, done: HookHandlerDoneFunction): void {
     this.#publish(decision);
-    setFields(this.#reply, this.#cors(decision) ?? []);
+    this.#reply.headers(fieldRecord(this.#cors(decision) ?? []));
     if (decision.nonce !== undefined) {
       this.#reply.header('dpop-nonce', decision.nonce).header('cache-control', 'no-store');
     } else if (decision.query !== undefined) {
@@ -255,7 +234,7 @@ export class Authorization implements BodyReader {
   #serveDocument(decision: Allowed): void {
     const { text, fields } = decision.rule.document as { text: string; fields: readonly string[] };
     this.#publish(decision);
-    setFields(this.#reply, [...fields, ...(this.#cors(decision) ?? [])]);
+    this.#reply.headers(fieldRecord([...fields, ...(this.#cors(decision) ?? [])]));
     this.#reply.code(200).send(text);
     drain(this.#message);
   }
@@ -270,10 +249,7 @@ export class Authorization implements BodyReader {
 
   /** The CORS fields for the response; undefined if the rule has no CORS policy. */
   #cors({ rule }: Decision): readonly string[] | undefined {
-    const parsed = this.parsed;
-    return rule?.cors === undefined || parsed === undefined
-      ? undefined
-      : corsFields(rule.cors, parsed.fields);
+    return corsFields(rule, this.parsed?.fields);
   }
 
   /** The response has ended, complete or not. */
@@ -296,14 +272,12 @@ export class Authorization implements BodyReader {
     const { decision } = this;
     // The client left before the decision. `#settle` records the request when the decision is there.
     if (decision === undefined) return;
-    const left = !this.#isWhole && this.result.cause === undefined ? { cause: 'client_closed' } : {};
+    const left = !this.#isWhole && this.result.cause === undefined ? { cause: CLIENT_CLOSED } : {};
     const status = raw.headersSent ? raw.statusCode : 0;
     const { target } = this.parsed ?? {};
     this.record.write(decision, this.#message.method ?? '', target, { status, ...this.result, ...left });
   }
 }
-
-const FAILED = denial('internal', 'the gateway failed');
 
 /** The parts of a request that the decision is about and that hooks can change. */
 function asked({ method, url, headers: { host } }: IncomingMessage): string {

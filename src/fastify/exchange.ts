@@ -1,18 +1,27 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Dispatcher } from 'undici';
 import type { Revocation } from '../auth/introspection/revocation.js';
-import { denial, type ErrorName } from '../model/errors.js';
+import { EARLY_HINTS, LAST_STATUS, RESET_CONTENT } from '../model/statuses.js';
 import { causeOf } from '../observe/redaction.js';
-import { lowerName } from '../parse/field-names.js';
-import { isStream } from '../parse/parsed-request.js';
-import { errorFor, isFault, REASONS, RETRY } from '../proxy/exchange-errors.js';
+import { passEarlyHints } from '../proxy/early-hints.js';
+import { errorFor, FAILURES, isFault } from '../proxy/exchange-errors.js';
+import { countExchange } from '../proxy/in-flight.js';
 import { breakOff } from '../proxy/refusal.js';
 import type { RequestBody } from '../proxy/request-body.js';
 import { type Overlay, responseFields } from '../proxy/response-headers.js';
-import { CLIENT_SHARE, Interrupted, LONG_FULL, QUEUE_TIMEOUT } from '../proxy/upstream/interrupted.js';
+import {
+  BODY_TIMEOUT,
+  CLIENT_CLOSED,
+  CLIENT_SHARE,
+  HEAD_TIMEOUT,
+  Interrupted,
+  LONG_FULL,
+} from '../proxy/upstream/interrupted.js';
 import { hasNoBody } from '../proxy/upstream/response-body.js';
 import { type ResponseHead, readHead } from '../proxy/upstream/response-head.js';
+import { GRACE, MAX_INTERIM } from '../proxy/upstream/response-limits.js';
 import type { Authorization } from './authorization.js';
+import { fieldRecord } from './field-record.js';
 import type { BoundedPool, Place } from './pools.js';
 import { ResponseBody } from './response-body.js';
 
@@ -44,16 +53,8 @@ export interface ExchangeOptions {
   /** What scopegate itself adds to the response. */
   readonly overlay: Overlay;
   /** If the request revokes a token: invalidates its cached answers when the request succeeds. */
-  readonly revocation: Pick<Revocation, 'apply'> | undefined;
+  readonly revocation: Pick<Revocation, 'applyAfter'> | undefined;
 }
-
-/**
- * After this time a response counts as a long exchange and is ended if there is no room for it, in
- * milliseconds. The gateway uses the same value.
- */
-const GRACE = 500;
-/** The last status that HTTP defines and that Fastify sends (RFC 9110 §15). */
-const LAST_STATUS = 599;
 
 /**
  * One exchange with an upstream, from the first attempt to get a connection to the last byte of the response.
@@ -74,7 +75,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    options.authorization.onGone = () => this.#end(new Interrupted('client_closed'));
+    options.authorization.onGone = () => this.#end(new Interrupted(CLIENT_CLOSED));
     options.requestBody?.on('error', (error) => {
       this.#bodyError = error;
       this.#end(error);
@@ -107,9 +108,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     const { authorization, requestBody, pool } = this.#options;
     try {
       const long = requestBody?.complete === false;
-      const full = requestBody === undefined || long ? undefined : authorization.record.rejoinInFlight();
-      if (full !== undefined) throw new Interrupted(full === 'in_flight' ? QUEUE_TIMEOUT : CLIENT_SHARE);
-      if (long && !authorization.record.joinLong()) throw new Interrupted(CLIENT_SHARE);
+      countExchange(authorization.record, requestBody !== undefined, long);
       this.#cancelWait = pool.take(
         long,
         (place) => this.#write(place),
@@ -144,7 +143,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#over) controller.abort(new Interrupted('client_closed'));
+    if (this.#over) controller.abort(new Interrupted(CLIENT_CLOSED));
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
@@ -152,7 +151,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     const raw = decode(controller.rawHeaders as readonly Buffer[]);
     if (status < 200) {
       if (++this.#interim > MAX_INTERIM) throw new Interrupted('too_many_interim_answers');
-      if (status === EARLY_HINTS) this.#hint(raw);
+      const { request, reply } = this.#options;
+      if (status === EARLY_HINTS && !reply.raw.headersSent) passEarlyHints(request.raw, reply.raw, raw);
       return;
     }
     this.#options.requestBody?.allowAnyRate();
@@ -177,7 +177,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     const onResponse = this.#onResponse as OnResponse;
     this.#onResponse = undefined;
     const { fields } = responseFields(head, this.#options.overlay);
-    onResponse(null, { statusCode: status, headers: recordOf(fields), body });
+    onResponse(null, { statusCode: status, headers: fieldRecord(fields), body });
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
@@ -189,9 +189,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     this.#finish();
     try {
       const { revocation, authorization } = this.#options;
-      if (revocation !== undefined && Math.floor(this.#status / 100) === 2) {
-        authorization.result = { ...authorization.result, revocation: revocation.apply() };
-      }
+      const effect = revocation?.applyAfter(this.#status);
+      if (effect !== undefined) authorization.result = { ...authorization.result, revocation: effect };
     } catch (error) {
       this.#options.authorization.fail('end of a response', error);
     }
@@ -216,8 +215,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     }
     const name = errorFor(error, UNDICI_CAUSES[cause] ?? cause);
     authorization.result = { ...authorization.result, error: name, cause };
-    const retry = RETRIED.has(name) ? RETRY : undefined;
-    authorization.answer(denial(name, REASONS[name], retry));
+    authorization.answer(FAILURES[name]);
   }
 
   /** Whether the response has no body, whatever its fields say. */
@@ -226,18 +224,6 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     return (
       status === RESET_CONTENT || (status > 0 && hasNoBody(this.#options.request.raw.method ?? '', status))
     );
-  }
-
-  #hint(raw: readonly string[]): void {
-    const { request, reply } = this.#options;
-    const links = raw.filter((_, i) => i % 2 === 1 && lowerName(raw[i - 1] as string) === 'link');
-    if (links.length === 0 || request.raw.httpVersion === '1.0' || reply.raw.headersSent) return;
-    if (!isStream(request.raw) && reply.raw.socket === null) return;
-    try {
-      reply.raw.writeEarlyHints({ link: links });
-    } catch {
-      // Node accepts only links of the usual form. A hint is optional, so it is left out.
-    }
   }
 
   /** Makes the exchange a long one if it is not over within `GRACE`. */
@@ -286,7 +272,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
       this.#body?.destroy(error);
     } else if (this.#options.reply.raw.destroyed || this.#options.request.raw.socket.destroyed) {
       // The client has left, so no response is needed.
-      authorization.result = { ...authorization.result, cause: 'client_closed' };
+      authorization.result = { ...authorization.result, cause: CLIENT_CLOSED };
     } else {
       onResponse(error);
     }
@@ -299,21 +285,14 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
   }
 }
 
-const EARLY_HINTS = 103;
-/** The most interim responses for one request. An honest upstream sends fewer. */
-const MAX_INTERIM = 16;
-/** RFC 9110 §15.3.6: a response without content, whatever its fields say. */
-const RESET_CONTENT = 205;
 /** undici's error code for a request that it cannot write. */
 const UNSENDABLE = 'UND_ERR_INVALID_ARG';
 
 /** The gateway's own names for undici's error codes. */
 const UNDICI_CAUSES: Readonly<Record<string, string>> = {
-  UND_ERR_HEADERS_TIMEOUT: 'headers_timeout',
-  UND_ERR_BODY_TIMEOUT: 'body_timeout',
+  UND_ERR_HEADERS_TIMEOUT: HEAD_TIMEOUT,
+  UND_ERR_BODY_TIMEOUT: BODY_TIMEOUT,
 };
-
-const RETRIED: ReadonlySet<ErrorName> = new Set(['overloaded', 'too_many_requests']);
 
 /** Decodes field names and values as they came: each byte is one character. */
 function decode(raw: readonly Buffer[]): string[] {
@@ -329,16 +308,4 @@ function headOf(status: number, fields: readonly string[]): ResponseHead {
   let text = `HTTP/1.1 ${status}`;
   for (let i = 0; i + 1 < fields.length; i += 2) text += `\r\n${fields[i]}: ${fields[i + 1]}`;
   return readHead(text);
-}
-
-/** Collects fields by name. A field that occurs several times gets a list of values. */
-function recordOf(fields: readonly string[]): Record<string, string | string[]> {
-  const record: Record<string, string | string[]> = Object.create(null);
-  for (let i = 0; i + 1 < fields.length; i += 2) {
-    const name = lowerName(fields[i] as string);
-    const value = fields[i + 1] as string;
-    const before = record[name];
-    record[name] = before === undefined ? value : [...[before].flat(), value];
-  }
-  return record;
 }

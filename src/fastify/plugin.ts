@@ -6,7 +6,7 @@ import type {
   FastifyRequest,
 } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
-import { type Denial, denial } from '../model/errors.js';
+import { type Denial, denial, GATEWAY_FAILED } from '../model/errors.js';
 import type { ScopegateOptions } from './plugin-types.js';
 import { sendRefusal } from './reply.js';
 import { type RunningPlugin, startPlugin } from './running.js';
@@ -54,6 +54,6 @@ function refusalOf({ code }: FastifyError): Denial {
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return denial('target_too_long', 'a parameter in the path is too long');
     default:
-      return denial('internal', 'the gateway failed');
+      return GATEWAY_FAILED;
   }
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { Deadline } from '../proxy/upstream/deadline.js';
-import { BODY_TIMEOUT, Interrupted } from '../proxy/upstream/interrupted.js';
+import { BODY_TIMEOUT, CLIENT_CLOSED, Interrupted } from '../proxy/upstream/interrupted.js';
 
 /**
  * The body of an upstream's response, to be sent in the reply. It applies back-pressure. It limits how long
@@ -49,7 +49,7 @@ export class ResponseBody extends Readable {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#deadline.end();
-    if (!this.#ended) this.#controller.abort(error ?? new Interrupted('client_closed'));
+    if (!this.#ended) this.#controller.abort(error ?? new Interrupted(CLIENT_CLOSED));
     done(error);
   }
 

@@ -12,14 +12,14 @@ import type { Revocations } from '../auth/introspection/revocation.js';
 import type { Settings } from '../config/settings.js';
 import { corsFields } from '../listener/cors.js';
 import type { Allowed } from '../model/decision.js';
-import { denial, type ErrorName } from '../model/errors.js';
+import { type Denial, denial } from '../model/errors.js';
 import { METHODS } from '../model/methods.js';
 import { hasBody } from '../parse/fields.js';
 import { isStream } from '../parse/parsed-request.js';
 import { BufferedBodies } from '../proxy/buffered-bodies.js';
+import { prepareRequest, upstreamTarget } from '../proxy/prepare-request.js';
 import { drain } from '../proxy/refusal.js';
 import { RequestBody } from '../proxy/request-body.js';
-import { forwardsLeft, requestFields } from '../proxy/request-headers.js';
 import type { Authorization } from './authorization.js';
 import type { Authorizer } from './authorizer.js';
 import { type OnResponse, UpstreamExchange } from './exchange.js';
@@ -124,62 +124,55 @@ export class Upstreams {
       throw new Fault('the path to send is not the one that was decided about');
     }
     const stopped = this.#prepare(request, reply, authorization, decision);
-    if (stopped === 'answered') return reply;
+    if (stopped === 'final') return reply;
     if (stopped === undefined) return send();
     authorization.result = { error: stopped.error };
-    authorization.answer(denial(stopped.error, stopped.reason));
+    authorization.answer(stopped);
     return reply;
   }
 
   /**
    * Creates the exchange.
    *
-   * @returns why there is none; undefined if there is one
+   * @returns why there is none: a refusal, or `final` if the request is answered already; undefined if there is
+   *   one
    */
   #prepare(
     request: FastifyRequest,
     reply: FastifyReply,
     authorization: Authorization,
     decision: Allowed,
-  ): { readonly error: ErrorName; readonly reason: string } | 'answered' | undefined {
+  ): Denial | 'final' | undefined {
     const { settings, upstream, revocations } = this.#options;
     const { forward } = settings;
     const message = request.raw;
     const { parsed, record, table } = authorization;
     if (parsed === undefined) throw new Fault('a request came to an upstream unread');
     const { fields, target } = parsed;
-    const { maxBytes } = upstream.body;
-    if (maxBytes > 0 && (fields.contentLength ?? 0) > maxBytes) {
-      return { error: 'body_too_large', reason: 'the request body is too large' };
-    }
-    const left = forwardsLeft(message.method, fields);
-    if (left === 0) {
-      // scopegate is the final recipient (Max-Forwards: 0) and has nothing to report.
+    const { rule } = decision;
+    const path = upstreamTarget(decision, target.query);
+    const headers = prepareRequest(
+      {
+        message,
+        fields,
+        peer: record.peer,
+        requestId: record.requestId,
+        trace: record.trace,
+        upstream: rule.upstream,
+        preserveHost: rule.preserveHost,
+        path,
+        reservedHeaders: table?.reservedHeaders,
+        removal: decision.removal,
+        mutations: decision.mutations,
+      },
+      upstream,
+    );
+    if (headers === 'final') {
       reply.code(204).send();
       drain(message);
-      return 'answered';
+      return headers;
     }
-    const { rule } = decision;
-    const path = (decision.sentPath ?? decision.path) + (decision.query ?? target.query);
-    const headers = requestFields(fields, {
-      peer: record.peer,
-      identity: upstream.identity,
-      host:
-        (rule.preserveHost ?? forward.host === 'preserve')
-          ? (fields.host as string)
-          : rule.upstream.authority,
-      requestId: record.requestId,
-      trace: record.trace?.sending(rule.upstream.origin, path),
-      via: upstream.via,
-      version: message.httpVersion,
-      reservedHeaders: table?.reservedHeaders,
-      removal: decision.removal,
-      mutations: decision.mutations,
-      maxForwards: left === undefined ? undefined : left - 1,
-    });
-    if (headers === undefined) {
-      return { error: 'loop_detected', reason: 'the request has passed this gateway before' };
-    }
+    if (!Array.isArray(headers)) return headers;
     const withBody = hasBody(fields);
     // Fastify assumes that an HTTP/2 request without a length has no body, and then passes none on.
     if (withBody && request.body !== undefined && request.body !== message) {
@@ -188,10 +181,7 @@ export class Upstreams {
     if (fields.contentLength !== undefined && withBody) {
       headers.push('content-length', String(fields.contentLength));
     }
-    const revocation =
-      rule.revokes === true && message.method === 'POST'
-        ? revocations.observe(fields, decision.query ?? target.query)
-        : undefined;
+    const revocation = revocations.of(decision, message.method, fields, target.query);
     const watch = (piece: Buffer): void => {
       exchange.onPiece();
       revocation?.watch(piece);
@@ -207,7 +197,7 @@ export class Upstreams {
       timeout: rule.timeout,
       idleTimeout: forward.idleTimeout,
       overlay: {
-        cors: rule.cors && corsFields(rule.cors, fields),
+        cors: corsFields(rule, fields),
         isPrivate: decision.query !== undefined,
         nonce: decision.nonce,
       },

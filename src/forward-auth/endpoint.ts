@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { decide } from '../auth/decide.js';
 import type { Allowed, Decision, Denied } from '../model/decision.js';
-import { denial } from '../model/errors.js';
+import { denial, GATEWAY_FAILED } from '../model/errors.js';
 import type { HeaderMutations } from '../model/mutator.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { withinTrace } from '../observe/tracing/calls.js';
 import { readFields } from '../parse/fields.js';
 import { cookieField } from '../proxy/cookie-header.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
+import { CLIENT_CLOSED } from '../proxy/upstream/interrupted.js';
 import {
   type DescribedRequest,
   type DescriptionRefusal,
@@ -112,7 +113,7 @@ class QuestionHandler {
   #settle(decision: Decision): void {
     this.#record.decided();
     try {
-      if (this.#message.socket.destroyed) this.#writeRecord(decision, 0, 'client_closed');
+      if (this.#message.socket.destroyed) this.#writeRecord(decision, 0, CLIENT_CLOSED);
       else if (decision.allowed && decision.rule.document !== undefined) this.#refuseDocument(decision);
       else if (decision.allowed) this.#allow(decision);
       else this.#refuse(decision);
@@ -187,7 +188,7 @@ class QuestionHandler {
   #fail(error: unknown): void {
     const { onFault, realm } = this.#options;
     onFault('decision', error);
-    const decision: Denied = { allowed: false, denial: denial('internal', 'the gateway failed') };
+    const decision: Denied = { allowed: false, denial: GATEWAY_FAILED };
     const status = refuseOrBreakOff(this.#message, this.#response, decision.denial, realm);
     try {
       this.#writeRecord(decision, status);

@@ -1,5 +1,6 @@
-import type { CorsPolicy } from '../model/rule.js';
-import { type Fields, singleField } from '../parse/fields.js';
+import type { CorsPolicy, Rule } from '../model/rule.js';
+import { type Fields, fieldList, singleField } from '../parse/fields.js';
+import { TOKEN } from '../parse/grammar.js';
 
 /** Header fields: name, value, name, value … */
 export type FieldList = readonly string[];
@@ -31,8 +32,16 @@ export function preflightFields(policy: CorsPolicy, fields: Fields): FieldList {
   ];
 }
 
-/** The CORS fields of the response to any other request; they replace the upstream's. */
-export function corsFields(policy: CorsPolicy, fields: Fields): FieldList {
+/**
+ * The CORS fields of the response to any other request; they replace the upstream's.
+ *
+ * @param rule of the request; undefined if there is none
+ * @param fields of the request; undefined if they were not read
+ * @returns undefined if the rule has no CORS policy
+ */
+export function corsFields(rule: Rule | undefined, fields: Fields | undefined): FieldList | undefined {
+  const policy = rule?.cors;
+  if (policy === undefined || fields === undefined) return undefined;
   if (!policy.answers) return [];
   const origin = allowedOrigin(policy, fields);
   if (origin === undefined) return ['vary', 'Origin'];
@@ -65,7 +74,7 @@ function allowedOrigin(policy: CorsPolicy, fields: Fields): string | undefined {
 function allowedHeaders({ headers }: CorsPolicy, fields: Fields): string {
   const asked = singleField(fields, 'access-control-request-headers');
   if (!headers.includes('*') || typeof asked !== 'string') return headers.join(', ');
-  const names = asked.split(',').map((name) => name.trim().toLowerCase());
+  const names = fieldList(asked);
   const named = headers.map((name) => name.toLowerCase());
   const granted = names.filter(
     (name) => TOKEN.test(name) && (name !== 'authorization' || named.includes('authorization')),
@@ -80,5 +89,3 @@ function allowedHeaders({ headers }: CorsPolicy, fields: Fields): string {
  * characters.
  */
 const SENDABLE = /^[\x21-\x7e]{1,512}$/;
-
-const TOKEN = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;

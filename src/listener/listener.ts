@@ -1,7 +1,7 @@
 import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
-import { denial, errorBody } from '../model/errors.js';
+import { denial, errorBody, GATEWAY_FAILED } from '../model/errors.js';
 import { recordBrokenRequest } from '../observe/request-record.js';
 import { refuseOrBreakOff } from '../proxy/refusal.js';
 import type { Credentials } from '../tls/credentials.js';
@@ -112,7 +112,7 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
       handle(message, response, connection);
     } catch (error) {
       options.onFault('start of a request', error);
-      refuseOrBreakOff(message, response, FAILED, options.realm);
+      refuseOrBreakOff(message, response, GATEWAY_FAILED, options.realm);
     }
   };
   const pipelines = new Pipelines(options.pipelining, begin);
@@ -153,9 +153,6 @@ export async function createProxyListener(options: ProxyListenerOptions): Promis
     },
   };
 }
-
-/** The response to a request that scopegate failed to handle. */
-const FAILED = denial('internal', 'the gateway failed');
 
 /** Whether HTTP/2 is offered. It is offered only over TLS, where ALPN selects it (RFC 9113 §3.2). */
 function offersStreams({ tls, maxStreams }: ProxyListenerOptions): boolean {

@@ -1,12 +1,13 @@
-import type { Rule, RuleTable } from '../model/rule.js';
+import type { Allowed } from '../model/decision.js';
+import type { RuleTable } from '../model/rule.js';
 import type { Fields } from '../parse/fields.js';
 import type { Target } from '../parse/target.js';
 import { type FieldList, preflightFields, preflightMethod } from './cors.js';
 
 /** A preflight that scopegate answers itself. */
 export interface Preflight {
-  /** The rule that matches the announced request. */
-  readonly rule: Rule;
+  /** Names the rule that matches the announced request. */
+  readonly decision: Allowed;
   /** Header fields of the response: name, value, name, value … */
   readonly fields: FieldList;
 }
@@ -29,5 +30,6 @@ export function preflight(
   if (asked === undefined) return undefined;
   const rule = table.find(target.host, asked, target.path);
   if (rule?.cors === undefined || !rule.cors.answers) return undefined;
-  return { rule, fields: preflightFields(rule.cors, fields) };
+  const decision: Allowed = { allowed: true, rule, path: target.path, subject: { subject: '' } };
+  return { decision, fields: preflightFields(rule.cors, fields) };
 }

@@ -3,16 +3,12 @@ import type { Socket } from 'node:net';
 import { decide } from '../auth/decide.js';
 import type { Revocations } from '../auth/introspection/revocation.js';
 import type { Allowed, Decision, Denied } from '../model/decision.js';
-import { type Denial, denial, ERRORS, type ErrorRow } from '../model/errors.js';
+import { closesConnection, type Denial, denial, GATEWAY_FAILED } from '../model/errors.js';
 import type { Document, RuleTable } from '../model/rule.js';
 import type { ExchangeResult } from '../model/upstream.js';
-import type { ClientShares } from '../observe/client-shares.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { withinTrace } from '../observe/tracing/calls.js';
-import type { ClientAddressReader } from '../parse/client-address.js';
-import { type Fields, hasBody } from '../parse/fields.js';
 import { type BodyReader, holdBody } from '../parse/form.js';
-import { forwardedScheme, SEVERAL_SCHEMES } from '../parse/forwarded-scheme.js';
 import {
   endsConnection,
   isStream,
@@ -21,25 +17,19 @@ import {
   webSocketKey,
 } from '../parse/parsed-request.js';
 import type { Forwarder } from '../proxy/forwarder.js';
+import { upstreamTarget } from '../proxy/prepare-request.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
+import { CLIENT_CLOSED } from '../proxy/upstream/interrupted.js';
 import type { Handshake, UpgradingConnection } from '../proxy/websocket/websockets.js';
 import { corsFields, type FieldList } from './cors.js';
+import { checkEntry, type EntryChecks } from './entry-checks.js';
 import { type Preflight, preflight } from './preflight.js';
 
-/** The response to a client that has the maximum number of requests in flight for one client. */
-const SHARE_TAKEN = denial('too_many_requests', 'too many requests of this client at once', {
-  retryAfter: 1,
-});
-
 /** What the request handler needs of the running gateway. */
-export interface RequestHandlerOptions extends EntranceOptions {
+export interface RequestHandlerOptions extends EntranceOptions, EntryChecks {
   readonly forwarder: Forwarder;
   /** The largest header section, in bytes; larger ones are refused. */
   readonly maxHeaderBytes: number;
-  /** Undefined if there are no limits per client. */
-  readonly shares?: ClientShares | undefined;
-  /** Returns the address of the client that sent a request, through any number of trusted proxies. */
-  readonly clientAddress: ClientAddressReader;
   /** Observes token revocations, so that revoked tokens are not served from the cache. */
   readonly revocations: Revocations;
 }
@@ -116,7 +106,7 @@ class ProxyRequestHandler implements BodyReader {
       this.#message.socket.destroy();
       this.#finish(deny('malformed_request', 'the client closed the connection'), {
         status: 0,
-        cause: 'client_closed',
+        cause: CLIENT_CLOSED,
       });
       return;
     }
@@ -135,20 +125,16 @@ class ProxyRequestHandler implements BodyReader {
         this.#response.shouldKeepAlive = false;
         this.#endConnection();
       }
-      if (this.#record.peer.trusted && forwardedScheme(fields) === null) {
-        this.#refuse(deny('malformed_request', SEVERAL_SCHEMES));
+      const refused = checkEntry(this.#record, fields, this.#connection !== undefined, this.#options);
+      if (refused !== undefined) {
+        this.#refuse({ allowed: false, denial: refused });
         return;
       }
-      if (this.#connection !== undefined && hasBody(fields)) {
-        this.#refuse(deny('malformed_request', 'an upgrade request with a body is not served'));
-        return;
-      }
-      if (!this.#takeShare(fields)) return;
       const table = rules();
       this.#table = table;
       const asked = preflight(table, message.method, target, fields);
       if (asked !== undefined) {
-        this.#answerPreflight(parsed, asked);
+        this.#answerPreflight(asked);
         return;
       }
       const request = {
@@ -174,16 +160,6 @@ class ProxyRequestHandler implements BodyReader {
     }
   }
 
-  /** @returns false if the client has reached its limit; it has then got the response */
-  #takeShare(fields: Fields): boolean {
-    const { shares, clientAddress } = this.#options;
-    if (shares === undefined) return true;
-    const { peer } = this.#record;
-    if (this.#record.takeShare(shares.of(clientAddress(peer, fields)))) return true;
-    this.#refuse({ allowed: false, denial: SHARE_TAKEN });
-    return false;
-  }
-
   /** Refuses a request because of overload, before it is parsed. It gets no audit line of its own. */
   #shed(full: Denial): void {
     if (!this.#response.shouldKeepAlive) this.#endConnection();
@@ -199,7 +175,7 @@ class ProxyRequestHandler implements BodyReader {
     try {
       if (this.#message.socket.destroyed) {
         // The client disconnected during introspection, so nothing is sent upstream.
-        this.#finish(decision, { status: 0, cause: 'client_closed' });
+        this.#finish(decision, { status: 0, cause: CLIENT_CLOSED });
       } else if (!decision.allowed) {
         this.#refuse(decision);
       } else if (decision.rule.document !== undefined) {
@@ -212,11 +188,11 @@ class ProxyRequestHandler implements BodyReader {
     }
   }
 
-  #answerPreflight({ target }: ParsedRequest, { rule, fields }: Preflight): void {
+  #answerPreflight({ decision, fields }: Preflight): void {
     this.#response.writeHead(204, [...fields]);
     this.#response.end();
     drain(this.#message);
-    this.#finish({ allowed: true, rule, path: target.path, subject: { subject: '' } }, { status: 204 });
+    this.#finish(decision, { status: 204 });
   }
 
   /** Answers with a document that scopegate serves itself. */
@@ -230,9 +206,7 @@ class ProxyRequestHandler implements BodyReader {
 
   /** The CORS fields of the response; undefined if the rule has no CORS policy. */
   #cors({ rule }: Decision): FieldList | undefined {
-    const parsed = this.#parsed;
-    if (rule?.cors === undefined || parsed === undefined) return undefined;
-    return corsFields(rule.cors, parsed.fields);
+    return corsFields(rule, this.#parsed?.fields);
   }
 
   /**
@@ -244,29 +218,28 @@ class ProxyRequestHandler implements BodyReader {
   }
 
   #refuse(decision: Denied): void {
-    if ((ERRORS[decision.denial.error] as ErrorRow).close === true) this.#endConnection();
+    if (closesConnection(decision.denial)) this.#endConnection();
     const { realm } = this.#options;
     const status = refuse(this.#message, this.#response, decision.denial, realm, this.#cors(decision));
     this.#finish(decision, { status });
   }
 
   #forward(parsed: ParsedRequest, decision: Allowed): void {
-    const revocation =
-      decision.rule.revokes === true && this.#message.method === 'POST'
-        ? this.#options.revocations.observe(parsed.fields, decision.query ?? parsed.target.query)
-        : undefined;
+    const { fields, target } = parsed;
+    const { revocations } = this.#options;
+    const revocation = revocations.of(decision, this.#message.method, fields, target.query);
     this.#options.forwarder.forward(
       {
         message: this.#message,
         response: this.#response,
-        fields: parsed.fields,
+        fields,
         peer: this.#record.peer,
         requestId: this.#record.requestId,
         record: this.#record,
         trace: this.#record.trace,
         upstream: decision.rule.upstream,
         preserveHost: decision.rule.preserveHost,
-        path: (decision.sentPath ?? decision.path) + (decision.query ?? parsed.target.query),
+        path: upstreamTarget(decision, target.query),
         isPrivate: decision.query !== undefined,
         nonce: decision.nonce,
         removal: decision.removal,
@@ -278,8 +251,8 @@ class ProxyRequestHandler implements BodyReader {
         handshake: this.#handshake(decision),
       },
       (result) => {
-        const done = revocation !== undefined && Math.floor((result.upstreamStatus ?? 0) / 100) === 2;
-        this.#finish(decision, done ? { ...result, revocation: revocation.apply() } : result);
+        const effect = revocation?.applyAfter(result.upstreamStatus);
+        this.#finish(decision, effect === undefined ? result : { ...result, revocation: effect });
       },
     );
   }
@@ -298,7 +271,7 @@ class ProxyRequestHandler implements BodyReader {
   #crash(error: unknown): void {
     const { onFault, realm } = this.#options;
     onFault('request', error);
-    const decision = deny('internal', 'the gateway failed');
+    const decision: Denied = { allowed: false, denial: GATEWAY_FAILED };
     try {
       this.#endConnection();
       const status = refuseOrBreakOff(this.#message, this.#response, decision.denial, realm);

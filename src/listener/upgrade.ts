@@ -2,13 +2,9 @@ import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { OnFault } from '../observe/request-record.js';
+import { DRAIN_BYTES, DRAIN_TIME } from '../proxy/refusal.js';
 import type { UpgradingConnection } from '../proxy/websocket/websockets.js';
 import type { Pipelines } from './pipelining.js';
-
-/** How long a client may take to close its connection after the response, in milliseconds. */
-const LINGER = 5_000;
-/** How much it may send during that time, in bytes. */
-const LINGER_BYTES = 1_048_576;
 
 /**
  * Handles a request that asks for another protocol. It answers the request like any other, unless it takes
@@ -38,7 +34,7 @@ export function serveUpgrades(
   pipelines: Pipelines,
   serve: ServeUpgrade,
   onFault: OnFault,
-  linger = LINGER,
+  linger = DRAIN_TIME,
 ): void {
   server.on('upgrade', (message: IncomingMessage, duplex: Duplex, early: Buffer) => {
     const socket = duplex as Socket;
@@ -90,7 +86,7 @@ function connect(
  * client could lose the response.
  */
 function endSoon(socket: Socket, linger: number): void {
-  let left = LINGER_BYTES;
+  let left = DRAIN_BYTES;
   const timer = setTimeout(() => socket.destroy(), linger).unref();
   socket.once('close', () => clearTimeout(timer));
   socket.on('data', (bytes: Buffer) => {

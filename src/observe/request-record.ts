@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Decision } from '../model/decision.js';
 import { type Denial, ERRORS } from '../model/errors.js';
 import type { RuleTable } from '../model/rule.js';
+import { SWITCHING_PROTOCOLS } from '../model/statuses.js';
 import type { Services } from '../model/strategy.js';
 import type { ExchangeResult } from '../model/upstream.js';
 import { connectionOf } from '../parse/parsed-request.js';
@@ -13,9 +14,6 @@ import type { Target } from '../parse/target.js';
 import type { Audit, AuditEntry, Entrance } from './audit.js';
 import type { RequestShare } from './client-shares.js';
 import type { RequestTrace, Tracing } from './tracing/trace.js';
-
-/** RFC 9110 §15.2.2: 101, the connection carries another protocol from here on. */
-const SWITCHING_PROTOCOLS = 101;
 
 /** What both entrances need to decide about requests and to record them. */
 export interface EntranceOptions {

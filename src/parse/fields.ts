@@ -187,6 +187,26 @@ export function singleField(fields: Fields, name: string): string | null | undef
   return fields.names.includes(name, at + 1) ? null : (fields.raw[at * 2 + 1] as string);
 }
 
+/**
+ * The values of all fields of one name, in the order in which they were sent.
+ *
+ * @param raw name, value, name, value … as received
+ * @param name in any case
+ */
+export function fieldValues(raw: readonly string[], name: string): string[] {
+  const lower = name.toLowerCase();
+  const values: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (lowerName(raw[i] as string) === lower) values.push(raw[i + 1] as string);
+  }
+  return values;
+}
+
+/** The elements of a list in a field (RFC 9110 §5.6.1) whose case has no meaning, in lower case. */
+export function fieldList(value: string): string[] {
+  return value.split(',').map((element) => element.trim().toLowerCase());
+}
+
 /** Fields that manage an HTTP/1.1 connection. */
 const OF_HTTP1 = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
 

@@ -1,3 +1,4 @@
+import { type Denial, denial } from '../model/errors.js';
 import { RequestBodyError, type RequestBodyFault } from './request-body.js';
 import {
   BODY_TIMEOUT,
@@ -14,22 +15,6 @@ export const FAULT = 'internal_error';
 /** The cause of a response whose head Node refuses to write. */
 export const HEAD_REFUSED = 'answer_head_refused';
 
-/** Seconds after which a client may retry if an upstream is overloaded. */
-export const RETRY = { retryAfter: 1 };
-
-/** The reason that the client gets for each error. */
-export const REASONS: Readonly<Record<ErrorFor, string>> = {
-  upstream_unreachable: 'no connection to the upstream',
-  upstream_invalid: 'the upstream closed the connection early or sent an invalid response',
-  upstream_timeout: 'the upstream took too long',
-  overloaded: 'too many requests to this upstream at once',
-  too_many_requests: 'too many requests of this client at once',
-  body_too_large: 'the request body is too large',
-  request_timeout: 'the request body stalled',
-  malformed_request: 'the request body is broken',
-  internal: 'the request could not be sent',
-};
-
 /** The rows of the error table for failed exchanges. */
 export type ErrorFor =
   | 'upstream_unreachable'
@@ -41,6 +26,25 @@ export type ErrorFor =
   | 'request_timeout'
   | 'malformed_request'
   | 'internal';
+
+/** What a client may do if there are too many requests: try again after this many seconds. */
+const RETRY = { retryAfter: 1 };
+
+/** The response to the client for each failure. */
+export const FAILURES: Readonly<Record<ErrorFor, Denial>> = {
+  upstream_unreachable: denial('upstream_unreachable', 'no connection to the upstream'),
+  upstream_invalid: denial(
+    'upstream_invalid',
+    'the upstream closed the connection early or sent an invalid response',
+  ),
+  upstream_timeout: denial('upstream_timeout', 'the upstream took too long'),
+  overloaded: denial('overloaded', 'too many requests to this upstream at once', RETRY),
+  too_many_requests: denial('too_many_requests', 'too many requests of this client at once', RETRY),
+  body_too_large: denial('body_too_large', 'the request body is too large'),
+  request_timeout: denial('request_timeout', 'the request body stalled'),
+  malformed_request: denial('malformed_request', 'the request body is broken'),
+  internal: denial('internal', 'the request could not be sent'),
+};
 
 /**
  * The row of the error table for a failed exchange.

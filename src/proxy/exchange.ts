@@ -1,39 +1,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { denial, type ErrorName } from '../model/errors.js';
+import type { ErrorName } from '../model/errors.js';
+import { LAST_STATUS, RESET_CONTENT, SWITCHING_PROTOCOLS } from '../model/statuses.js';
 import type { ExchangeResult } from '../model/upstream.js';
 import { causeOf } from '../observe/redaction.js';
 import type { OnFault } from '../observe/request-record.js';
 import { isStream } from '../parse/parsed-request.js';
-import { type ErrorFor, errorFor, FAULT, HEAD_REFUSED, isFault, REASONS, RETRY } from './exchange-errors.js';
+import { passEarlyHints } from './early-hints.js';
+import { type ErrorFor, errorFor, FAILURES, FAULT, HEAD_REFUSED, isFault } from './exchange-errors.js';
+import type { InFlightRecord } from './in-flight.js';
 import { breakOff, drain, refuse, refuseOrBreakOff } from './refusal.js';
 import type { RequestBody } from './request-body.js';
 import { type ClientFields, type Overlay, responseFields, trailerFields } from './response-headers.js';
 import { endInOneWrite } from './single-write.js';
 import type { ResponseReader, UpstreamConnection, Waiting } from './upstream/client.js';
 import { Deadline } from './upstream/deadline.js';
-import { Interrupted } from './upstream/interrupted.js';
+import { CLIENT_CLOSED, Interrupted } from './upstream/interrupted.js';
 import { hasNoBody } from './upstream/response-body.js';
 import type { ResponseHead } from './upstream/response-head.js';
 
-/** The cause of an exchange whose client has disconnected. */
-export const CLIENT_CLOSED = 'client_closed';
 /** Bodies of up to this many bytes are sent in one write with the head. */
 const SINGLE_WRITE = 16_384;
-
-/** RFC 9110 §15.3.6: a response without content, whatever its fields say. */
-const RESET_CONTENT = 205;
-/** The highest status that HTTP defines and that Node writes over HTTP/2 (RFC 9110 §15). */
-const LAST_STATUS = 599;
-
-/** The part of the request record that an exchange uses. */
-export interface InFlightRecord {
-  /** Stops counting the request as in flight, because it is a long exchange. */
-  leaveInFlight(): void;
-  /** Counts it as in flight again. @returns the limit that is reached; undefined if none is */
-  rejoinInFlight(): 'in_flight' | 'client_share' | undefined;
-  /** Counts it as a long exchange of its client. @returns false if there is no room */
-  joinLong(): boolean;
-}
 
 /** The parts of one exchange. */
 export interface ExchangeOptions {
@@ -131,16 +117,8 @@ export class Exchange implements ResponseReader {
     this.#connection = connection;
   }
 
-  onEarlyHints({ names, fields }: ResponseHead): void {
-    const links = fields.filter((_, i) => i % 2 === 1 && names[(i - 1) / 2] === 'link');
-    if (links.length === 0 || this.#message.httpVersion === '1.0') return;
-    // An earlier response still uses the connection; early hints would be written into it.
-    if (!isStream(this.#message) && this.#response.socket === null) return;
-    try {
-      this.#response.writeEarlyHints({ link: links });
-    } catch {
-      // Node accepts only links of the usual form. Early hints are optional, so others are dropped.
-    }
+  onEarlyHints({ fields }: ResponseHead): void {
+    passEarlyHints(this.#message, this.#response, fields);
   }
 
   onHead(head: ResponseHead): void {
@@ -232,10 +210,10 @@ export class Exchange implements ResponseReader {
   onUpgrade(): void {
     this.#connection = undefined;
     this.#response.off('close', this.#onClose);
-    this.#upstreamStatus = 101;
+    this.#upstreamStatus = SWITCHING_PROTOCOLS;
     this.#upstreamMs = performance.now() - this.#started;
     try {
-      this.#settle(101);
+      this.#settle(SWITCHING_PROTOCOLS);
     } catch (error) {
       this.#onFault('account of a WebSocket handshake', error);
     }
@@ -264,12 +242,7 @@ export class Exchange implements ResponseReader {
       this.#settle(response.headersSent ? response.statusCode : 0, CLIENT_CLOSED);
     } else if (!response.headersSent) {
       const name = errorFor(error, cause);
-      const refused = denial(
-        name,
-        REASONS[name],
-        name === 'overloaded' || name === 'too_many_requests' ? RETRY : undefined,
-      );
-      const status = refuse(this.#message, response, refused, this.#realm, this.#overlay.cors);
+      const status = refuse(this.#message, response, FAILURES[name], this.#realm, this.#overlay.cors);
       this.#settle(status, cause, name);
     } else if (response.writableEnded) {
       this.#settle(response.statusCode);
@@ -334,8 +307,7 @@ export class Exchange implements ResponseReader {
     this.#head = undefined;
     this.#waiting?.cancel();
     if (!this.#settled) {
-      const told = denial(name, REASONS[name]);
-      const status = refuseOrBreakOff(this.#message, this.#response, told, this.#realm);
+      const status = refuseOrBreakOff(this.#message, this.#response, FAILURES[name], this.#realm);
       try {
         this.#settle(status, cause, name);
       } catch (error) {

@@ -1,31 +1,23 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { denial } from '../model/errors.js';
-import type { HeaderMutations, HeaderRemoval } from '../model/mutator.js';
+import type { ServerResponse } from 'node:http';
 import type { ExchangeResult, PoolState, Upstream } from '../model/upstream.js';
 import type { OnFault } from '../observe/request-record.js';
-import type { RequestTrace } from '../observe/tracing/trace.js';
-import { type Fields, hasBody } from '../parse/fields.js';
-import type { Peer } from '../parse/peer.js';
+import { hasBody } from '../parse/fields.js';
 import { serverConnector, type UpstreamTls } from '../tls/connector.js';
 import { BufferedBodies } from './buffered-bodies.js';
-import { Exchange, type InFlightRecord } from './exchange.js';
-import type { IdentityFilter } from './identity-headers.js';
+import { Exchange } from './exchange.js';
+import { countExchange, type InFlightRecord } from './in-flight.js';
+import { type PrepareOptions, prepareRequest, type RequestToPrepare } from './prepare-request.js';
 import { drain, refuse } from './refusal.js';
-import { type BodyLimits, RequestBody } from './request-body.js';
-import { forwardsLeft, requestFields } from './request-headers.js';
+import { RequestBody } from './request-body.js';
 import type { CreateUpstreamClient, UpstreamClient } from './upstream/client.js';
-import { CLIENT_SHARE, Interrupted, QUEUE_TIMEOUT } from './upstream/interrupted.js';
 import { createPool } from './upstream/pool.js';
 import { type Handshake, WebSockets } from './websocket/websockets.js';
 
 /** How requests are forwarded; times in milliseconds, sizes in bytes, 0 means no limit. */
-export interface ForwarderOptions {
+export interface ForwarderOptions extends PrepareOptions {
   readonly connectTimeout: number;
   /** The longest pause in a body, in either direction. */
   readonly idleTimeout: number;
-  readonly body: BodyLimits;
-  /** The Host field for the upstream: the upstream's own authority, or the client's Host. */
-  readonly host: 'upstream' | 'preserve';
   /** The most connections to one upstream for short exchanges. */
   readonly connections: number;
   /** The most long exchanges with one upstream. */
@@ -34,12 +26,8 @@ export interface ForwarderOptions {
   readonly maxResponseHeaderBytes: number;
   /** How long a request waits for a connection if all are busy. */
   readonly queueTimeout: number;
-  /** Decides which fields only scopegate may set. */
-  readonly identity: IdentityFilter;
   /** Returns the TLS settings for the origin of an upstream. */
   readonly tlsOf: (origin: string) => UpstreamTls;
-  /** The gateway's name in Via. */
-  readonly via: string;
   readonly realm: string;
   /** Called for each exception; each exception ended one exchange. */
   readonly onFault: OnFault;
@@ -52,29 +40,12 @@ export interface ForwarderOptions {
 }
 
 /** One allowed request to forward. */
-export interface ForwardedRequest {
-  readonly message: IncomingMessage;
+export interface ForwardedRequest extends RequestToPrepare {
   readonly response: ServerResponse;
-  readonly fields: Fields;
-  readonly peer: Peer;
-  readonly requestId: string;
   /** The record of this request. */
   readonly record: InFlightRecord;
-  /** Undefined if tracing is off. */
-  readonly trace?: RequestTrace | undefined;
-  readonly upstream: Upstream;
-  /** Whether the upstream gets the request's Host; undefined means as in the settings. */
-  readonly preserveHost?: boolean | undefined;
-  /** Exactly the path that the rule matched, with the query. */
-  readonly path: string;
   /** Milliseconds within which the upstream's response must begin. */
   readonly timeout: number;
-  /** Fields and cookies that mutators set on any rule; the client's copies are always removed. */
-  readonly reservedHeaders?: HeaderRemoval | undefined;
-  /** Fields and cookies of the client that are also removed from this request. */
-  readonly removal?: HeaderRemoval | undefined;
-  /** The changes by the mutators of this request's rule. */
-  readonly mutations?: HeaderMutations | undefined;
   /** The CORS fields of the response, which replace the upstream's; undefined keeps the upstream's. */
   readonly cors?: readonly string[] | undefined;
   /** Called with each piece of the request body. */
@@ -137,37 +108,16 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   return {
     forward(request, done) {
       const { message, response, fields, upstream, cors, handshake } = request;
-      const stop = (error: Parameters<typeof denial>[0], reason: string): void => {
-        done({ status: refuse(message, response, denial(error, reason), options.realm, cors), error });
-      };
-      const { maxBytes } = options.body;
-      if (maxBytes > 0 && (fields.contentLength ?? 0) > maxBytes) {
-        return stop('body_too_large', 'the request body is too large');
-      }
-      const left = forwardsLeft(message.method, fields);
-      if (left === 0) {
-        // Max-Forwards is 0, so scopegate is the final recipient. It has nothing to report.
+      const headers = prepareRequest(request, options);
+      if (headers === 'final') {
         response.writeHead(204).end();
         drain(message);
         return done({ status: 204 });
       }
-      const headers = requestFields(fields, {
-        peer: request.peer,
-        identity: options.identity,
-        host:
-          (request.preserveHost ?? options.host === 'preserve')
-            ? (fields.host as string)
-            : upstream.authority,
-        requestId: request.requestId,
-        trace: request.trace?.sending(upstream.origin, request.path),
-        via: options.via,
-        version: message.httpVersion,
-        reservedHeaders: request.reservedHeaders,
-        removal: request.removal,
-        mutations: request.mutations,
-        maxForwards: left === undefined ? undefined : left - 1,
-      });
-      if (headers === undefined) return stop('loop_detected', 'the request has passed this gateway before');
+      if (!Array.isArray(headers)) {
+        const status = refuse(message, response, headers, options.realm, cors);
+        return done({ status, error: headers.error });
+      }
 
       const withBody = hasBody(fields);
       // The request is allowed, so the client may now send the body that it holds back (RFC 9110 §10.1.1).
@@ -188,9 +138,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         if (exchange.settled) return;
         try {
           const long = body === undefined ? handshake !== undefined : !body.complete;
-          const full = body === undefined || long ? undefined : request.record.rejoinInFlight();
-          if (full !== undefined) throw new Interrupted(full === 'in_flight' ? QUEUE_TIMEOUT : CLIENT_SHARE);
-          if (long && !request.record.joinLong()) throw new Interrupted(CLIENT_SHARE);
+          countExchange(request.record, withBody, long);
           clientOf(upstream).dispatch(
             {
               method: message.method as string,

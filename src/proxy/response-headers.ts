@@ -1,3 +1,5 @@
+import { RESET_CONTENT } from '../model/statuses.js';
+import { fieldList } from '../parse/fields.js';
 import { HOP_BY_HOP, JOINED, NEVER_A_TRAILER, SINGLE_VALUE } from './hop-by-hop.js';
 import type { ResponseHead } from './upstream/response-head.js';
 
@@ -37,7 +39,7 @@ export function responseFields(
   let listed: string[] | undefined;
   let announced: string | undefined;
   let stored = true;
-  const length = status === 205 ? 0 : status === 304 || status === 204 ? undefined : stated;
+  const length = status === RESET_CONTENT ? 0 : status === 304 || status === 204 ? undefined : stated;
   for (let i = 0; i < names.length; i++) {
     const lower = names[i] as string;
     const value = raw[i * 2 + 1] as string;
@@ -93,7 +95,7 @@ const NO_TRAILERS: readonly string[] = [];
 
 function options(value: string): string[] {
   if (value === 'keep-alive' || value === 'close') return [value];
-  return value.split(',').map((option) => option.trim().toLowerCase());
+  return fieldList(value);
 }
 
 /** Connection options that are not names of fields to remove: hop-by-hop fields are removed already. */

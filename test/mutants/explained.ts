@@ -116,12 +116,10 @@ export const EXPLAINED: ReadonlyMap<string, string> = new Map(
       'A range beyond the characters of paths ends before it begins then, and so has none.',
     "rules/pattern/anchors.ts collect: element.type === 'Assertion' && element.kind === kind → element.kind === kind":
       'Nothing else has such a kind: the condition tells the compiler.',
-    'proxy/exchange.ts Exchange.onEarlyHints: !isStream(this.#message) → isStream(this.#message)':
+    'proxy/early-hints.ts passEarlyHints: !isStream(message) → isStream(message)':
       'Node holds the hints back until the response has the connection; they only come too late then.',
-    "proxy/exchange.ts Exchange.onEarlyHints: links.length === 0 || this.#message.httpVersion === '1.0' → this.#message.httpVersion === '1.0'":
+    "proxy/early-hints.ts passEarlyHints: links.length === 0 || message.httpVersion === '1.0' → message.httpVersion === '1.0'":
       'Without links, Node writes nothing.',
-    "proxy/exchange.ts Exchange.onEarlyHints.links: i % 2 === 1 && names[(i - 1) / 2] === 'link' → names[(i - 1) / 2] === 'link'":
-      'There is no name at half an index.',
     'auth/introspection/answer.ts list: value === undefined || value === null → value === undefined':
       'Members that are null are left out before.',
   }),

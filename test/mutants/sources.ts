@@ -25,7 +25,8 @@ auth/strategies/scope.ts all
 auth/strategies/oauth2-introspection.ts 14
   auth/strategies/oauth2-introspection auth/strategies/token-places auth/introspection/decision
   auth/strategies/sources
-  conformance/rfc7662 conformance/rfc6750 auth/introspection/client-auth auth/introspection/pre-authorization
+  conformance/rfc7662 conformance/rfc7662-cache conformance/rfc6750
+  auth/introspection/client-auth auth/introspection/pre-authorization
   conformance/rfc9449 conformance/dpop-elsewhere
   auth/introspection/rate-limit auth/introspection/provider auth/introspection/faults
   auth/introspection/broken-connections auth/introspection/clocks-and-outages
@@ -62,9 +63,9 @@ auth/introspection/circuit-breaker.ts 24
   auth/introspection/circuit-breaker auth/introspection/introspector auth/introspection/refresh
   auth/introspection/introspection-limits
 auth/introspection/answer.ts 15
-  auth/introspection/answer auth/introspection/decision conformance/rfc7662
+  auth/introspection/answer auth/introspection/decision conformance/rfc7662 conformance/rfc7662-cache
 auth/introspection/requirements.ts 30
-  auth/introspection/requirements auth/introspection/decision conformance/rfc7662
+  auth/introspection/requirements auth/introspection/decision conformance/rfc7662 conformance/rfc7662-cache
   auth/introspection/provider conformance/rfc9449 conformance/dpop-elsewhere
 auth/introspection/semaphore.ts 8
   auth/introspection/semaphore auth/introspection/introspector auth/introspection/refresh
@@ -161,6 +162,8 @@ proxy/upstream/response-body.ts 35
 proxy/exchange.ts 12
   proxy/refused-answers proxy/headers proxy/interim-answers proxy/interim proxy/faults proxy/bodies
   listener/http2-broken proxy/held-up proxy/hostile proxy/shares proxy/long-lived
+proxy/early-hints.ts all
+  proxy/interim proxy/interim-answers
 proxy/request-body.ts 14
   proxy/request-body proxy/bodies proxy/interim proxy/shares proxy/held-up listener/http2-broken proxy/mingled
 proxy/buffered-bodies.ts 6

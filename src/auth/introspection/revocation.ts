@@ -1,4 +1,5 @@
 import type { Clock } from '../../model/clock.js';
+import type { Allowed } from '../../model/decision.js';
 import type { RevocationEffect } from '../../model/introspection.js';
 import type { Fields } from '../../parse/fields.js';
 import { MAX_FORM_BYTES } from '../../parse/form.js';
@@ -31,6 +32,17 @@ export class Revocations {
   constructor(forget: (which: Invalidation) => number, clock: Clock) {
     this.#forget = forget;
     this.#clock = clock;
+  }
+
+  /**
+   * Begins to observe an allowed request, if it goes to a revocation endpoint.
+   *
+   * @param query of the request target, with its `?`
+   */
+  of(decision: Allowed, method: string | undefined, fields: Fields, query: string): Revocation | undefined {
+    return decision.rule.revokes === true && method === 'POST'
+      ? this.observe(fields, decision.query ?? query)
+      : undefined;
   }
 
   /**
@@ -113,6 +125,15 @@ export class Revocation {
     this.#bytes += piece.length;
     if (this.#bytes <= MAX_FORM_BYTES) this.#pieces.push(piece);
   };
+
+  /**
+   * Invalidates answers if the revocation has succeeded; see {@link apply}.
+   *
+   * @param status of the authorization server's response; undefined if there was none
+   */
+  applyAfter(status: number | undefined): RevocationEffect | undefined {
+    return status !== undefined && status >= 200 && status < 300 ? this.apply() : undefined;
+  }
 
   /**
    * Invalidates answers after the revocation has succeeded: those about the token. If none is cached, the

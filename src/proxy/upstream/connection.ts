@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net';
+import { EARLY_HINTS, SWITCHING_PROTOCOLS } from '../../model/statuses.js';
 import type { ResponseReader, UpstreamConnection } from './client.js';
 import { Deadline } from './deadline.js';
 import { BODY_TIMEOUT, CLIENT_SHARE, CLOSED, HEAD_TIMEOUT, Interrupted, LONG_FULL } from './interrupted.js';
 import { keepsFraming, mayRepeat, type Upgrade, type UpstreamRequest, writePiece } from './request-head.js';
 import { type Body, bodyOf } from './response-body.js';
 import { checkPartialHead, InvalidResponse, type ResponseHead, readHead } from './response-head.js';
+import { GRACE, MAX_INTERIM } from './response-limits.js';
 
 /** The owner of a connection. */
 export interface Owner {
@@ -30,27 +32,14 @@ export interface ResponseLimits {
 
 /** Error codes that mean that the upstream has closed the connection. */
 const LEFT: ReadonlySet<string> = new Set([CLOSED, 'ECONNRESET', 'EPIPE']);
-/**
- * The most interim responses at once, plus one per second: a WebDAV server repeats 102 every few seconds
- * while it works.
- */
-const MAX_INTERIM = 16;
 /** How long an idle connection is kept, in milliseconds, if the upstream does not say. */
 const KEEP_ALIVE = 4_000;
 /**
  * An upstream may close a connection just as it is used again, so scopegate stops using it this much earlier.
  */
 const KEEP_ALIVE_MARGIN = 1_000;
-/**
- * How long a response may continue if it is long and there is no room for it, in milliseconds. Most responses
- * of more than one packet end within this time.
- */
-const GRACE = 500;
 /** The most pieces of a head. */
 const MAX_PIECES = 4_096;
-const EARLY_HINTS = 103;
-/** RFC 9110 §15.2.2. */
-const SWITCHING_PROTOCOLS = 101;
 const HEAD_END = '\r\n\r\n';
 
 /**
@@ -284,6 +273,7 @@ export class Connection implements UpstreamConnection {
     if (head.status === SWITCHING_PROTOCOLS) throw new InvalidResponse('101 to a request without Upgrade');
     // No final response could follow (RFC 9112 §9.3). HTTP/1.0 has no interim responses.
     if (!head.persistent) throw new InvalidResponse('an interim answer that ends the connection');
+    // A WebDAV server repeats 102 every few seconds while it works, so there is one more for each second.
     const seconds = Math.floor((performance.now() - this.#began) / 1000);
     if (++this.#interim > MAX_INTERIM + seconds) throw new Interrupted('too_many_interim_answers');
     if (head.status === EARLY_HINTS) this.#reader?.onEarlyHints(head);

@@ -9,6 +9,9 @@ export class Interrupted extends Error {
   }
 }
 
+/** The client has disconnected. */
+export const CLIENT_CLOSED = 'client_closed';
+
 /** The response did not begin in time. */
 export const HEAD_TIMEOUT = 'headers_timeout';
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { fieldList } from '../../parse/fields.js';
 import { type Overlay, responseFields } from '../response-headers.js';
 import { Interrupted } from '../upstream/interrupted.js';
 import type { ResponseHead } from '../upstream/response-head.js';
@@ -64,7 +65,5 @@ function valuesOf({ names, fields }: ResponseHead, name: string): string[] {
 
 /** Whether Connection lists `upgrade` (RFC 9110 §7.8). */
 function switches(head: ResponseHead): boolean {
-  return valuesOf(head, 'connection').some((value) =>
-    value.split(',').some((option) => option.trim().toLowerCase() === 'upgrade'),
-  );
+  return valuesOf(head, 'connection').some((value) => fieldList(value).includes('upgrade'));
 }

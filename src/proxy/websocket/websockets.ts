@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { OnFault } from '../../observe/request-record.js';
-import { CLIENT_CLOSED, type Exchange } from '../exchange.js';
+import type { Exchange } from '../exchange.js';
 import type { Overlay } from '../response-headers.js';
-import { Interrupted } from '../upstream/interrupted.js';
+import { CLIENT_CLOSED, Interrupted } from '../upstream/interrupted.js';
 import type { Upgrade } from '../upstream/request-head.js';
 import { checkSwitch, writeSwitch } from './handshake.js';
 import { Relay } from './relay.js';
