@@ -57,7 +57,7 @@ export function excerpt(
   const from = col > WIDTH - 20 ? col - WIDTH / 2 : 0;
   const shown = text
     .slice(from, from + WIDTH)
-    .replace(UNSAFE, '·')
+    .replace(UNSAFE, (character) => '·'.repeat(character.length))
     .replace(/[^\x20-\x7e\u00a1-\ud7ff]/g, '·');
   const gutter = `${line} | `;
   return { gutter, text: shown, caret: `${' '.repeat(gutter.length + Math.max(0, col - 1 - from))}^` };

@@ -1,3 +1,5 @@
+import { escaped } from './one-line.js';
+
 /** One test of a JUnit report. */
 export interface JunitCase {
   readonly name: string;
@@ -11,16 +13,16 @@ export interface JunitCase {
 export function toJunit(suite: string, cases: readonly JunitCase[]): string {
   const failures = cases.filter(({ failure }) => failure !== undefined).length;
   const lines = cases.map(({ name, of, failure }) => {
-    const start = `    <testcase name="${escaped(name)}" classname="${escaped(of)}"`;
+    const start = `    <testcase name="${xmlText(name)}" classname="${xmlText(of)}"`;
     if (failure === undefined) return `${start}/>`;
     const [first = ''] = failure.split('\n');
-    return `${start}><failure message="${escaped(first)}">${escaped(failure)}</failure></testcase>`;
+    return `${start}><failure message="${xmlText(first)}">${xmlText(failure)}</failure></testcase>`;
   });
   const counts = `tests="${cases.length}" failures="${failures}"`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites ${counts}>`,
-    `  <testsuite name="${escaped(suite)}" ${counts}>`,
+    `  <testsuite name="${xmlText(suite)}" ${counts}>`,
     ...lines,
     '  </testsuite>',
     '</testsuites>',
@@ -32,12 +34,9 @@ export function toJunit(suite: string, cases: readonly JunitCase[]): string {
  * Escapes a text for XML. XML 1.0 cannot represent most control characters (§2.2), so they are written as
  * JSON escapes.
  */
-function escaped(text: string): string {
+function xmlText(text: string): string {
   return text
-    .replace(
-      /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/gu,
-      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    )
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/gu, escaped)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

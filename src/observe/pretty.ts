@@ -1,4 +1,5 @@
 import type { DestinationStream } from 'pino';
+import { escaped } from '../document/one-line.js';
 
 const LEVELS: Readonly<Record<number, string>> = {
   10: 'TRACE',
@@ -72,8 +73,4 @@ function pretty(line: Record<string, unknown>): string {
 function shown(value: unknown): string {
   if (typeof value !== 'string') return JSON.stringify(value) ?? '';
   return /^[\x21\x23-\x7e]*$/.test(value) ? value : JSON.stringify(value).replace(/[^\x20-\x7e]/g, escaped);
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

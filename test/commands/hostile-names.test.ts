@@ -5,9 +5,9 @@ import { main } from '../../src/cli.js';
 import { formatFinding } from '../../src/document/finding.js';
 import { printFindings } from '../../src/document/print.js';
 
-/** Ends the line, reaches the terminal, turns the direction of letters. */
-const HOSTILE = 'x\na.yaml:1:1 error forged\u001b[31m\u009b8m\u202e';
-const CONTROLS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/;
+/** Ends the line, reaches the terminal, turns the direction of letters, cannot be seen. */
+const HOSTILE = 'x\na.yaml:1:1 error forged\u001b[31m\u009b8m\u202e\u200b\u{e0001}';
+const CONTROLS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e\u200b\u{e0001}]/u;
 
 async function run(...args: string[]): Promise<string> {
   let text = '';
@@ -28,8 +28,8 @@ t.test('a file cannot write lines of a report by its name', async (t) => {
     message: HOSTILE,
   } as const;
   const expected =
-    'x\\u000aa.yaml:1:1 error forged\\u001b[31m\\u009b8m\\u202e:1:2 error a-code ' +
-    'x\\u000aa.yaml:1:1 error forged\\u001b[31m\\u009b8m\\u202e';
+    'x\\u000aa.yaml:1:1 error forged\\u001b[31m\\u009b8m\\u202e\\u200b\\udb40\\udc01:1:2 error a-code ' +
+    'x\\u000aa.yaml:1:1 error forged\\u001b[31m\\u009b8m\\u202e\\u200b\\udb40\\udc01';
   t.equal(formatFinding(finding), expected);
   t.equal(printFindings([finding], { excerpts: true, colours: false }), `${expected}\n`);
 });

@@ -1,6 +1,8 @@
 // How the page makes elements. What it shows comes from requests, tokens and rule files, so everything is inserted as
 // text, never as markup.
 
+import { oneLine } from '../../document/one-line.js';
+
 /** What can be put into an element: an element, or a text. */
 export type Part = Node | string | number | undefined;
 
@@ -22,7 +24,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   const element = document.createElement(name);
   if (className !== '') element.className = className;
   for (const part of [content].flat()) {
-    if (part !== undefined) element.append(part instanceof Node ? part : visible(part as string | number));
+    if (part !== undefined) element.append(part instanceof Node ? part : oneLine(String(part)));
   }
   return element;
 }
@@ -37,14 +39,6 @@ export function svg(
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
   element.append(...content);
   return element;
-}
-
-/** Escapes control characters and characters that change the direction of text, so that they are visible. */
-export function visible(value: string | number): string {
-  return String(value).replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-  );
 }
 
 /** A text in the font for code. */
@@ -118,6 +112,6 @@ export function reconcile(parent: Element, wanted: readonly Element[]): void {
 
 /** Sets the text of an element if it is another one, so that screen readers do not repeat it. */
 export function setText(element: Element, text: string): void {
-  const shown = visible(text);
+  const shown = oneLine(text);
   if (element.textContent !== shown) element.textContent = shown;
 }
