@@ -1,98 +1,55 @@
-import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
-import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { startTestGateway, type TestGateway } from '../gateway.js';
+import type { TestGateway } from '../gateway.js';
 import { until } from '../until.js';
-import { parseAnswers } from '../wire.js';
-import { FORWARD_RULES, request } from './raw.js';
+import { request } from './raw.js';
+import { metric, startHolding, talk } from './shares-setup.js';
 
 t.jobs = 4;
 
-/** Where the two clients of these tests are; the whole of 127.0.0.0/8 is this machine. */
+/** Where the two clients of these tests are. */
 const GREEDY = '127.0.0.2';
 const OTHER = '127.0.0.3';
 
-/** A gateway whose upstream answers `/stream…` with events, `/held…` when the test says so, and all else at once. */
-async function start(t: Test, clientShare: Record<string, number>, settings: Record<string, unknown> = {}) {
-  const held: ServerResponse[] = [];
-  const gate = await startTestGateway(t, {
-    rules: FORWARD_RULES,
-    settings: { ...settings, server: { clientShare } },
-    respond(message, response) {
-      if (message.url?.startsWith('/held')) held.push(response);
-      else if (message.url?.startsWith('/stream')) {
-        response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n');
-      } else response.end(`served ${message.url}`);
-    },
-  });
-  return { gate, held };
-}
-
-interface Talk {
-  readonly socket: Socket;
-  /** Statuses of the answers that are whole so far. */
-  statuses(): number[];
-  heard(): string;
-}
-
-/** Connects from an address, and sends bytes. */
-async function talk(t: Test, gate: TestGateway, from: string, bytes: string): Promise<Talk> {
-  const socket = connect({ host: '127.0.0.1', port: gate.port, localAddress: from });
-  socket.on('error', () => {});
-  t.teardown(() => socket.destroy());
-  await once(socket, 'connect');
-  let heard = '';
-  socket.setEncoding('latin1').on('data', (text: string) => {
-    heard += text;
-  });
-  socket.write(bytes);
-  return {
-    socket,
-    heard: () => heard,
-    statuses: () => parseAnswers(Buffer.from(heard, 'latin1')).map(({ status }) => status),
-  };
-}
+/** A gateway with shares, as {@link startHolding} makes it. */
+const start = (t: Test, clientShare: Record<string, number>, settings: Record<string, unknown> = {}) =>
+  startHolding(t, { ...settings, server: { clientShare } });
 
 /** The status of one request. */
 async function statusOf(t: Test, gate: TestGateway, from: string, ...asked: string[]): Promise<number> {
-  const { socket, statuses } = await talk(t, gate, from, request('GET /', asked));
-  const status = await until(() => statuses()[0]);
+  const { socket, answers } = await talk(t, gate, request('GET /', asked), from);
+  const status = await until(() => answers()[0]?.status);
   socket.destroy();
   return status;
 }
 
-async function refused(gate: TestGateway, share: string): Promise<string | undefined> {
-  const text = await (await fetch(`${gate.adminUrl}/metrics`)).text();
-  return new RegExp(`^scopegate_client_share_refused_total\\{share="${share}"\\} (\\d+)$`, 'm').exec(
-    text,
-  )?.[1];
+async function refused(gate: TestGateway, share: string): Promise<number> {
+  return await metric(gate, `scopegate_client_share_refused_total{share="${share}"}`);
 }
 
 t.test('a client with its share of connections gets no more, and others do', async (t) => {
   const { gate } = await start(t, { connections: 3 });
-  const open = await Promise.all([1, 2, 3].map(() => talk(t, gate, GREEDY, request('GET /'))));
-  for (const { statuses } of open) await until(() => statuses().length === 1);
-  const refusedOne = await talk(t, gate, GREEDY, request('GET /'));
+  const open = await Promise.all([1, 2, 3].map(() => talk(t, gate, request('GET /'), GREEDY)));
+  for (const { answers } of open) await until(() => answers().length === 1);
+  const refusedOne = await talk(t, gate, request('GET /'), GREEDY);
   await until(() => refusedOne.socket.closed);
   t.equal(refusedOne.heard(), '');
-  t.equal(await refused(gate, 'connections'), '1');
+  t.equal(await refused(gate, 'connections'), 1);
   for (let i = 0; i < 3; i++) t.equal(await statusOf(t, gate, OTHER), 200);
   open[0]?.socket.destroy();
   await until(async () => {
-    const again = await talk(t, gate, GREEDY, request('GET /'));
-    await until(() => again.statuses().length === 1 || again.socket.closed);
-    return again.statuses()[0] === 200;
+    const again = await talk(t, gate, request('GET /'), GREEDY);
+    await until(() => again.answers().length === 1 || again.socket.closed);
+    return again.answers()[0]?.status === 200;
   });
   t.pass('and it gets one when one of its own is closed');
 });
 
 t.test('a client with its share of requests in flight is told 429, and others are served', async (t) => {
   const { gate, held } = await start(t, { inFlight: 2 });
-  const waiting = await Promise.all([1, 2].map(() => talk(t, gate, GREEDY, request('GET /held'))));
+  const waiting = await Promise.all([1, 2].map(() => talk(t, gate, request('GET /held'), GREEDY)));
   await until(() => held.length === 2);
-  const { heard, statuses } = await talk(t, gate, GREEDY, request('GET /'));
-  await until(() => statuses().length === 1);
+  const { heard, answers } = await talk(t, gate, request('GET /'), GREEDY);
+  await until(() => answers().length === 1);
   t.match(heard(), /^HTTP\/1\.1 429 Too Many Requests\r\n[\s\S]*retry-after: 1\r\n/i);
   t.match(heard(), /"reason":"too many requests of this client at once"/);
   t.equal(await statusOf(t, gate, OTHER), 200);
@@ -101,20 +58,23 @@ t.test('a client with its share of requests in flight is told 429, and others ar
     { status: 429, decision: 'deny' },
   );
   t.equal(gate.upstream.received.length, 3, 'what was refused has not gone upstream');
-  t.equal(await refused(gate, 'inFlight'), '1');
+  t.equal(await refused(gate, 'inFlight'), 1);
   held[0]?.end('first');
-  await until(() => waiting.some(({ statuses }) => statuses()[0] === 200));
+  await until(() => waiting.some(({ answers }) => answers()[0]?.status === 200));
   t.equal(await statusOf(t, gate, GREEDY), 200, 'and the client is served when a request of its own is over');
 });
 
 t.test('a body that has to wait for its client’s share is refused when it is whole', async (t) => {
   const { gate, held } = await start(t, { inFlight: 1 });
-  const slow = await talk(t, gate, GREEDY, request('POST /slow', ['Content-Length: 5'], 'h'));
-  await until(async () => gate.upstream.received.length === 0 && (await bodies(gate)) > 0);
-  await talk(t, gate, GREEDY, request('GET /held'));
+  const slow = await talk(t, gate, request('POST /slow', ['Content-Length: 5'], 'h'), GREEDY);
+  await until(
+    async () =>
+      gate.upstream.received.length === 0 && (await metric(gate, 'scopegate_request_bodies_bytes')) > 0,
+  );
+  await talk(t, gate, request('GET /held'), GREEDY);
   await until(() => held.length === 1);
   slow.socket.write('ello');
-  t.equal(await until(() => slow.statuses()[0]), 429);
+  t.equal(await until(() => slow.answers()[0]?.status), 429);
   t.match(
     gate.log.find(({ error }) => error === 'too_many_requests'),
     { status: 429, cause: 'client_share' },
@@ -123,38 +83,33 @@ t.test('a body that has to wait for its client’s share is refused when it is w
   t.equal(gate.upstream.received.length, 1);
 });
 
-async function bodies(gate: TestGateway): Promise<number> {
-  const text = await (await fetch(`${gate.adminUrl}/metrics`)).text();
-  return Number(/^scopegate_request_bodies_bytes (\d+)$/m.exec(text)?.[1] ?? 0);
-}
-
 t.test('a client with its share of event streams gets no more, and still gets short answers', async (t) => {
   const { gate } = await start(t, { longExchanges: 2 });
   const streams = [];
   for (let i = 0; i < 2; i++) {
-    const stream = await talk(t, gate, GREEDY, request('GET /stream'));
+    const stream = await talk(t, gate, request('GET /stream'), GREEDY);
     await until(() => stream.heard().includes('data: 1'));
     streams.push(stream);
   }
-  const more = await talk(t, gate, GREEDY, request('GET /stream'));
-  t.equal(await until(() => more.statuses()[0]), 429);
+  const more = await talk(t, gate, request('GET /stream'), GREEDY);
+  t.equal(await until(() => more.answers()[0]?.status), 429);
   t.match(await until(() => gate.log.find(({ error }) => error === 'too_many_requests')), {
     status: 429,
     cause: 'client_share',
   });
   t.equal(await statusOf(t, gate, GREEDY), 200);
-  const other = await talk(t, gate, OTHER, request('GET /stream'));
+  const other = await talk(t, gate, request('GET /stream'), OTHER);
   await until(() => other.heard().includes('data: 1'));
   streams[0]?.socket.destroy();
   await until(() => gate.log.some(({ cause }) => cause === 'client_closed'));
-  const again = await talk(t, gate, GREEDY, request('GET /stream'));
+  const again = await talk(t, gate, request('GET /stream'), GREEDY);
   await until(() => again.heard().includes('data: 1'));
 });
 
 t.test('behind a trusted proxy each of its clients has a share of its own', async (t) => {
   const { gate, held } = await start(t, { inFlight: 1, connections: 1 }, { trustedProxies: [GREEDY] });
   const from = (address: string) => `X-Forwarded-For: ${address}`;
-  await talk(t, gate, GREEDY, request('GET /held', [from('192.0.2.1')]));
+  await talk(t, gate, request('GET /held', [from('192.0.2.1')]), GREEDY);
   await until(() => held.length === 1);
   t.equal(await statusOf(t, gate, GREEDY, from('192.0.2.1')), 429);
   t.equal(
@@ -164,7 +119,7 @@ t.test('behind a trusted proxy each of its clients has a share of its own', asyn
   );
   t.equal(await statusOf(t, gate, GREEDY, from('192.0.2.2')), 200);
   const second = request('GET /held', [from('2001:db8::1')]);
-  await talk(t, gate, GREEDY, second);
+  await talk(t, gate, second, GREEDY);
   await until(() => held.length === 2);
   t.equal(await statusOf(t, gate, GREEDY, from('2001:db8::2')), 429, 'a network of 64 bits is one client');
   t.equal(await statusOf(t, gate, GREEDY, from('2001:db8:0:1::1')), 200);

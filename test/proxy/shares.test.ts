@@ -1,102 +1,56 @@
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { BufferedBodies } from '../../src/proxy/buffered-bodies.js';
 import { RequestBody } from '../../src/proxy/request-body.js';
 import { startTestGateway, type TestGateway } from '../gateway.js';
 import { until } from '../until.js';
-import { open, parseAnswers, sendRaw } from '../wire.js';
+import { sendRaw } from '../wire.js';
 import { FORWARD_RULES, request, startRawUpstream } from './raw.js';
+import { metric, startHolding, talk } from './shares-setup.js';
 
 t.jobs = 8;
-
-/** A gateway whose upstream answers `/stream…` with events, `/held…` when the test says so, and all else at once. */
-async function start(t: Test, settings: Record<string, unknown>) {
-  const held: ServerResponse[] = [];
-  const gate = await startTestGateway(t, {
-    rules: FORWARD_RULES,
-    settings,
-    respond(message, response) {
-      if (message.url?.startsWith('/held')) held.push(response);
-      else if (message.url?.startsWith('/stream')) {
-        response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n');
-      } else if (message.url?.startsWith('/part')) {
-        response.writeHead(200, { 'content-length': '100000' }).write('a part of it');
-      } else response.end(`served ${message.url}`);
-    },
-  });
-  return { gate, held };
-}
-
-/** Opens a connection, sends bytes and collects what comes back. */
-async function talk(
-  t: Test,
-  gate: TestGateway,
-  bytes: string,
-): Promise<{ socket: Socket; heard: () => string }> {
-  const socket = await open(gate.port);
-  t.teardown(() => socket.destroy());
-  let heard = '';
-  socket.setEncoding('latin1').on('data', (text: string) => {
-    heard += text;
-  });
-  socket.write(bytes);
-  return { socket, heard: () => heard };
-}
 
 async function statusOf(gate: TestGateway, path: string): Promise<number | undefined> {
   return (await sendRaw(gate.port, request(`GET ${path}`))).answers[0]?.status;
 }
 
-/** A sample of `/metrics`. */
-async function metric(gate: TestGateway, name: string): Promise<number> {
-  const text = await (await fetch(`${gate.adminUrl}/metrics`)).text();
-  return Number(
-    text
-      .split('\n')
-      .find((line) => line.startsWith(name))
-      ?.split(' ')
-      .at(-1),
-  );
-}
-
 t.test('of a pipeline one request is at work, and all are answered in their order', async (t) => {
-  const { gate, held } = await start(t, {});
+  const { gate, held } = await startHolding(t, {});
   const paths = Array.from({ length: 60 }, (_, i) => (i % 3 === 0 ? `/held/${i}` : `/${i}`));
-  const { heard } = await talk(t, gate, paths.map((path) => request(`GET ${path}`)).join(''));
+  const { answers } = await talk(t, gate, paths.map((path) => request(`GET ${path}`)).join(''));
   for (let i = 0; i < 20; i++) {
     await until(() => held.length === i + 1);
     t.equal(gate.upstream.received.length, i * 3 + 1, 'nothing behind it has gone upstream');
     t.equal(await metric(gate, 'scopegate_requests_in_flight'), 1);
     held[i]?.end(`served /held/${i * 3}`);
   }
-  await until(() => parseAnswers(Buffer.from(heard(), 'latin1')).length === 60);
+  await until(() => answers().length === 60);
   t.same(
-    parseAnswers(Buffer.from(heard(), 'latin1')).map(({ body }) => body.toString()),
+    answers().map(({ body }) => body.toString()),
     paths.map((path) => `served ${path}`),
   );
 });
 
 t.test('a body in a pipeline waits with its request', async (t) => {
-  const { gate, held } = await start(t, {});
+  const { gate, held } = await startHolding(t, {});
   const body = 'b'.repeat(100_000);
-  const { socket, heard } = await talk(t, gate, request('GET /held'));
+  const { socket, answers } = await talk(t, gate, request('GET /held'));
   await until(() => held.length === 1);
   socket.write(request('POST /next', [`Content-Length: ${body.length}`], body));
   socket.write(request('GET /last'));
   held[0]?.end('first');
-  await until(() => parseAnswers(Buffer.from(heard(), 'latin1')).length === 3);
+  await until(() => answers().length === 3);
   t.equal(gate.upstream.received[1]?.body.toString(), body);
   t.same(
-    parseAnswers(Buffer.from(heard(), 'latin1')).map((answer) => answer.body.toString()),
+    answers().map((answer) => answer.body.toString()),
     ['first', 'served /next', 'served /last'],
   );
 });
 
 t.test('a client that leaves cancels all that it has sent in a pipeline', async (t) => {
-  const { gate, held } = await start(t, { server: { pipelining: 4 } });
+  const { gate, held } = await startHolding(t, { server: { pipelining: 4 } });
   const { socket } = await talk(
     t,
     gate,
@@ -113,8 +67,8 @@ t.test('a client that leaves cancels all that it has sent in a pipeline', async 
 });
 
 t.test('what cannot be read behind a pipeline ends the connection after the answers', async (t) => {
-  const { gate, held } = await start(t, {});
-  const { socket, heard } = await talk(
+  const { gate, held } = await startHolding(t, {});
+  const { socket, answers } = await talk(
     t,
     gate,
     `${request('GET /held')}${request('GET /second')}no request\r\n\r\n`,
@@ -124,13 +78,13 @@ t.test('what cannot be read behind a pipeline ends the connection after the answ
   held[0]?.end('first');
   await closed;
   t.same(
-    parseAnswers(Buffer.from(heard(), 'latin1')).map(({ body }) => body.toString()),
+    answers().map(({ body }) => body.toString()),
     ['first', 'served /second'],
   );
 });
 
 t.test('slow small bodies take no connection and no place in flight', async (t) => {
-  const { gate } = await start(t, { forward: { connections: 2 }, server: { maxInFlight: 4 } });
+  const { gate } = await startHolding(t, { forward: { connections: 2 }, server: { maxInFlight: 4 } });
   const slow = await Promise.all(
     Array.from({ length: 12 }, () => talk(t, gate, request('POST /slow', ['Content-Length: 5'], 'h'))),
   );
@@ -146,7 +100,9 @@ t.test('slow small bodies take no connection and no place in flight', async (t) 
 });
 
 t.test('slow large bodies have a bound of their own', async (t) => {
-  const { gate } = await start(t, { forward: { connections: 2, longExchanges: 4, requestBuffer: 1024 } });
+  const { gate } = await startHolding(t, {
+    forward: { connections: 2, longExchanges: 4, requestBuffer: 1024 },
+  });
   const part = 'a'.repeat(2_000);
   const slow = [];
   for (let i = 0; i < 4; i++) {
@@ -167,7 +123,7 @@ t.test('slow large bodies have a bound of their own', async (t) => {
 });
 
 t.test('event streams and answers that go on leave the short requests their connections', async (t) => {
-  const { gate } = await start(t, { forward: { connections: 2, longExchanges: 4 } });
+  const { gate } = await startHolding(t, { forward: { connections: 2, longExchanges: 4 } });
   const streams = [];
   for (const path of ['/stream', '/part', '/stream', '/part']) {
     const each = await talk(t, gate, request(`GET ${path}`));
@@ -194,7 +150,7 @@ t.test('event streams and answers that go on leave the short requests their conn
 });
 
 t.test('whoever waits for a connection is told so soon, with 503', async (t) => {
-  const { gate, held } = await start(t, { forward: { connections: 1, queueTimeout: '200ms' } });
+  const { gate, held } = await startHolding(t, { forward: { connections: 1, queueTimeout: '200ms' } });
   const first = await talk(t, gate, request('GET /held'));
   await until(() => held.length === 1);
   const { answers } = await sendRaw(gate.port, request('GET /'));
@@ -210,7 +166,7 @@ t.test('whoever waits for a connection is told so soon, with 503', async (t) => 
 t.test(
   'a body that comes too slowly is answered 408, one that is slow and fast enough is served',
   async (t) => {
-    const { gate } = await start(t, { server: { minBodyRate: 100 } });
+    const { gate } = await startHolding(t, { server: { minBodyRate: 100 } });
     const drip = async (bytes: number): Promise<string> => {
       const { socket, heard } = await talk(t, gate, request('POST /', ['Content-Length: 1200']));
       const timer = setInterval(() => socket.write('x'.repeat(bytes)), 500);

@@ -17,7 +17,9 @@ export function behaviourTests(): string[] {
     .map((name) => name.replaceAll('\\', '/'))
     .filter((name) => name.endsWith('.test.ts') && !name.startsWith('upstream/'))
     .filter((name) =>
-      /startTestGateway|startTlsGateway|hostileRun/.test(readFileSync(join(folder, name), 'utf8')),
+      /startTestGateway|startTlsGateway|startHolding|hostileRun/.test(
+        readFileSync(join(folder, name), 'utf8'),
+      ),
     )
     .map((name) => name.replace(/\.test\.ts$/, ''))
     .sort();
