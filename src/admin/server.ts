@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Invalidation } from '../auth/introspection/invalidation.js';
 import { NO_SCHEMA_COMPILERS } from '../listener/fastify.js';
 import { answerPlainHttp } from '../listener/plain-http.js';
+import { isObject, type JsonObject } from '../model/json.js';
 import { version } from '../observe/version.js';
 import { TOKEN } from '../parse/grammar.js';
 import type { Credentials } from '../tls/credentials.js';
@@ -311,9 +312,7 @@ function readQuestion(body: unknown): ExplainQuestion {
   return given as unknown as ExplainQuestion;
 }
 
-function object(body: unknown): Record<string, unknown> {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw invalid('The body must be a JSON object');
-  }
-  return body as Record<string, unknown>;
+function object(body: unknown): JsonObject {
+  if (!isObject(body)) throw invalid('The body must be a JSON object');
+  return body;
 }

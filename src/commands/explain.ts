@@ -1,5 +1,6 @@
 import { oneLine } from '../document/one-line.js';
 import type { Allowed } from '../model/decision.js';
+import { isObject } from '../model/json.js';
 import {
   type Candidate,
   type Explanation,
@@ -122,10 +123,8 @@ function readClaims(text: string | undefined): TokenClaims['claims'] {
   } catch {
     throw new UsageError('--claims must be JSON');
   }
-  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
-    throw new UsageError('--claims must be a JSON object');
-  }
-  return claims as NonNullable<TokenClaims['claims']>;
+  if (!isObject(claims)) throw new UsageError('--claims must be a JSON object');
+  return claims;
 }
 
 const VERDICTS: Readonly<Record<Candidate['failed'], string>> = {

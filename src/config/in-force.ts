@@ -1,4 +1,5 @@
 import type { SourceDocument } from '../document/yaml.js';
+import { memberAt } from '../model/json.js';
 import { leaves, type SettingSchema, settingsSchema } from './schema.js';
 
 /** One setting in force, as people read it. */
@@ -21,7 +22,7 @@ const SECRET = '[secret]';
  */
 export function settingsInForce({ value, at }: SourceDocument): SettingInForce[] {
   return leaves().flatMap(({ path, schema }) => {
-    const written = find(value, path);
+    const written = memberAt(value, path);
     if (written === undefined) {
       if (schema.default === undefined || isInAbsentSection(value, path)) return [];
       return [{ name: path.join('.'), value: masked(schema.default, path) }];
@@ -32,22 +33,12 @@ export function settingsInForce({ value, at }: SourceDocument): SettingInForce[]
   });
 }
 
-function find(value: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>(
-    (found, step) =>
-      typeof found === 'object' && found !== null && Object.hasOwn(found, step)
-        ? (found as Record<string, unknown>)[step]
-        : undefined,
-    value,
-  );
-}
-
 /** A section that requires some of its settings is off if the file does not have it. */
 function isInAbsentSection(value: unknown, path: readonly string[]): boolean {
   let schema: SettingSchema | undefined = settingsSchema;
   return path.some((step, depth) => {
     schema = schema?.properties?.[step];
-    return schema?.required !== undefined && find(value, path.slice(0, depth + 1)) === undefined;
+    return schema?.required !== undefined && memberAt(value, path.slice(0, depth + 1)) === undefined;
   });
 }
 

@@ -1,7 +1,7 @@
 import { type Denial, denial } from '../../model/errors.js';
 import type { Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
-import { headerValues } from '../mutators/session.js';
+import { fieldValues } from '../../parse/fields.js';
 
 /** An HTTP external authorizer, as Istio's `envoyExtAuthzHttp` describes one. Lists hold names in lower case. */
 export interface ExternalAuthorizerSettings {
@@ -97,7 +97,7 @@ export class ExternalAuthorizer implements Mutator {
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = (rawHeaders[i] as string).toLowerCase();
       if (fields[name] === undefined && this.#asked(name)) {
-        fields[name] = joined(name, headerValues(match, name));
+        fields[name] = joined(name, fieldValues(match.rawHeaders, name));
       }
     }
     return fields;

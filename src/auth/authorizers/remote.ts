@@ -3,15 +3,16 @@ import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
 import { encodeFieldValue } from '../../model/field-encoding.js';
+import { memberAt } from '../../model/json.js';
 import { memorySize } from '../../model/memory-size.js';
 import type { Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
 import type { StrategyWarning } from '../../model/strategy.js';
+import { fieldValues } from '../../parse/fields.js';
 import { TOKEN } from '../../parse/grammar.js';
 import { type ClaimsTemplate, parseClaims, renderClaims } from '../mutators/claims.js';
 import { REFUSED } from '../mutators/header.js';
 import { type NamedTemplate, templates, unsendable } from '../mutators/header-templates.js';
-import { headerValues } from '../mutators/session.js';
 import { parseTemplate, renderText, type Template, TemplateError } from '../mutators/template.js';
 import { callAgain, readRetry, retrySchema } from '../retry.js';
 import { type InstanceAnswers, ServiceAnswers } from '../service-answers.js';
@@ -211,7 +212,7 @@ class Remote implements Mutator {
   async #ask(session: Session, services: MutatorServices): Promise<Verdict | Denial> {
     const content = await this.#content(session);
     if ('error' in content) return content;
-    const [authorization] = headerValues(session.match, 'authorization');
+    const [authorization] = fieldValues(session.match.rawHeaders, 'authorization');
     const fields: [string, string][] = [];
     for (const [name, template] of this.#fields) {
       const value = encodeFieldValue(renderText(template, session), services.fieldEncoding ?? 'utf-8');
@@ -239,7 +240,7 @@ class Remote implements Mutator {
       return { body: JSON.stringify(claims), type: 'application/json' };
     }
     const { content } = match;
-    const [type] = headerValues(match, 'content-type');
+    const [type] = fieldValues(match.rawHeaders, 'content-type');
     if (content === undefined || content.length === 0) return { body: '', type };
     const { length } = content;
     if (length === undefined || length > MAX_BODY) {
@@ -260,7 +261,7 @@ class Remote implements Mutator {
     if (reply.status === 403) return { allowed: false, fields: [] };
     if (reply.status !== 200) return failed(1);
     if (this.#allowFrom !== undefined) {
-      const said = valueAt(reply.body, this.#allowFrom);
+      const said = memberOf(reply.body, this.#allowFrom);
       if (said instanceof SyntaxError) return failed(1);
       // Open Policy Agent omits a decision that is undefined.
       if (said !== true) return { allowed: false, fields: [] };
@@ -278,16 +279,10 @@ class Remote implements Mutator {
  *
  * @returns undefined if there is no such member; a SyntaxError if the text is not JSON
  */
-function valueAt(text: string, path: readonly string[]): unknown {
-  let value: unknown;
+function memberOf(text: string, path: readonly string[]): unknown {
   try {
-    value = JSON.parse(text);
+    return memberAt(JSON.parse(text), path);
   } catch (error) {
     return error;
   }
-  for (const name of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
-    value = (value as Readonly<Record<string, unknown>>)[name];
-  }
-  return value;
 }

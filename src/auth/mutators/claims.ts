@@ -1,3 +1,4 @@
+import { isObject, type JsonObject } from '../../model/json.js';
 import type { Session } from '../../model/mutator.js';
 import { type Expression, parseTemplate, printed, TemplateError, toJson } from './template.js';
 
@@ -30,7 +31,7 @@ export function parseClaims(text: string): ClaimsTemplate {
 }
 
 /** Renders the claims for one session. */
-export function renderClaims(template: ClaimsTemplate, session: Session): Record<string, unknown> {
+export function renderClaims(template: ClaimsTemplate, session: Session): JsonObject {
   const text = template
     .map((part) => {
       if (typeof part === 'string') return part;
@@ -42,12 +43,10 @@ export function renderClaims(template: ClaimsTemplate, session: Session): Record
   return parseObject(text) ?? {};
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
+function parseObject(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

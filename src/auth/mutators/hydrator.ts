@@ -2,6 +2,7 @@ import { ConfigError } from '../../document/finding.js';
 import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
+import { isObject } from '../../model/json.js';
 import { memorySize } from '../../model/memory-size.js';
 import type { MatchContext, Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
@@ -253,9 +254,9 @@ function hydrated(body: string, session: Session): Hydration | undefined {
 
 /** The fields of a `header`: name → its values, as Go writes them, or one value. */
 function headerOf(header: unknown): Hydration['header'] | undefined {
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) return undefined;
+  if (!isObject(header)) return undefined;
   const fields: [string, string][] = [];
-  for (const [name, given] of Object.entries(header as Readonly<Record<string, unknown>>)) {
+  for (const [name, given] of Object.entries(header)) {
     const values: unknown[] = Array.isArray(given) ? given : [given];
     if (values.length === 0) continue;
     if (!TOKEN.test(name) || REFUSED.test(name.toLowerCase())) return undefined;

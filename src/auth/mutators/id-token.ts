@@ -3,6 +3,7 @@ import { SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { ConfigError } from '../../document/finding.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
+import type { JsonObject } from '../../model/json.js';
 import type { Mutator, MutatorServices, PublicKey, Session } from '../../model/mutator.js';
 import type { StrategyWarning } from '../../model/strategy.js';
 import { type ClaimsTemplate, parseClaims, renderClaims } from './claims.js';
@@ -145,7 +146,7 @@ class IdToken implements Mutator {
   }
 
   /** The registered claims come last, so that the template cannot change them. */
-  #sign(claims: Record<string, unknown>, subject: string, now: number): Promise<string> {
+  #sign(claims: JsonObject, subject: string, now: number): Promise<string> {
     const { key, kid, algorithm } = this.#key;
     return new SignJWT({
       ...claims,

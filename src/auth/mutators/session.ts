@@ -16,13 +16,3 @@ export function extraOf({ extra, claims }: Session, name: string): unknown {
   if (Object.hasOwn(extra, name)) return extra[name];
   return claims !== undefined && Object.hasOwn(claims, name) ? claims[name] : undefined;
 }
-
-/** The values of a header field, in the order in which the client sent them. */
-export function headerValues({ rawHeaders }: MatchContext, name: string): string[] {
-  const lower = name.toLowerCase();
-  const values: string[] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === lower) values.push(rawHeaders[i + 1] as string);
-  }
-  return values;
-}

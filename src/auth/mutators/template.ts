@@ -1,5 +1,6 @@
 import type { Session } from '../../model/mutator.js';
-import { captureGroups, extraOf, headerValues } from './session.js';
+import { fieldValues } from '../../parse/fields.js';
+import { captureGroups, extraOf } from './session.js';
 
 /** A parsed template. */
 export interface Template {
@@ -153,7 +154,7 @@ class Parser {
       const name = text(this.#words[this.#at + 1]);
       if (name === undefined) throw unserved(this.#action);
       this.#at += 2;
-      return plain(({ match }) => headerValues(match, name)[0]);
+      return plain(({ match }) => fieldValues(match.rawHeaders, name)[0]);
     }
     return this.#operand();
   }

@@ -1,5 +1,6 @@
 import { ConfigError } from '../../document/finding.js';
 import { denial } from '../../model/errors.js';
+import { memberAt } from '../../model/json.js';
 import type { Call, Reply } from '../../model/outbound.js';
 import type { Outcome, RequestContext, StrategyWarning, Subject } from '../../model/strategy.js';
 import type { Fields } from '../../parse/fields.js';
@@ -197,20 +198,11 @@ export function judgeSession({ subjectFrom, extraFrom }: SessionCheck, reply: Re
   } catch {
     return unavailable(1);
   }
-  const subject = valueAt(body, subjectFrom) ?? '';
-  const extra = valueAt(body, extraFrom) ?? {};
+  const subject = memberAt(body, subjectFrom) ?? '';
+  const extra = memberAt(body, extraFrom) ?? {};
   if (typeof subject !== 'string' || typeof extra !== 'object' || Array.isArray(extra)) return unavailable(1);
   const who: Subject = { subject, claims: extra as Readonly<Record<string, unknown>> };
   return { kind: 'allow', subject: who };
-}
-
-function valueAt(body: unknown, path: readonly string[]): unknown {
-  let value = body;
-  for (const step of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;
-    value = (value as Readonly<Record<string, unknown>>)[step];
-  }
-  return value;
 }
 
 function unavailable(retryAfter: number): Outcome {

@@ -1,3 +1,4 @@
+import { membersOf } from '../../model/json.js';
 import type { Subject } from '../../model/strategy.js';
 
 /** What mutators and authorizers read as `.Extra`. */
@@ -14,7 +15,7 @@ const OF_THE_SERVER = ['username', 'client_id', 'scope', 'aud'];
  */
 export function introspectionExtra({ claims = {}, clientId = '', scopes = [] }: Subject): Extra {
   const { ext, username, scope, aud } = claims;
-  const lifted = typeof ext === 'object' && ext !== null && !Array.isArray(ext) ? Object.entries(ext) : [];
+  const lifted = Object.entries(membersOf(ext));
   const audience = typeof aud === 'string' ? [aud] : aud;
   return Object.fromEntries([
     ...lifted

@@ -1,4 +1,5 @@
 import { request } from 'undici';
+import { membersOf } from '../../model/json.js';
 import type { ClientDocument } from './fields.js';
 
 /** The largest response that is read, in bytes. A page of clients is far smaller. */
@@ -202,10 +203,8 @@ function refusal(what: string, { status, body }: Answer, sent: unknown): HydraEr
 }
 
 function asClient(body: unknown): ClientDocument {
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
-    const { client_id: id } = body as Record<string, unknown>;
-    if (typeof id === 'string' && id !== '') return body as ClientDocument;
-  }
+  const { client_id: id } = membersOf(body);
+  if (typeof id === 'string' && id !== '') return body as ClientDocument;
   throw new HydraError('Hydra did not return a client');
 }
 

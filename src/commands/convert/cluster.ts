@@ -1,11 +1,10 @@
 import type { Finding } from '../../document/finding.js';
 import type { SourceDocument } from '../../document/yaml.js';
+import { type JsonObject, membersOf } from '../../model/json.js';
 import { type ApiRuleDocument, apiRules } from '../../rules/apirule/manifest.js';
 import { nameOf, withName } from '../../rules/apirule/name.js';
 import { GROUP, VERSION } from '../../rules/apirule/schema.js';
 import type { ApiRule } from './trial.js';
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Annotations that cluster tools write for their own use. */
 const NOISE =
@@ -47,12 +46,12 @@ function cleanApiRule(
   }
   if (names.has(name)) return fail('duplicate-apirule', 'is already in these files; remove one of them');
   names.add(name);
-  const { apiVersion, metadata, spec } = document.value as Fields;
-  const [version, written] = versionOf(apiVersion, fields(spec));
+  const { apiVersion, metadata, spec } = document.value as JsonObject;
+  const [version, written] = versionOf(apiVersion, membersOf(spec));
   const cleaned = {
     apiVersion: version,
     kind: 'APIRule',
-    metadata: cleanMetadata(fields(metadata)),
+    metadata: cleanMetadata(membersOf(metadata)),
     spec: ordered(written),
   };
   return { apiRule: cleaned as unknown as ApiRule, findings: named };
@@ -77,19 +76,19 @@ export function cleanExport(
 }
 
 /** The version to write, and the spec with the fields of that version. */
-function versionOf(apiVersion: unknown, spec: Fields): [version: unknown, spec: Fields] {
+function versionOf(apiVersion: unknown, spec: JsonObject): [version: unknown, spec: JsonObject] {
   if (apiVersion === `${GROUP}/v2alpha1`) return [`${GROUP}/v2`, spec];
   if (apiVersion !== `${GROUP}/v1alpha1`) return [apiVersion, spec];
-  const { host, ...service } = fields(spec.service);
+  const { host, ...service } = membersOf(spec.service);
   return [VERSION, { ...spec, host, service }];
 }
 
-function cleanMetadata({ name, namespace, labels, annotations }: Fields): Fields {
-  const own = Object.entries(fields(annotations)).filter(([key]) => !NOISE.test(key));
+function cleanMetadata({ name, namespace, labels, annotations }: JsonObject): JsonObject {
+  const own = Object.entries(membersOf(annotations)).filter(([key]) => !NOISE.test(key));
   return {
     name,
     ...(namespace === undefined ? {} : { namespace }),
-    ...(Object.keys(fields(labels)).length === 0 ? {} : { labels }),
+    ...(Object.keys(membersOf(labels)).length === 0 ? {} : { labels }),
     ...(own.length === 0 ? {} : { annotations: Object.fromEntries(own) }),
   };
 }
@@ -109,7 +108,7 @@ function ordered(value: unknown): unknown {
 
 /** Whether a document is an APIRule, or a list that may hold some. */
 export function isFromCluster({ value }: SourceDocument): boolean {
-  const { kind, apiVersion } = fields(value);
+  const { kind, apiVersion } = membersOf(value);
   return (
     kind === 'List' ||
     kind === 'APIRuleList' ||
@@ -120,10 +119,6 @@ export function isFromCluster({ value }: SourceDocument): boolean {
 
 /** Whether an element of a list is a rule of Oathkeeper Maester. */
 export function isMaesterRule({ value }: SourceDocument): boolean {
-  const { kind, apiVersion } = fields(value);
+  const { kind, apiVersion } = membersOf(value);
   return kind === 'Rule' && String(apiVersion).startsWith('oathkeeper.ory.sh/');
-}
-
-function fields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 }

@@ -1,8 +1,7 @@
 import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
+import { isObject, type JsonObject, membersOf } from '../../model/json.js';
 import type { Strategy } from './glob.js';
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** The kinds of handlers that Oathkeeper can configure for all rules. */
 export type Pipeline = 'authenticators' | 'authorizers' | 'mutators' | 'errors';
@@ -24,15 +23,14 @@ export class OathkeeperConfig {
     let value = this.#document?.value;
     for (const step of path) {
       if (typeof value !== 'object' || value === null) return undefined;
-      value = (value as Fields)[step];
+      value = (value as JsonObject)[step];
     }
     return value;
   }
 
   /** The mapping at a path; empty if there is none. */
-  fields(...path: Path): Fields {
-    const value = this.at(...path);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+  fields(...path: Path): JsonObject {
+    return membersOf(this.at(...path));
   }
 
   /** `access_rules.matching_strategy`; undefined if it is not set. */
@@ -42,7 +40,7 @@ export class OathkeeperConfig {
   }
 
   /** The `config` that a handler has for all rules. */
-  handler(pipeline: Pipeline, name: string): Fields {
+  handler(pipeline: Pipeline, name: string): JsonObject {
     return pipeline === 'errors'
       ? this.fields('errors', 'handlers', name, 'config')
       : this.fields(pipeline, name, 'config');
@@ -61,22 +59,18 @@ export class OathkeeperConfig {
 }
 
 /** Merges a rule's own `config` into that of all rules. Mappings are merged; any other value is replaced. */
-export function merged(general: Fields, own: Fields): Record<string, unknown> {
+export function merged(general: JsonObject, own: JsonObject): Record<string, unknown> {
   const result: Record<string, unknown> = { ...general };
   for (const [name, value] of Object.entries(own)) {
     const before = result[name];
-    result[name] = isMapping(before) && isMapping(value) ? merged(before, value) : value;
+    result[name] = isObject(before) && isObject(value) ? merged(before, value) : value;
   }
   return result;
 }
 
-function isMapping(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Whether a value is Oathkeeper's configuration and not a rule. */
 export function isConfiguration(value: unknown): boolean {
-  if (!isMapping(value) || 'match' in value || 'kind' in value) return false;
+  if (!isObject(value) || 'match' in value || 'kind' in value) return false;
   const { access_rules: rules, serve, authenticators } = value;
-  return isMapping(rules) || isMapping(serve) || isMapping(authenticators);
+  return isObject(rules) || isObject(serve) || isObject(authenticators);
 }

@@ -22,6 +22,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import { METHODS } from '../../model/methods.js';
+import { fieldValues } from '../../parse/fields.js';
 import type { Peer } from '../../parse/peer.js';
 import type { AuditEntry, Entrance } from '../audit.js';
 import { causeOf } from '../redaction.js';
@@ -261,10 +262,12 @@ function present(values: Readonly<Record<string, string | number | undefined>>):
  * an invalid or ambiguous one.
  */
 function readContext({ rawHeaders }: IncomingMessage): SpanContext | undefined {
-  const [given = '', ...more] = valuesOf(rawHeaders, 'traceparent');
+  const [given = '', ...more] = fieldValues(rawHeaders, 'traceparent').map((value) => value.trim());
   const [, edition = '', traceId = '', spanId = '', flags = ''] = TRACEPARENT.exec(given) ?? [];
   if (traceId === '' || more.length > 0 || (edition === '00' && given.length !== 55)) return undefined;
-  const state = valuesOf(rawHeaders, 'tracestate').join(',');
+  const state = fieldValues(rawHeaders, 'tracestate')
+    .map((value) => value.trim())
+    .join(',');
   return {
     traceId,
     spanId,
@@ -272,12 +275,4 @@ function readContext({ rawHeaders }: IncomingMessage): SpanContext | undefined {
     isRemote: true,
     ...(state === '' || state.length > MAX_TRACESTATE ? {} : { traceState: createTraceState(state) }),
   };
-}
-
-function valuesOf(raw: readonly string[], name: string): string[] {
-  const values: string[] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    if ((raw[i] as string).toLowerCase() === name) values.push((raw[i + 1] as string).trim());
-  }
-  return values;
 }

@@ -1,5 +1,6 @@
 import type { Finding } from '../../document/finding.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
+import { isObject, type JsonObject, membersOf } from '../../model/json.js';
 import { differingField } from './edited-export.js';
 import { GROUP, VERSION } from './schema.js';
 import { LATER_VERSIONS } from './v2.js';
@@ -8,8 +9,6 @@ import { LATER_VERSIONS } from './v2.js';
 export const SPEC_ANNOTATION = `${GROUP}/v1beta1-spec`;
 /** The annotation in which Kyma keeps the version that an APIRule was written in. */
 export const VERSION_ANNOTATION = `${GROUP}/original-version`;
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** The document with the spec that applies, if there is one, and the findings. */
 export interface Settled {
@@ -25,9 +24,9 @@ export interface Settled {
  *   spec, so that the two differ, scopegate serves neither.
  * - Without `original-version`, the visible spec applies if it has rules, as in Kyma's own conversion.
  */
-export function settleVersion(document: SourceDocument, fields: Fields): Settled {
+export function settleVersion(document: SourceDocument, fields: JsonObject): Settled {
   const { apiVersion } = fields;
-  const annotations = mapping(mapping(fields.metadata)?.annotations) ?? {};
+  const annotations = membersOf(membersOf(fields.metadata).annotations);
   const annotation = annotations[SPEC_ANNOTATION];
   // An APIRule that was migrated to a later version still has the annotation with its old spec.
   const original = annotations[VERSION_ANNOTATION];
@@ -42,17 +41,17 @@ export function settleVersion(document: SourceDocument, fields: Fields): Settled
   const later = LATER_VERSIONS.includes(apiVersion as string);
   if (!annotated || (!later && apiVersion !== VERSION)) return { rule: document, findings: [] };
 
-  const spec = mapping(fields.spec) ?? {};
+  const spec = membersOf(fields.spec);
   if (!later) {
-    const empty = fields.spec === undefined || (mapping(fields.spec) && Object.keys(spec).length === 0);
+    const empty = fields.spec === undefined || (isObject(fields.spec) && Object.keys(spec).length === 0);
     return empty ? fromAnnotation(document, fields, annotation) : { rule: document, findings: [] };
   }
   const kept = fromAnnotation(document, fields, annotation);
   const { rules } = spec;
   if (rules === undefined || rules === null || (Array.isArray(rules) && rules.length === 0)) return kept;
-  const keptSpec = mapping(kept.rule?.value)?.spec;
+  const keptSpec = membersOf(kept.rule?.value).spec;
   if (keptSpec === undefined) return original === undefined ? { rule: document, findings: [] } : kept;
-  const field = differingField(spec, keptSpec as Fields);
+  const field = differingField(spec, keptSpec as JsonObject);
   if (field === undefined) return kept;
   const place = document.at(['metadata', 'annotations', SPEC_ANNOTATION]);
   if (original === undefined) {
@@ -74,7 +73,7 @@ export function settleVersion(document: SourceDocument, fields: Fields): Settled
  * Makes a document whose spec is that of the annotation. All its positions are the position of the
  * annotation.
  */
-function fromAnnotation(document: SourceDocument, fields: Fields, annotation: string): Settled {
+function fromAnnotation(document: SourceDocument, fields: JsonObject, annotation: string): Settled {
   const place = document.at(['metadata', 'annotations', SPEC_ANNOTATION]);
   const inner = readDocuments(annotation, SPEC_ANNOTATION);
   const findings = inner.findings.map(({ level, code, message, line, col }): Finding => {
@@ -86,8 +85,9 @@ function fromAnnotation(document: SourceDocument, fields: Fields, annotation: st
     };
   });
   if (findings.length > 0) return { findings };
-  const spec = inner.documents.length === 1 ? mapping(inner.documents[0]?.value) : undefined;
-  if (spec === undefined) {
+  const [first, ...others] = inner.documents;
+  const spec = first?.value;
+  if (!isObject(spec) || others.length > 0) {
     const message = `the annotation ${SPEC_ANNOTATION} must hold one JSON object`;
     return { findings: [{ ...place, level: 'error', code: 'wrong-type', message }] };
   }
@@ -99,8 +99,4 @@ function fromAnnotation(document: SourceDocument, fields: Fields, annotation: st
     keyAt: (path) => (inSpec(path) ? place : document.keyAt(path)),
   };
   return { rule, findings };
-}
-
-function mapping(value: unknown): Fields | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
 }

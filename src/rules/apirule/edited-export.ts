@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
+import { type JsonObject, membersOf } from '../../model/json.js';
 import { compilePattern } from '../pattern/pattern.js';
 import { relate } from '../pattern/relation.js';
 import { pathPattern } from './path-template.js';
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Compares the two specs of an exported APIRule. Kyma writes the visible spec from the v1beta1 spec in the
@@ -14,12 +13,12 @@ type Fields = Readonly<Record<string, unknown>>;
  * @param kept the v1beta1 spec in the annotation
  * @returns the name of the first field whose meaning differs (`rules.0.jwt`); undefined if there is none
  */
-export function differingField(shown: Fields, kept: Fields): string | undefined {
+export function differingField(shown: JsonObject, kept: JsonObject): string | undefined {
   if (!sameHosts(list(shown.hosts), kept.host)) return 'hosts';
   for (const field of ['service', 'timeout'] as const) if (!same(shown[field], kept[field])) return field;
   if (!same(corsOf(shown.corsPolicy), corsOf(kept.corsPolicy))) return 'corsPolicy';
-  const rules = list(shown.rules).map(fields);
-  const others = list(kept.rules).map(fields);
+  const rules = list(shown.rules).map(membersOf);
+  const others = list(kept.rules).map(membersOf);
   if (rules.length !== others.length) return 'rules';
   for (const [index, rule] of rules.entries()) {
     const field = differingRuleField(rule, others[index] ?? {});
@@ -28,7 +27,7 @@ export function differingField(shown: Fields, kept: Fields): string | undefined 
   return undefined;
 }
 
-function differingRuleField(shown: Fields, kept: Fields): string | undefined {
+function differingRuleField(shown: JsonObject, kept: JsonObject): string | undefined {
   if (!samePath(shown.path, kept.path)) return 'path';
   if (!same(list(shown.methods).toSorted(), list(kept.methods).toSorted())) return 'methods';
   for (const field of ['service', 'timeout'] as const) if (!same(shown[field], kept[field])) return field;
@@ -62,16 +61,16 @@ function samePath(shown: unknown, kept: unknown): boolean {
   return a?.ok === true && b?.ok === true && relate(a.pattern, b.pattern).relation === 'equal';
 }
 
-function accessShown({ noAuth, jwt, extAuth }: Fields): unknown {
+function accessShown({ noAuth, jwt, extAuth }: JsonObject): unknown {
   return { ...(noAuth === true ? { open: true } : {}), jwt, extAuth };
 }
 
 /** Converts access strategies to the form of v2; undefined for those that v2 cannot express. */
-function accessKept({ accessStrategies }: Fields): unknown {
-  const strategies = list(accessStrategies).map(fields);
+function accessKept({ accessStrategies }: JsonObject): unknown {
+  const strategies = list(accessStrategies).map(membersOf);
   const [{ handler, config } = {}] = strategies;
   if (strategies.length !== 1) return undefined;
-  if (handler === 'jwt') return { jwt: jwtOf(fields(config)) };
+  if (handler === 'jwt') return { jwt: jwtOf(membersOf(config)) };
   return OPEN.has(handler) ? { open: true } : undefined;
 }
 
@@ -81,7 +80,7 @@ const OPEN: ReadonlySet<unknown> = new Set(['no_auth', 'allow', 'noop']);
  * Converts a `jwt` configuration. Kyma converts one issuer with one key set from Oathkeeper's form to Istio's
  * (`jwt_conversion.go`).
  */
-function jwtOf(config: Fields): unknown {
+function jwtOf(config: JsonObject): unknown {
   if (config.authentications !== undefined || config.authorizations !== undefined) return config;
   const [issuer] = list(config.trusted_issuers);
   const [jwksUri] = list(config.jwks_urls);
@@ -91,11 +90,11 @@ function jwtOf(config: Fields): unknown {
   };
 }
 
-function requestOf({ mutators }: Fields): unknown {
+function requestOf({ mutators }: JsonObject): unknown {
   const request: Record<string, unknown> = {};
-  for (const { handler, config } of list(mutators).map(fields)) {
+  for (const { handler, config } of list(mutators).map(membersOf)) {
     const field = handler === 'header' ? 'headers' : handler === 'cookie' ? 'cookies' : undefined;
-    if (field !== undefined) request[field] = fields(config)[field] ?? config;
+    if (field !== undefined) request[field] = membersOf(config)[field] ?? config;
     else if (handler !== 'noop') request.other = handler;
   }
   return request;
@@ -103,7 +102,7 @@ function requestOf({ mutators }: Fields): unknown {
 
 /** Removes `maxAge`, which the versions write in different ways. */
 function corsOf(policy: unknown): unknown {
-  const { maxAge: _, ...others } = fields(policy);
+  const { maxAge: _, ...others } = membersOf(policy);
   return others;
 }
 
@@ -132,8 +131,4 @@ function isGiven(value: unknown): boolean {
 
 function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
-}
-
-function fields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 }

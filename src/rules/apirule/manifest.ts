@@ -1,5 +1,6 @@
 import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
+import { isObject, type JsonObject, membersOf } from '../../model/json.js';
 import { settleVersion } from './annotation.js';
 import { GROUP } from './schema.js';
 
@@ -70,8 +71,8 @@ export function apiRules(documents: readonly SourceDocument[]): {
   const rules: ApiRuleDocument[] = [];
   const findings: Finding[] = [];
   for (const document of documents.flatMap((each) => items(each, findings))) {
-    const fields = mapping(document.value);
-    if (fields === undefined) {
+    const fields = document.value;
+    if (!isObject(fields)) {
       findings.push({
         ...document.at([]),
         level: 'error',
@@ -100,10 +101,8 @@ export function apiRules(documents: readonly SourceDocument[]): {
  * @param findings the list that findings about a list are added to
  */
 export function items(document: SourceDocument, findings: Finding[]): SourceDocument[] {
-  const fields = mapping(document.value);
-  const kind = fields?.kind;
-  if (fields === undefined || (kind !== 'List' && kind !== 'APIRuleList')) return [document];
-  const elements = fields.items;
+  const { kind, items: elements } = membersOf(document.value);
+  if (kind !== 'List' && kind !== 'APIRuleList') return [document];
   if (!Array.isArray(elements)) {
     const message = `a ${kind} must have the field "items", an array`;
     findings.push({ ...document.at(['items']), level: 'error', code: 'missing-field', message });
@@ -124,14 +123,8 @@ function part(document: SourceDocument, base: Path, value: unknown): SourceDocum
 }
 
 /** Whether a document is meant to be an APIRule: by its kind, or, if the kind is mistyped, by its group. */
-function isApiRule(fields: Readonly<Record<string, unknown>>): boolean {
+function isApiRule(fields: JsonObject): boolean {
   const { apiVersion, kind } = fields;
   if (kind === 'APIRule') return true;
   return String(apiVersion).startsWith(`${GROUP}/`) && !COMPANIONS.has(String(kind));
-}
-
-function mapping(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Readonly<Record<string, unknown>>)
-    : undefined;
 }

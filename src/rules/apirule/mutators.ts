@@ -3,6 +3,7 @@ import { ConfigError, type Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
+import { isObject } from '../../model/json.js';
 import type { Mutator } from '../../model/mutator.js';
 import type { HandlerEntry } from './access-strategies.js';
 
@@ -27,7 +28,7 @@ export function withoutOwnHost(
   const removed: Path[] = [];
   const kept = entries.map((entry, index): HandlerEntry => {
     const headers = entry.handler === 'header' ? entry.config?.headers : undefined;
-    if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) return entry;
+    if (!isObject(headers)) return entry;
     const others = Object.entries(headers).filter(([name, value]) => {
       const own =
         name.toLowerCase() === 'x-forwarded-host' &&

@@ -1,13 +1,12 @@
 import type { Finding } from '../../document/finding.js';
 import type { SourceDocument } from '../../document/yaml.js';
+import { membersOf } from '../../model/json.js';
 import { readRuleHost } from './host.js';
 import { serviceHosts } from './service.js';
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** An APIRule's `namespace/name`; undefined if it has no name. */
 export function nameOf({ value }: SourceDocument): string | undefined {
-  const { name, namespace = 'default' } = fields(fields(value).metadata);
+  const { name, namespace = 'default' } = membersOf(membersOf(value).metadata);
   return typeof name === 'string' && typeof namespace === 'string' ? `${namespace}/${name}` : undefined;
 }
 
@@ -23,20 +22,21 @@ export function hostsOf(
   domain: string | undefined,
   templates: readonly string[] = [],
 ): string[] | undefined {
-  const spec = fields(fields(value).spec);
+  const spec = membersOf(membersOf(value).spec);
   const services = [
     spec.service,
-    ...(Array.isArray(spec.rules) ? spec.rules : []).map((rule) => fields(rule).service),
+    ...(Array.isArray(spec.rules) ? spec.rules : []).map((rule) => membersOf(rule).service),
   ];
-  const namespace = fields(spec.service).namespace ?? fields(fields(value).metadata).namespace ?? 'default';
+  const namespace =
+    membersOf(spec.service).namespace ?? membersOf(membersOf(value).metadata).namespace ?? 'default';
   const names = services
-    .map(fields)
+    .map(membersOf)
     .flatMap(({ name, namespace: own = namespace }) =>
       typeof name === 'string' && typeof own === 'string'
         ? serviceHosts(templates, { name, namespace: own, port: 0 })
         : [],
     );
-  const texts = Array.isArray(spec.hosts) ? spec.hosts : [spec.host ?? fields(spec.service).host];
+  const texts = Array.isArray(spec.hosts) ? spec.hosts : [spec.host ?? membersOf(spec.service).host];
   const hosts = texts.map((text: unknown) =>
     typeof text === 'string' ? readRuleHost(text, domain) : undefined,
   );
@@ -49,8 +49,4 @@ export function withName(finding: Finding, name: string | undefined): Finding {
   if (name === undefined) return finding;
   const message = finding.message.includes(name) ? finding.message : `${name}: ${finding.message}`;
   return { ...finding, message, apiRule: name };
-}
-
-function fields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 }
