@@ -1,16 +1,14 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import type { AssertionKey, DecryptionKey } from '../model/authorization-server.js';
+import { MIN_RSA_BITS, RSA_SIGNATURES } from '../model/signature-algorithms.js';
 import { readTextFile } from '../model/text-file.js';
 
-/** The JWS algorithms that a private key can sign with. The first one is the default. */
-const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
+/** The JWS algorithm that a key on a curve signs with. */
 const CURVES: Readonly<Record<string, string>> = {
   prime256v1: 'ES256',
   secp384r1: 'ES384',
   secp521r1: 'ES512',
 };
-/** The smallest size in bits of an RSA key for signatures (RFC 7518 §3.3). */
-const RSA_BITS = 2048;
 
 /**
  * Reads a private key from a PEM file (PKCS #8, PKCS #1 or SEC 1, not encrypted) or a JWK file (RFC 7517).
@@ -76,7 +74,7 @@ function decryptionAlgorithmsOf(key: KeyObject): readonly string[] {
   const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
-      if (modulusLength < RSA_BITS) throw new Error(`an RSA key must have ${RSA_BITS} bits or more`);
+      if (modulusLength < MIN_RSA_BITS) throw new Error(`an RSA key must have ${MIN_RSA_BITS} bits or more`);
       return ['RSA-OAEP', 'RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512'];
     case 'ec':
       return Object.hasOwn(CURVES, namedCurve) ? AGREEMENT : [];
@@ -126,8 +124,8 @@ function algorithmsOf(key: KeyObject): readonly string[] {
   const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
-      if (modulusLength < RSA_BITS) throw new Error(`an RSA key must have ${RSA_BITS} bits or more`);
-      return RSA;
+      if (modulusLength < MIN_RSA_BITS) throw new Error(`an RSA key must have ${MIN_RSA_BITS} bits or more`);
+      return RSA_SIGNATURES;
     case 'ec':
       return [CURVES[namedCurve] ?? []].flat();
     case 'ed25519':

@@ -24,9 +24,6 @@ export const oathkeeperDurationSchema = {
   pattern: '^[0-9]+(ns|us|ms|s|m|h)$',
 } as const;
 
-/** Each unit in seconds. */
-const UNITS: Readonly<Record<string, number>> = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600 };
-
 /**
  * Reads a duration.
  *
@@ -37,9 +34,34 @@ export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
   const [, amount, unit] = /^([0-9]{1,9})(ms|s|m|h)$/.exec(text) ?? [];
   if (amount === undefined || unit === undefined) return undefined;
-  const milliseconds = Number(amount) * (unit === 'ms' ? 1 : (UNITS[unit] as number) * 1000);
+  const milliseconds = (Number(amount) * (NANOSECONDS[unit] as number)) / 1e6;
   return milliseconds <= LONGEST_DURATION ? milliseconds : undefined;
 }
+
+/**
+ * Reads a duration as Go prints it: `1h30m0s`, `1.5s`.
+ *
+ * @returns nanoseconds; undefined if the text is not one
+ */
+export function goDurationNanoseconds(text: string): number | undefined {
+  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
+  let sum = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
+    sum += Number(amount) * (NANOSECONDS[unit as string] as number);
+  }
+  return sum;
+}
+
+/** Each of Go's units in nanoseconds. */
+const NANOSECONDS: Readonly<Record<string, number>> = {
+  ns: 1,
+  us: 1e3,
+  µs: 1e3,
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3600e9,
+};
 
 /**
  * Reads a duration as Oathkeeper writes it.
@@ -49,5 +71,5 @@ export function parseDuration(text: string): number | undefined {
  */
 export function oathkeeperDurationSeconds(text: string): number {
   const [, amount, unit] = /^(\d+)([a-z]+)$/.exec(text) as unknown as [string, string, string];
-  return Number(amount) * (UNITS[unit] as number);
+  return (Number(amount) * (NANOSECONDS[unit] as number)) / 1e9;
 }

@@ -324,19 +324,14 @@ async function backOff(attempt: number, signal: AbortSignal, longest = LONGEST_P
   });
 }
 
-const FIELDS = {
+const READINESS_FIELDS = {
   accept: 'application/json',
   // A compressed answer would need a limit on its decompressed size. Compression is not needed here.
   'accept-encoding': 'identity',
-  'content-type': 'application/x-www-form-urlencoded',
   'user-agent': 'scopegate',
 };
 
-const READINESS_FIELDS = {
-  accept: 'application/json',
-  'accept-encoding': 'identity',
-  'user-agent': 'scopegate',
-};
+const FIELDS = { ...READINESS_FIELDS, 'content-type': 'application/x-www-form-urlencoded' };
 
 function unusable(problem: string): CallFailed {
   return new CallFailed(problem, { alive: true });

@@ -9,6 +9,7 @@ import {
 import { fileURLToPath } from 'node:url';
 import { fileProblem } from '../../model/file-error.js';
 import type { PublicKey } from '../../model/mutator.js';
+import { MIN_RSA_BITS } from '../../model/signature-algorithms.js';
 import { readTextFile } from '../../model/text-file.js';
 
 /** The private key that signs tokens, and all public keys that verify them. */
@@ -34,8 +35,6 @@ const CURVES: Readonly<Record<string, string>> = {
   'P-521': 'ES512',
   Ed25519: 'EdDSA',
 };
-/** The shortest RSA key that may sign, in bits (RFC 7518 §3.3). */
-const RSA_BITS = 2048;
 const ALGORITHMS: Readonly<Record<string, RegExp>> = { RSA: /^[RP]S(256|384|512)$/, EC: /^ES/, OKP: /^Ed/ };
 
 /**
@@ -95,8 +94,8 @@ function readKey(jwk: JsonWebKey & { kid?: string; alg?: string }) {
   if (algorithm === undefined || ALGORITHMS[String(jwk.kty)]?.test(algorithm) !== true) {
     throw new KeyError('a key in the key file has an "alg" that does not fit its type');
   }
-  if ((key.asymmetricKeyDetails?.modulusLength ?? RSA_BITS) < RSA_BITS) {
-    throw new KeyError(`an RSA key in the key file is too short: it must have at least ${RSA_BITS} bits`);
+  if ((key.asymmetricKeyDetails?.modulusLength ?? MIN_RSA_BITS) < MIN_RSA_BITS) {
+    throw new KeyError(`an RSA key in the key file is too short: it must have at least ${MIN_RSA_BITS} bits`);
   }
   const open = createPublicKey(key).export({ format: 'jwk' });
   const kid = jwk.kid ?? jwkThumbprint(open);

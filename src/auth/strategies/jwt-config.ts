@@ -1,5 +1,6 @@
 import { ConfigError } from '../../document/finding.js';
 import { type KeySource, METADATA_OF, type Verification } from '../../model/outbound.js';
+import { PUBLIC_KEY_SIGNATURES } from '../../model/signature-algorithms.js';
 import type { RequiredPossession } from '../../model/strategy.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
@@ -103,15 +104,6 @@ export const jwtSchema = {
     },
   },
 } as const;
-
-/**
- * Signature algorithms with a private key (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864): all that a public key set
- * can verify.
- */
-const ALGORITHMS: readonly string[] = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
-  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
-];
 
 interface Oathkeeper {
   readonly jwks_urls?: readonly string[];
@@ -268,7 +260,7 @@ function fromIstio(
     audience: audiences ?? [],
   }));
   return {
-    verification: { sources, algorithms: ALGORITHMS, leeway: defaults.leeway },
+    verification: { sources, algorithms: PUBLIC_KEY_SIGNATURES, leeway: defaults.leeway },
     alternatives: alternatives.length === 0 ? [{ scopes: [], audience: [] }] : alternatives,
     strategy: scopeStrategies.exact,
     places: tokenPlaces({
@@ -302,7 +294,7 @@ function sourceOf(
 }
 
 function checkAlgorithm(name: string, index: number): void {
-  if (ALGORITHMS.includes(name)) return;
+  if (PUBLIC_KEY_SIGNATURES.includes(name)) return;
   const path = ['allowed_algorithms', index];
   if (/^(none|HS\d+)$/i.test(name)) {
     throw new ConfigError(
@@ -312,7 +304,7 @@ function checkAlgorithm(name: string, index: number): void {
   }
   throw new ConfigError(
     path,
-    `no signature algorithm is called "${name}"; it must be one of ${ALGORITHMS.join(', ')}`,
+    `no signature algorithm is called "${name}"; it must be one of ${PUBLIC_KEY_SIGNATURES.join(', ')}`,
   );
 }
 

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { goDurationNanoseconds } from '../../model/duration.js';
 
 /** A client as Hydra's admin API reads and writes it. */
 export type ClientDocument = Readonly<Record<string, unknown>>;
@@ -140,30 +141,8 @@ function normal(kind: Kind, value: unknown): unknown {
       'set',
       value.map((origin) => String(origin).replace(/\/+$/, '')),
     );
-  if (kind === 'duration') return nanoseconds(String(value)) || undefined;
+  // A text that is no duration differs from every duration.
+  if (kind === 'duration') return (goDurationNanoseconds(String(value)) ?? String(value)) || undefined;
   if (typeof value === 'object' && Object.keys(value).length === 0) return undefined;
   return value;
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
-/**
- * Reads a duration as Go prints it (`1h30m0s`), in nanoseconds. Any other text is returned as it is, so it
- * differs from every duration.
- */
-function nanoseconds(text: string): number | string {
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return text;
-  let sum = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
-    sum += Number(amount) * (UNITS[unit as string] as number);
-  }
-  return sum;
 }

@@ -1,5 +1,6 @@
 import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
+import { goDurationNanoseconds } from '../../model/duration.js';
 import type { CorsPolicy } from '../../model/rule.js';
 import { TOKEN } from '../../parse/grammar.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
@@ -124,16 +125,9 @@ export function compileCors(
   };
 }
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1e-3, s: 1, m: 60, h: 3600 };
-
 /** Converts a Go duration (`1h30m`) to whole seconds; NaN if it is not one. */
 function secondsOf(value: string | number): number {
-  if (typeof value === 'number') return value;
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(value)) return Number.NaN;
-  const parts = value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g);
-  return Math.floor(
-    [...parts].reduce((sum, [, n, unit]) => sum + Number(n) * (UNITS[unit as string] as number), 0),
-  );
+  return typeof value === 'number' ? value : Math.floor((goDurationNanoseconds(value) ?? Number.NaN) / 1e9);
 }
 
 /** The policy that removes the upstream's CORS fields and sets none. */

@@ -1,4 +1,5 @@
 import type { SignedAnswers } from '../../../model/authorization-server.js';
+import { PUBLIC_KEY_SIGNATURES } from '../../../model/signature-algorithms.js';
 import { readDecryptionKeys } from '../../key.js';
 import { flag, list, openFile, path, text } from '../../kinds.js';
 import type { Place } from '../../place.js';
@@ -15,19 +16,7 @@ export const signed = section('Signed introspection answers (RFC 9701). They nee
   decryptionKeyFile: path(
     'File with the private key that decrypts answers: PEM (not encrypted), a JWK, or a JWK Set during a rotation. scopegate reads it again when it changes. Absent: answers are not encrypted. Present: they must be.',
   ),
-  algorithms: list('Accepted JWS algorithms.', [
-    'RS256',
-    'RS384',
-    'RS512',
-    'PS256',
-    'PS384',
-    'PS512',
-    'ES256',
-    'ES384',
-    'ES512',
-    'EdDSA',
-    'Ed25519',
-  ]),
+  algorithms: list('Accepted JWS algorithms.', PUBLIC_KEY_SIGNATURES),
 });
 
 /**
