@@ -1,10 +1,11 @@
-import { type Finding, formatFinding } from '../document/finding.js';
+import { type Finding, formatFinding, isError } from '../document/finding.js';
 import type { Clock } from '../model/clock.js';
 import type { ErrorName } from '../model/errors.js';
 import type { ServerState } from '../model/introspection.js';
 import type { RuleTable } from '../model/rule.js';
 import type { PoolState } from '../model/upstream.js';
 import type { RuleCounts } from '../observe/metric-events.js';
+import { withoutQuery } from '../observe/redaction.js';
 
 /** Something that an operator should know now, as `/status` tells it. */
 export interface TroubleJson {
@@ -200,7 +201,7 @@ export class Troubles {
   #reload(): TroubleJson[] {
     const failed = this.#sources.failedReload();
     if (failed === undefined) return [];
-    const errors = failed.findings.filter(({ level }) => level === 'error');
+    const errors = failed.findings.filter(isError);
     const shown = errors.slice(0, MAX_DETAILS).map(formatFinding);
     const more = errors.length - shown.length;
     return [
@@ -370,9 +371,4 @@ function iso(seconds: number): string {
 
 function requests(count: number): string {
   return count === 1 ? 'request' : 'requests';
-}
-
-/** A query may hold a key. */
-function withoutQuery(url: string): string {
-  return url.replace(/\?.*/s, '');
 }

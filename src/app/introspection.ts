@@ -20,6 +20,7 @@ import { currentClientTls } from '../config/client-tls.js';
 import type { AuthorizationServer, Settings } from '../config/settings.js';
 import type { Clock } from '../model/clock.js';
 import type { Metrics } from '../observe/metric-events.js';
+import { withoutQuery } from '../observe/redaction.js';
 import { createOutbound, type OutboundClient } from '../outbound/outbound.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { openSharedCache } from './shared-cache.js';
@@ -184,11 +185,6 @@ const READINESS_MESSAGES: Readonly<Record<ReadinessResult['state'], string>> = {
   absent:
     'the authorization server does not serve its readiness URL: scopegate accepts inactive answers without that check',
 };
-
-/** For the log: a query may hold a secret key. */
-function withoutQuery(url: string): string {
-  return url.replace(/\?.*/, '');
-}
 
 /**
  * Creates a client for each authorization server, because a CA that is trusted for one is trusted for no

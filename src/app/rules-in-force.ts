@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { LastReload } from '../admin/server.js';
-import { type Finding, formatFinding } from '../document/finding.js';
+import { type Finding, formatFinding, isError } from '../document/finding.js';
 import type { Clock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
 import type { Metrics } from '../observe/metric-events.js';
@@ -56,7 +56,7 @@ export class RulesInForce {
   get lastReload(): LastReload | undefined {
     if (this.reloader === undefined) return undefined;
     const { ok, at, findings } = this.reloader.state;
-    const errors = findings.filter(({ level }) => level === 'error').length;
+    const errors = findings.filter(isError).length;
     return { ok, at: new Date(at * 1000).toISOString(), errors };
   }
 }

@@ -1,4 +1,4 @@
-import type { Finding } from '../document/finding.js';
+import { type Finding, isError } from '../document/finding.js';
 import { toGithub } from '../document/github.js';
 import { toJunit } from '../document/junit.js';
 import { PLAIN, printFindings } from '../document/print.js';
@@ -86,7 +86,7 @@ const FORMATS: Readonly<Record<string, (findings: readonly Finding[], colours: b
 };
 
 function summary(findings: readonly Finding[], rules: number | undefined): string {
-  const errors = findings.filter(({ level }) => level === 'error').length;
+  const errors = findings.filter(isError).length;
   const warnings = findings.length - errors;
   const counts = [errors > 0 && count(errors, 'error'), warnings > 0 && count(warnings, 'warning')].filter(
     Boolean,

@@ -1,3 +1,4 @@
+import { isError } from '../document/finding.js';
 import { parseDuration } from '../model/duration.js';
 import { ApplyError, applyClient } from './clients/apply.js';
 import { CredentialsError } from './clients/credentials.js';
@@ -92,7 +93,7 @@ async function applyAll({ adminUrl, out, files }: Options, output: Output): Prom
   const { clients, findings } = await readFiles(files);
   for (const finding of findings) reportFindings(output, [finding]);
   // An error in any file stops all: a typo in the last file must not leave the first ones applied.
-  if (findings.some(({ level }) => level === 'error')) return true;
+  if (findings.some(isError)) return true;
   let failed = false;
   for (const [index, client] of clients.entries()) {
     output.step(`${client.namespace}/${client.name}`, index + 1, clients.length);

@@ -1,4 +1,4 @@
-import type { Finding } from '../document/finding.js';
+import { type Finding, isError } from '../document/finding.js';
 import type { SourceDocument } from '../document/yaml.js';
 import { readRuleHost } from '../rules/apirule/host.js';
 import { items } from '../rules/apirule/manifest.js';
@@ -138,7 +138,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   } else findings.push(...writeFiles(out, all, findings, settings?.text));
   reportFindings(io, findings, NOT_A_FILE);
   io.err(`convert: ${count(all.length, 'APIRule')}, ${count(findings.length, 'finding')}\n`);
-  return lost > 0 || findings.some(({ level }) => level === 'error') ? 1 : 0;
+  return lost > 0 || findings.some(isError) ? 1 : 0;
 }
 
 /**

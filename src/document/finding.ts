@@ -37,6 +37,11 @@ export function formatPosition({ file, line, col }: Position): string {
   return `${oneLine(file)}:${line}:${col}`;
 }
 
+/** Whether a finding is an error, not a warning. */
+export function isError({ level }: Pick<Finding, 'level'>): boolean {
+  return level === 'error';
+}
+
 /** Compares findings by file, then line, then column. */
 export function byPosition(a: Position, b: Position): number {
   return compareText(a.file, b.file) || a.line - b.line || a.col - b.col;

@@ -4,7 +4,7 @@ import type { LogOutput } from '../app/log-output.js';
 import { openLog } from '../app/log-output.js';
 import { loadOptions } from '../commands/load.js';
 import { loadSettings, type Settings, settingsOf } from '../config/settings.js';
-import { type Finding, formatFinding } from '../document/finding.js';
+import { type Finding, formatFinding, isError } from '../document/finding.js';
 import type { RuleTable } from '../model/rule.js';
 import { loadOffThread } from '../rules/off-thread.js';
 import type { ScopegateOptions } from './plugin-types.js';
@@ -40,7 +40,7 @@ export async function loadAll(options: ScopegateOptions, warn: (finding: string)
 }
 
 function failure(findings: readonly Finding[]): Error {
-  const errors = findings.filter(({ level }) => level === 'error').map(formatFinding);
+  const errors = findings.filter(isError).map(formatFinding);
   return new Error(`scopegate: the settings or the rules have errors:\n${errors.join('\n')}`);
 }
 

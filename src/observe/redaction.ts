@@ -33,6 +33,13 @@ export function traceOf(error: unknown): ErrorTrace {
 }
 
 /**
+ * A URL for the log: scheme, host and path. Its query may hold a secret, and so may what stands before the host.
+ */
+export function withoutQuery(url: string): string {
+  return url.replace(/[?#].*/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1');
+}
+
+/**
  * Names a failure in one word: the error code, or the name of the class. Never the message, for the same
  * reason.
  *

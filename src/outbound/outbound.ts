@@ -1,5 +1,6 @@
 import type { Clock } from '../model/clock.js';
 import type { Outbound } from '../model/outbound.js';
+import { withoutQuery } from '../observe/redaction.js';
 import { type ClientLimits, HttpClient } from './http-client.js';
 import { verifyJwt } from './jwt.js';
 import { KeySetCache } from './key-sets.js';
@@ -32,12 +33,4 @@ export function createOutbound(
     verify: (token, verification) => verifyJwt(token, verification, keys, clock.wall),
     close: () => client.close(),
   };
-}
-
-/**
- * Removes the query for the log. A session check may forward the client's query, which may contain secrets.
- */
-function withoutQuery(url: string): string {
-  const { origin, pathname } = new URL(url);
-  return origin + pathname;
 }

@@ -1,4 +1,4 @@
-import { byPosition, type Finding, MAX_FINDINGS, type Position } from '../document/finding.js';
+import { byPosition, type Finding, isError, MAX_FINDINGS, type Position } from '../document/finding.js';
 import { documentsOf, type SourceDocument } from '../document/yaml.js';
 import type { ResourceIndex, Rule } from '../model/rule.js';
 import { decodeText, NotText } from '../model/text-file.js';
@@ -11,7 +11,7 @@ import { type LoadBudget, LoadLimitExceeded } from './budget.js';
 import type { RuleFile } from './files.js';
 import { type Compiled, leaveOut, leaveOutOverlaps } from './leave-out.js';
 import { type RecordedDocument, recordPlaces } from './places.js';
-import { apiRuleOf, type OverlapMode, positionOf } from './table/overlaps.js';
+import { apiRuleOf, describe, type OverlapMode, positionOf } from './table/overlaps.js';
 import { type Proved, proveRules } from './table/table.js';
 
 /** How a rule set is checked and proved. */
@@ -232,14 +232,6 @@ class Analysis {
 function keyOf(finding: Finding): string {
   const { file, line, col, level, code, message, apiRule } = withName(finding, finding.apiRule);
   return JSON.stringify([file, line, col, level, code, message, apiRule]);
-}
-
-function describe({ path, id }: Rule): string {
-  return `${path} (${id})`;
-}
-
-function isError({ level }: Finding): boolean {
-  return level === 'error';
 }
 
 /**

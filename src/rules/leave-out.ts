@@ -1,4 +1,4 @@
-import type { Finding } from '../document/finding.js';
+import { type Finding, isError } from '../document/finding.js';
 import type { SourceDocument } from '../document/yaml.js';
 import type { Rule } from '../model/rule.js';
 import { wildcardsAround } from './table/hosts.js';
@@ -78,8 +78,4 @@ function shareHost(hosts: readonly string[], others: readonly string[]): boolean
     names.flatMap((name) => [name, ...wildcardsAround(name)]);
   const [mine, theirs] = [around(hosts), around(others)];
   return hosts.some((host) => theirs.includes(host)) || others.some((host) => mine.includes(host));
-}
-
-function isError({ level }: Finding): boolean {
-  return level === 'error';
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Finding, Position } from '../document/finding.js';
+import { type Finding, isError, type Position } from '../document/finding.js';
 import type { OverlapSummary, Rule, RuleTable } from '../model/rule.js';
 import type { AcceptedRules } from './analyse.js';
 import { compileApiRuleInSteps } from './apirule/apirule.js';
@@ -182,7 +182,7 @@ class Assembler {
     const document = withPlaces(file, value, places);
     const { rules, findings } = yield* compileApiRuleInSteps(document, this.#options);
     // A file that a rule names may have become invalid since the other thread read it.
-    const errors = findings.filter(({ level }) => level === 'error');
+    const errors = findings.filter(isError);
     if (errors.length > 0) return errors;
     if (rules.length !== expected)
       throw new TypeError(`an APIRule has ${rules.length} rules, not ${expected}`);

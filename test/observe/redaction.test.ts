@@ -1,6 +1,6 @@
 import t from 'tap';
 import { AnswerCache } from '../../src/auth/introspection/cache.js';
-import { traceOf } from '../../src/observe/redaction.js';
+import { traceOf, withoutQuery } from '../../src/observe/redaction.js';
 import { ask } from '../ask.js';
 import { startTestGateway } from '../gateway.js';
 
@@ -20,6 +20,20 @@ t.test('a trace says where and what kind, and nothing of the message', async (t)
   t.notMatch(JSON.stringify(traceOf(renamed)), /MARKER/);
   t.same(traceOf('MARKER'), { name: 'string', stack: '' });
   t.same(traceOf(undefined), { name: 'undefined', stack: '' });
+});
+
+t.test('a URL in the log has neither a query nor credentials', async (t) => {
+  for (const [url, shown] of [
+    ['http://hydra:4445/admin/oauth2/introspect', 'http://hydra:4445/admin/oauth2/introspect'],
+    ['https://as.example', 'https://as.example'],
+    ['https://as.example/a?key=MARKER', 'https://as.example/a'],
+    ['https://as.example/a?key=\nMARKER', 'https://as.example/a'],
+    ['https://as.example/a#MARKER', 'https://as.example/a'],
+    ['https://MARKER:MARKER@as.example/a', 'https://as.example/a'],
+    ['HTTPS://MARKER@as.example?MARKER', 'HTTPS://as.example'],
+    ['http://as.example/a@b', 'http://as.example/a@b'],
+  ] as const)
+    t.equal(withoutQuery(url), shown);
 });
 
 t.test('a fault of our own is 500 for one request and never an allowance', async (t) => {

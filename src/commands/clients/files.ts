@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { byPosition, type Finding } from '../../document/finding.js';
+import { byPosition, type Finding, isError } from '../../document/finding.js';
 import { fileProblem } from '../../model/file-error.js';
 import { decodeText } from '../../model/text-file.js';
 import { type ClientManifest, readManifests } from './manifest.js';
@@ -30,7 +30,7 @@ export async function readFiles(files: readonly string[]): Promise<ReadFiles> {
       findings.push(errorAt(file, 'unreadable-file', `the file ${fileProblem(error)}`));
     }
   }
-  if (clients.length === 0 && !findings.some(({ level }) => level === 'error')) {
+  if (clients.length === 0 && !findings.some(isError)) {
     findings.push(errorAt(files[0] ?? '', 'no-client', 'the files have no OAuth2Client'));
   }
   findings.push(...collisions(clients));

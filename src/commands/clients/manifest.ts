@@ -1,4 +1,4 @@
-import type { Finding, Position } from '../../document/finding.js';
+import { type Finding, isError, type Position } from '../../document/finding.js';
 import { validate } from '../../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
 import type { Credentials } from './credentials.js';
@@ -66,7 +66,7 @@ export function readManifests(
     findings.push(...problems, ...(problems.length === 0 ? doubts(document) : []));
     if (problems.length === 0) clients.push(toManifest(document));
   }
-  if (clients.length === 0 && secrets.length === 0 && !findings.some(({ level }) => level === 'error')) {
+  if (clients.length === 0 && secrets.length === 0 && !findings.some(isError)) {
     findings.push({
       file,
       line: 1,

@@ -1,4 +1,4 @@
-import { byPosition, type Finding } from '../../document/finding.js';
+import { byPosition, type Finding, isError } from '../../document/finding.js';
 import { validate } from '../../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
 import { RULE_METHODS } from '../../model/methods.js';
@@ -285,9 +285,7 @@ class Attempt {
    */
   #loads(apiRule: ApiRule, told: boolean): boolean {
     const [document] = readDocuments(JSON.stringify(apiRule), '').documents;
-    const errors = compileApiRule(document as SourceDocument, TRIAL).findings.filter(
-      ({ level }) => level === 'error',
-    );
+    const errors = compileApiRule(document as SourceDocument, TRIAL).findings.filter(isError);
     let printed = true;
     for (const { message } of errors) {
       const [, field, index] =

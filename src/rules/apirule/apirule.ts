@@ -1,7 +1,7 @@
 import type { ExternalAuthorizerSettings } from '../../auth/authorizers/external.js';
 import { chain } from '../../auth/mutators/chain.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
-import { byPosition, type Finding, MAX_FINDINGS } from '../../document/finding.js';
+import { byPosition, type Finding, isError, MAX_FINDINGS } from '../../document/finding.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 import { oathkeeperDurationSeconds } from '../../model/duration.js';
@@ -277,7 +277,7 @@ class Compiler {
     if (!compiled.ok) this.#error([...base, 'path'], compiled.code, compiled.message + globHint(entry.path));
     else if (this.#defaults.areAccepted !== true)
       this.#findings.push(...stripFindings(this.#document, base, compiled.pattern, configured, budget));
-    const failed = this.#findings.slice(before).some(({ level }) => level === 'error');
+    const failed = this.#findings.slice(before).some(isError);
     if (!compiled.ok || failed) return undefined;
     const all = chain([...external.authorizers, ...configured.authorizers, ...changed.mutators]);
     return {

@@ -1,7 +1,7 @@
 import { authorizers } from '../../auth/authorizers/table.js';
 import { compileErrorHandler, errorHandlersSchema } from '../../auth/error-handlers/compile.js';
 import { oauth2Introspection } from '../../auth/strategies/oauth2-introspection.js';
-import { ConfigError, type Finding } from '../../document/finding.js';
+import { ConfigError, type Finding, isError } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
@@ -211,7 +211,7 @@ export function stripFindings(
   budget: AnalysisBudget = UNLIMITED,
 ): Finding[] {
   const strip = parts.rewrite?.strip ?? '';
-  if (strip === '' || findings.some(({ level }) => level === 'error')) return [];
+  if (strip === '' || findings.some(isError)) return [];
   const place = [...base, 'scopegate', 'stripPath'];
   const report = (level: Finding['level'], problem: string): Finding[] => {
     const message = `${place.join('.')}: ${problem}`;

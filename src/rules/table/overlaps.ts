@@ -300,7 +300,8 @@ export function inOrder(a: Rule, b: Rule): [first: Rule, second: Rule] {
   return order < 0 ? [a, b] : [b, a];
 }
 
-function describe({ id, path }: Rule): string {
+/** Names a rule in a finding. */
+export function describe({ id, path }: Rule): string {
   return `${path} (${id})`;
 }
 

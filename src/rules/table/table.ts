@@ -1,5 +1,5 @@
 import { reservedHeaders } from '../../auth/mutators/chain.js';
-import { byPosition, type Finding } from '../../document/finding.js';
+import { byPosition, type Finding, isError } from '../../document/finding.js';
 import type { OverlapSummary, ResourceIndex, Rule, RuleTable } from '../../model/rule.js';
 import { kymaDifferences } from '../apirule/kyma-differences.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
@@ -51,7 +51,7 @@ export interface TableParts {
  */
 export function buildTable(rules: readonly Rule[], options: ProveOptions & TableParts): Built {
   const { index, analysis, findings } = proveRules(rules, options);
-  if (findings.some(({ level }) => level === 'error')) return { findings };
+  if (findings.some(isError)) return { findings };
   return { table: atOnce(growTable(rules, index, analysis, summary(analysis), options)), findings };
 }
 
