@@ -5,7 +5,7 @@ COPY package.json package-lock.json ./
 # No dependency needs an install script to work, so none may run one.
 RUN npm ci --ignore-scripts
 COPY tsconfig.json ./
-COPY .ci/bundle.js .ci/page.js .ci/parts.js .ci/
+COPY .ci/bundle.js .ci/page.js .ci/parts.js .ci/schemas.js .ci/
 COPY src ./src
 RUN npm run build
 # A volume mounted over this folder takes its owner, so that `clients apply` can write without being root.

@@ -9,13 +9,11 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { Ajv } from 'ajv';
-import standalone from 'ajv/dist/standalone/index.js';
 import { build } from 'esbuild';
 import typescript from 'typescript';
 import { buildPage } from './page.js';
 import { writeParts } from './parts.js';
+import { precompiled } from './schemas.js';
 
 /** The top of the repository. */
 const root = join(import.meta.dirname, '..');
@@ -23,7 +21,6 @@ const root = join(import.meta.dirname, '..');
 const [compiled, target] = process.argv.slice(2).map((path) => resolve(path));
 if (compiled === undefined || target === undefined)
   throw new Error('usage: node .ci/bundle.js COMPILED TARGET');
-const load = (file) => import(pathToFileURL(join(compiled, file)).href);
 
 /**
  * The packages that `lazyRequire` loads, each in a file of its own that is read when something first asks for it. They
@@ -43,53 +40,13 @@ const LAZY = {
 const UNUSED =
   /^(@fastify\/ajv-compiler|@fastify\/fast-json-stringify-compiler|light-my-request|bufferutil|utf-8-validate|@node-rs\/xxhash)$/;
 
-/** Every schema that documents are held against. One that is missing here is compiled when it is used. */
-async function schemas() {
-  const [{ settingsSchema }, { v1beta1 }, { v2 }, { handlers }, { mutators }, { authorizers }] =
-    await Promise.all(
-      [
-        'config/schema',
-        'rules/apirule/v1beta1',
-        'rules/apirule/v2',
-        'auth/strategies/table',
-        'auth/mutators/table',
-        'auth/authorizers/table',
-      ].map((file) => load(`${file}.js`)),
-    );
-  const dialects = [v1beta1, v2].flatMap(({ documentSchema, specSchema, ruleSchema }) => [
-    documentSchema,
-    specSchema,
-    ruleSchema,
-  ]);
-  const configs = [...handlers.values(), ...mutators.values(), ...authorizers.values()].map(
-    ({ schema }) => schema,
-  );
-  return new Set([settingsSchema, ...dialects, ...configs]);
-}
-
-/** The text of the module that stands for `document/precompiled.js`. */
-async function precompiled() {
-  const { OPTIONS, digest } = await load('document/compile.js');
-  const ajv = new Ajv({ ...OPTIONS, code: { source: true, esm: true } });
-  const names = new Map();
-  for (const schema of await schemas()) {
-    const key = digest(schema);
-    if (names.has(key)) continue;
-    ajv.addSchema(schema, key);
-    names.set(key, `check${names.size}`);
-  }
-  const code = standalone.default(ajv, Object.fromEntries([...names].map(([key, name]) => [name, key])));
-  const entries = [...names].map(([key, name]) => `[${JSON.stringify(key)}, ${name}]`);
-  return `${code}\nexport const precompiled = new Map([${entries.join(', ')}]);\n`;
-}
-
 /** Puts what was made here in the place of the two modules that stand for it in a checkout. */
 const generated = {
   name: 'generated',
   setup({ onLoad }) {
     const put = (filter, text) =>
       onLoad({ filter }, async () => ({ contents: await text(), loader: 'js', resolveDir: root }));
-    put(/[/\\]document[/\\]precompiled\.js$/, precompiled);
+    put(/[/\\]document[/\\]precompiled\.js$/, () => precompiled(compiled));
     put(
       /[/\\]model[/\\]bundled-packages\.js$/,
       () =>
