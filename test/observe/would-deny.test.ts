@@ -86,6 +86,30 @@ t.test('the whole gateway can observe, but for rules that enforce', async (t) =>
   );
 });
 
+t.test('before the gateway that still protects the workload, it observes what clients get', async (t) => {
+  const rules = apiRule('gate.example', [rule('/orders/.*', ['GET'], 'read')]);
+  const old = await startTestGateway(t, { rules });
+  // As docs/migration.md says: every service is the old gateway, and the request keeps its host.
+  const gate = await startTestGateway(t, {
+    rules: apiRule('gate.example', [rule('/orders/.*', ['GET'], 'write')]),
+    upstreamUrl: old.url,
+    settings: { enforcement: 'observe', forward: { host: 'preserve' } },
+  });
+  for (const [token, status, error] of [
+    ['good-read', 200, 'insufficient_scope'],
+    ['bad', 401, 'invalid_token'],
+    [undefined, 401, 'no_token'],
+  ] as const) {
+    const answer = await ask(gate, '/orders/7', token === undefined ? {} : { token });
+    t.equal(answer.status, status, `${token}: the old gateway decides`);
+    t.equal(gate.log.filter(({ msg }) => msg === 'decision').at(-1)?.would_deny, error);
+  }
+  t.same(
+    old.upstream.received.map(({ url }) => url),
+    ['/orders/7'],
+  );
+});
+
 t.test('check says where a dry run is configured', async (t) => {
   const folder = t.testdir({
     'rules.yaml': apiRule('gate.example', [rule('/dry', ['GET'], 'read')]),
