@@ -4,7 +4,7 @@ import { goDurationNanoseconds } from '../../model/duration.js';
 import type { CorsPolicy } from '../../model/rule.js';
 import { TOKEN } from '../../parse/grammar.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
-import { compilePattern } from '../pattern/pattern.js';
+import { compileOriginPattern } from '../pattern/pattern.js';
 
 /** A `corsPolicy` that is valid by the schema. */
 export interface CorsEntry {
@@ -53,7 +53,7 @@ export function compileCors(
     }
     const value = origin[kind] as string;
     if (kind === 'regex') {
-      const compiled = compilePattern(value, { undecided: 'refuse' }, budget);
+      const compiled = compileOriginPattern(value, budget);
       if (compiled.ok) patterns.push(compiled.pattern);
       else error([...path, 'regex'], compiled.code, compiled.message);
     } else if (kind === 'prefix') {

@@ -5,6 +5,7 @@ import { lazyRequire, MissingPackageError } from '../../model/lazy-require.js';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { isProvablyLinear } from './ambiguity.js';
 import type { Attack } from './attack.js';
+import { PATHS, type Texts, widened } from './texts.js';
 
 /**
  * The build of `recheck` that runs in this process. The main entry would start a worker or a child process.
@@ -15,16 +16,19 @@ const recheck = lazyRequire<Pick<typeof Recheck, 'checkSync'>>('recheck/lib/brow
 /** How a pattern behaves in a backtracking engine. */
 export type Backtracking =
   | { readonly verdict: 'linear' }
-  | {
-      readonly verdict: 'super-linear';
-      /** `exponential`, `2nd degree polynomial`. */
-      readonly complexity: string;
-      /** A text that makes matching slow, as a JavaScript expression. */
-      readonly attack: string;
-      /** The same text in its parts. */
-      readonly parts: Attack;
-    }
+  | SuperLinear
   | { readonly verdict: 'unknown'; readonly reason: string };
+
+/** A pattern that takes more than linear time. */
+export interface SuperLinear {
+  readonly verdict: 'super-linear';
+  /** `exponential`, `2nd degree polynomial`. */
+  readonly complexity: string;
+  /** A text that makes matching slow, as a JavaScript expression. Absent if no request can have the one found. */
+  readonly attack?: string;
+  /** The same text in its parts. */
+  readonly parts: Attack;
+}
 
 /**
  * The limits for analysing one pattern. If the analysis takes longer than `timeout`, in milliseconds, the
@@ -36,22 +40,50 @@ export type Backtracking =
 const LIMITS = { timeout: 10_000, attackLimit: 1_000_000, attackTimeout: null };
 
 /**
- * Whether matching takes time linear in the length of the path.
+ * Whether matching takes time linear in the length of the text.
  *
  * {@link isProvablyLinear} proves nearly all patterns that people write, in microseconds. The rest goes to
  * `recheck`, which finds the attack. That takes about ten milliseconds per pattern, or a second if it has to
- * search.
+ * search. It judges the pattern together with all texts that the pattern is never matched with, which match
+ * at once. So what it finds is a text that can occur.
  *
  * @param pattern the compiled, anchored pattern
  * @param syntax the syntax tree of the pattern without its anchors
+ * @param texts what the pattern is matched with
  * @param budget told if an analysis ends without a result
  */
 export function backtrackingOf(
   pattern: RegExp,
   syntax: AST.Pattern,
+  texts: Texts,
   budget: AnalysisBudget = UNLIMITED,
 ): Backtracking {
-  return isProvablyLinear(syntax, pattern.ignoreCase) ? { verdict: 'linear' } : behaviourOf(pattern, budget);
+  // That proof knows only the characters of paths.
+  if (texts === PATHS && isProvablyLinear(syntax, pattern.ignoreCase)) return { verdict: 'linear' };
+  const behaviour = behaviourOf(widened(pattern, texts.others), budget);
+  if (behaviour.verdict !== 'super-linear') return behaviour;
+  const { attack: _, ...own } = behaviour;
+  const attack = texts.shown(own.parts);
+  const found: SuperLinear[] = [];
+  for (const { others, only } of texts.readable) {
+    if (only !== undefined && !pattern.source.includes(only)) continue;
+    const other = shownBehaviour(behaviourOf(widened(pattern, others), budget), texts);
+    if (other?.complexity === own.complexity) return other;
+    if (other !== undefined) found.push(other);
+  }
+  if (attack !== undefined) return { ...own, attack };
+  const [first] = found;
+  if (first !== undefined || texts.allOthers === undefined) return first ?? own;
+  const exact = behaviourOf(widened(pattern, texts.allOthers), budget);
+  if (exact.verdict === 'linear') return exact;
+  return shownBehaviour(exact, texts) ?? own;
+}
+
+/** A result with its attack as a request has it; undefined if it has none. */
+function shownBehaviour(behaviour: Backtracking, texts: Texts): SuperLinear | undefined {
+  if (behaviour.verdict !== 'super-linear') return undefined;
+  const attack = texts.shown(behaviour.parts);
+  return attack === undefined ? undefined : { ...behaviour, attack };
 }
 
 /** The results of analyses, by pattern. They are plain data, so they can be sent to other threads. */
@@ -70,7 +102,7 @@ export function learnBehaviours(behaviours: KnownBehaviours): void {
   for (const [pattern, behaviour] of behaviours) known.set(pattern, behaviour);
 }
 
-/** Does the same for a pattern that is searched anywhere in any text, not only in paths. */
+/** Whether a pattern takes linear time on every text. */
 export function behaviourOf(pattern: RegExp, budget: AnalysisBudget = UNLIMITED): Backtracking {
   const key = String(pattern);
   const before = known.get(key);

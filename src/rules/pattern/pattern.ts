@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import { type AnalysisBudget, UNLIMITED } from '../budget.js';
 import { anchorsOf, stripAnchors } from './anchors.js';
-import { namedCharacters, pathOfAttack, withoutCharacter, withPlainTail } from './attack.js';
-import { type Backtracking, backtrackingOf } from './backtracking.js';
+import { backtrackingOf } from './backtracking.js';
 import { type Translated, translate } from './dialect.js';
 import { adoptShape, parse, type Shape, shapeOf, sizeOf, unwrap, wrap } from './syntax.js';
+import { ORIGINS, PATHS, type Texts } from './texts.js';
 
 /** A path pattern that is accepted, or why it is refused. */
 export type Compiled =
@@ -50,11 +50,32 @@ export function compilePattern(
 ): Compiled {
   let compiled = compiledPatterns.get(source);
   if (compiled === undefined) {
-    compiled = compile(source, budget);
+    compiled = compile(source, PATHS, budget);
     compiledPatterns.set(source, compiled);
   }
+  return options.undecided === 'accept' ? compiled : decidable(compiled, source);
+}
+
+/**
+ * Compiles an expression for origins, which must match a whole `Origin`. It is held to the same safety, but
+ * for every value that a client can send.
+ *
+ * @param source as written in a CORS policy
+ * @param budget the limits for its analysis
+ */
+export function compileOriginPattern(source: string, budget: AnalysisBudget = UNLIMITED): Compiled {
+  let compiled = originPatterns.get(source);
+  if (compiled === undefined) {
+    compiled = compile(source, ORIGINS, budget);
+    originPatterns.set(source, compiled);
+  }
+  return decidable(compiled, source);
+}
+
+type Result = Compiled & { readonly undecidable?: string | undefined };
+
+function decidable(compiled: Result, source: string): Compiled {
   if (!compiled.ok || compiled.undecidable === undefined) return compiled;
-  if (options.undecided === 'accept') return compiled;
   return {
     ok: false,
     code: 'pattern-undecided',
@@ -62,10 +83,9 @@ export function compilePattern(
   };
 }
 
-type Result = Compiled & { readonly undecidable?: string | undefined };
-
 /** Results are kept over a reload, because most patterns are then the same. */
 const compiledPatterns = new LRUCache<string, Result>({ max: 20_000 });
+const originPatterns = new LRUCache<string, Result>({ max: 1_000 });
 /** By expression: the source that it was compiled from. */
 const sources = new WeakMap<RegExp, string>();
 
@@ -110,7 +130,7 @@ function accepted(pattern: RegExp, source: string, { undecidable }: Shape): Resu
   return { ok: true, pattern, source, decided: undecidable === undefined, undecidable };
 }
 
-function compile(source: string, budget: AnalysisBudget): Result {
+function compile(source: string, texts: Texts, budget: AnalysisBudget): Result {
   if (source.length > MAX_LENGTH)
     return fail('pattern-too-large', `the pattern is longer than ${MAX_LENGTH} characters`);
   if (depthOf(source) > MAX_DEPTH)
@@ -151,16 +171,13 @@ function compile(source: string, budget: AnalysisBudget): Result {
     return fail('bad-pattern', `${error instanceof Error ? error.message : error}`);
   }
 
-  const plain = withPlainTail(bare);
-  const behaviour =
-    plain === bare
-      ? backtrackingOf(pattern, syntax, budget)
-      : backtrackingOf(wrap(plain, flags), parse(plain), budget);
+  const behaviour = backtrackingOf(pattern, syntax, texts, budget);
   if (behaviour.verdict === 'super-linear') {
-    const { complexity, on } = attackOn(pattern, plain, behaviour, flags, budget);
+    const { complexity, attack } = behaviour;
+    const on = attack === undefined ? '' : ` on the ${texts.noun} ${attack}`;
     return fail(
       'pattern-backtracking',
-      `matching takes ${complexity} time: ${source} on ${on}; rewrite it without nested or adjacent repetitions of the same characters`,
+      `matching takes ${complexity} time: ${source}${on}; rewrite it without nested or adjacent repetitions of the same characters`,
     );
   }
   if (behaviour.verdict === 'unknown') {
@@ -171,30 +188,6 @@ function compile(source: string, budget: AnalysisBudget): Result {
   }
   sources.set(pattern, source);
   return accepted(pattern, source, shapeOf(pattern));
-}
-
-/** The most characters that are taken away from a pattern to find an attack that is a path. */
-const MAX_NARROWED = 4;
-
-/** What makes a pattern slow, and how slow: a path that a request can have, else a text. */
-function attackOn(
-  pattern: RegExp,
-  source: string,
-  behaviour: Extract<Backtracking, { verdict: 'super-linear' }>,
-  flags: string,
-  budget: AnalysisBudget,
-): { readonly complexity: string; readonly on: string } {
-  const path = pathOfAttack(pattern, behaviour.parts);
-  if (path !== undefined) return { complexity: behaviour.complexity, on: `the path ${path}` };
-  for (const character of namedCharacters(source).slice(0, MAX_NARROWED)) {
-    const narrowed = withoutCharacter(source, character);
-    if (narrowed === source) break;
-    const found = backtrackingOf(wrap(narrowed, flags), parse(narrowed), budget);
-    if (found.verdict !== 'super-linear') continue;
-    const other = pathOfAttack(pattern, found.parts, character);
-    if (other !== undefined) return { complexity: found.complexity, on: `the path ${other}` };
-  }
-  return { complexity: behaviour.complexity, on: `the text ${behaviour.attack}` };
 }
 
 function fail(code: string, message: string): Result {
