@@ -9,6 +9,7 @@ import type { MetricSources } from '../observe/metric-sources.js';
 import { createMetrics } from '../observe/metrics.js';
 import type { EntranceOptions } from '../observe/request-record.js';
 import type { Tracing } from '../observe/tracing/trace.js';
+import { clientAddressReader } from '../parse/client-address.js';
 import type { ReloadOptions } from '../rules/reload.js';
 import { type Introspection, startIntrospection } from './introspection.js';
 import type { LogOutput } from './log-output.js';
@@ -74,6 +75,7 @@ export async function startCore(
     stale: introspection.introspector.stale,
     ...introspection.outbound,
     possession: createPossessionVerifier(possession, clock.wall),
+    clientAddress: clientAddressReader(settings.trustedProxies),
     now: clock.wall,
     fieldEncoding: settings.forward.fieldEncoding,
   } satisfies Services;

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Revocations } from '../auth/introspection/revocation.js';
+import { verifiesClients } from '../config/sections/listen.js';
 import type { Settings } from '../config/settings.js';
 import { createProxyListener, type ProxyListener } from '../listener/listener.js';
 import type { ClientShareKind } from '../observe/client-shares.js';
@@ -53,7 +54,7 @@ export async function createProxy(
     clientAddress: clientAddressReader(settings.trustedProxies),
     forwarder,
     revocations,
-    peerOf: peerReader(settings.trustedProxies),
+    peerOf: peerReader(settings.trustedProxies, verifiesClients(settings.listen.proxy.tls)),
     maxHeaderBytes: forward.maxHeaderBytes,
     ...(credentials === undefined ? {} : { tls: credentials }),
     webSockets: forward.webSockets,

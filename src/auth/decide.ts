@@ -8,6 +8,7 @@ import type { BodyReader } from '../parse/form.js';
 import { MARK, readings, type Target } from '../parse/target.js';
 import { type TokenSource, withoutParameter } from '../parse/token.js';
 import { mutate } from './mutators/chain.js';
+import { clientConnection } from './mutators/client-connection.js';
 import { holdsSecond } from './strategies/second-credential.js';
 
 /** One request to decide about, with the rules and services that the decision needs. */
@@ -270,6 +271,7 @@ function change(
   const { method, target, fields, services, body } = request;
   const { rule, path, subject, introspection } = allowed;
   const content = body === undefined || !hasBody(fields) ? undefined : contentOf(fields, body);
+  const client = clientConnection(request, services);
   const match = {
     method,
     host: target.host,
@@ -278,6 +280,7 @@ function change(
     rawHeaders: fields.raw,
     pattern: rule.pattern,
     ...(content === undefined ? {} : { content }),
+    ...(client === undefined ? {} : { client }),
   };
   const settle = (mutations: HeaderMutations | Denial): Decision =>
     'error' in mutations

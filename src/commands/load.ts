@@ -1,6 +1,7 @@
 import type { HandlerDefaults } from '../auth/strategies/strategy.js';
 import type { Environment } from '../config/environment.js';
 import { readSettingsFile } from '../config/file.js';
+import { verifiesClients } from '../config/sections/listen.js';
 import { placeOfRules } from '../config/sections/rules.js';
 import { type AuthorizationServer, loadSettings, type Settings } from '../config/settings.js';
 import { byPosition, type Finding } from '../document/finding.js';
@@ -105,6 +106,8 @@ export function loadOptions(settings: Settings, version: number): LoadOptions {
     unserved: settings.kyma.unserved,
     ...(settings.kyma.idToken === undefined ? {} : { idToken: settings.kyma.idToken }),
     extAuthorizers: settings.kyma.extAuthorizers,
+    clientCertificates:
+      verifiesClients(settings.listen.proxy.tls) || settings.proof.certificateField !== 'none',
     handlers: handlerDefaults(settings),
     limits: { timeout: settings.reload.timeout, maxBytes: settings.reload.maxBytes },
     version,

@@ -193,8 +193,9 @@ export class Authorization implements BodyReader {
       drain(this.#message);
       return undefined;
     }
-    const { peer, trace } = this.record;
-    return withinTrace(trace, decide, { table, method, target, fields, services, peer, body: this });
+    const { peer, requestId, trace } = this.record;
+    const request = { table, method, target, fields, services, peer, requestId, body: this };
+    return withinTrace(trace, decide, request);
   }
 
   #settle(decision: Decision, done: HookHandlerDoneFunction): void {

@@ -3,7 +3,6 @@ import { clientShares } from '../app/client-shares.js';
 import { type Core, startCore } from '../app/core.js';
 import { upstreamOptions } from '../app/upstream-options.js';
 import { watchRules } from '../app/watches.js';
-import { loadOptions } from '../commands/load.js';
 import type { Settings } from '../config/settings.js';
 import { formatFinding } from '../document/finding.js';
 import { systemClock } from '../model/clock.js';
@@ -14,7 +13,7 @@ import { loadOffThread } from '../rules/off-thread.js';
 import { Authorizer } from './authorizer.js';
 import type { Scopegate, ScopegateOptions, ScopegatePurge } from './plugin-types.js';
 import { checkRouter, ignoresTrailingSlash } from './router-options.js';
-import { loadAll, outputOf } from './start.js';
+import { loadAll, outputOf, pluginLoadOptions } from './start.js';
 import { Upstreams } from './upstreams.js';
 
 /** One registration of the plugin in an application. */
@@ -38,13 +37,18 @@ export async function startPlugin(app: FastifyInstance, options: ScopegateOption
       'scopegate is already registered in this context or a parent of it; register it once, or in sibling contexts',
     );
   }
-  const { settings, table, digest } = await loadAll(options, (finding) => app.log.warn({ finding }, 'rules'));
+  const { settings, table, digest } = await loadAll(app, options, (finding) =>
+    app.log.warn({ finding }, 'rules'),
+  );
   const output = outputOf(app, settings, options);
   const core = await startCore(settings, table, {
     output,
     clock: systemClock,
     load: (version, signal) =>
-      loadOffThread(settings.rules, loadOptions(settings, version), { signal, inBackground: true }),
+      loadOffThread(settings.rules, pluginLoadOptions(app, settings, version), {
+        signal,
+        inBackground: true,
+      }),
   });
   let closing = false;
   const { rules, introspection } = core;
@@ -100,7 +104,8 @@ function checkOptions(options: ScopegateOptions & { readonly prefix?: unknown })
 }
 
 function createAuthorizer(app: FastifyInstance, settings: Settings, core: Core): Authorizer {
-  const peerOf = peerReader(settings.trustedProxies);
+  // The application says with which authorities its server verifies client certificates.
+  const peerOf = peerReader(settings.trustedProxies, true);
   return new Authorizer({
     ...core.entrance,
     peerOf: (socket) => {

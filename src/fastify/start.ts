@@ -1,3 +1,4 @@
+import { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { LogOutput } from '../app/log-output.js';
@@ -6,6 +7,7 @@ import { loadOptions } from '../commands/load.js';
 import { loadSettings, type Settings, settingsOf } from '../config/settings.js';
 import { type Finding, formatFinding, isError } from '../document/finding.js';
 import type { RuleTable } from '../model/rule.js';
+import type { LoadOptions } from '../rules/load.js';
 import { loadOffThread } from '../rules/off-thread.js';
 import type { ScopegateOptions } from './plugin-types.js';
 
@@ -23,7 +25,11 @@ export interface Loaded {
  * @param warn called for findings that are not errors
  * @throws Error with all errors, each as `file:line:col level code message`
  */
-export async function loadAll(options: ScopegateOptions, warn: (finding: string) => void): Promise<Loaded> {
+export async function loadAll(
+  app: FastifyInstance,
+  options: ScopegateOptions,
+  warn: (finding: string) => void,
+): Promise<Loaded> {
   const { settings: source, environment = process.env } = options;
   // If the settings are an object, findings name the setting instead of a file.
   const { settings, findings } =
@@ -31,12 +37,23 @@ export async function loadAll(options: ScopegateOptions, warn: (finding: string)
       ? loadSettings(source, environment)
       : settingsOf(source, process.cwd(), environment);
   if (settings === undefined) throw failure(findings);
-  const rules = await loadOffThread(settings.rules, loadOptions(settings, 1));
+  const rules = await loadOffThread(settings.rules, pluginLoadOptions(app, settings, 1));
   if (rules.fault !== undefined) throw rules.fault;
   const { table, digest } = rules;
   if (table === undefined) throw failure(rules.findings);
   for (const finding of [...findings, ...rules.findings]) warn(formatFinding(finding));
   return { settings, table, digest };
+}
+
+/**
+ * The settings that loading the plugin's rules depends on. The application's server receives the requests,
+ * not a listener of the settings. If it has TLS, it may ask for client certificates.
+ */
+export function pluginLoadOptions(app: FastifyInstance, settings: Settings, version: number): LoadOptions {
+  return {
+    ...loadOptions(settings, version),
+    clientCertificates: app.server instanceof TlsServer || settings.proof.certificateField !== 'none',
+  };
 }
 
 function failure(findings: readonly Finding[]): Error {

@@ -81,8 +81,9 @@ class QuestionHandler {
       const table = rules();
       this.#reservedHeaders = table.reservedHeaders?.headers;
       const { method, target, fields, scheme } = described;
-      const { peer, trace } = this.#record;
-      const decision = withinTrace(trace, decide, { table, method, target, fields, services, peer, scheme });
+      const { peer, requestId, trace } = this.#record;
+      const request = { table, method, target, fields, services, peer, requestId, scheme };
+      const decision = withinTrace(trace, decide, request);
       if (decision instanceof Promise) {
         decision.then(
           (settled) => this.#settle(settled),

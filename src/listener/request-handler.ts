@@ -144,6 +144,7 @@ class ProxyRequestHandler implements BodyReader {
         fields,
         services,
         peer: this.#record.peer,
+        requestId: this.#record.requestId,
         body: this,
       };
       const decision = withinTrace(this.#record.trace, decide, request);

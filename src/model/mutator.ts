@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto';
+import type { Peer, TlsParameters } from '../parse/peer.js';
 import type { Denial } from './errors.js';
 import type { FieldEncoding } from './field-encoding.js';
 import type { Outbound } from './outbound.js';
@@ -51,6 +53,28 @@ export interface MatchContext {
   readonly pattern: RegExp;
   /** The request's body; undefined if it has none, or if it is not here (forward-auth). */
   readonly content?: Content;
+  /** Who sent the request, and how. Undefined in `explain` and `test`, where nobody did. */
+  readonly client?: ClientConnection;
+}
+
+/** The connection on which a request came. Each member is found when it is read. */
+export interface ClientConnection {
+  /** Seconds since 1970. */
+  readonly now: number;
+  /** The client's certificate, if an authority has signed it (`certificateOf`). */
+  readonly certificate: X509Certificate | undefined;
+  /** The client's address, through trusted proxies. */
+  readonly address: string;
+  /** The peer of the connection. */
+  readonly peer: Peer;
+  /** The request's HTTP version, such as `1.1`. Undefined if another proxy received the request (forward-auth). */
+  readonly version: string | undefined;
+  /** Undefined without TLS, or if another proxy received the request. */
+  readonly tls: TlsParameters | undefined;
+  /** The scheme that the client used. */
+  readonly scheme: string;
+  /** The identifier of the request, as `X-Request-Id` tells the upstream. */
+  readonly requestId: string | undefined;
 }
 
 /** The body of a request. */

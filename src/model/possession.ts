@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Fields } from '../parse/fields.js';
 import type { Peer } from '../parse/peer.js';
 import type { Target } from '../parse/target.js';
@@ -42,4 +43,6 @@ export interface PossessionVerifier {
    * The `x5t#S256` thumbprint of the client's certificate (RFC 8705 §3.1). Undefined if the client sent none.
    */
   readonly thumbprint: (request: AddressedRequest) => string | undefined;
+  /** The client's certificate, if an authority has signed it. Its names are what mutators may send. */
+  readonly certificate: (request: AddressedRequest) => X509Certificate | undefined;
 }

@@ -1,3 +1,4 @@
+import type { ClientAddressReader } from '../parse/client-address.js';
 import type { Fields } from '../parse/fields.js';
 import type { BodyReader } from '../parse/form.js';
 import type { Peer } from '../parse/peer.js';
@@ -19,6 +20,7 @@ export interface RequestContext {
   readonly peer?: Peer | undefined;
   /** The scheme of a request that a proxy describes (forward-auth). */
   readonly scheme?: string | undefined;
+  readonly requestId?: string | undefined;
   /** Reads the body. Undefined if the body is not available. */
   readonly body?: BodyReader | undefined;
 }
@@ -69,6 +71,8 @@ export interface Services extends Introspector, Outbound {
    * meet any binding that a rule requires. If undefined, no binding can be verified.
    */
   readonly possession?: PossessionVerifier | 'assumed';
+  /** Finds the client's address, through trusted proxies; if undefined, it is the peer's. */
+  readonly clientAddress?: ClientAddressReader;
   /** How characters outside of ASCII are sent in what mutators set; UTF-8 if undefined. */
   readonly fieldEncoding?: FieldEncoding;
   /** False if only the decision is wanted; mutators do not run then. */

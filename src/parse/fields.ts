@@ -19,6 +19,8 @@ export interface Fields {
   readonly connection: readonly string[] | undefined;
   /** Whether the client waits for `100 Continue` (RFC 9110 §10.1.1). */
   readonly expectsContinue: boolean;
+  /** The request's HTTP version, such as `1.1`. */
+  readonly version: string;
 }
 
 /** Why the fields are refused; `error` names the row of the error table. */
@@ -167,6 +169,7 @@ export function readFields(raw: readonly string[], version: string): Fields | Fi
     chunked: coding !== undefined,
     connection,
     expectsContinue,
+    version,
   };
 }
 

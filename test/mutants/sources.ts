@@ -84,7 +84,7 @@ auth/possession/nonce.ts 4
 auth/possession/request-uri.ts 5
   conformance/rfc9449 conformance/dpop-elsewhere
 auth/possession/certificate.ts 3
-  conformance/rfc8705 tls/listener
+  conformance/rfc8705 tls/listener auth/mutators/client-certificates
 parse/target.ts 35
   parse/target fuzz/models admin/decisions proxy/pitfalls
 parse/fields.ts 34
@@ -130,7 +130,7 @@ rules/pattern/relation.ts 12
 rules/pattern/automaton.ts 8
   rules/pattern/relation rules/table/table rules/pattern/pattern
 rules/pattern/pattern.ts 8
-  rules/pattern/dialect rules/pattern/pattern rules/table/table rules/pattern/backtracking rules/load commands/mistakes
+  rules/pattern/dialect rules/pattern/pattern rules/pattern/attack rules/table/table rules/pattern/backtracking rules/load commands/mistakes
 rules/pattern/anchors.ts 8
   rules/pattern/dialect rules/pattern/relation rules/pattern/pattern rules/table/table
 rules/pattern/canonical.ts 6

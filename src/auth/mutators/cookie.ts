@@ -24,8 +24,8 @@ export const cookie: MutatorKind = {
       },
     },
   },
-  compile(config) {
-    const entries = templates('cookies', config.cookies as Record<string, string>);
+  compile(config, dialect) {
+    const entries = templates('cookies', config.cookies as Record<string, string>, dialect);
     const seen = new Set<string>();
     for (const [name] of entries) {
       if (seen.has(cookieKey(name))) {

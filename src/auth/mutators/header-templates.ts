@@ -1,6 +1,8 @@
 import { ConfigError } from '../../document/finding.js';
 import { type Denial, denial } from '../../model/errors.js';
 import { TOKEN } from '../../parse/grammar.js';
+import { parseEnvoyFormat } from './envoy-format.js';
+import type { Dialect } from './mutator.js';
 import { parseTemplate, type Template, TemplateError } from './template.js';
 
 /** A name and the template of its value. */
@@ -11,14 +13,20 @@ export type NamedTemplate = readonly [name: string, template: Template];
  *
  * @param at the mapping's name in the `config`
  * @param values name → template
+ * @param dialect the language of the templates
  * @throws ConfigError for an invalid name or an unsupported template
  */
-export function templates(at: string, values: Readonly<Record<string, string>>): NamedTemplate[] {
+export function templates(
+  at: string,
+  values: Readonly<Record<string, string>>,
+  dialect?: Dialect,
+): NamedTemplate[] {
+  const parse = dialect === 'envoy' ? parseEnvoyFormat : parseTemplate;
   return Object.entries(values).map(([name, text]) => {
     if (!TOKEN.test(name))
       throw new ConfigError([at, name], `"${name}" is not a valid name (RFC 9110 section 5.6.2)`);
     try {
-      return [name, parseTemplate(text)] as const;
+      return [name, parse(text)] as const;
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
       throw new ConfigError([at, name], error.message);

@@ -21,8 +21,8 @@ export const header: MutatorKind = {
       },
     },
   },
-  compile(config) {
-    const entries = templates('headers', config.headers as Record<string, string>);
+  compile(config, dialect) {
+    const entries = templates('headers', config.headers as Record<string, string>, dialect);
     const seen = new Set<string>();
     for (const [name] of entries) {
       const lower = name.toLowerCase();
@@ -42,7 +42,10 @@ export const header: MutatorKind = {
       keys: [],
       mutate(session) {
         for (const [name, template] of entries) {
-          session.headers.set(name.toLowerCase(), [name, renderText(template, session)]);
+          const value = renderText(template, session);
+          // Envoy sends no field whose value is empty.
+          if (value === '' && dialect === 'envoy') continue;
+          session.headers.set(name.toLowerCase(), [name, value]);
         }
         return undefined;
       },

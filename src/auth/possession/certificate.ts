@@ -36,14 +36,43 @@ export function thumbprintOf(
   request: AddressedRequest,
   field: CertificateField | undefined,
 ): string | undefined {
-  const { peer, fields } = request;
-  if (field === undefined || peer?.trusted !== true) return peer?.thumbprint;
+  const { peer } = request;
+  return field === undefined || peer?.trusted !== true
+    ? peer?.thumbprint
+    : passedOn(request, field)?.thumbprint;
+}
+
+/**
+ * The certificate of the client that sent a request, for what its names say. An authority has signed it: one
+ * that the listener trusts, or one that the proxy before it does.
+ *
+ * The certificate of a trusted proxy's own connection is never the client's.
+ *
+ * @param field undefined if no proxy passes certificates
+ * @returns undefined if there is no certificate, or more than one, or if `field` holds only its thumbprint
+ */
+export function certificateOf(
+  request: AddressedRequest,
+  field: CertificateField | undefined,
+): X509Certificate | undefined {
+  const { peer } = request;
+  if (peer?.trusted !== true) return peer?.certificate;
+  return field === undefined ? undefined : passedOn(request, field)?.certificate;
+}
+
+/** What a proxy says of its client's certificate. */
+interface PassedOn {
+  readonly thumbprint: string;
+  readonly certificate?: X509Certificate;
+}
+
+function passedOn({ fields }: AddressedRequest, field: CertificateField): PassedOn | undefined {
   const value = singleField(fields, field);
   return typeof value === 'string' ? READERS[field](value.trim()) : undefined;
 }
 
 /** Reads RFC 9440 §2.2: a byte sequence of Structured Fields. */
-function fromByteSequence(value: string): string | undefined {
+function fromByteSequence(value: string): PassedOn | undefined {
   return value.startsWith(':') && value.endsWith(':') && value.length > 2
     ? ofDer(value.slice(1, -1))
     : undefined;
@@ -53,7 +82,7 @@ function fromByteSequence(value: string): string | undefined {
  * Reads one element, from one proxy: `Hash=…;Cert="…"`. Several elements would be the certificates of several
  * hops.
  */
-function fromEnvoy(value: string): string | undefined {
+function fromEnvoy(value: string): PassedOn | undefined {
   const pairs = new Map<string, string>();
   const pair = /([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^",;]*))(;|$)/y;
   while (pair.lastIndex < value.length) {
@@ -64,19 +93,20 @@ function fromEnvoy(value: string): string | undefined {
     if (name === 'hash' && pairs.has(name)) return undefined;
     pairs.set(name, match[2] ?? match[3] ?? '');
   }
-  const digest = pairs.get('hash');
-  if (digest !== undefined) {
-    return /^[0-9a-fA-F]{64}$/.test(digest) ? Buffer.from(digest, 'hex').toString('base64url') : undefined;
-  }
   const escaped = pairs.get('cert');
-  return escaped === undefined ? undefined : fromEscapedPem(escaped);
+  const whole = escaped === undefined ? undefined : fromEscapedPem(escaped);
+  const digest = pairs.get('hash');
+  if (digest === undefined) return whole;
+  if (!/^[0-9a-fA-F]{64}$/.test(digest)) return undefined;
+  const thumbprint = Buffer.from(digest, 'hex').toString('base64url');
+  return whole?.thumbprint === thumbprint ? whole : { thumbprint };
 }
 
 /**
  * Reads PEM with percent-escapes, with or without its first and last line. In a chain, the first certificate
  * counts.
  */
-function fromEscapedPem(value: string): string | undefined {
+function fromEscapedPem(value: string): PassedOn | undefined {
   let text: string;
   try {
     text = decodeURIComponent(value);
@@ -87,12 +117,14 @@ function fromEscapedPem(value: string): string | undefined {
   return body === undefined ? undefined : ofDer(body.replace(/\s/g, ''));
 }
 
-function ofDer(base64: string): string | undefined {
+function ofDer(base64: string): PassedOn | undefined {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return undefined;
   const der = Buffer.from(base64, 'base64');
   try {
-    const { raw } = new X509Certificate(der);
-    return raw.equals(der) ? hash('sha256', der, 'base64url') : undefined;
+    const certificate = new X509Certificate(der);
+    return certificate.raw.equals(der)
+      ? { thumbprint: hash('sha256', der, 'base64url'), certificate }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import type { PossessionVerifier } from '../../model/possession.js';
-import { type CertificateField, thumbprintOf } from './certificate.js';
+import { type CertificateField, certificateOf, thumbprintOf } from './certificate.js';
 import { type DpopOptions, DpopVerifier } from './dpop.js';
 
 /** How tokens that are bound to a key are verified. */
@@ -24,5 +24,6 @@ export function createPossessionVerifier(
   return {
     ...(verifier === undefined ? {} : { dpop: (request) => verifier.verify(request) }),
     thumbprint: (request) => thumbprintOf(request, certificateField),
+    certificate: (request) => certificateOf(request, certificateField),
   };
 }

@@ -41,8 +41,9 @@ const tls = optionalSection('Serve TLS. Absent: plain HTTP.', {
   if (place.sound) checkIdentity(files, place);
 });
 
-function checkClientCa({ clientCertificates, clientCa }: TlsFiles, place: Place): void {
-  const verified = clientCertificates === 'optional' || clientCertificates === 'required';
+function checkClientCa(files: TlsFiles, place: Place): void {
+  const { clientCertificates, clientCa } = files;
+  const verified = verifiesClients(files);
   if (verified && clientCa === undefined) place.missing('clientCa');
   else if (!verified && clientCa !== undefined) {
     place
@@ -112,3 +113,8 @@ export const listen = section('Where scopegate listens.', {
 
 /** One address to listen on. */
 export type Listener = Value<typeof listen>['admin'];
+
+/** Whether a listener verifies client certificates with the authorities of the settings. */
+export function verifiesClients(tls: Pick<TlsFiles, 'clientCertificates'> | undefined): boolean {
+  return tls?.clientCertificates === 'optional' || tls?.clientCertificates === 'required';
+}

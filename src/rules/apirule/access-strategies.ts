@@ -1,3 +1,4 @@
+import type { Dialect } from '../../auth/mutators/mutator.js';
 import type { HandlerDefaults } from '../../auth/strategies/strategy.js';
 import { handlers } from '../../auth/strategies/table.js';
 import { ConfigError, type Finding } from '../../document/finding.js';
@@ -12,6 +13,8 @@ import { slowClaims } from './claims.js';
 export interface HandlerEntry {
   readonly handler: string;
   readonly config?: Readonly<Record<string, unknown>> | null;
+  /** The language of the values in a mutator's `config`. No rule can set it. */
+  readonly dialect?: Dialect;
 }
 
 /**

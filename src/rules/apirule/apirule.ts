@@ -41,6 +41,8 @@ export interface RuleDefaults {
   readonly idToken?: IdTokenDefaults;
   /** The external authorizers that rules of v2 may name. */
   readonly extAuthorizers?: readonly ExternalAuthorizerSettings[];
+  /** False if no verified client certificate can reach the gateway. */
+  readonly clientCertificates?: boolean;
   /** Whether decisions are enforced if a rule does not say it; undefined means `enforce`. */
   readonly enforcement?: 'enforce' | 'observe';
   /** Limits the analysis, and is told which rule is compiled next. */
@@ -248,6 +250,7 @@ class Compiler {
       this.#places,
       mutators,
       withIdTokenDefaults(entries, this.#defaults.idToken),
+      this.#defaults.clientCertificates !== false,
     );
     const options = entry.scopegate ?? {};
     const configured = compileOptions(

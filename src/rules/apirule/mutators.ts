@@ -1,3 +1,4 @@
+import { namesCertificate } from '../../auth/mutators/envoy-format.js';
 import { mutators } from '../../auth/mutators/table.js';
 import { ConfigError, type Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
@@ -64,11 +65,13 @@ export function withIdTokenDefaults(
  *
  * @param base the path of the `mutators` in the document
  * @param entries are valid by the rule's schema; their `config` is not checked yet
+ * @param certificates whether clients' certificates can reach the gateway
  */
 export function compileMutators(
   document: SourceDocument,
   base: Path,
   entries: readonly HandlerEntry[],
+  certificates: boolean,
 ): { mutators: Mutator[]; findings: Finding[] } {
   const findings: Finding[] = [];
   const compiled: Mutator[] = [];
@@ -91,8 +94,9 @@ export function compileMutators(
     findings.push(...violations);
     if (violations.length > 0) return;
     try {
-      const mutator = kind.compile(config);
+      const mutator = kind.compile(config, entry.dialect);
       if (mutator !== undefined) compiled.push(mutator);
+      if (!certificates) findings.push(...withoutCertificate(document, at, entry));
       for (const { path: below, code, message } of kind.warnings?.(config) ?? []) {
         const place = [...at, ...below];
         findings.push({
@@ -108,4 +112,24 @@ export function compileMutators(
     }
   });
   return { mutators: compiled, findings };
+}
+
+/** Warns, once for an entry, of a value that is about the client's certificate, which scopegate never gets. */
+function withoutCertificate(
+  document: SourceDocument,
+  at: Path,
+  { config, dialect }: HandlerEntry,
+): Finding[] {
+  if (dialect !== 'envoy') return [];
+  for (const [field, values] of Object.entries(config ?? {})) {
+    for (const [name, text] of Object.entries(values as Readonly<Record<string, string>>)) {
+      if (!namesCertificate(text)) continue;
+      const path = [...at, field, name];
+      const message =
+        `${path.join('.')}: stays empty, because no verified client certificate comes here: set ` +
+        'listen.proxy.tls.clientCertificates to required, with clientCa; or proof.certificateField, behind a proxy that ends TLS';
+      return [{ ...document.at(path), level: 'warning', code: 'no-client-certificate', message }];
+    }
+  }
+  return [];
 }

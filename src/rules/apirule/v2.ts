@@ -2,7 +2,6 @@ import { jwtSchema } from '../../auth/strategies/jwt-config.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 import type { HandlerEntry } from './access-strategies.js';
 import type { CorsEntry } from './cors.js';
-import { envoyTemplate } from './envoy-template.js';
 import { pathPattern } from './path-template.js';
 import { apiRuleSchema, corsSchema, GROUP, ruleSchema, specSchema } from './schema.js';
 import type { ApiRuleVersion, RuleEntry, Service } from './version.js';
@@ -117,12 +116,6 @@ export const v2: ApiRuleVersion = {
       error(at, 'handler-combination', 'must have exactly one of noAuth: true, jwt and extAuth');
     const pattern = pathPattern(rule.path);
     if ('problem' in pattern) error([...at, 'path'], 'bad-pattern', pattern.problem);
-    for (const part of ['headers', 'cookies'] as const) {
-      for (const [name, text] of Object.entries(rule.request?.[part] ?? {})) {
-        const read = envoyTemplate(text);
-        if ('problem' in read) error([...at, 'request', part, name], 'invalid-value', read.problem);
-      }
-    }
     if (findings.length > before || 'problem' in pattern) return undefined;
     const mutators = mutatorsOf(rule);
     const checked = rule.jwt ?? rule.extAuth?.restrictions;
@@ -188,19 +181,10 @@ function isGiven<T>(value: T | null | undefined): value is T {
   return value !== undefined && value !== null;
 }
 
-/** The values as templates of a mutator; each is one that {@link envoyTemplate} can read. */
-function templatesOf(values: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(values).map(([name, text]) => {
-      const read = envoyTemplate(text);
-      return [name, 'template' in read ? read.template : text];
-    }),
-  );
-}
-
 function mutatorsOf({ request }: Rule): HandlerEntry[] {
   return KINDS.filter(([field]) => isGiven(request?.[field])).map(([field, handler]) => ({
     handler,
-    config: { [field]: templatesOf(request?.[field] ?? {}) },
+    config: { [field]: request?.[field] ?? {} },
+    dialect: 'envoy',
   }));
 }

@@ -14,6 +14,7 @@ const defaults = {
 /** A client that has shown the certificate `mine`, and proofs of the key `mine`. */
 const possession: PossessionVerifier = {
   thumbprint: () => 'mine',
+  certificate: () => undefined,
   dpop: async ({ jkt }) =>
     jkt === 'mine' ? { ok: true } : { ok: false, error: 'invalid_token', reason: 'another key' },
 };

@@ -1,0 +1,181 @@
+import { hostname } from 'node:os';
+import fc from 'fast-check';
+import t from 'tap';
+import { clientConnection } from '../../../src/auth/mutators/client-connection.js';
+import { namesCertificate, parseEnvoyFormat } from '../../../src/auth/mutators/envoy-format.js';
+import { renderText, TemplateError } from '../../../src/auth/mutators/template.js';
+import type { Session } from '../../../src/model/mutator.js';
+import type { RequestContext, Services } from '../../../src/model/strategy.js';
+import { clientAddressReader } from '../../../src/parse/client-address.js';
+import type { Peer } from '../../../src/parse/peer.js';
+import { ask } from '../../ask.js';
+import { arrival, noServices } from '../../decision.js';
+import { startTestGateway } from '../../gateway.js';
+
+const HEADERS = { 'X-Id': 'one', 'X-Forwarded-For': '198.51.100.4, 192.0.2.9', 'X-Forwarded-Proto': 'https' };
+const STRANGER: Peer = { address: '203.0.113.5', port: 50_000, secure: false, trusted: false };
+const PROXY: Peer = { address: '192.0.2.1', port: 443, secure: false, trusted: true };
+
+/** A session of one request. */
+function session(peer?: Peer, more: Partial<RequestContext> = {}): Session {
+  const { target, fields } = arrival('/a/b?c=d', HEADERS);
+  const services: Services = {
+    ...noServices,
+    now: () => Date.parse('2026-04-05T06:07:08.900Z') / 1000,
+    clientAddress: clientAddressReader(['192.0.2.0/24']),
+  };
+  const client = clientConnection(
+    { method: 'GET', target, fields, peer, requestId: 'r1', ...more },
+    services,
+  );
+  return {
+    subject: '',
+    extra: {},
+    match: {
+      method: 'GET',
+      host: target.host,
+      path: target.path,
+      query: target.query,
+      rawHeaders: fields.raw,
+      pattern: /^(?:\/.*)$/,
+      ...(client === undefined ? {} : { client }),
+    },
+    headers: new Map(),
+    cookies: new Map(),
+  };
+}
+
+const render = (text: string, of: Session = session(STRANGER)) => renderText(parseEnvoyFormat(text), of);
+
+t.test('what Envoy replaces is replaced, everything else stays', (t) => {
+  for (const [text, expected] of [
+    ['plain', 'plain'],
+    ['', ''],
+    ['100%% %%REQ(X-Id)%%', '100% %REQ(X-Id)%'],
+    ['a %REQ(X-Id)% b%REQ(x-id)%', 'a one bone'],
+    ['%REQ(X-None)%', ''],
+    ['%REQ(X-None?X-Id)%', 'one'],
+    ['%REQ(X-Id?X-None):2%', 'on'],
+    ['%REQUEST_HEADER(X-Id):0%', ''],
+    ['%REQ(:METHOD)% %REQ(:path)% %REQ(:AUTHORITY)% %REQ(:scheme)%', 'GET /a/b?c=d gate.example http'],
+    ['%PATH(NQ)% %PATH(WQ)% %PATH%', '/a/b /a/b?c=d /a/b?c=d'],
+    ['%PROTOCOL%', 'HTTP/1.1'],
+    ['%HOSTNAME%', hostname()],
+    ['%START_TIME%', '2026-04-05T06:07:08.900Z'],
+    ['%START_TIME(%s.%3f)%', `${Date.parse('2026-04-05T06:07:08Z') / 1000}.900`],
+    ['%START_TIME(%Y/%m/%dT%H:%M:%S%z %f %1f)%', '2026/04/05T06:07:08+0000 900000000 9'],
+    [
+      '%START_TIME(%a %A %b %B %e %j %y %D %F %T %Z 100%%)%',
+      'Sun Sunday Apr April  5 095 26 04/05/26 2026-04-05 06:07:08 UTC 100%',
+    ],
+    ['%DOWNSTREAM_REMOTE_ADDRESS%', '203.0.113.5:50000'],
+    ['%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%', '203.0.113.5 50000'],
+    ['%DOWNSTREAM_PEER_SUBJECT%%DOWNSTREAM_TLS_VERSION%%DOWNSTREAM_PEER_CERT_V_END%', ''],
+  ] as const) {
+    t.equal(render(text), expected, text);
+  }
+  t.equal(render('%DOWNSTREAM_REMOTE_ADDRESS%', session({ ...STRANGER, address: '::1' })), '[::1]:50000');
+  t.end();
+});
+
+t.test('what a client writes into the fields of proxies is never told', (t) => {
+  const said = (peer: Peer, text: string) => render(text, session(peer));
+  t.equal(said(STRANGER, '%REQ(X-Forwarded-For)%'), '203.0.113.5');
+  t.equal(said(PROXY, '%REQ(X-Forwarded-For)%'), '198.51.100.4, 192.0.2.9, 192.0.2.1');
+  t.equal(said(STRANGER, '%REQ(x-envoy-external-address)%'), '203.0.113.5');
+  t.equal(said(PROXY, '%REQ(X-Envoy-External-Address)%'), '198.51.100.4');
+  t.equal(said(PROXY, '%DOWNSTREAM_REMOTE_ADDRESS%'), '198.51.100.4:0', 'its port is not known');
+  t.equal(said(PROXY, '%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%'), '192.0.2.1:443');
+  t.equal(said(STRANGER, '%REQ(X-Forwarded-Proto)% %REQ(X-Request-Id)%'), 'http r1');
+  t.equal(said(PROXY, '%REQ(X-Forwarded-Proto)%'), 'https');
+  t.end();
+});
+
+t.test('where a proxy asks, what only its own connection with the client has is empty', (t) => {
+  const described = session(
+    { ...PROXY, tls: { version: 'TLSv1.3', cipher: 'x', serverName: 'y' } },
+    { scheme: 'https' },
+  );
+  t.equal(render('%PROTOCOL%%DOWNSTREAM_TLS_VERSION%%REQUESTED_SERVER_NAME%', described), '');
+  t.equal(render('%REQ(:SCHEME)%', described), 'https');
+  t.equal(render('a%DOWNSTREAM_REMOTE_ADDRESS%%START_TIME%', session()), 'a', 'nobody sent it');
+  t.end();
+});
+
+t.test('a command that is not served says what to write', (t) => {
+  for (const [text, problem] of [
+    [
+      '%DOWNSTREAM_PEER_SUBJECTS%',
+      /^%DOWNSTREAM_PEER_SUBJECTS% is a command .* did you mean %DOWNSTREAM_PEER_SUBJECT%\?/,
+    ],
+    ['%RESP(X)%', /nobody knows it before the request is sent\. Remove it/],
+    ['%UPSTREAM_HOST%', /nobody knows it/],
+    ['%DYNAMIC_METADATA(a:b)%', /only filters of Envoy set it/],
+    ['%ENVIRONMENT(HOME)%', /secrets/],
+    ['%QQQQQQQ%', /^%QQQQQQQ% is a command of Envoy that is not served\. Remove it/],
+    ['100%', /^a % alone is no command of Envoy: write %%/],
+    ['%protocol%', /write %PROTOCOL%, or %% for/],
+    ['%REQ(X"}})%', /is not the name of a header field/],
+    ['%REQ()%', /needs the name/],
+    ['%REQ(A?B?C)%', /write REQ\(NAME\) or REQ\(NAME\?OTHER\)/],
+    ['%REQ(X-Real-Ip)%', /a client can write anything into X-Real-Ip/],
+    ['%REQ(X-Id?Client-Cert)%', /a client can write anything into Client-Cert/],
+    ['%PROTOCOL(X)%', /takes no argument/],
+    ['%PROTOCOL:3%', /takes no length; write %PROTOCOL%/],
+    ['%PATH(X)%', /write %PATH\(NQ\)%/],
+    ['%START_TIME(%Q)%', /%Q is not supported in a date/],
+    ['%START_TIME(%)%', /% is not supported in a date/],
+    ['{{ .Subject }}', /without \{\{/],
+  ] as const) {
+    t.throws(() => parseEnvoyFormat(text), { name: 'TemplateError', message: problem }, text);
+  }
+  t.end();
+});
+
+t.test('any text is read or refused, and nothing in it is replaced by chance', (t) => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom(...'%%%(REQ:)X-?a1{ ') }), (text) => {
+      let read: string;
+      try {
+        read = render(text);
+      } catch (error) {
+        if (!(error instanceof TemplateError)) throw error;
+        return;
+      }
+      if (!text.includes('%')) t.equal(read, text);
+    }),
+  );
+  t.ok(namesCertificate('a %DOWNSTREAM_PEER_CERT%') && !namesCertificate('%REQ(X)%'));
+  t.end();
+});
+
+t.test('a field whose value is empty is not sent, and the client’s copy neither', async (t) => {
+  const headers = { 'X-Team': '%REQ(X-Asked)%', 'X-Static': '', 'X-Two': '-%REQ(X-Asked)%' };
+  const gate = await startTestGateway(t, {
+    rules: JSON.stringify({
+      apiVersion: 'gateway.kyma-project.io/v2',
+      kind: 'APIRule',
+      metadata: { name: 'a', namespace: 'default' },
+      spec: {
+        gateway: 'a/b',
+        hosts: ['gate.example'],
+        service: { name: 'upstream', port: 80 },
+        rules: [
+          {
+            path: '/*',
+            methods: ['GET'],
+            noAuth: true,
+            request: { headers, cookies: { asked: '%REQ(X-Asked)%' } },
+          },
+        ],
+      },
+    }),
+  });
+  const own = { 'x-team': 'root', 'x-static': 'mine', 'x-two': 'x', cookie: 'asked=root; b=1' };
+  t.equal((await ask(gate, '/a', { headers: own })).status, 200);
+  t.equal((await ask(gate, '/a', { headers: { ...own, 'x-asked': 'blue' } })).status, 200);
+  const [first, second] = gate.upstream.received.map(({ headers }) => headers);
+  t.match(first, { 'x-two': '-', cookie: 'b=1; asked=' });
+  t.notOk('x-team' in (first ?? {}) || 'x-static' in (first ?? {}));
+  t.match(second, { 'x-team': 'blue', 'x-two': '-blue', cookie: 'b=1; asked=blue' });
+});
