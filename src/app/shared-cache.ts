@@ -1,6 +1,7 @@
 import type { Invalidation } from '../auth/introspection/invalidation.js';
 import { Seal } from '../auth/introspection/seal.js';
 import { channelOf, SharedCache } from '../auth/introspection/shared-cache.js';
+import { UnreadableMessages } from '../auth/introspection/unreadable-messages.js';
 import type { Settings } from '../config/settings.js';
 import type { Clock } from '../model/clock.js';
 import { readPemFile } from '../model/text-file.js';
@@ -9,7 +10,7 @@ import { certificatesIn } from '../tls/identity.js';
 
 /** Receives events of the shared store. The first may come before the promise of the cache is resolved. */
 export interface SharedCacheEvents {
-  /** Another gateway has purged. */
+  /** Another gateway has purged, or may have: a message that cannot be decrypted counts as a purge of all. */
   revoked(which: Invalidation): void;
   /** This gateway now receives the purges of other gateways. It may have missed earlier ones. */
   listening(): void;
@@ -37,6 +38,7 @@ export async function openSharedCache(
   if (settings === undefined) return undefined;
   const { place, username, password, ca, keys, prefix } = settings;
   let shared: SharedCache | undefined;
+  const unreadable = new UnreadableMessages(() => revoked('all'));
   const store = await openStore(
     {
       place,
@@ -48,8 +50,11 @@ export async function openSharedCache(
     channelOf(prefix),
     {
       message(text) {
-        const revocation = shared?.readRevocation(text);
-        if (revocation !== undefined) revoked(revocation);
+        if (shared === undefined) return;
+        const revocation = shared.readRevocation(text);
+        if (revocation !== undefined) return revoked(revocation);
+        failed('message: no configured key decrypts it, so all cached answers are forgotten');
+        unreadable.arrived();
       },
       listening,
       deaf,

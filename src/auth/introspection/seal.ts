@@ -11,8 +11,8 @@ const TAG = 16;
 
 /**
  * Encrypts data that leaves the process. It decrypts only what a gateway with the same key has encrypted for
- * the same place. The first key encrypts, all keys decrypt, so that a key can be replaced at one gateway
- * after the other.
+ * the same place. The first key encrypts what is stored, each key encrypts what other gateways must be able to
+ * read, and all keys decrypt, so that a key can be replaced at one gateway after the other.
  */
 export class Seal {
   readonly #keys: readonly [ReadKey, ...ReadKey[]];
@@ -30,13 +30,18 @@ export class Seal {
    * @returns base64 of nonce, ciphertext and tag
    */
   close(text: string, place: string, secret?: string): string {
-    const nonce = randomBytes(NONCE);
-    const cipher = createCipheriv(CIPHER, keyFor(this.#keys[0](), place, secret), nonce).setAAD(
-      Buffer.from(place),
-    );
-    return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString(
-      'base64',
-    );
+    return encrypt(text, place, keyFor(this.#keys[0](), place, secret));
+  }
+
+  /**
+   * Encrypts a text once with each key, for gateways that have only one of them.
+   *
+   * @param place as for {@link close}
+   * @returns one text for each key, of which the first is as of {@link close}; keys that are equal count once
+   */
+  closeWithEach(text: string, place: string): string[] {
+    const keys = new Map(this.#keys.map((read) => read()).map((key) => [key.toString('base64'), key]));
+    return [...keys.values()].map((key) => encrypt(text, place, key));
   }
 
   /**
@@ -66,6 +71,14 @@ export class Seal {
     }
     return undefined;
   }
+}
+
+function encrypt(text: string, place: string, key: Buffer): string {
+  const nonce = randomBytes(NONCE);
+  const cipher = createCipheriv(CIPHER, key, nonce).setAAD(Buffer.from(place));
+  return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString(
+    'base64',
+  );
 }
 
 /** The key itself, or one that is derived from the key and the secret (HKDF-SHA-256, RFC 5869). */

@@ -239,9 +239,14 @@ export class SharedCache {
     const kept = await this.#keep(purge, keys);
     // Publish even if the deletion failed, because the gateways also have answers in their local caches.
     const channel = channelOf(this.#limits.prefix);
-    const message = this.#seal.close(JSON.stringify(purge), channel);
-    const published = await this.#commands.succeeds('publish', () => this.#store.publish(channel, message));
-    return kept && published;
+    // While the key is replaced, some gateways have only one of the two keys.
+    const messages = this.#seal.closeWithEach(JSON.stringify(purge), channel);
+    const published = await Promise.all(
+      messages.map((message) =>
+        this.#commands.succeeds('publish', () => this.#store.publish(channel, message)),
+      ),
+    );
+    return kept && published.every((each) => each);
   }
 
   /**
@@ -262,7 +267,8 @@ export class SharedCache {
    * Reads a message of the channel. It contains the token, encrypted: gateways build different cache keys
    * from it, because a key also depends on the endpoint and the client credentials.
    *
-   * @returns undefined if no gateway with our keys sent it
+   * @returns undefined if no configured key decrypts it; it may still be a purge, so the caller must forget all
+   *   ({@link UnreadableMessages})
    */
   readRevocation(message: string): Invalidation | undefined {
     return this.#readPurge(message, channelOf(this.#limits.prefix))?.which;

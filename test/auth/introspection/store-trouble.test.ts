@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import t from 'tap';
 import { Seal } from '../../../src/auth/introspection/seal.js';
+import { UnreadableMessages } from '../../../src/auth/introspection/unreadable-messages.js';
 import { slotOf } from '../../../src/outbound/redis/cluster.js';
 import { ask } from '../../ask.js';
 import { startChild } from '../../child.js';
@@ -59,6 +61,82 @@ t.test('nothing that others wrote is believed; keys are replaced one gateway at 
   t.equal(source(stranger), 'miss', 'another key reads nothing');
   t.ok(server.asked.length > 0);
 });
+
+t.test('while the key is replaced, a purge reaches gateways with either key', async (t) => {
+  if (!available(t, 'redis')) return;
+  const { server, redis, gateway, keyFile, newKeyFile } = await start(t);
+  const failures = async (gate: { readonly adminUrl: string }): Promise<number> => {
+    const metrics = await (await fetch(`${gate.adminUrl}/metrics`)).text();
+    return Number(/^scopegate_shared_cache_failures_total (\d+)$/m.exec(metrics)?.[1]);
+  };
+  const fresh = (): string => {
+    const token = randomBytes(8).toString('hex');
+    server.tokens.set(token, { scope: 'read' });
+    return token;
+  };
+  const before = await gateway({ previousKeyFile: newKeyFile });
+  const after = await gateway({ keyFile: newKeyFile, previousKeyFile: keyFile });
+  for (const [one, other, what] of [
+    [after, before, 'from the new key'],
+    [before, after, 'from the old key'],
+  ] as const) {
+    const revoked = fresh();
+    for (const gate of [one, other]) {
+      t.equal(await status(gate, revoked), 200);
+      t.equal(await status(gate, 'short'), 200);
+    }
+    server.tokens.delete(revoked);
+    t.match(await purge(one, { token: revoked }), { told: true });
+    await until(async () => (await status(other, revoked)) === 401);
+    t.equal(await status(other, 'short'), 200);
+    t.equal(source(other), 'hit', `${what}: other tokens stay`);
+    t.equal(await failures(other), 0, `${what}: all could be read`);
+  }
+
+  // A gateway that was forgotten: it has the old key alone, or the new one alone.
+  for (const more of [{}, { keyFile: newKeyFile }]) {
+    const alone = await gateway(more);
+    const revoked = fresh();
+    t.equal(await status(alone, revoked), 200);
+    server.tokens.delete(revoked);
+    t.match(await purge(after, { token: revoked }), { told: true });
+    await until(async () => (await status(alone, revoked)) === 401);
+    t.ok((await failures(alone)) > 0, 'a message that it cannot read is counted');
+  }
+  const [old, strange] = [await gateway(), await gateway({ keyFile: newKeyFile })];
+  const revoked = fresh();
+  t.equal(await status(old, revoked), 200);
+  server.tokens.delete(revoked);
+  t.match(await purge(strange, { token: revoked }), { told: true });
+  await until(async () => (await status(old, revoked)) === 401);
+  t.ok(old.log.some(({ cause }) => /^message: no configured key decrypts it/.test(String(cause))));
+  await redis.call('PUBLISH', 'scopegate:revoked', 'x');
+  t.equal(await status(old, 'short'), 200);
+});
+
+t.test(
+  'messages that cannot be read empty the cache at most once a second, and the last one counts',
+  async (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    t.teardown(() => mock.timers.reset());
+    let times = 0;
+    const messages = new UnreadableMessages(() => times++);
+    messages.arrived();
+    t.equal(times, 1, 'the first at once');
+    for (let i = 0; i < 1_000; i++) messages.arrived();
+    t.equal(times, 1);
+    mock.timers.tick(1_000);
+    t.equal(times, 2, 'those since, together');
+    messages.arrived();
+    t.equal(times, 2);
+    mock.timers.tick(1_000);
+    t.equal(times, 3);
+    mock.timers.tick(1_000);
+    t.equal(times, 3, 'none has come');
+    messages.arrived();
+    t.equal(times, 4, 'at once again');
+  },
+);
 
 t.test('a store that is slow, gone, or full of nonsense denies and delays nothing', async (t) => {
   if (!available(t, 'redis')) return;
@@ -226,6 +304,15 @@ t.test('a seal opens with its key, for its place, and whole', async (t) => {
     t.equal(seal.open(bent.toString('base64'), 'here'), undefined, `byte ${i}`);
     t.equal(seal.open(bytes.subarray(0, i).toString('base64'), 'here'), undefined, `${i} bytes`);
   }
+  const both = new Seal([() => a, () => b]).closeWithEach('text', 'here');
+  t.same(
+    both.map((each) => [a, b].map((known) => new Seal([() => known]).open(each, 'here'))),
+    [
+      ['text', undefined],
+      [undefined, 'text'],
+    ],
+  );
+  t.equal(new Seal([() => a, () => Buffer.from(a)]).closeWithEach('text', 'here').length, 1, 'one key, once');
 });
 
 t.test('the library of the store is loaded where there is one, and nowhere else', async (t) => {

@@ -51,7 +51,7 @@ export const sharedStore = optionalSection('A second tier that several gateways 
     'File with the key that encrypts answers in the store (AES-256-GCM): 32 bytes in base64 or hexadecimal digits. All gateways need the same key. scopegate reads it again when it changes.',
   ).required(),
   previousKeyFile: cipherKey(
-    'File with the previous key. scopegate can still read answers that it encrypted.',
+    'File with the other key while the key is replaced: first the next one, then the previous one. scopegate also reads answers that it encrypted, and tells the other gateways of purges with both keys.',
   ),
   username: text('User name at the store.'),
   passwordFile: secretFile('File with the password for the store.'),
