@@ -5,10 +5,12 @@ import { type Page, pages } from '../docs/page.js';
 import { Terminal, walk } from '../docs/terminal.js';
 import { available, unavailable } from '../require.js';
 import { root } from '../root.js';
-import { type Answered, answered, curl, shell } from '../stack/shell.js';
+import { answered, curl, shell } from '../stack/shell.js';
+import { eventually, status } from './engine/asking.js';
 import { Compose } from './engine/compose.js';
 import { forPodman } from './engine/kube.js';
 import { Engine } from './engine/podman.js';
+import { REPLICAS, tryReplicas } from './engine/replicas.js';
 import { makePause, makeStandIns, NAMES } from './engine/stand-ins.js';
 
 // The Dockerfile and docker-compose.yml as they are, on a container engine, with stand-ins for the images that they
@@ -16,25 +18,8 @@ import { makePause, makeStandIns, NAMES } from './engine/stand-ins.js';
 
 const PORTS = { scopegate: 4455, 'scopegate-sidecar': 4465, 'scopegate-postgres': 4475 } as const;
 const GATEWAYS = Object.keys(PORTS) as (keyof typeof PORTS)[];
-const PROFILES = ['--profile', 'sidecar', '--profile', 'postgres'];
+const PROFILES = ['sidecar', 'postgres', 'replicas'].flatMap((profile) => ['--profile', profile]);
 const MB = 1_000_000;
-
-/** Asks again until something is so. @throws with what it was last, where it does not come to that in time */
-async function eventually<T>(what: string, ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
-  const late = performance.now() + 90_000;
-  for (;;) {
-    const value = await ask();
-    if (good(value)) return value;
-    if (performance.now() > late) throw new Error(`${what}: it is still ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 250));
-  }
-}
-
-/** The status of a request, or 0 where nothing answers. */
-async function status(url: string, token?: string): Promise<number> {
-  const credentials = token === undefined ? [] : ['-H', `Authorization: Bearer ${token}`];
-  return (await curl(url, ...credentials).catch((): Partial<Answered> => ({}))).status ?? 0;
-}
 
 /** What the engine says, where it starts no container on this machine. */
 async function whyNot(engine: Engine): Promise<string | undefined> {
@@ -48,7 +33,8 @@ async function whyNot(engine: Engine): Promise<string | undefined> {
 }
 
 async function main(): Promise<void> {
-  for (const name of ['podman', 'docker', 'postgresql', 'curl'] as const) if (!available(t, name)) return;
+  for (const name of ['podman', 'docker', 'postgresql', 'redis', 'curl'] as const)
+    if (!available(t, name)) return;
   const engine = new Engine();
   t.teardown(() => engine.close());
   const trouble = await whyNot(engine);
@@ -290,6 +276,10 @@ async function main(): Promise<void> {
     t.equal(await eventually('after a restart of scopegate', asked, (is) => is === 200), 200);
   });
 
+  await t.test('replicas on one port introspect a token once, and one may be stopped', (t) =>
+    tryReplicas(t, engine, compose, () => freshToken('tutorial-replicas')),
+  );
+
   await t.test('SIGTERM lets what is in flight be answered, and ends the container with 0', async (t) => {
     const container = await compose.container('scopegate');
     const token = await freshToken('tutorial');
@@ -318,7 +308,7 @@ async function main(): Promise<void> {
   await goThrough(compose);
   await t.test('compose takes everything down', async (t) => {
     // Through podman's interface for Docker a container gets no time to end; its own `stop` gives it.
-    for (const gateway of GATEWAYS)
+    for (const gateway of [...GATEWAYS, ...Object.keys(REPLICAS)])
       await engine.podman('stop', '--time', '35', await compose.container(gateway));
     await compose.try(...PROFILES, 'down', '--volumes');
     t.equal(await status(url('scopegate', '/headers')), 0, 'nothing listens');

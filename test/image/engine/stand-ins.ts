@@ -34,6 +34,7 @@ export const NAMES = {
   hydra: named('oryd/hydra', 'docker.io/'),
   httpbin: named('ghcr.io/mccutchen/go-httpbin', ''),
   postgres: named('postgres', 'docker.io/library/'),
+  valkey: named('valkey/valkey', 'docker.io/'),
 } as const;
 
 /** A file's text without the digests of images, which the stand-ins cannot have. */
@@ -49,6 +50,7 @@ export async function makeStandIns(engine: Engine): Promise<void> {
   await server(engine, NAMES.hydra, program('hydra/main.js'), '500:500');
   await server(engine, NAMES.httpbin, program('httpbin/main.js'), '65532:65532');
   await postgres(engine);
+  await valkey(engine);
 }
 
 async function imported(
@@ -137,6 +139,15 @@ async function server(engine: Engine, name: string, program: string, user: strin
   ];
   writeFileSync(join(folder, 'Dockerfile'), `${lines.join('\n')}\n`);
   await engine.podman('build', '--quiet', '--tag', name, folder);
+}
+
+/** Debian's Redis, which takes Valkey's options. */
+async function valkey(engine: Engine): Promise<void> {
+  const system = new RootFileSystem(engine.folder('valkey'));
+  system.packages('base-files', 'libc6');
+  system.program('/usr/bin/redis-server');
+  symlinkSync('/usr/bin/redis-server', join(system.folder, 'usr/local/bin/valkey-server'));
+  await imported(engine, NAMES.valkey, system.folder, []);
 }
 
 /** Debian's PostgreSQL, with the variables of the official image. It makes its database while only a socket listens. */
