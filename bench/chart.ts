@@ -1,5 +1,5 @@
+import type { Curve } from './growth/curve.js';
 import { median, type Results } from './report.js';
-import type { Curve } from './scale.js';
 
 const WIDTH = 760;
 const BAR = 22;

@@ -11,6 +11,8 @@ export interface Child {
   /** Writes a line, unless it is undefined, and waits for the next one. */
   ask(line?: string): Promise<string>;
   stop(): Promise<void>;
+  /** Resolves when it has ended, however it came to that. */
+  readonly ended: Promise<void>;
 }
 
 const pins = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
@@ -37,6 +39,7 @@ export function start(
     stdio: file === undefined ? ['pipe', 'pipe', 'inherit'] : ['pipe', file, file],
     env: { ...process.env, ...environment },
   });
+  const ended = once(child, 'exit').then(() => {});
   const lines: Interface | undefined =
     child.stdout === null ? undefined : createInterface({ input: child.stdout });
   const waiting: ((line: string) => void)[] = [];
@@ -50,6 +53,7 @@ export function start(
   });
   return {
     pid: child.pid as number,
+    ended,
     ask(line) {
       if (line !== undefined) {
         arrived.length = 0;
@@ -61,7 +65,6 @@ export function start(
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');
-      const ended = once(child, 'exit');
       const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
       await ended;
       clearTimeout(late);
@@ -69,9 +72,17 @@ export function start(
   };
 }
 
-/** Waits until something listens on a loopback port. */
-export async function listening(port: number): Promise<void> {
-  for (let tries = 0; tries < 3_000; tries++) {
+/** Seconds within which a program must listen, unless it is known to need longer. */
+const PATIENCE = 20;
+
+/**
+ * Waits until something listens on a loopback port.
+ *
+ * @param patience seconds
+ * @throws Error if nothing does
+ */
+export async function listening(port: number, patience = PATIENCE): Promise<void> {
+  for (const late = performance.now() + patience * 1000; performance.now() < late; ) {
     const socket = connect(port, '127.0.0.1');
     const up = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));

@@ -32,15 +32,20 @@ const HOST = 'gate.example';
 /** The certificate is the bench's own, made a moment ago. */
 const TRUST = { servername: HOST, rejectUnauthorized: false } as const;
 
-/** Opens so many connections, or streams of HTTP/2 on fewer of them. */
+/**
+ * Opens so many connections, or streams of HTTP/2 on fewer of them.
+ *
+ * @param ports of gateways that get a connection in turn
+ */
 export function openAll(
   protocol: Protocol,
-  port: number,
+  ports: readonly number[],
   count: number,
   listener: (index: number) => Listener,
 ): Connection[] {
+  const portOf = (index: number): number => ports[index % ports.length] as number;
   if (protocol !== 'h2') {
-    return Array.from({ length: count }, (_, i) => openHttp1(protocol, port, listener(i)));
+    return Array.from({ length: count }, (_, i) => openHttp1(protocol, portOf(i), listener(i)));
   }
   const connections: Connection[] = [];
   while (connections.length < count) {
@@ -48,7 +53,7 @@ export function openAll(
     const first = connections.length;
     connections.push(
       ...openHttp2(
-        port,
+        portOf(first / STREAMS),
         Array.from({ length: streams }, (_, i) => listener(first + i)),
       ),
     );

@@ -34,6 +34,8 @@ export interface Contender {
   readonly secure?: boolean;
   /** Whether it is an application with the plugin, which has a page of its own and is not in every situation. */
   readonly plugin?: boolean;
+  /** Seconds within which it must listen, if more than most need. */
+  readonly patience?: number;
   /** Where it does less or other work than scopegate on purpose: a sentence for the tables, and the status it gives instead. */
   readonly differs?: { readonly how: string; readonly narrow?: number; readonly inactive?: number };
   /** Why it cannot run here, or undefined. */

@@ -3,6 +3,7 @@
  * answer, or in an open loop at a fixed rate. Takes orders as lines of JSON on standard input, answers each with a line.
  */
 import { createInterface } from 'node:readline';
+import { Random } from '../test/fuzz/random.js';
 import { type Ask, type Connection, openAll, type Protocol } from './connection.js';
 import { type Percentiles, percentilesOf, Schedule } from './latency.js';
 import { tokenOf } from './token.js';
@@ -10,6 +11,8 @@ import { tokenOf } from './token.js';
 /** One round of load. */
 export interface Order {
   readonly port: number;
+  /** Several gateways, which get connections in turn, in place of `port`. */
+  readonly ports?: readonly number[];
   readonly connections: number;
   /** Seconds. */
   readonly duration: number;
@@ -17,6 +20,10 @@ export interface Order {
   readonly token?: string;
   /** So many tokens that take turns, in place of one or of new ones. */
   readonly tokens?: number;
+  /** Each of these tokens is as likely as any other, in place of turns. */
+  readonly inNoOrder?: boolean;
+  /** New tokens have answers with so many bytes of claims. */
+  readonly claims?: number;
   /** Every so manyth request has a new token in place of `token`. */
   readonly freshEvery?: number;
   readonly path: string;
@@ -46,13 +53,19 @@ const TIMER = 1.5;
 
 let serial = 0;
 let turn = 0;
+/** Which token is next, where they come in no order. */
+const random = new Random(7662);
 /** As long as Hydra's opaque tokens. */
 const freshToken = (): string =>
   `ory_at_${process.pid.toString(36)}${(serial++).toString(36).padStart(12, '0')}${'x'.repeat(30)}.${'y'.repeat(43)}`;
 
-function next({ path, token, tokens, freshEvery }: Order): Ask {
-  if (tokens !== undefined) return { path, token: tokenOf(turn++ % tokens) };
-  if (token === undefined) return { path, token: freshToken() };
+function next({ path, token, tokens, inNoOrder, freshEvery, claims }: Order): Ask {
+  if (tokens !== undefined) {
+    return { path, token: tokenOf(inNoOrder === true ? random.below(tokens) : turn++ % tokens) };
+  }
+  if (token === undefined) {
+    return { path, token: claims === undefined ? freshToken() : `${freshToken()}~${claims}` };
+  }
   const fresh = freshEvery !== undefined && turn++ % freshEvery === 0;
   return { path, token: fresh ? freshToken() : token };
 }
@@ -93,7 +106,8 @@ async function run(order: Order): Promise<Harvest> {
       if (now() > ends + PATIENCE * 1000) finish();
       else pump();
     }, 50);
-    connections = openAll(order.protocol ?? 'http', order.port, order.connections, (index) => ({
+    const ports = order.ports ?? [order.port];
+    connections = openAll(order.protocol ?? 'http', ports, order.connections, (index) => ({
       idle() {
         idle.add(index);
         pump();

@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: scopegate beside its peers, interleaved in one run, and how long it takes to start;
  * `--quick`: the same within three minutes; `--only scale [--curves rules]`: how its cost grows;
+ * `--only replicas`: four of them with a shared store;
  * `--only cache`: what a cached token takes; `--only soak [--minutes 30]`: whether its memory stays as it is.
  * Prints medians with their spread and ratios, writes build/bench/results.json and build/bench/results.svg.
  *
@@ -17,11 +18,13 @@ import { chart } from './chart.js';
 import { compare } from './compare.js';
 import { absentTable, differenceTable, fieldOf } from './contenders/all.js';
 import { scopegate } from './contenders/scopegate.js';
+import { type Growth, growthTables, measureGrowth } from './growth/measure.js';
 import { readOptions } from './options.js';
 import { measurePeerStarts, type PeerStart, peerStartTable } from './peer-starts.js';
+import { LITTLE, measureReplicas, type Replicas, replicasTable, sized, WHOLE } from './replicas/measure.js';
+import { storeMissing } from './replicas/store.js';
 import { type Results, table, toJson } from './report.js';
 import { runInfo } from './run-info.js';
-import { type Curve, curveTable, measureCurves } from './scale.js';
 import { capacitiesOf, downField, downOf, latencyOf, situationsOf, tlsOf } from './situations.js';
 import { soak, soakTable } from './soak.js';
 import { staged } from './stage.js';
@@ -44,12 +47,26 @@ const folder = mkdtempSync(join(tmpdir(), 'scopegate-bench-'));
 const results: Results = new Map();
 let starts: Map<string, Start[]> | undefined;
 let peerStarts: Map<string, PeerStart[]> | undefined;
-let curves: readonly Curve[] = [];
+let growth: Growth | undefined;
+let replicas: Replicas | undefined;
 
 try {
   if (only.includes('start')) starts = await measureStarts(options.starts);
   if (only.includes('scale')) {
-    curves = await measureCurves(join(folder, 'scale'), rounds, seconds, options.curves);
+    await measureGrowth(join(folder, 'scale'), rounds, seconds, options.curves, (sofar) => {
+      growth = sofar;
+    });
+  }
+  if (only.includes('replicas')) {
+    const missing = storeMissing();
+    if (missing === undefined) {
+      const size = options.quick ? LITTLE : WHOLE;
+      replicas = await measureReplicas(
+        join(folder, 'replicas'),
+        sized(size, options.tokens ?? size.tokens),
+        options,
+      );
+    } else absent.set('replicas', missing);
   }
   if (only.includes('soak')) {
     console.log(soakTable(await soak(join(folder, 'soak'), scopegate, options.minutes)));
@@ -111,7 +128,8 @@ function finish(): void {
   if (peerStarts !== undefined) console.log(peerStartTable(peerStarts));
   if (results.size > 0) console.log(table(results, 'scopegate'));
   if (results.size > 0) console.log(differenceTable(field.present));
-  for (const curve of curves) console.log(curveTable(curve));
+  if (growth !== undefined) console.log(growthTables(growth));
+  if (replicas !== undefined) console.log(replicasTable(replicas));
   console.log(absentTable(absent));
   mkdirSync(here('.'), { recursive: true });
   writeFileSync(
@@ -123,12 +141,13 @@ function finish(): void {
         ...(peerStarts === undefined ? {} : { peerStarts: Object.fromEntries(peerStarts) }),
         absent: Object.fromEntries(absent),
         results: toJson(results),
-        curves,
+        ...(growth === undefined ? {} : { growth }),
+        ...(replicas === undefined ? {} : { replicas }),
       },
       null,
       2,
     ),
   );
-  writeFileSync(here('results.svg'), chart(results, curves));
+  writeFileSync(here('results.svg'), chart(results, growth?.curves));
   console.log(`\nwritten: ${here('results.json')}, ${here('results.svg')}`);
 }

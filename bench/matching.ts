@@ -8,13 +8,11 @@ import type { Rule } from '../src/model/rule.js';
 import { getOrInsert } from '../src/rules/pattern/get-or-insert.js';
 import { buildTable } from '../src/rules/table/table.js';
 import { Combined } from './combined.js';
+import { BATCH, type Find, REQUESTS, repeat, shuffle, timeMatches } from './match-rounds.js';
+import { median } from './report.js';
 import { type Request, ruleset, SHAPES } from './rulesets.js';
 
 const ROUNDS = Number(process.argv[2] ?? 301);
-const REQUESTS = 10_000;
-const BATCH = 1_000;
-
-type Find = (host: string, path: string) => Rule | undefined;
 
 interface Variant {
   readonly name: string;
@@ -65,12 +63,12 @@ for (const shape of Object.keys(SHAPES)) {
     });
   }
   for (let round = 0; round < 3 * (REQUESTS / BATCH); round++) {
-    for (const { find, requests } of variants) time(find, requests, round);
+    for (const { find, requests } of variants) timeMatches(find, requests, round);
   }
   for (let round = 0; round < ROUNDS; round++) {
     for (let i = 0; i < variants.length; i++) {
       const { find, requests, times } = variants[(i + round) % variants.length] as Variant;
-      times.push(time(find, requests, round));
+      times.push(timeMatches(find, requests, round));
     }
   }
   console.log(`${shape}: nanoseconds a request, median of ${ROUNDS} rounds (with 10 rules: 1.00)`);
@@ -103,41 +101,4 @@ function memory(): number {
   globalThis.gc?.();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
-}
-
-/** Requests as they come off a connection: every path a string of its own, not one that was hashed before. */
-function repeat(requests: readonly Request[]): Request[] {
-  return Array.from({ length: REQUESTS }, (_, i) => requests[i % requests.length] as Request);
-}
-
-function shuffle<T>(items: readonly T[]): T[] {
-  let seed = 42;
-  const random = () => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
-    return seed / 2 ** 31;
-  };
-  return items
-    .map((item) => [random(), item] as const)
-    .sort((a, b) => a[0] - b[0])
-    .map(([, item]) => item);
-}
-
-/** One batch of the requests, the next one in each round. */
-function time(find: Find, all: readonly Request[], round: number): number {
-  const from = (round * BATCH) % all.length;
-  const requests = all.slice(from, from + BATCH);
-  const paths = requests.map(({ path }) => Buffer.from(path, 'latin1').toString('latin1'));
-  const hosts = requests.map(({ host }) => Buffer.from(host, 'latin1').toString('latin1'));
-  let found = 0;
-  const start = process.hrtime.bigint();
-  for (let i = 0; i < paths.length; i++) {
-    if (find(hosts[i] as string, paths[i] as string) !== undefined) found++;
-  }
-  const taken = Number(process.hrtime.bigint() - start);
-  if (found !== requests.length) throw new Error(`${found} of ${requests.length} requests found a rule`);
-  return taken / requests.length;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }

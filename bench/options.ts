@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { GROWTHS, type GrowthKey } from './growth/measure.js';
 
 /** What `--only` may name. */
 export const SITUATIONS = [
@@ -13,6 +14,7 @@ export const SITUATIONS = [
   'burst',
   'down',
   'scale',
+  'replicas',
   'cache',
   'soak',
 ] as const;
@@ -41,7 +43,11 @@ export interface Options {
   readonly minutes: number;
   /** Seconds after which no further round and no further situation begins. */
   readonly budget: number;
-  readonly curves?: readonly string[];
+  /** Parts of `scale`; all of them if absent. */
+  readonly curves?: readonly GrowthKey[];
+  readonly quick: boolean;
+  /** Of `replicas`. */
+  readonly tokens?: number;
   readonly contenders?: readonly string[];
   /** A folder for CPU profiles of Node processes. */
   readonly profile?: string;
@@ -60,6 +66,7 @@ export function readOptions(args: readonly string[]): Options {
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       minutes: { type: 'string' },
+      tokens: { type: 'string' },
       only: { type: 'string' },
       curves: { type: 'string' },
       contenders: { type: 'string' },
@@ -69,7 +76,7 @@ export function readOptions(args: readonly string[]): Options {
   const { quick } = values;
   const seconds = positive('--seconds', values.seconds, quick ? 0.3 : 1.5);
   return {
-    only: values.only === undefined ? (quick ? QUICK : DEFAULT) : situationsOf(values.only),
+    only: values.only === undefined ? (quick ? QUICK : DEFAULT) : namesOf('--only', values.only, SITUATIONS),
     rounds: count('--rounds', values.rounds, quick ? 3 : 7),
     warmUp: quick ? 1 : 2,
     warmUpSeconds: Math.max(seconds, quick ? 1 : 1.5),
@@ -77,17 +84,20 @@ export function readOptions(args: readonly string[]): Options {
     starts: quick ? 1 : 7,
     minutes: positive('--minutes', values.minutes, 30),
     budget: quick ? 90 : Number.POSITIVE_INFINITY,
-    ...(values.curves === undefined ? {} : { curves: values.curves.split(',') }),
+    quick,
+    ...(values.tokens === undefined ? {} : { tokens: count('--tokens', values.tokens, 1) }),
+    ...(values.curves === undefined ? {} : { curves: namesOf('--curves', values.curves, GROWTHS) }),
     ...(values.contenders === undefined ? {} : { contenders: values.contenders.split(',') }),
     ...(values.profile === undefined ? {} : { profile: values.profile }),
   };
 }
 
-function situationsOf(text: string): SituationName[] {
+/** @throws Error if a name of the list is unknown */
+function namesOf<T extends string>(option: string, text: string, known: readonly T[]): T[] {
   return text.split(',').map((name) => {
-    const known = SITUATIONS.find((situation) => situation === name);
-    if (known === undefined) throw new Error(`--only: "${name}" is none of ${SITUATIONS.join(', ')}`);
-    return known;
+    const found = known.find((each) => each === name);
+    if (found === undefined) throw new Error(`${option}: "${name}" is none of ${known.join(', ')}`);
+    return found;
   });
 }
 

@@ -1,9 +1,8 @@
+import { growthBlocks } from './growth/blocks.js';
+import { NONE, runLine, runLines, tableOf } from './markdown.js';
+import { measuredBlocks } from './replicas/blocks.js';
 import { replicasBlock } from './replicas/table.js';
 import type { Row, Summary } from './summary.js';
-
-const NONE = 'Not measured yet: `npm run bench`, then `npm run bench:page`.';
-/** A machine counts as busy if so many processes for each processor wanted to run when the run began. */
-const BUSY = 0.5;
 
 /** The blocks of the pages, by name, as Markdown. */
 export function blocksOf(summary: Summary): Readonly<Record<string, string>> {
@@ -12,7 +11,9 @@ export function blocksOf(summary: Summary): Readonly<Record<string, string>> {
     cpu: cpuBlock(summary),
     latency: latencyBlock(summary),
     memory: memoryBlock(summary),
+    ...growthBlocks(summary.growth),
     replicas: replicasBlock(),
+    ...measuredBlocks(summary.replicas),
   };
 }
 
@@ -37,15 +38,16 @@ export function renewed(page: string, blocks: Readonly<Record<string, string>>):
   return text;
 }
 
-function runBlock({ run, absent }: Summary): string {
+function runBlock({ run, earlier = {}, absent }: Summary): string {
   if (run === undefined) return NONE;
-  const { machine, node, date, commit, load, processors, rounds, seconds } = run;
-  const busy =
-    load > BUSY * processors
-      ? ` Other programs kept the machine busy (load ${load}): only the ratios say something.`
-      : '';
   const missing = absent.length === 0 ? '' : ` Not measured: ${absent.join(', ')}.`;
-  return `${machine}; Node ${node}; commit ${commit}, ${date}; medians of ${rounds} rounds of ${seconds} s.${busy}${missing}`;
+  const last = `${runLine(run)}${missing}`;
+  const others = Object.entries(earlier);
+  if (others.length === 0) return last;
+  // Those that are from one run together still need their names: others are not from it.
+  const lines = runLines(others);
+  const named = lines.startsWith('- ') ? lines : `- ${Object.keys(earlier).join(', ')}: ${lines}`;
+  return `${last}\n\nFrom earlier runs:\n\n${named}`;
 }
 
 function cpuBlock({ situations }: Summary): string {
@@ -95,10 +97,4 @@ function memoryBlock({ situations, starts }: Summary): string {
 /** Who is in any of these situations, in the order in which they were measured. */
 function contendersOf(situations: Summary['situations'], columns: readonly string[]): string[] {
   return [...new Set(columns.flatMap((column) => Object.keys(situations[column] ?? {})))];
-}
-
-function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return NONE;
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n');
 }

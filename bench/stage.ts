@@ -13,6 +13,8 @@ export interface Running {
   readonly contender: Contender;
   readonly child: Child;
   readonly port: number;
+  /** Where its files are. */
+  readonly folder: string;
   /** When it was started, by `performance.now()`. */
   readonly started: number;
 }
@@ -49,13 +51,14 @@ const here = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 /**
  * Starts the backend, the load and the contenders, and ends them all whatever happens.
  *
+ * @returns what the work returns
  * @throws Error if none of the contenders starts
  */
-export async function staged(
+export async function staged<T>(
   { folder, delay, profile, tls }: Setting,
   field: readonly Contender[],
-  work: (stage: Stage) => Promise<void>,
-): Promise<void> {
+  work: (stage: Stage) => Promise<T>,
+): Promise<T> {
   mkdirSync(folder, { recursive: true });
   const children: Child[] = [];
   const born = (child: Child): Child => {
@@ -83,13 +86,13 @@ export async function staged(
       const started = performance.now();
       const child = born(await contender.start(surroundings));
       try {
-        await listening(port);
+        await listening(port, contender.patience);
       } catch {
         const log = join(own, 'log');
         const said = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').at(-1) : 'nothing';
         throw new Error(`did not listen; the last that it said: ${said?.slice(0, 300)}`);
       }
-      return { contender, child, port, started };
+      return { contender, child, port, folder: own, started };
     };
     const running: Running[] = [];
     const failed = new Map<string, string>();
@@ -101,7 +104,7 @@ export async function staged(
       }
     }
     if (running.length === 0) throw new Error(`nobody started: ${[...failed].join('; ')}`);
-    await work({ backend, load, running, failed, launch });
+    return await work({ backend, load, running, failed, launch });
   } finally {
     for (const child of children.reverse()) await child.stop();
   }

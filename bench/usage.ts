@@ -43,3 +43,36 @@ function cpuOf(pid: string): number {
     return total + Number(nanoseconds) / 1000;
   }, 0);
 }
+
+/**
+ * User and system time of one process in microseconds, with the threads that have ended; the kernel counts hundredths of a
+ * second.
+ */
+export function processTimeOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+/** The most resident memory that one process has had, in bytes. */
+export function peakOf(pid: number): number {
+  return kibibytes(readFileSync(`/proc/${pid}/status`, 'utf8'), 'VmHWM') * 1024;
+}
+
+/** Memory of a process, in MiB. */
+export interface Memory {
+  /** Resident. */
+  readonly rss: number;
+  /** Resident, but what n processes share counts as an n-th part for each (`Pss`). */
+  readonly pss: number;
+}
+
+/** What one process holds in memory now. */
+export function memoryOf(pid: number): Memory {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return { rss: kibibytes(text, 'Rss') / 1024, pss: kibibytes(text, 'Pss') / 1024 };
+}
+
+function kibibytes(text: string, field: string): number {
+  return Number(new RegExp(`^${field}:\\s*(\\d+) kB$`, 'm').exec(text)?.[1]);
+}

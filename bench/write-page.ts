@@ -1,23 +1,23 @@
 /**
- * `npm run bench:page`: makes docs/performance.json from build/bench/results.json, if there is one, and the tables of
- * docs/performance.md and docs/operations.md from it. It builds nothing, because a build removes the results.
+ * `npm run bench:page`: adds build/bench/results.json, if there is one, to docs/performance.json, and makes the tables of
+ * docs/performance.md and docs/operations.md from that. What the run did not measure stays as it is. It builds nothing, because a build
+ * removes the results.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../test/root.js';
 import { blocksOf, renewed } from './page.js';
-import { type ResultsFile, type Summary, summaryOf } from './summary.js';
+import { merged, type ResultsFile, type Summary, summaryOf } from './summary.js';
 
 const results = join(root, 'build/bench/results.json');
 const kept = join(root, 'docs/performance.json');
+const before = JSON.parse(readFileSync(kept, 'utf8')) as Summary;
+let summary = before;
 if (existsSync(results)) {
-  const file = JSON.parse(readFileSync(results, 'utf8')) as ResultsFile;
-  // A run of curves alone must not empty the tables of the peers.
-  if (Object.keys(file.results).length > 0) {
-    writeFileSync(kept, `${JSON.stringify(summaryOf(file), null, 2)}\n`);
-  } else console.log(`${results} has no peers: the pages are made from ${kept}`);
+  summary = merged(before, summaryOf(JSON.parse(readFileSync(results, 'utf8')) as ResultsFile));
+  writeFileSync(kept, `${JSON.stringify(summary, null, 2)}\n`);
 } else console.log(`there is no ${results}: the pages are made from ${kept}`);
-const blocks = blocksOf(JSON.parse(readFileSync(kept, 'utf8')) as Summary);
+const blocks = blocksOf(summary);
 for (const page of ['docs/performance.md', 'docs/operations.md']) {
   const file = join(root, page);
   writeFileSync(file, renewed(readFileSync(file, 'utf8'), blocks));

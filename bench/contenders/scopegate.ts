@@ -26,7 +26,21 @@ spec:
 `;
 
 /** scopegate complete: rules, decision, audit line, metrics. */
-export const scopegate: Contender = withRules('scopegate', RULES);
+export const scopegate: Contender = varied('scopegate', {});
+
+/** What a gateway has that the tutorial's has not. */
+export interface Variation {
+  /** APIRules whose service is `httpbin`; made when the gateway starts, because some are large. */
+  readonly rules?: () => string;
+  /** Members of `introspection`. */
+  readonly introspection?: object;
+  /** Other sections of the settings. */
+  readonly settings?: object;
+  /** The port of the admin listener; any by default. */
+  readonly admin?: number;
+  /** Seconds within which it must listen. */
+  readonly patience?: number;
+}
 
 /**
  * The same with a cache in which so many tokens stay for as long as anything is measured.
@@ -34,32 +48,33 @@ export const scopegate: Contender = withRules('scopegate', RULES);
  * @param entries answers it may hold
  */
 export function withTokens(name: string, entries: number): Contender {
-  return withRules(name, RULES, { ttl: '1h', maxEntries: entries, maxBytes: 0 });
+  return varied(name, { introspection: { cache: { ttl: '1h', maxEntries: entries, maxBytes: 0 } } });
 }
 
-/**
- * The same with other rules.
- *
- * @param rules APIRules whose service is `httpbin`
- * @param cache `introspection.cache`
- */
-export function withRules(name: string, rules: string, cache: object = {}): Contender {
+/** The same with other rules or settings. */
+export function varied(name: string, variation: Variation): Contender {
+  const { rules = () => RULES, introspection, settings: others, admin = 0, patience } = variation;
   return {
     name,
     introspects: true,
     secure: true,
+    ...(patience === undefined ? {} : { patience }),
     missing: () => undefined,
     start({ folder, port, upstreamPort, introspectionUrl, profile, tls }) {
-      writeFileSync(join(folder, 'rules.yaml'), rules);
+      writeFileSync(join(folder, 'rules.yaml'), rules());
       const secure = tls === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } };
       const settings = join(folder, 'settings.yaml');
       writeFileSync(
         settings,
         JSON.stringify({
-          listen: { proxy: { host: '127.0.0.1', port, ...secure }, admin: { host: '127.0.0.1', port: 0 } },
+          listen: {
+            proxy: { host: '127.0.0.1', port, ...secure },
+            admin: { host: '127.0.0.1', port: admin },
+          },
           rules: ['./rules.yaml'],
           services: { httpbin: `http://127.0.0.1:${upstreamPort}` },
-          introspection: { url: introspectionUrl, cache },
+          ...others,
+          introspection: { url: introspectionUrl, ...introspection },
         }),
       );
       // As published, which `npm run bench` makes first; a profile is read more easily with a file for each module.

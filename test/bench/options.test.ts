@@ -29,6 +29,9 @@ t.test('an option that cannot be meant is refused by name', (t) => {
   t.throws(() => readOptions(['--only', 'hit,his']), {
     message: `--only: "his" is none of ${SITUATIONS.join(', ')}`,
   });
+  t.throws(() => readOptions(['--curves', 'rules,rulez']), {
+    message: /--curves: "rulez" is none of .*tokens/,
+  });
   t.throws(() => readOptions(['--rounds', '0']), { message: /--rounds: "0"/ });
   t.throws(() => readOptions(['--rounds', '1.5']), { message: /--rounds: "1.5"/ });
   t.throws(() => readOptions(['--seconds', 'two']), { message: /--seconds: "two"/ });

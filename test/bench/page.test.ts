@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import type { Curve } from '../../bench/growth/curve.js';
 import { blocksOf, renewed } from '../../bench/page.js';
-import { type ResultsFile, type Summary, summaryOf } from '../../bench/summary.js';
+import { merged, type ResultsFile, type Summary, summaryOf } from '../../bench/summary.js';
 import { root } from '../root.js';
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -58,7 +59,7 @@ t.test('a block has medians, ratios within a round, and says which machine', (t)
   );
   t.match(cpu, '| scopegate | 11 (1) |');
   t.match(cpu, '| peer | 24 (0.5) |');
-  t.match(latency, '| scopegate | 1, 2.35, 3 |');
+  t.match(latency, '| scopegate | 1, 2.35, 3 (1000/s) |');
   t.match(memory, '| scopegate | at least 1000 | 70 | 100 | 200 | 250 |');
   t.end();
 });
@@ -78,5 +79,89 @@ t.test('a page with a block that is not known, or not closed, is refused', (t) =
     message: 'there is no block y',
   });
   t.throws(() => renewed('<!-- bench:begin x -->\nold', { x: 'new' }), { message: 'a block is not closed' });
+  t.end();
+});
+
+const curve = (key: Curve['key'], cpu: number): Curve => ({
+  key,
+  name: key,
+  unit: key,
+  points: [
+    {
+      x: 10,
+      cpu,
+      least: cpu,
+      most: cpu,
+      ratio: 1,
+      rss: 100,
+      statuses: ['200'],
+      refused: 0,
+      introspections: 0,
+    },
+  ],
+});
+
+t.test('a run of some situations leaves the others as they are, and says that they are earlier ones', (t) => {
+  const first = summaryOf(FILE);
+  const run = { ...FILE.run, commit: 'def' };
+  const later = merged(
+    first,
+    summaryOf({ run, absent: {}, results: { 'cached hit': { scopegate: [sample(9)] }, miss: {} } }),
+  );
+  t.equal(later.situations['cached hit']?.scopegate?.cpu, 9);
+  t.equal(later.situations['cached hit']?.peer, undefined, 'who was not in this run has no ratio to it');
+  t.same(
+    later.situations['latency at 50 % of its capacity'],
+    first.situations['latency at 50 % of its capacity'],
+  );
+  t.same(later.starts, first.starts);
+  t.same(later.earlier, { 'latency at 50 % of its capacity': FILE.run, start: FILE.run });
+  const block = blocksOf(later).run ?? '';
+  t.match(block, /commit def/);
+  t.match(block, /\n- latency at 50 % of its capacity, start: .*commit abc/);
+  t.same(
+    merged(later, summaryOf(FILE)).earlier,
+    { miss: run },
+    'a situation that is measured again is current',
+  );
+  t.end();
+});
+
+t.test('a run of curves alone replaces these curves, and nothing else', (t) => {
+  const results = {};
+  const first = merged(
+    summaryOf(FILE),
+    summaryOf({
+      ...FILE,
+      results,
+      peerStarts: {},
+      growth: { curves: [curve('tokens', 5), curve('hosts', 6)] },
+    }),
+  );
+  t.equal(first.run?.commit, 'abc');
+  t.same(first.situations, summaryOf(FILE).situations);
+  const run = { ...FILE.run, commit: 'def' };
+  const later = merged(
+    first,
+    summaryOf({
+      run,
+      results,
+      absent: {},
+      growth: { curves: [curve('tokens', 7)], matching: [{ rules: 10, busy: 90, every: 100 }] },
+    }),
+  );
+  t.same(later.run, first.run);
+  t.same(later.absent, first.absent);
+  const blocks = blocksOf(later);
+  t.match(blocks['scale-tokens'], '| 10 | 7 µs | 1 | 100 MiB |');
+  t.match(blocks['scale-hosts'], '| 10 | 1 | 100 MiB |');
+  t.match(blocks['scale-rules'], '| 10 | – | – | – | 90 ns | 100 ns | – | – |');
+  t.match(blocks['scale-run'], /^- matching, tokens: .*commit def.*\n- hosts: .*commit abc/);
+  t.end();
+});
+
+t.test('what a curve of an older form holds is not taken for one', (t) => {
+  const old = JSON.parse(JSON.stringify({ ...FILE, curves: [{ name: 'rules', points: [] }] })) as ResultsFile;
+  t.equal(summaryOf(old).growth, undefined);
   t.end();
 });
