@@ -75,11 +75,14 @@ const FORMATS: Readonly<Record<string, (findings: readonly Finding[], colours: b
   junit: (findings) =>
     toJunit(
       'scopegate check',
-      findings.map(({ file, line, col, level, code, message }) => ({
-        name: `${file}:${line}:${col} ${level} ${code}`,
-        of: file,
-        failure: message,
-      })),
+      // CI servers take a report without any test for a run that went wrong.
+      findings.length === 0
+        ? [{ name: 'the settings and the rules', of: 'scopegate check' }]
+        : findings.map(({ file, line, col, level, code, message }) => ({
+            name: `${file}:${line}:${col} ${level} ${code}`,
+            of: file,
+            failure: message,
+          })),
     ),
   github: toGithub,
   sarif: (findings) => `${JSON.stringify(toSarif(findings, version), null, 2)}\n`,

@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { Finding } from '../document/finding.js';
+import { oneLine } from '../document/one-line.js';
 import { PLAIN, printFindings, type Style } from '../document/print.js';
 
 /** A command's environment and standard streams. */
@@ -65,7 +66,13 @@ export function readArgs<T extends NonNullable<ParseArgsConfig['options']>>(
   try {
     return parseArgs({ args: [...args], options, allowPositionals, strict: true });
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') {
+      const word = oneLine(args.find((each) => message.includes(`'${each}'`)) ?? '');
+      const option = Object.keys(options).includes('config') ? `; is it for --config ${word}?` : '';
+      throw new UsageError(`this command takes options alone, and not "${word}"${option}`);
+    }
+    throw new UsageError(message);
   }
 }
 

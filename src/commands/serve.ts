@@ -78,12 +78,22 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     if (starting.signal.aborted) return 0;
     const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
     if (code === undefined) throw error;
-    io.err(`scopegate: not started: ${code}${port === undefined ? '' : ` on ${address ?? ''}:${port}`}\n`);
+    const where = port === undefined ? '' : ` on ${address ?? ''}:${port}`;
+    io.err(`scopegate: not started: ${MEANINGS[code] ?? code}${where}\n`);
     return 1;
   } finally {
     starting.end();
   }
 }
+
+/** What the codes of listening mean, and what to do. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'another program has this port; end it, or change listen.proxy.port or listen.admin.port (EADDRINUSE)',
+  EACCES: 'this user may not listen on this port; choose one above 1023 (EACCES)',
+  EADDRNOTAVAIL:
+    'this machine does not have the address of listen.proxy.host or listen.admin.host (EADDRNOTAVAIL)',
+};
 
 const ENDING = ['SIGTERM', 'SIGINT'] as const;
 

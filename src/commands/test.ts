@@ -93,13 +93,11 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     const outcome = decision.allowed ? 'allow' : 'deny';
     const wrong: string[] = [];
     if (expect !== status && expect !== outcome) {
-      wrong.push(
-        `- ${expect}`,
-        `+ ${status} ${decision.allowed ? 'allow' : `deny (${decision.denial.reason})`}`,
-      );
+      const got = decision.allowed ? 'allow' : `deny (${decision.denial.reason})`;
+      wrong.push(`expected ${expect}, got ${status} ${got}`);
     }
     if (expected.rule !== undefined && expected.rule !== decision.rule?.id) {
-      wrong.push(`- rule ${expected.rule}`, `+ rule ${decision.rule?.id ?? 'none'}`);
+      wrong.push(`expected rule ${expected.rule}, got ${decision.rule?.id ?? 'no rule'}`);
     }
     return { ...position, name: name === undefined ? request : `${name}: ${request}`, wrong };
   });
@@ -120,9 +118,7 @@ const FORMATS: Readonly<Record<string, (outcomes: readonly Outcome[], paint: Pai
     outcomes
       .map(({ name, wrong, ...position }) => {
         if (wrong.length === 0) return `${paint('ok', 'green')} ${oneLine(name)}\n`;
-        const differences = wrong.map(
-          (text) => `  ${paint(oneLine(text), text.startsWith('+') ? 'green' : 'red')}\n`,
-        );
+        const differences = wrong.map((text) => `  ${paint(oneLine(text), 'red')}\n`);
         return `${paint('not ok', 'red')} ${oneLine(name)}\n  at ${formatPosition(position)}\n${differences.join('')}`;
       })
       .join(''),

@@ -1,6 +1,6 @@
 import type { YAMLError } from 'yaml';
 
-const INDENT = 'check the indentation of this line and of the lines before it';
+const INDENT = 'check the indentation of this line, of the lines before it and of the next line';
 
 /** What each code of the parser means to the author of a file, and what the author can do. */
 const MEANINGS: Readonly<Partial<Record<YAMLError['code'], string>>> = {

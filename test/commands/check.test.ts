@@ -190,6 +190,17 @@ t.test('check prints the same findings in every format', async (t) => {
   t.equal((await check('xml')).code, 2);
 });
 
+t.test(
+  'a JUnit report without findings has one test that passed: an empty report looks like a broken run',
+  async (t) => {
+    const [manifest] = tutorialManifests();
+    const folder = t.testdir({ 'settings.yaml': SETTINGS, rules: { 'httpbin.yaml': manifest } });
+    const { code, lines } = await check(folder, ['--format', 'junit']);
+    t.equal(code, 0);
+    t.match(lines.join('\n'), /tests="1" failures="0"/);
+  },
+);
+
 t.test('an excerpt repeats no line that may hold a secret', async (t) => {
   const settings = `${FORMATTED.replace(' }', ',')} clientAuth: { method: basic, clientSecret: hunter2, clientSecretFile: x } }\n`;
   const folder = t.testdir({

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, symlinkSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -7,6 +9,7 @@ import t from 'tap';
 import { main } from '../../src/cli.js';
 import { schemaText } from '../../src/commands/schema.js';
 import { version } from '../../src/observe/version.js';
+import { tutorialManifests } from '../rules/tutorial.js';
 import { Recorder } from './io.js';
 
 const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
@@ -58,7 +61,8 @@ t.test(
       [['check'], /--config FILE is missing/],
       [['check', '--config'], /config/],
       [['check', '--confg', 'x'], /--confg/],
-      [['check', '--config', 'x', 'y'], /'y'/],
+      [['check', '--config', 'x', 'y'], /options alone, and not "y"; is it for --config y\?/],
+      [['check', 'scopegate.yaml'], /is it for --config scopegate\.yaml\?/],
       [['check', '--strict=5', '--config', 'x'], /strict/],
       [['schema', 'x'], /'x'/],
       [['help', 'frobnicate'], /no command is called/],
@@ -88,4 +92,29 @@ t.test('the process itself: exit codes, pipes, and the link npm makes', async (t
   await t.rejects(execute(process.execPath, [cli, 'check', '--config', join(link, 'absent')]), { code: 1 });
   await t.rejects(execute(process.execPath, [cli]), { code: 2 });
   await execute('/bin/sh', ['-c', `'${process.execPath}' '${cli}' schema | head -c 1`]);
+});
+
+t.test('a port that another program has is named, with the settings that change it', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.teardown(() => other.close());
+  const { port } = other.address() as AddressInfo;
+  const [manifest] = tutorialManifests();
+  const folder = t.testdir({
+    'settings.yaml': JSON.stringify({
+      rules: ['rules'],
+      listen: { proxy: { host: '127.0.0.1', port }, admin: { host: '127.0.0.1', port: 0 } },
+      introspection: { url: 'http://127.0.0.1:9/introspect' },
+    }),
+    rules: { 'httpbin.yaml': manifest },
+  });
+  const { code, stderr } = await run('serve', '--config', join(folder, 'settings.yaml'));
+  t.equal(code, 1);
+  t.match(
+    stderr,
+    new RegExp(
+      `not started: another program has this port; .*listen\\.proxy\\.port.* on 127\\.0\\.0\\.1:${port}$`,
+      'm',
+    ),
+  );
 });

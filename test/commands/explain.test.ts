@@ -204,18 +204,21 @@ t.test('test runs a table of expectations and shows what differs', async (t) => 
   t.equal(failed.err, 'test: 6 passed, 2 failed\n');
   t.match(
     failed.out,
-    /not ok GET .*\n {2}at .*bad\.yaml:2:5\n {2}- 200\n {2}\+ 403 deny \(the token lacks a required scope\)/,
+    /not ok GET .*\n {2}at .*bad\.yaml:2:5\n {2}expected 200, got 403 deny \(the token lacks a required scope\)/,
   );
-  t.match(failed.out, / {2}- rule default\/httpbin#1\n {2}\+ rule default\/httpbin#0/);
+  t.match(failed.out, / {2}expected rule default\/httpbin#1, got default\/httpbin#0/);
 
   const junit = await scopegate('test', '--config', config, '--format', 'junit', good, bad);
   t.equal(junit.code, 1);
   t.match(junit.out, /<testsuite name="scopegate test" tests="8" failures="2">/);
-  t.match(junit.out, /<testcase name="GET .*" classname=".*bad\.yaml:2"><failure message="- 200">/);
+  t.match(
+    junit.out,
+    /<testcase name="GET .*" classname=".*bad\.yaml:2"><failure message="expected 200, got 403 deny \(the token lacks a required scope\)">/,
+  );
   const github = await scopegate('test', '--config', config, '--format', 'github', good, bad);
   t.match(
     github.out,
-    /^::error file=.*bad\.yaml,line=2,col=5,title=unexpected-decision::GET .*%0A- 200%0A\+ 403 deny .*\n::error .*\n$/,
+    /^::error file=.*bad\.yaml,line=2,col=5,title=unexpected-decision::GET .*%0Aexpected 200, got 403 deny .*\n::error .*\n$/,
   );
   t.equal((await scopegate('test', '--config', config, '--format', 'xml', good)).code, 2);
 });

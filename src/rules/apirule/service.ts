@@ -57,7 +57,7 @@ export function resolveService(templates: ServiceTemplates, service: ServiceName
   const keys = [`${service.name}.${service.namespace}`, service.name, 'default'];
   const key = keys.find((candidate) => Object.hasOwn(templates, candidate));
   if (key === undefined) {
-    return `the setting services has no entry ${keys.slice(0, 2).join(' or ')}, and no default; add one of them`;
+    return `the setting services has no entry ${keys.slice(0, 2).join(' or ')}, and no default; add "${keys[0]}: http://HOST:PORT" to it`;
   }
   const url = fill(templates[key] as string, service);
   return toUpstream(url) ?? `services.${key} gives "${url}", which is not an http or https origin`;

@@ -52,7 +52,7 @@ function anyMethod(
 }
 
 /**
- * Reads the path `/*`. As a regular expression it matches only slashes. If Kyma's jwt handler was that of
+ * Reads the path `/*`, and warns of others that look like a glob. As a regular expression it matches only slashes. If Kyma's jwt handler was that of
  * Istio, which is configured with `authentications`, `/*` meant all paths.
  */
 function anyPath(
@@ -67,7 +67,14 @@ function anyPath(
     const message = `${place.join('.')}: ${parameter} matches only these characters, because a path is a regular expression; for one segment write [^/]+`;
     findings.push({ ...document.at(place), level: 'warning', code: 'glob-path', message });
   }
-  if (path !== '/*') return { path };
+  if (path !== '/*') {
+    const repeated = /(?<!\\)([\w/-])\*(?=\/|$)/.exec(path)?.[1];
+    if (repeated !== undefined) {
+      const message = `${place.join('.')}: * repeats the "${repeated}" before it, because a path is a regular expression; for any characters write .*`;
+      findings.push({ ...document.at(place), level: 'warning', code: 'glob-path', message });
+    }
+    return { path };
+  }
   const everything = hasIstioJwt(document);
   const meaning = everything
     ? "is read as /.*, all paths, as Kyma's Istio handler did; write /.*"

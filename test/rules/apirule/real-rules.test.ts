@@ -119,6 +119,9 @@ t.test(
     t.match(istio.lines, [/warning glob-path .*\/\* is read as \/\.\*/]);
     t.ok(istio.table?.find('parcels.example', 'GET', '/a/b'));
     const plain = load(t, v1beta1([rule('/*', ['GET'], introspection('read'))]));
+    for (const path of ['/a/.*', '/a/\\d*', '/a/[^/]*', '/a(/.*)?', '/a*b']) {
+      t.same(load(t, v1beta1([rule(path, ['GET'], introspection('read'))])).lines, [], path);
+    }
     t.match(plain.lines, [/warning glob-path .*did you mean \/\.\*\?/]);
     t.equal(plain.table?.find('parcels.example', 'GET', '/a/b'), undefined);
     t.end();
