@@ -4,10 +4,10 @@ import { readRuleHost } from '../rules/apirule/host.js';
 import { items } from '../rules/apirule/manifest.js';
 import { type Io, readArgs, reportFindings, UsageError } from './command.js';
 import { cleanExport, isFromCluster, isMaesterRule } from './convert/cluster.js';
-import { readFile, readRepositories, strategyOf, unfolded } from './convert/input.js';
+import { readConfig, readFile, readRepositories, strategyOf, unfolded } from './convert/input.js';
 import { isConfiguration, OathkeeperConfig } from './convert/oathkeeper.js';
 import { toYaml, tryOut, writeFiles } from './convert/output.js';
-import { Converter } from './convert/rule.js';
+import { Converter, NAMESPACE } from './convert/rule.js';
 import { settingsOf } from './convert/settings.js';
 import type { ApiRule } from './convert/trial.js';
 
@@ -34,8 +34,10 @@ The scheme and port of match.url are dropped, because scopegate serves all rules
 on its own listener.
 
 Options:
-  --config FILE     the configuration of Oathkeeper (oathkeeper.yml). It gives
-                    rules the configuration of handlers, error handlers and CORS.
+  --config FILE     the configuration of Oathkeeper (oathkeeper.yml), or the
+                    ConfigMap that holds it. It gives rules the configuration of
+                    handlers, error handlers and CORS. A rule with a handler
+                    that it does not enable is left out, as in Oathkeeper.
                     With --out, DIR/scopegate.yaml gets the equivalent settings
                     of scopegate, and DIR/rules gets the APIRules.
                     Without a FILE, convert reads its access_rules.repositories
@@ -45,7 +47,8 @@ Options:
   --glob            the rules use globs (matching_strategy: glob) instead of
                     regular expressions. The configuration can also say so, and
                     convert detects globs that are not regular expressions
-  --namespace NAME  metadata.namespace of the APIRules
+  --namespace NAME  metadata.namespace of the APIRules; without it, Rule
+                    resources keep theirs
   --hosts NAMES     hosts for rules that match any host, separated by commas;
                     without it, such a rule is for every host
   --no-color        no colours, also on a terminal
@@ -84,11 +87,17 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const { config: file, namespace, out } = values;
   if (positionals.length === 0 && file === undefined)
     throw new UsageError('a FILE with APIRules or access rules is missing');
-  if (namespace !== undefined && !/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(namespace)) {
+  if (namespace !== undefined && !NAMESPACE.test(namespace)) {
     throw new UsageError(`--namespace: "${namespace}" is not a valid namespace name`);
   }
   const findings: Finding[] = [];
   const config = file === undefined ? new OathkeeperConfig() : readConfig(file, findings);
+  if (config === undefined) {
+    // Without it, every rule would be read in another way than Oathkeeper did.
+    reportFindings(io, findings, NOT_A_FILE);
+    io.err(`convert: 0 APIRules, ${count(findings.length, 'finding')}\n`);
+    return 1;
+  }
   const given = values.glob ? 'glob' : config.strategy;
   const converter = new Converter({
     strategy: given ?? 'regexp',
@@ -137,9 +146,13 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     findings.push(...fromCluster.flatMap((each) => tryOut(toYaml(each), 'stdout')));
   } else findings.push(...writeFiles(out, all, findings, settings?.text));
   reportFindings(io, findings, NOT_A_FILE);
+  if (apiRules.length > 0 && !config.isThere) io.err(UNKNOWN);
   io.err(`convert: ${count(all.length, 'APIRule')}, ${count(findings.length, 'finding')}\n`);
   return lost > 0 || findings.some(isError) ? 1 : 0;
 }
+
+const UNKNOWN =
+  'convert: without --config nobody knows which handlers Oathkeeper had enabled; all count as enabled\n';
 
 /**
  * The file name in findings about the printed APIRules. A file that happens to have this name must not be
@@ -154,19 +167,6 @@ function partition<T>(list: readonly T[], belongs: (item: T) => boolean): [T[], 
 /** Whether a document holds rules of Oathkeeper. */
 function isOfOathkeeper(document: SourceDocument): boolean {
   return isMaesterRule(document) || (document.value as { kind?: unknown } | null)?.kind === 'ConfigMap';
-}
-
-function readConfig(file: string, findings: Finding[]): OathkeeperConfig {
-  const { documents, findings: found } = readFile(file);
-  findings.push(...found);
-  const [document] = documents;
-  if (document !== undefined && isConfiguration(document.value)) return new OathkeeperConfig(document);
-  if (found.length === 0) {
-    const message =
-      'this is not a configuration of Oathkeeper: it has none of access_rules, serve and authenticators';
-    findings.push({ file, line: 1, col: 1, level: 'error', code: 'not-a-configuration', message });
-  }
-  return new OathkeeperConfig();
 }
 
 function hostNames(text: string | undefined): string[] {

@@ -97,18 +97,33 @@ function authenticator(entry: HandlerEntry, general: OathkeeperConfig, lost: Los
     delete config[field];
     lost(['config', field], `${field}: ${why}`);
   }
-  const scopes = config.required_scope;
-  if (config.scope_strategy === 'none' && Array.isArray(scopes) && scopes.length > 0) {
-    delete config.scope_strategy;
-    if (entry.config?.scope_strategy !== undefined) {
-      lost(
-        ['config', 'scope_strategy'],
-        'the strategy none, with which the authorization server compares scopes: scopegate compares them itself, with exact',
-      );
-    }
-  }
+  compareExactly(config, entry, lost);
   if (handler === 'oauth2_introspection') ofSettings(config, general, entry);
   return entryOf(handler, config);
+}
+
+/**
+ * Gives required scopes the strategy `exact` where Oathkeeper had `none`, its default. Without it, the rule
+ * would get the strategy of the settings, which may grant more. Introspection rules that say nothing have the
+ * strategy of the settings in Oathkeeper, too.
+ */
+function compareExactly(config: Config, { handler, config: own }: HandlerEntry, lost: Lost): void {
+  const { required_scope: scopes, scope_strategy: strategy = 'none' } = config;
+  if (!Array.isArray(scopes) || scopes.length === 0 || strategy !== 'none') return;
+  const ofRule = own?.scope_strategy !== undefined;
+  const at = ['config', ofRule ? 'scope_strategy' : 'required_scope'];
+  if (handler === 'jwt') {
+    lost(
+      at,
+      'the scope strategy none, with which Oathkeeper refused every token: scopegate compares, exactly',
+    );
+  } else if (handler === 'oauth2_introspection' && ofRule) {
+    lost(
+      at,
+      'the strategy none, with which the authorization server compared scopes: scopegate does, exactly',
+    );
+  } else return;
+  config.scope_strategy = 'exact';
 }
 
 /** Removes from a rule what the settings say for all rules, unless the rule itself says it. */
@@ -211,9 +226,12 @@ function errorConfig(config: Config, lost: Lost): Config | undefined {
   if (!Array.isArray(when) || when.length === 0) return rest;
   const kept = (when as readonly Config[]).flatMap((each, index) => {
     const { error, request } = each;
-    const { remote_ip: address, ...told } = (request ?? {}) as Config;
-    if (address !== undefined) {
-      lost(['config', 'when', index, 'request', 'remote_ip'], 'a condition on the address of the client');
+    const { remote_ip: address, cidr, ...told } = (request ?? {}) as Config;
+    if (address !== undefined || cidr !== undefined) {
+      const field = address === undefined ? 'cidr' : 'remote_ip';
+      const what =
+        'a condition on the address of the client; its requests get the next error handler, or JSON';
+      lost(['config', 'when', index, 'request', field], what);
       return [];
     }
     const errors = Array.isArray(error) ? error.filter((name) => ERRORS.has(name)) : undefined;

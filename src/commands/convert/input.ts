@@ -3,8 +3,9 @@ import type { Finding } from '../../document/finding.js';
 import { type ReadResult, readDocuments, type SourceDocument } from '../../document/yaml.js';
 import { fileProblem } from '../../model/file-error.js';
 import { NotText, readTextFile } from '../../model/text-file.js';
+import { items } from '../../rules/apirule/manifest.js';
 import { globPattern, type Strategy } from './glob.js';
-import { isConfiguration, type OathkeeperConfig } from './oathkeeper.js';
+import { isConfiguration, OathkeeperConfig } from './oathkeeper.js';
 
 /** Reads the documents of a file. A file that cannot be read is a finding. */
 export function readFile(file: string): ReadResult {
@@ -21,6 +22,32 @@ export function readFile(file: string): ReadResult {
     };
     return { documents: [], findings: [finding] };
   }
+}
+
+/**
+ * Reads Oathkeeper's configuration: from a file of its own, or from the ConfigMap or the list that holds it.
+ *
+ * @param findings gets what is wrong with the file
+ * @returns undefined if there is none, or more than one
+ */
+export function readConfig(file: string, findings: Finding[]): OathkeeperConfig | undefined {
+  const { documents, findings: found } = readFile(file);
+  const problems = [...found];
+  const all = documents
+    .flatMap((document) => items(document, problems))
+    .flatMap((document) => dataOf(document, problems)?.map(({ inner }) => inner) ?? [document])
+    .filter(({ value }) => isConfiguration(value));
+  findings.push(...problems);
+  if (problems.some(({ level }) => level === 'error')) return undefined;
+  const [document, second] = all;
+  if (document !== undefined && second === undefined) return new OathkeeperConfig(document);
+  const message =
+    second === undefined
+      ? 'this is not the configuration of Oathkeeper: it has none of access_rules, serve, authenticators'
+      : 'this holds more than one configuration of Oathkeeper: write the one that counts into a file of its own';
+  const at = second?.at([]) ?? { file, line: 1, col: 1 };
+  findings.push({ ...at, level: 'error', code: 'not-a-configuration', message });
+  return undefined;
 }
 
 /** Reads the rules that Oathkeeper's configuration names: in files, or in the configuration itself. */
@@ -50,23 +77,33 @@ function pathOf(url: string): string {
 /** Replaces ConfigMaps by the documents with access rules that they hold. */
 export function unfolded(documents: readonly SourceDocument[], findings: Finding[]): SourceDocument[] {
   return documents.flatMap((document) => {
-    const { kind, data } = (document.value ?? {}) as { kind?: unknown; data?: unknown };
-    if (kind !== 'ConfigMap') return [document];
-    return Object.entries((data ?? {}) as Record<string, unknown>).flatMap(([name, text]) => {
-      if (typeof text !== 'string' || !/\.(?:json|ya?ml)$/.test(name)) return [];
-      const read = readDocuments(text, `${document.file}#${name}`);
-      findings.push(...read.findings);
-      return read.documents.filter(({ value }) => {
-        if (!isConfiguration(value)) return true;
-        findings.push({
-          ...document.at(['data', name]),
-          level: 'warning',
-          code: 'not-carried-over',
-          message: `data.${name}: Oathkeeper's configuration; write it into a file, and give that with --config`,
-        });
-        return false;
+    const inside = dataOf(document, findings);
+    if (inside === undefined) return [document];
+    return inside.flatMap(({ name, inner }) => {
+      if (!isConfiguration(inner.value)) return [inner];
+      findings.push({
+        ...document.at(['data', name]),
+        level: 'warning',
+        code: 'not-carried-over',
+        message: `data.${name}: Oathkeeper's configuration; give this file with --config, too`,
       });
+      return [];
     });
+  });
+}
+
+/** The documents in the JSON and YAML entries of a ConfigMap; undefined if the document is no ConfigMap. */
+function dataOf(
+  document: SourceDocument,
+  findings: Finding[],
+): { name: string; inner: SourceDocument }[] | undefined {
+  const { kind, data } = (document.value ?? {}) as { kind?: unknown; data?: unknown };
+  if (kind !== 'ConfigMap') return undefined;
+  return Object.entries((data ?? {}) as Record<string, unknown>).flatMap(([name, text]) => {
+    if (typeof text !== 'string' || !/\.(?:json|ya?ml)$/.test(name)) return [];
+    const read = readDocuments(text, `${document.file}#${name}`);
+    findings.push(...read.findings);
+    return read.documents.map((inner) => ({ name, inner }));
   });
 }
 

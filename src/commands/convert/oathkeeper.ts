@@ -46,6 +46,13 @@ export class OathkeeperConfig {
       : this.fields(pipeline, name, 'config');
   }
 
+  /** Whether rules may use a handler. Oathkeeper's default is no. Without a configuration, nobody knows: yes. */
+  isEnabled(pipeline: Pipeline, name: string): boolean {
+    if (!this.isThere) return true;
+    const path = pipeline === 'errors' ? ['errors', 'handlers', name] : [pipeline, name];
+    return this.at(...path, 'enabled') === true;
+  }
+
   /** A finding about a part of the configuration. */
   lost(path: Path, what: string): Finding {
     const position = this.#document?.at(path) ?? { file: '', line: 1, col: 1 };

@@ -7,9 +7,11 @@ import { compileApiRule, NO_GATEWAY } from '../../rules/apirule/apirule.js';
 import { VERSION } from '../../rules/apirule/schema.js';
 import { corsPolicyOf } from './cors.js';
 import type { Strategy } from './glob.js';
+import { shiftedBy } from './groups.js';
 import { accessStrategies, authorizers, errorHandlers, mutators } from './handlers.js';
-import { OathkeeperConfig } from './oathkeeper.js';
+import { OathkeeperConfig, type Pipeline } from './oathkeeper.js';
 import { type AccessRule, accessRuleSchema } from './schema.js';
+import { type PlacedService, ServiceNames } from './services.js';
 import { type ApiRule, TRIAL } from './trial.js';
 import {
   NO_UPSTREAM,
@@ -23,7 +25,7 @@ import { type MatchUrl, readMatchUrl, UnreadableUrl } from './url.js';
 /** Options of the conversion. */
 export interface ConvertOptions {
   readonly strategy: Strategy;
-  /** `metadata.namespace` of the APIRules. If undefined, they have none. */
+  /** `metadata.namespace` of the APIRules. If undefined, they have that of the Rule resource, if there is one. */
   readonly namespace?: string;
   /** The hosts that replace expressions for any host. */
   readonly hosts?: readonly string[];
@@ -37,15 +39,22 @@ export interface Conversion {
   readonly findings: readonly Finding[];
 }
 
+/** The name of a namespace of Kubernetes. */
+export const NAMESPACE = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+
 /** Converts Oathkeeper's access rules to APIRules: one for each rule and host. */
 export class Converter {
-  /** The origins of services that are not at `http://{name}:{port}`, by name. */
-  readonly services = new Map<string, string>();
+  readonly #services = new ServiceNames();
   readonly #options: ConvertOptions;
   readonly #names = new Map<string, number>();
 
   constructor(options: ConvertOptions) {
     this.#options = options;
+  }
+
+  /** The origins of services that are not at `http://{name}:{port}`, by name. */
+  get services(): ReadonlyMap<string, string> {
+    return this.#services.origins;
   }
 
   /**
@@ -69,34 +78,47 @@ export class Converter {
     const { kind, spec, metadata } = (value ?? {}) as {
       kind?: unknown;
       spec?: unknown;
-      metadata?: { name?: unknown };
+      metadata?: { name?: unknown; namespace?: unknown };
     };
     if (kind !== 'Rule' || typeof spec !== 'object') return this.#rule(document, [], value, strategy);
-    const name = metadata?.name;
+    const { name, namespace } = metadata ?? {};
     const rule = typeof name === 'string' ? { id: name, ...spec } : spec;
-    return this.#rule(document, ['spec'], rule, strategy);
+    if (namespace === undefined) return this.#rule(document, ['spec'], rule, strategy);
+    if (typeof namespace === 'string' && NAMESPACE.test(namespace))
+      return this.#rule(document, ['spec'], rule, strategy, namespace);
+    const message = 'metadata.namespace: the rule is left out: this is not a valid namespace name';
+    const at = document.at(['metadata', 'namespace']);
+    return { apiRules: [], findings: [{ ...at, level: 'error', code: 'rule-left-out', message }] };
   }
 
-  #rule(document: SourceDocument, base: Path, value: unknown, strategy: Strategy): Conversion {
+  #rule(
+    document: SourceDocument,
+    base: Path,
+    value: unknown,
+    strategy: Strategy,
+    ofResource?: string,
+  ): Conversion {
     const violations = validate(document, accessRuleSchema, base, value);
     if (violations.length > 0) return { apiRules: [], findings: violations };
-    const options = { ...this.#options, strategy };
-    const attempt = new Attempt(document, base, value as AccessRule, options, this.services);
-    const apiRules = attempt.apiRules((id) => this.#name(id));
+    const namespace = this.#options.namespace ?? ofResource;
+    const options = { ...this.#options, strategy, ...(namespace === undefined ? {} : { namespace }) };
+    const attempt = new Attempt(document, base, value as AccessRule, options, this.#services);
+    const apiRules = attempt.apiRules((id) => this.#name(id, namespace));
     return { apiRules, findings: attempt.findings };
   }
 
   /** Makes a valid and unique resource name from a rule's id. */
-  #name(id: string): string {
+  #name(id: string, namespace = ''): string {
     const name =
       id
         .toLowerCase()
         .replace(/[^a-z0-9.-]+/g, '-')
         .slice(0, 240)
         .replace(/^[-.]+|[-.]+$/g, '') || 'rule';
-    const count = (this.#names.get(name) ?? 0) + 1;
-    this.#names.set(name, count);
-    return count === 1 ? name : this.#name(`${name}-${count}`);
+    const full = `${namespace}/${name}`;
+    const count = (this.#names.get(full) ?? 0) + 1;
+    this.#names.set(full, count);
+    return count === 1 ? name : this.#name(`${name}-${count}`, namespace);
   }
 }
 
@@ -108,14 +130,14 @@ class Attempt {
   readonly #rule: AccessRule;
   readonly #options: ConvertOptions;
   readonly #config: OathkeeperConfig;
-  readonly #services: Map<string, string>;
+  readonly #services: ServiceNames;
 
   constructor(
     document: SourceDocument,
     base: Path,
     rule: AccessRule,
     options: ConvertOptions,
-    services: Map<string, string>,
+    services: ServiceNames,
   ) {
     this.#document = document;
     this.#base = base;
@@ -137,6 +159,7 @@ class Attempt {
       this.#left(['match'], 'an APIRule cannot match gRPC methods (match.full_method)');
       return [];
     }
+    if (this.#hasDisabled()) return [];
     const url = this.#url();
     const methods = this.#methods();
     const upstream = this.#upstream();
@@ -209,6 +232,31 @@ class Attempt {
     return undefined;
   }
 
+  /** Oathkeeper refuses a rule with a handler that its configuration does not enable. Nothing enables itself. */
+  #hasDisabled(): boolean {
+    const { authenticators, authorizer, mutators: mutating, errors } = this.#rule;
+    const used: [Pipeline, Path, string][] = [['authorizers', ['authorizer'], authorizer.handler]];
+    for (const [pipeline, list] of [
+      ['authenticators', authenticators],
+      ['mutators', mutating],
+      ['errors', errors],
+    ] as const) {
+      (list ?? []).forEach(({ handler }, index) => {
+        used.push([pipeline, [pipeline, index], handler]);
+      });
+    }
+    const disabled = used.filter(([pipeline, , handler]) => !this.#config.isEnabled(pipeline, handler));
+    for (const [pipeline, path, handler] of disabled) {
+      const place = `${pipeline}.${pipeline === 'errors' ? 'handlers.' : ''}${handler}.enabled`;
+      const why = `Oathkeeper refuses it, because the configuration does not have ${place}: true`;
+      this.#left(
+        path,
+        `${why}. If an environment variable enabled ${handler}, write that into the configuration`,
+      );
+    }
+    return disabled.length > 0;
+  }
+
   #url(): MatchUrl | undefined {
     const { url } = this.#rule.match;
     if (url === undefined) return this.#left(['match'], 'match.url is missing');
@@ -222,14 +270,19 @@ class Attempt {
     }
   }
 
-  /** Oathkeeper ignores the case of methods; scopegate does not. */
+  /** Methods are case-sensitive, also in Oathkeeper: there, `get` matched no request with GET. */
   #methods(): string[] | undefined {
     const methods: string[] = [];
     (this.#rule.match.methods ?? []).forEach((method, index) => {
       const upper = method.toUpperCase();
-      if (!RULE_METHODS.includes(upper))
-        this.#lost(['match', 'methods', index], `scopegate does not serve the method ${method}`);
-      else if (!methods.includes(upper)) methods.push(upper);
+      const at = ['match', 'methods', index];
+      if (!RULE_METHODS.includes(upper)) this.#lost(at, `scopegate does not serve the method ${method}`);
+      else if (upper !== method)
+        this.#lost(
+          at,
+          `the method ${method}, which matched no request with ${upper}; write ${upper} if you mean it`,
+        );
+      else if (!methods.includes(method)) methods.push(method);
     });
     return methods.length > 0 ? methods : this.#left(['match'], 'it has no method that scopegate serves');
   }
@@ -243,7 +296,7 @@ class Attempt {
     return this.#left(['authorizer'], `it has the authorizer ${authorizer.handler}, ${why}`);
   }
 
-  #upstream(): RuleUpstream | undefined {
+  #upstream(): (Pick<PlacedService, 'service'> & Pick<RuleUpstream, 'options'>) | undefined {
     try {
       const upstream = readUpstream(this.#rule.upstream ?? {});
       if (upstream === undefined) {
@@ -251,30 +304,23 @@ class Attempt {
           ['upstream'],
           'the missing upstream.url: scopegate decides about these requests at /decisions, but at the proxy port they get 502',
         );
-        return { service: NO_UPSTREAM, options: {} };
+        return { service: this.#placed(NO_UPSTREAM), options: {} };
       }
-      return this.#placed(upstream);
+      return { service: this.#placed(upstream.address), options: upstream.options };
     } catch (error) {
       if (!(error instanceof UnreadableUpstream)) throw error;
       return this.#left(['upstream', error.field], error.message);
     }
   }
 
-  /** Notes the origin of a service for the settings. */
-  #placed(upstream: RuleUpstream): RuleUpstream | undefined {
-    const { service, origin } = upstream;
-    if (origin === undefined) return upstream;
-    const known = this.#services.get(service.name);
-    if (known !== undefined && known !== origin) {
-      const why = `the settings have one origin for each service name, and another rule has ${known} for ${service.name}`;
-      return this.#left(['upstream', 'url'], why);
-    }
-    this.#services.set(service.name, origin);
-    if (!this.#config.isThere) {
+  /** Names the service, and notes its origin for the settings. */
+  #placed(address: RuleUpstream['address']): PlacedService['service'] {
+    const { service, origin } = this.#services.place(address, this.#options.namespace ?? 'default');
+    if (origin !== undefined && !this.#config.isThere) {
       const entry = `${service.name}: ${origin}`;
-      this.#lost(['upstream', 'url'], `the scheme https; put it into the settings: services: { ${entry} }`);
+      this.#lost(['upstream', 'url'], `where it is; put it into the settings: services: { ${entry} }`);
     }
-    return upstream;
+    return service;
   }
 
   /**
@@ -326,32 +372,4 @@ function placeOf(field: string | undefined, index: string | undefined): Path {
     default:
       return [];
   }
-}
-
-/**
- * Renumbers references to capture groups: Oathkeeper counts the groups of the whole URL, an APIRule only
- * those of the path.
- *
- * @param groupsBefore the number of groups before the path
- */
-function shiftedBy(groupsBefore: number): { walk(value: unknown): unknown; readonly before: boolean } {
-  let before = false;
-  const shift = (text: string): string =>
-    text.replace(/(\.RegexpCaptureGroups\s+)(\d+)/g, (_whole, name: string, index: string) => {
-      const counted = Number(index) - groupsBefore;
-      if (counted < 0) before = true;
-      return name + counted;
-    });
-  const walk = (value: unknown): unknown => {
-    if (typeof value === 'string') return shift(value);
-    if (Array.isArray(value)) return value.map(walk);
-    if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, walk(each)]));
-  };
-  return {
-    walk,
-    get before() {
-      return before;
-    },
-  };
 }

@@ -49,6 +49,9 @@ export function settingsOf(
 
 const HEAD = '# Converted from the configuration of Ory Oathkeeper. docs/settings.md lists all settings.\n';
 
+/** `introspection.url` if the configuration has none: scopegate does not start without one. */
+const EXAMPLE = 'http://hydra:4445/admin/oauth2/introspect';
+
 const DURATION = new RegExp(oathkeeperDurationSchema.pattern);
 
 type Lost = (path: readonly (string | number)[], what: string) => void;
@@ -97,6 +100,12 @@ function listen(config: OathkeeperConfig, lost: Lost): object {
         `write the files of the certificate and its key into listen.${listener}.tls`,
       );
     }
+    if (part === 'api' && (typeof host !== 'string' || host === '')) {
+      lost(
+        ['serve', part, 'host'],
+        'Oathkeeper listened on all addresses; scopegate has 127.0.0.1 unless listen.admin.host says another',
+      );
+    }
     const said = {
       ...(typeof host === 'string' && host !== '' ? { host } : {}),
       ...(Number.isInteger(port) ? { port } : {}),
@@ -120,6 +129,12 @@ function introspection(config: OathkeeperConfig, lost: Lost): object {
     cache,
     pre_authorization: grant,
   } = merged({}, config.handler('authenticators', 'oauth2_introspection'));
+  if (typeof url !== 'string') {
+    lost(
+      [...at, 'introspection_url'],
+      `it is absent; introspection.url is ${EXAMPLE} as an example: write the address of your server`,
+    );
+  }
   const { enabled, ttl, ...sizes } = (cache ?? {}) as Record<string, unknown>;
   for (const name of Object.keys(sizes)) {
     lost([...at, 'cache', name], 'the size of the cache is introspection.cache.maxEntries');
@@ -144,7 +159,7 @@ function introspection(config: OathkeeperConfig, lost: Lost): object {
       : {}),
   };
   return {
-    url: typeof url === 'string' ? url : 'http://hydra:4445/admin/oauth2/introspect',
+    url: typeof url === 'string' ? url : EXAMPLE,
     ...(typeof strategy === 'string' && strategy !== 'none' ? { scopeStrategy: strategy } : {}),
     ...(Object.keys(cached).length === 0 ? {} : { cache: cached }),
     ...(authorized === true ? { clientAuth: preAuthorization(auth) } : {}),

@@ -2,11 +2,9 @@ import { canonicalPath } from '../../parse/target.js';
 import { escapeText } from './glob.js';
 import type { AccessRule } from './schema.js';
 
-/** Where a rule forwards to, with the fields of an APIRule. */
+/** Where a rule forwards to. */
 export interface RuleUpstream {
-  readonly service: { readonly name: string; readonly port: number };
-  /** The origin, if it is not `http://{name}:{port}`. */
-  readonly origin?: string;
+  readonly address: { readonly scheme: 'http' | 'https'; readonly host: string; readonly port: number };
   readonly options: {
     readonly stripPath?: string;
     readonly upstreamPath?: string;
@@ -25,7 +23,7 @@ export class UnreadableUpstream extends Error {
 }
 
 /** The service of a rule that only answers forward-auth requests: nothing is forwarded to it. */
-export const NO_UPSTREAM = { name: 'no-upstream', port: 80 } as const;
+export const NO_UPSTREAM = { scheme: 'http', host: 'no-upstream', port: 80 } as const;
 
 /**
  * Reads a rule's `upstream`.
@@ -55,8 +53,7 @@ export function readUpstream({
   }
   const settled = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
   return {
-    service: { name: hostname, port: settled },
-    ...(protocol === 'https:' ? { origin: `https://${hostname}:${settled}` } : {}),
+    address: { scheme: protocol === 'https:' ? 'https' : 'http', host: hostname, port: settled },
     options: {
       ...(strip === undefined ? {} : { stripPath: strip }),
       ...(base === undefined ? {} : { upstreamPath: base }),

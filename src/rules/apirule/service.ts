@@ -54,13 +54,18 @@ export function checkTemplate(template: string): string | undefined {
  * @returns the upstream, or why there is none
  */
 export function resolveService(templates: ServiceTemplates, service: ServiceName): Upstream | string {
-  const keys = [`${service.name}.${service.namespace}`, service.name, 'default'];
+  const keys = [...serviceKeys(service), 'default'];
   const key = keys.find((candidate) => Object.hasOwn(templates, candidate));
   if (key === undefined) {
     return `the setting services has no entry ${keys.slice(0, 2).join(' or ')}, and no default; add "${keys[0]}: http://HOST:PORT" to it`;
   }
   const url = fill(templates[key] as string, service);
   return toUpstream(url) ?? `services.${key} gives "${url}", which is not an http or https origin`;
+}
+
+/** The keys under which the settings may have a service before `default`; the first one that is there counts. */
+export function serviceKeys({ name, namespace }: Omit<ServiceName, 'port'>): [full: string, name: string] {
+  return [`${name}.${namespace}`, name];
 }
 
 function fill(template: string, service: ServiceName): string {

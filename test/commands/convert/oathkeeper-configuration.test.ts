@@ -7,9 +7,9 @@ import { ask } from '../../ask.js';
 import { startTestGateway } from '../../gateway.js';
 import { json, startStore } from '../../store.js';
 import { Recorder } from '../io.js';
-import { access, convert, matching, type Rule } from './oathkeeper-setup.js';
+import { access, configuration, convert, matching, type Rule } from './oathkeeper-setup.js';
 
-const CONFIGURATION = {
+const CONFIGURATION = configuration({
   serve: {
     proxy: {
       port: 4455,
@@ -62,7 +62,7 @@ const CONFIGURATION = {
     header: { enabled: true, config: { headers: { 'X-User': '{{ print .Subject }}', 'X-Of': 'all' } } },
   },
   log: { level: 'debug' },
-};
+});
 
 t.test(
   'the configuration of Oathkeeper gives handlers their config, and scopegate its settings',
@@ -97,6 +97,7 @@ t.test(
       [
         'log',
         'serve.proxy.trust_forwarded_headers',
+        'serve.api.host',
         'authenticators.oauth2_introspection.config.cache.max_cost',
         'access_rules.repositories.0',
         'errors.handlers.redirect.config.when.0.error',
@@ -111,7 +112,11 @@ t.test(
     t.same(read('scopegate.yaml'), {
       listen: { proxy: { port: 4455 }, admin: { port: 4456 } },
       rules: ['./rules'],
-      services: { default: 'http://{name}:{port}', parcels: 'https://parcels:443' },
+      services: {
+        default: 'http://{name}:{port}',
+        parcels: 'https://parcels:443',
+        'parcels-8080': 'http://parcels:8080',
+      },
       introspection: {
         url: 'http://hydra:4445/admin/oauth2/introspect',
         scopeStrategy: 'hierarchic',
@@ -162,7 +167,10 @@ t.test('credentials for any origin, which no browser takes, are listed and left 
   const cors = { enabled: true, allowed_origins: ['*'], allow_credentials: true, max_age: 60 };
   const { rules, lines } = await convert(
     t,
-    { 'oathkeeper.yml': { serve: { proxy: { cors } } }, 'rules.json': [access()] },
+    {
+      'oathkeeper.yml': configuration({ serve: { proxy: { cors }, api: { host: '127.0.0.1' } } }),
+      'rules.json': [access()],
+    },
     (at) => ['--config', at('oathkeeper.yml'), at('rules.json')],
   );
   t.match(
@@ -173,6 +181,9 @@ t.test('credentials for any origin, which no browser takes, are listed and left 
   t.notOk('allowCredentials' in (rules[0]?.spec.corsPolicy ?? {}));
 });
 
+/** Where Oathkeeper listens, in a way that scopegate keeps. */
+const SERVE = { api: { host: '127.0.0.1', port: 4456 } };
+
 t.test('globs, ConfigMaps and resources of Maester are noticed', async (t) => {
   const globs = [matching('http://depot.example/<**>')];
   const read = await convert(t, { 'rules.json': globs });
@@ -182,7 +193,10 @@ t.test('globs, ConfigMaps and resources of Maester are noticed', async (t) => {
   t.same(said.lines, ['convert: 1 APIRule, 0 findings']);
   const configured = await convert(
     t,
-    { 'rules.json': globs, 'oathkeeper.yml': { access_rules: { matching_strategy: 'glob' } } },
+    {
+      'rules.json': globs,
+      'oathkeeper.yml': configuration({ serve: SERVE, access_rules: { matching_strategy: 'glob' } }),
+    },
     (at) => ['--config', at('oathkeeper.yml'), at('rules.json')],
   );
   t.same(configured.lines, ['convert: 1 APIRule, 0 findings']);
@@ -214,10 +228,11 @@ t.test('globs, ConfigMaps and resources of Maester are noticed', async (t) => {
 
 t.test('the configuration can name its rules, and is no rule itself', async (t) => {
   const inline = `inline://${Buffer.from(JSON.stringify([access()])).toString('base64')}`;
-  const named = await convert(t, { 'oathkeeper.yml': { access_rules: { repositories: [inline] } } }, (at) => [
-    '--config',
-    at('oathkeeper.yml'),
-  ]);
+  const named = await convert(
+    t,
+    { 'oathkeeper.yml': configuration({ access_rules: { repositories: [inline] } }) },
+    (at) => ['--config', at('oathkeeper.yml')],
+  );
   t.equal(named.rules.length, 1, named.lines.join('\n'));
   const wrong = await convert(t, { 'rules.json': CONFIGURATION });
   t.match(wrong.lines[0], /error not-a-rule .*--config/);

@@ -31,6 +31,28 @@ export interface Rule {
   readonly scopegate?: Readonly<Record<string, unknown>>;
 }
 
+/** What every conversion without a configuration says. */
+export const UNKNOWN = /^convert: without --config nobody knows which handlers Oathkeeper had enabled/;
+
+/** What a configuration says that enables the handlers of these names. */
+export const enabled = (...names: string[]) =>
+  Object.fromEntries(names.map((name) => [name, { enabled: true }]));
+
+/** A configuration that enables what plain rules need, and says where tokens are introspected. */
+export function configuration(more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  const introspection = { introspection_url: 'http://hydra:4445/admin/oauth2/introspect' };
+  return {
+    ...more,
+    authenticators: {
+      ...enabled('noop', 'anonymous', 'jwt'),
+      oauth2_introspection: { enabled: true, config: introspection },
+      ...(more.authenticators as object | undefined),
+    },
+    authorizers: { ...enabled('allow'), ...(more.authorizers as object | undefined) },
+    mutators: { ...enabled('noop', 'header'), ...(more.mutators as object | undefined) },
+  };
+}
+
 export async function convert(
   t: Test,
   files: Readonly<Record<string, unknown>>,
@@ -43,7 +65,8 @@ export async function convert(
   const io = new Recorder();
   const at = (name: string) => join(folder, name);
   const code = await main(['convert', ...args(at)], io);
-  const lines = io.stderr.replaceAll(`${folder}/`, '').trimEnd().split('\n');
+  const told = io.stderr.replaceAll(`${folder}/`, '').trimEnd().split('\n');
+  const lines = told.filter((line) => !UNKNOWN.test(line));
   const rules = parseAllDocuments(io.stdout)
     .map(
       (document) => document.toJS() as { spec: { host: string; rules: [Rule]; corsPolicy?: object } } | null,
@@ -51,5 +74,5 @@ export async function convert(
     .filter((document) => document !== null);
   const target = join(folder, 'apirules.yaml');
   writeFileSync(target, io.stdout);
-  return { code, lines, rules, folder, out: io.stdout, load: () => loadRules([target], options) };
+  return { code, told, lines, rules, folder, out: io.stdout, load: () => loadRules([target], options) };
 }
