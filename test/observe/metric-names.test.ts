@@ -114,6 +114,11 @@ t.test(
       ],
       ScopegateOverloaded: ['scopegate_requests_shed_total{cause="event_loop"} 0+600x30'],
       ScopegateLogLinesDropped: ['scopegate_log_lines_dropped_total 0+10x30'],
+      ScopegateGone: ['up{job="j"} 1x5 0x25', 'scopegate_ready{job="j"} 1x5 _x25'],
+      ScopegateNotReady: ['scopegate_ready 0x30'],
+      ScopegateSharedCacheFailing: ['scopegate_shared_cache_failures_total 0+3x30'],
+      ScopegateClientShareRefused: ['scopegate_client_share_refused_total{share="inFlight"} 0+600x30'],
+      ScopegateBadTokensFlood: ['scopegate_introspection_lookups_total{result="limited"} 0+600x30'],
     } as Record<string, string[]>;
     t.same(
       groups[0]?.rules.map(({ alert }) => alert).sort(),
@@ -137,8 +142,31 @@ t.test(
         },
       ],
     }));
+    // One failure, or an instance of something else that is down: nobody is called for it, at any minute.
+    const quiet = {
+      interval: '1m',
+      input_series: [
+        ...[
+          'scopegate_errors_total{error="authorization_server_unavailable",instance="i"}',
+          'scopegate_introspection_readiness_checks_total{result="not_ready",instance="i"}',
+          'scopegate_requests_shed_total{cause="in_flight",instance="i"}',
+          'scopegate_shared_cache_failures_total{instance="i"}',
+        ].map((series) => ({ series, values: '0x9 1x20' })),
+        { series: 'up{job="other",instance="k"}', values: '0x30' },
+      ],
+      promql_expr_test: [
+        {
+          expr: 'count_over_time(ALERTS{alertstate="firing"}[28m])',
+          eval_time: '28m',
+          exp_samples: [],
+        },
+      ],
+    };
     const unit = join(folder, 'unit.yaml');
-    writeFileSync(unit, JSON.stringify({ rule_files: [alerts], evaluation_interval: '1m', tests }));
+    writeFileSync(
+      unit,
+      JSON.stringify({ rule_files: [alerts], evaluation_interval: '1m', tests: [...tests, quiet] }),
+    );
     const fired = promtool(['test', 'rules', unit]);
     t.equal(fired.status, 0, fired.output);
   },
