@@ -117,6 +117,7 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
       t.equal(answer.status, status, says);
       t.equal(gate.upstream.received.length - before, status === 200 ? 1 : 0, `${says}: forwarded or not`);
       if (status === 401) t.match(answer.headers['www-authenticate'], /^Bearer realm="scopegate"/, says);
+      if (status === 403) t.match(answer.headers['www-authenticate'], /error="insufficient_scope"/, says);
     }
     t.equal(gate.log.filter(({ entrance }) => entrance === 'proxy').length, 0, 'the proxy forwards itself');
 
@@ -160,13 +161,40 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
 
     t.comment('the authorization server is down');
     gate.endpoint.fault = (_message, response) => response.writeHead(500).end();
-    t.equal((await ask(via, '/headers', { token: 'fresh' })).status, 503);
+    const unknown = await ask(via, '/headers', { token: 'fresh' });
+    t.equal(unknown.status, 503);
+    t.match(unknown.headers['retry-after'], /^\d+$/, 'the client learns when to try again');
 
     t.comment('the gateway is gone');
     await gate.gateway.close();
     const before = gate.upstream.received.length;
     t.ok((await ask(via, '/headers', { token: 'good-read' })).status >= 500);
     t.equal(gate.upstream.received.length, before, 'nothing is forwarded');
+  });
+}
+
+for (const [name, proxy] of Object.entries(PROXIES)) {
+  t.test(`a real ${name} gives its client every kind of refusal`, async (t) => {
+    if (!available(t, proxy.requirement)) return;
+    const login = { handler: 'redirect', config: { to: 'https://login.example/' } };
+    const gate = await startTestGateway(t, {
+      rules: apiRule('gate.example', [
+        rule('/page', ['GET'], 'read', { scopegate: { errors: [login] } }),
+        rule('/.*', ['GET'], 'read'),
+      ]),
+      settings: { forward: { maxTargetBytes: 1000 }, introspection: { flood: { badTokens: 1, per: '1h' } } },
+    });
+    const via = { url: await startProxy(t, proxy, gate) };
+
+    const redirected = await ask(via, '/page', {});
+    t.equal(redirected.status, 302);
+    t.equal(redirected.headers.location, 'https://login.example/');
+    t.equal((await ask(via, `/${'a'.repeat(1200)}`, { token: 'good-read' })).status, 414);
+    t.equal((await ask(via, '/headers', { token: 'guess-1' })).status, 401);
+    const flooded = await ask(via, '/headers', { token: 'guess-2' });
+    t.equal(flooded.status, 429);
+    t.match(flooded.headers['retry-after'], /^\d+$/);
+    t.equal(gate.upstream.received.length, 0, 'nothing is forwarded');
   });
 }
 

@@ -1,4 +1,5 @@
 import { ERRORS, type ErrorName, type ErrorRow } from '../../src/model/errors.js';
+import { reasonsInCode } from './reasons.js';
 
 /** What to do about an error: for one of its reasons, or for all where `reasons` is empty. */
 interface Advice {
@@ -42,8 +43,11 @@ export const ADVICE: Readonly<Record<ErrorName, readonly Advice[]>> = {
   ],
   no_rule: [
     about(
-      'Ask `scopegate explain` with the method and the URL. The usual causes: another host name, or a method that the rule does not list.',
+      'Ask `scopegate explain` with the method and the URL. The usual causes: another host name, a slash at the end, or a method that the rule does not list. `GET` does not include `HEAD`.',
       'no rule for this host, method and path',
+    ),
+    about(
+      'If you have just added the rule, look for `rules not reloaded` in the log: then the rules from before are in force.',
     ),
   ],
   method_refused: [about('scopegate serves CONNECT, TRACE and the like to nobody.')],
@@ -112,14 +116,26 @@ export const ADVICE: Readonly<Record<ErrorName, readonly Advice[]>> = {
   authorizer_unavailable: [
     about(
       "A rule's [authorizer](rules.md#authorizers) answered neither 200 nor 403, or not in time. The log has its address.",
+      'the authorizer gave no usable answer',
     ),
   ],
   authorization_server_unavailable: [
     about(
       'Look for `introspection failed` in the log. Check the address, `clientAuth`, certificates and `introspection.timeout`.',
+      'the authorization server gave no usable answer',
     ),
     about(
       'If the log says `is not ready`: the database of the authorization server is down, or `introspection.readiness` is wrong.',
+    ),
+    about(
+      'A rule with the handler `jwt`: look at the `jwks_urls` of the rule, and whether the issuer serves its keys.',
+      'the keys of the issuer cannot be read',
+    ),
+    about(
+      'Look at the service that the [handler or mutator](rules.md) of the rule calls: its address, and what it answers.',
+      'the session store gave no usable answer',
+      'the token endpoint gave no usable answer',
+      'the hydrator gave no usable answer',
     ),
   ],
   overloaded: [
@@ -158,6 +174,7 @@ export const ADVICE: Readonly<Record<ErrorName, readonly Advice[]>> = {
  * @returns the whole page in Markdown
  */
 export function errorsPage(): string {
+  const given = reasonsInCode();
   const names = (Object.keys(ERRORS) as ErrorName[]).sort((a, b) => ERRORS[a].code - ERRORS[b].code);
   const rows = names.map((name) => {
     const { code, status, oauth, close }: ErrorRow = ERRORS[name];
@@ -169,15 +186,18 @@ export function errorsPage(): string {
     ];
     return `| ${cells.join(' | ')} |`.replaceAll('|  |', '| |');
   });
-  return `${[`${INTRODUCTION}\n${rows.join('\n')}`, CAUSE, '## Error by error', ...names.map(section)].join('\n\n')}\n`;
+  return `${[`${INTRODUCTION}\n${rows.join('\n')}`, CAUSE, '## Error by error', ...names.map((name) => section(name, given.get(name) ?? []))].join('\n\n')}\n`;
 }
 
-function section(name: ErrorName): string {
+function section(name: ErrorName, given: readonly string[]): string {
   const { code, status, message } = ERRORS[name];
   const advice = ADVICE[name].map(({ reasons, look }) =>
     reasons.length === 0 ? `- ${look}` : `- ${reasons.map((reason) => `\`${reason}\``).join(', ')}: ${look}`,
   );
-  return [`### ${name}`, '', `${code} ${status}: "${message}".`, '', ...advice].join('\n');
+  const explained = new Set(ADVICE[name].flatMap(({ reasons }) => reasons));
+  const others = given.filter((reason) => !explained.has(reason)).map((reason) => `\`${reason}\``);
+  const more = others.length === 0 ? [] : [`- Other reasons: ${others.join('; ')}.`];
+  return [`### ${name}`, '', `${code} ${status}: "${message}".`, '', ...advice, ...more].join('\n');
 }
 
 const INTRODUCTION = `# Errors

@@ -14,6 +14,7 @@ import { conformancePage, GAPS, proofs } from './conformance.js';
 import { ADVICE, errorsPage } from './errors.js';
 import { identityFieldsPage } from './identity-fields.js';
 import { pages } from './page.js';
+import { reasonsInCode } from './reasons.js';
 import { settingsPage } from './settings.js';
 import { upstreamClientPage } from './upstream-client.js';
 
@@ -152,6 +153,15 @@ t.test('docs/errors.md is what the table of errors says, and its reasons are giv
     for (const reason of advice.flatMap(({ reasons }) => reasons))
       t.ok(code.includes(`'${reason}'`), `${name}: the reason "${reason}"`);
   }
+  t.end();
+});
+
+t.test('docs/errors.md has every reason that the code gives', (t) => {
+  const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
+  const given = [...reasonsInCode().values()].flat();
+  t.ok(given.includes('the authorization server gave no usable answer'), 'they are found');
+  t.ok(given.length > 40, `${given.length} of them`);
+  for (const reason of given) t.ok(page.includes(`\`${reason}\``), reason);
   t.end();
 });
 

@@ -28,6 +28,7 @@ range is an error with file, line and column, and scopegate does not start. This
 scopegate schema
 \`\`\`
 
+- **Changes.** scopegate reads settings at the start only: restart it after a change. It reads rules, certificates and secrets again by itself.
 - **Environment.** Each setting has an environment variable that overrides it. Write a list or a map there as YAML or JSON
   (\`SCOPEGATE_RULES='[./rules]'\`). A variable that begins with \`SCOPEGATE_\` and names no setting is an error, so that a typo cannot
   leave a default in force.
