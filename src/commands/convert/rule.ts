@@ -45,6 +45,8 @@ export const NAMESPACE = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 /** Converts Oathkeeper's access rules to APIRules: one for each rule and host. */
 export class Converter {
   readonly #services = new ServiceNames();
+  /** The ids of rules, as Oathkeeper Maester makes them of resources, by where they were found. */
+  readonly #ids = { resources: new Set<string>(), others: new Set<string>() };
   readonly #options: ConvertOptions;
   readonly #names = new Map<string, number>();
 
@@ -100,11 +102,26 @@ export class Converter {
   ): Conversion {
     const violations = validate(document, accessRuleSchema, base, value);
     if (violations.length > 0) return { apiRules: [], findings: violations };
+    const { id } = value as AccessRule;
+    if (id !== undefined && this.#isCopy(ofResource === undefined ? id : `${id}.${ofResource}`, ofResource)) {
+      const why = `${id} stands in a Rule resource and in the ConfigMap that Oathkeeper Maester makes of it`;
+      const message = `${base.join('.') || 'the rule'}: the rule is left out: ${why}. Give one of the two`;
+      const finding = { ...document.at(base), level: 'error', code: 'rule-left-out', message } as const;
+      return { apiRules: [], findings: [finding] };
+    }
     const namespace = this.#options.namespace ?? ofResource;
     const options = { ...this.#options, strategy, ...(namespace === undefined ? {} : { namespace }) };
     const attempt = new Attempt(document, base, value as AccessRule, options, this.#services);
     const apiRules = attempt.apiRules((id) => this.#name(id, namespace));
     return { apiRules, findings: attempt.findings };
+  }
+
+  /** Whether a rule was found before in its other form: as a resource, or in a list. */
+  #isCopy(id: string, ofResource: string | undefined): boolean {
+    const { resources, others } = this.#ids;
+    const [own, other] = ofResource === undefined ? [others, resources] : [resources, others];
+    own.add(id);
+    return other.has(id);
   }
 
   /** Makes a valid and unique resource name from a rule's id. */

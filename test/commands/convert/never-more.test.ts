@@ -228,3 +228,17 @@ t.test('the configuration is read out of its ConfigMap, and nothing is converted
     t.match(lines.at(-1), /^convert: 0 APIRules, \d findings?$/);
   }
 });
+
+t.test('a Rule resource and its copy in the ConfigMap of Maester give one rule, and are told', async (t) => {
+  const copy = matching('http://depot.example/one', { id: 'one.shop' });
+  const files = { 'one.json': resource('one', 'shop'), 'rules.json': [copy] };
+  for (const order of [
+    ['one.json', 'rules.json'],
+    ['rules.json', 'one.json'],
+  ]) {
+    const { rules, lines } = await convert(t, files, (at) => order.map(at));
+    t.equal(rules.length, 1);
+    t.match(lines[0], new RegExp(`^${order[1]}:.* error rule-left-out .*Give one of the two$`));
+    t.equal(lines.length, 2);
+  }
+});
