@@ -118,6 +118,10 @@ export const EXPLAINED: ReadonlyMap<string, string> = new Map(
       'Nothing else has such a kind: the condition tells the compiler.',
     'proxy/early-hints.ts passEarlyHints: !isStream(message) → isStream(message)':
       'Node holds the hints back until the response has the connection; they only come too late then.',
+    'proxy/early-hints.ts passEarlyHints: !isStream(message) && response.socket === null → false':
+      'Node holds the hints back until the response has the connection; they only come too late then.',
+    'proxy/early-hints.ts passEarlyHints: !isStream(message) && response.socket === null → response.socket === null':
+      'The socket of an HTTP/2 response is never null.',
     "proxy/early-hints.ts passEarlyHints: links.length === 0 || message.httpVersion === '1.0' → message.httpVersion === '1.0'":
       'Without links, Node writes nothing.',
     'auth/introspection/answer.ts list: value === undefined || value === null → value === undefined':
