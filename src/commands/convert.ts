@@ -109,6 +109,12 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const apiRules: ApiRule[] = [];
   const names = new Set<string>();
   const fromCluster: ApiRule[] = [];
+  for (const { documents } of inputs) {
+    const manifests = documents.filter(isFromCluster).flatMap((document) => items(document, []));
+    cleanExport(manifests, new Set()).apiRules.forEach((each) => {
+      converter.reserve(each);
+    });
+  }
   for (const read of inputs) {
     findings.push(...read.findings);
     const [exported, others] = partition(read.documents, isFromCluster);

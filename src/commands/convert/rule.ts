@@ -59,6 +59,11 @@ export class Converter {
     return this.#services.origins;
   }
 
+  /** Keeps the names of an APIRule's services for it. Call it before any rule is converted. */
+  reserve(apiRule: ApiRule): void {
+    this.#services.reserve(apiRule);
+  }
+
   /**
    * Converts the rules of one document: a list, one rule, or the custom resource of Oathkeeper Maester.
    * Findings have positions in the document.

@@ -1,4 +1,5 @@
 import { serviceKeys } from '../../rules/apirule/service.js';
+import type { ApiRule } from './trial.js';
 import type { RuleUpstream } from './upstream.js';
 
 /** The service of a rule, and its entry in the settings. */
@@ -35,6 +36,18 @@ export class ServiceNames {
       if (!this.#claim(name, namespace, origin)) continue;
       this.origins.set(name, origin);
       return { service: { name, port }, origin };
+    }
+  }
+
+  /** Keeps the names of an APIRule's services for it, so that no upstream of an access rule takes them. */
+  reserve({ metadata, spec }: ApiRule): void {
+    type Service = { name?: unknown; namespace?: unknown } | null | undefined;
+    const { namespace = 'default' } = metadata as { namespace?: string };
+    const { service, rules } = spec as { service?: Service; rules?: unknown };
+    const own = Array.isArray(rules) ? rules.map((rule: { service?: Service } | null) => rule?.service) : [];
+    for (const each of [service, ...own]) {
+      const within = each?.namespace ?? service?.namespace ?? namespace;
+      if (typeof each?.name === 'string') this.#claim(each.name, String(within), undefined);
     }
   }
 

@@ -242,3 +242,23 @@ t.test('a Rule resource and its copy in the ConfigMap of Maester give one rule, 
     t.equal(lines.length, 2);
   }
 });
+
+t.test('no upstream takes the service of an APIRule that is converted with it', async (t) => {
+  const apiRule = {
+    apiVersion: 'gateway.kyma-project.io/v1beta1',
+    kind: 'APIRule',
+    metadata: { name: 'e', namespace: 't' },
+    spec: {
+      ...{ host: 'e.example', gateway: 'a/b', service: { name: 'svc', port: 80 } },
+      rules: [{ path: '/a', methods: ['GET'], accessStrategies: [{ handler: 'no_auth' }] }],
+    },
+  };
+  const rules = [access({ upstream: { url: 'https://svc:8443' } })];
+  const files = { 'oathkeeper.yml': configuration({ serve: SERVE }), 'rules.json': rules, 'e.json': apiRule };
+  const { out } = await convert(t, files, (at) => [
+    ...['--config', at('oathkeeper.yml')],
+    ...[at('rules.json'), at('e.json')],
+  ]);
+  t.match(out, '#   svc-8443: https://svc:8443');
+  t.notMatch(out, '#   svc: ');
+});
