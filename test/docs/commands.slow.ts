@@ -112,8 +112,8 @@ async function execute(
   switch (marker) {
     case 'no-run':
       t.ok(
-        /docker|helm|kubectl|kustomize|systemctl|npm install/.test(text),
-        `${where}: only what needs an engine, a cluster, systemd or a registry is not run`,
+        /docker|helm|kubectl|kustomize|systemctl|npm install|app\.mjs|nginx|kill %/.test(text),
+        `${where}: only what needs an engine, a cluster, systemd, a registry, nginx or a shell with jobs is not run`,
       );
       for (const [path] of text.matchAll(/\bconfig\/[\w./-]+/g))
         t.ok(existsSync(join(root, path)), `${where}: ${path}`);

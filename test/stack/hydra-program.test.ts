@@ -83,3 +83,34 @@ t.test('serve all is ready while the database answers, and ends at SIGTERM', asy
 t.test('another command line is refused', async (t) => {
   t.equal(await codeOf(start(t, ['serve', 'admin'], {})), 2);
 });
+
+t.test('a port that is taken is said in one line, without a stack trace', async (t) => {
+  const { server, port } = await takenPort(t);
+  const child = spawn(process.execPath, [PROGRAM, 'serve', 'all'], {
+    env: {
+      PATH: process.env.PATH,
+      SERVE_PUBLIC_HOST: '127.0.0.1',
+      SERVE_ADMIN_HOST: '127.0.0.1',
+      SERVE_PUBLIC_PORT: `${port}`,
+      SERVE_ADMIN_PORT: '0',
+    },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  server.close();
+  t.equal(code, 1);
+  t.match(said, new RegExp(`^.*127\\.0\\.0\\.1:${port}: the port is taken\\. .*\\n$`));
+});
+
+async function takenPort(t: Test) {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  return { server, port: (server.address() as AddressInfo).port };
+}

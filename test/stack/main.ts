@@ -66,8 +66,20 @@ async function main(): Promise<void> {
     const steps = tutorial(stack, extra).map(
       ({ says, command, status }) => `# ${says}: ${status}\n${command}\n`,
     );
+    const variables = Object.entries({
+      HTTPBIN: stack.urls.httpbin,
+      ACCESS_TOKEN_READ: stack.tokens.read,
+      ACCESS_TOKEN_WRITE: stack.tokens.write,
+      ADMIN: stack.urls.admin,
+    })
+      .map(([name, value]) => `export ${name}=${value}`)
+      .join('\n');
     process.stdout.write(`
-The tutorial is running. Paste these into another terminal, one by one; the status to expect stands above each.
+The tutorial is running. Paste these lines into another terminal. The commands of the README use them:
+
+${variables}
+
+Then paste these commands, one by one; the status to expect stands above each.
 
 ${steps.join('\n')}
 # The certificate's authority, to use --cacert instead of -k: ${stack.caFile}

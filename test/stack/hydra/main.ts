@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { start } from '../authorization-server.js';
+import { PortTaken } from '../listener.js';
 import { answers } from './database.js';
 
 // The local authorization server as a program, with the command line and the variables of Hydra that docker-compose.yml
@@ -44,6 +45,7 @@ async function serve(dsn: string, environment: NodeJS.ProcessEnv): Promise<numbe
     host: SERVE_PUBLIC_HOST ?? '0.0.0.0',
     publicPort: Number(SERVE_PUBLIC_PORT),
     adminPort: Number(SERVE_ADMIN_PORT),
+    how: { public: 'Set SERVE_PUBLIC_PORT to another one.', admin: 'Set SERVE_ADMIN_PORT to another one.' },
     ...(issuer === undefined ? {} : { issuer }),
   });
   log('info', 'Setting up http server', { public: server.publicUrl, admin: server.adminUrl });
@@ -65,8 +67,13 @@ async function serve(dsn: string, environment: NodeJS.ProcessEnv): Promise<numbe
 
 const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
 const dsn = process.env.DSN ?? 'memory';
-if (words.join(' ') === 'serve all') process.exitCode = await serve(dsn, process.env);
-else if (words.join(' ') === 'migrate sql up') process.exitCode = await migrate(dsn);
+if (words.join(' ') === 'serve all') {
+  process.exitCode = await serve(dsn, process.env).catch((error: unknown) => {
+    if (!(error instanceof PortTaken)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return 1;
+  });
+} else if (words.join(' ') === 'migrate sql up') process.exitCode = await migrate(dsn);
 else {
   process.stderr.write('usage: serve all [--dev] | migrate sql up [-e] [--yes]\n');
   process.exitCode = 2;
