@@ -194,6 +194,9 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
     const flooded = await ask(via, '/headers', { token: 'guess-2' });
     t.equal(flooded.status, 429);
     t.match(flooded.headers['retry-after'], /^\d+$/);
+    const claimed = { 'x-forwarded-for': '203.0.113.9' };
+    const again = await ask(via, '/headers', { token: 'guess-3', headers: claimed });
+    t.equal(again.status, 429, 'a client cannot count as another one');
     t.equal(gate.upstream.received.length, 0, 'nothing is forwarded');
   });
 }
