@@ -52,7 +52,9 @@ export interface AdminOptions {
    *
    * @returns the JSON of the response, with their number
    */
-  readonly purge: (which: Invalidation) => object | Promise<object>;
+  readonly purge: (which: Invalidation) => PurgeResult | Promise<PurgeResult>;
+  /** Called after each `POST /cache/purge`, also a refused one. */
+  readonly onPurge?: (purge: PurgeCall) => void;
   readonly access: AccessOptions;
   /** The certificates. If undefined, the listener uses plain HTTP. */
   readonly tls?: Credentials | undefined;
@@ -60,6 +62,24 @@ export interface AdminOptions {
    * The largest header section, in bytes. Forward-auth calls carry the header fields of the proxies' clients.
    */
   readonly maxHeaderBytes: number;
+}
+
+/** The JSON of the response of `POST /cache/purge`. */
+export interface PurgeResult {
+  /** The number of answers that were removed here. */
+  readonly purged: number;
+  /** Whether the other gateways were told; absent if the cache is not shared. */
+  readonly told?: boolean;
+}
+
+/** One call of `POST /cache/purge`, for the log: never the token, subject, client or session itself. */
+export interface PurgeCall extends Partial<PurgeResult> {
+  /** The address of the caller. */
+  readonly peer: string | undefined;
+  /** What to purge; undefined if the call was refused or its body is invalid. */
+  readonly what: 'all' | 'token' | 'sub' | 'client_id' | 'sid' | undefined;
+  /** The status of the response. */
+  readonly status: number;
 }
 
 /** The body of `POST /explain`: a request to explain. */
@@ -194,10 +214,15 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
       throw error;
     }
   });
+  const purges = new WeakMap<FastifyRequest, Partial<PurgeCall>>();
   app.post(
     '/cache/purge',
     {
       onRequest: [
+        (request, _reply, done) => {
+          purges.set(request, { peer: request.socket.remoteAddress });
+          done();
+        },
         read,
         cross,
         (request, reply, done) => {
@@ -207,8 +232,22 @@ export function createAdmin(options: AdminOptions): FastifyInstance {
           turnAway(reply, refusal);
         },
       ],
+      onResponse: async (request, reply) => {
+        options.onPurge?.({
+          peer: undefined,
+          what: undefined,
+          ...purges.get(request),
+          status: reply.statusCode,
+        });
+      },
     },
-    async (request) => options.purge(toPurge(request.body)),
+    async (request) => {
+      const which = toPurge(request.body);
+      const result = await options.purge(which);
+      const what = which === 'all' ? 'all' : 'claim' in which ? which.claim : 'token';
+      purges.set(request, { ...purges.get(request), what, ...result });
+      return result;
+    },
   );
 
   app.setNotFoundHandler((_request, reply) => {

@@ -13,6 +13,7 @@ export interface TroubleJson {
     | 'authorization-server'
     | 'certificate'
     | 'file'
+    | 'log'
     | 'not-serving'
     | 'observing'
     | 'overload'
@@ -70,6 +71,8 @@ export interface TroubleSources {
   readonly failed: () => number;
   readonly shed: () => number;
   readonly sharedCacheFailures: () => number;
+  /** Log lines that were dropped so far. */
+  readonly droppedLines: () => number;
   readonly counts: () => ReadonlyMap<string, RuleCounts>;
 }
 
@@ -110,10 +113,11 @@ export class Troubles {
 
   /** Reads the counters. */
   sample(): void {
-    const { pools, servers, shed, sharedCacheFailures, failed } = this.#sources;
+    const { pools, servers, shed, sharedCacheFailures, droppedLines, failed } = this.#sources;
     for (const { origin, turnedAway } of pools()) this.#look(`pool ${origin}`, turnedAway);
     this.#look('shed', shed());
     this.#look('shared', sharedCacheFailures());
+    this.#look('log', droppedLines());
     for (const { url, breaker } of servers()) {
       const subject = withoutQuery(url);
       if (breaker === 'closed') this.#opened.delete(subject);
@@ -349,6 +353,17 @@ export class Troubles {
         message: 'The cache that gateways share fails. Each gateway asks the authorization server by itself.',
         details: [`failures: ${shared.by}`],
         since: iso(shared.since),
+      });
+    }
+    const log = this.#fresh('log');
+    if (log !== undefined) {
+      troubles.push({
+        kind: 'log',
+        severity: 'warning',
+        message:
+          'Log lines are dropped, audit lines too: their reader is too slow or gone, or the disk is full.',
+        details: [`dropped: ${log.by} ${log.by === 1 ? 'line' : 'lines'}`],
+        since: iso(log.since),
       });
     }
     const { rules } = this.#sources.table();

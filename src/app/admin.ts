@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
 import { observing, rulesJson, statusJson } from '../admin/overview.js';
 import type { Recent } from '../admin/recent.js';
 import type { Series } from '../admin/series.js';
-import { createAdmin, type Readiness } from '../admin/server.js';
+import { createAdmin, type PurgeCall, type Readiness } from '../admin/server.js';
 import type { Troubles } from '../admin/troubles.js';
 import { signingKeys } from '../auth/mutators/chain.js';
 import type { Settings } from '../config/settings.js';
@@ -37,6 +38,7 @@ export interface AdminParts {
   readonly introspection: Introspection;
   readonly forwarder: Forwarder;
   readonly certificates: Certificates;
+  readonly log: Logger;
   /** When the gateway started, ISO 8601. */
   readonly started: string;
 }
@@ -97,11 +99,20 @@ export function createAdminListener(parts: AdminParts): FastifyInstance {
       // The caller must learn whether the other gateways were told.
       return told === undefined ? { purged: count } : { purged: count, told: await told };
     },
+    onPurge: (purge) => logPurge(parts.log, purge),
     access: { ...settings.admin, isLocal: (socket) => isLocal(socket).trusted },
     tls: parts.certificates.admin,
     // A forward-auth request carries its client's fields, and the target a second time.
     maxHeaderBytes: settings.forward.maxHeaderBytes + settings.forward.maxTargetBytes + QUESTION_BYTES,
   });
+}
+
+/** Writes one line about each call to purge the cache. */
+function logPurge(log: Logger, purge: PurgeCall): void {
+  if (purge.status >= 400) log.warn(purge, 'purge refused');
+  else if (purge.told === false) {
+    log.error(purge, 'cache purged here alone: the other gateways were not told, so purge at every gateway');
+  } else log.info(purge, 'cache purged');
 }
 
 /** What `/health/ready` reports while rules only observe. */

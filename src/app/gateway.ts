@@ -7,6 +7,7 @@ import type { Listener, Settings } from '../config/settings.js';
 import { type Clock, systemClock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
 import { TimedOut, within } from '../model/within.js';
+import { DroppedLines } from '../observe/dropped-lines.js';
 import type { CreateUpstreamClient } from '../proxy/upstream/client.js';
 import type { ReloadOptions } from '../rules/reload.js';
 import { createAdminListener } from './admin.js';
@@ -107,13 +108,16 @@ export async function startGateway(
       failed: () => metrics.totals().outcomes.failed,
       shed: () => metrics.totals().shed,
       sharedCacheFailures: () => metrics.totals().sharedCacheFailures,
+      droppedLines: output.dropped,
       counts: metrics.counts,
     },
     clock,
   );
+  const droppedLines = new DroppedLines(output, log);
   const sampling = setInterval(() => {
     series.sample();
     troubles.sample();
+    droppedLines.sample();
   }, SAMPLING).unref();
   const admin = createAdminListener({
     settings,
@@ -128,6 +132,7 @@ export async function startGateway(
     accounts,
     introspection,
     forwarder: proxy.forwarder,
+    log,
     started,
   });
   core.watch({

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { LastFailure } from '../admin/troubles.js';
 import { AnswerCache } from '../auth/introspection/cache.js';
+import type { CircuitBreakerChange } from '../auth/introspection/circuit-breaker.js';
 import { IntrospectionClient } from '../auth/introspection/client.js';
 import {
   createIntrospector,
@@ -24,9 +25,7 @@ import { withoutQuery } from '../observe/redaction.js';
 import { createOutbound, type OutboundClient } from '../outbound/outbound.js';
 import { clientAddressReader } from '../parse/client-address.js';
 import { openSharedCache } from './shared-cache.js';
-
-/** Milliseconds between two warnings about the shared cache. */
-const WARN_EVERY = 60_000;
+import { SharedCacheFailures } from './shared-cache-failures.js';
 
 /** The largest key set or session response that is read, in bytes. */
 const MAX_REMOTE_BYTES = 1_048_576;
@@ -77,6 +76,7 @@ export async function startIntrospection(
   // The store may call back before the introspector exists. Then there is nothing to invalidate yet.
   let introspector: LocalIntrospector | undefined;
   let shared: SharedCache | undefined;
+  const sharedFailures = new SharedCacheFailures(metrics, clock, log);
   shared = await openSharedCache(settings, clock, {
     revoked(which) {
       if (introspector === undefined) return;
@@ -95,7 +95,8 @@ export async function startIntrospection(
       });
     },
     deaf: () => shared?.deaf(),
-    failed: failureLog(metrics, clock, log),
+    failed: (cause) => sharedFailures.failed(cause),
+    succeeded: () => sharedFailures.succeeded(),
   });
   const onCheck = (endpoint: CheckedEndpoint, result: ReadinessResult, changed: boolean): void => {
     metrics.readinessChecked(result.state);
@@ -126,6 +127,7 @@ export async function startIntrospection(
       failures.set(server, { cause, at: clock.wall() });
       log.warn({ endpoint: server, cause }, 'introspection failed');
     },
+    onBreaker: (url, change) => logBreaker(log, withoutQuery(url), change),
     unknownTokens: unknownTokenLimit(settings, clock),
     shared,
   });
@@ -145,6 +147,8 @@ export async function startIntrospection(
     revocations,
     async close() {
       revocations.flush();
+      // What is in flight fails now, because the connections are closed.
+      sharedFailures.close();
       await Promise.all([
         client.close(),
         ...[...outbounds.values()].map((each) => each.close()),
@@ -242,24 +246,19 @@ function unknownTokenLimit(
   return { limiter, addressOf: clientAddressReader(trustedProxies) };
 }
 
-/**
- * Counts failures of the shared cache. At the usual log level, it writes at most one line a minute about
- * them.
- */
-function failureLog(metrics: Metrics, clock: Clock, log: Logger): (cause: string) => void {
-  let unsaid = 0;
-  let next = Number.NEGATIVE_INFINITY;
-  return (cause) => {
-    metrics.sharedCacheFailed();
-    log.debug({ cause }, 'shared cache failed');
-    unsaid++;
-    const now = clock.monotonic();
-    if (now < next) return;
+/** Writes one line when the circuit breaker of a server opens, and one when it closes. */
+function logBreaker(log: Logger, endpoint: string, change: CircuitBreakerChange): void {
+  const { state } = change;
+  if (state === 'open') {
     log.warn(
-      { cause, failures: unsaid },
-      'the shared cache fails: scopegate asks the authorization server instead',
+      { endpoint, state, openForMs: Math.round(change.openFor) },
+      'the circuit breaker opened: requests whose token is not in the cache get 503',
     );
-    unsaid = 0;
-    next = now + WARN_EVERY;
-  };
+  } else {
+    const lastedMs = Math.round(change.lasted);
+    log.info(
+      { endpoint, state, lastedMs },
+      'the circuit breaker closed: the authorization server works again',
+    );
+  }
 }

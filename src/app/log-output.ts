@@ -13,6 +13,8 @@ export interface LogOutput {
   readonly audits: boolean;
   /** How many lines were dropped because nobody read them. */
   dropped(): number;
+  /** Whether new lines would be written now. */
+  hasRoom(): boolean;
 }
 
 /**
@@ -36,5 +38,6 @@ export function openLog(
     write: (line) => void stream.write(line),
     audits: settings.audit && log.isLevelEnabled('info'),
     dropped: () => sink?.dropped ?? 0,
+    hasRoom: () => sink?.hasRoom ?? true,
   };
 }

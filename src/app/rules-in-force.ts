@@ -78,6 +78,11 @@ function logReload(log: Logger, { ok, version, findings, fault }: ReloadState): 
   if (ok) log.info({ version }, 'rules reloaded');
   else {
     const err = fault === undefined ? undefined : traceOf(fault);
-    log.error({ version, err }, 'rules not reloaded: the old rules stay in use');
+    const errors = findings.filter(isError);
+    const [first] = errors.map(formatFinding);
+    log.error(
+      { version, errors: errors.length, finding: first, err },
+      'rules not reloaded: the old rules stay in use',
+    );
   }
 }

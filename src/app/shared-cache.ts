@@ -22,6 +22,8 @@ export interface SharedCacheEvents {
    * @param cause a code
    */
   failed(cause: string): void;
+  /** A command succeeded. */
+  succeeded(): void;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface SharedCacheEvents {
 export async function openSharedCache(
   { introspection: { cache, connectTimeout } }: Settings,
   clock: Clock,
-  { revoked, listening, deaf, failed }: SharedCacheEvents,
+  { revoked, listening, deaf, failed, succeeded }: SharedCacheEvents,
 ): Promise<SharedCache | undefined> {
   const { shared: settings } = cache;
   if (settings === undefined) return undefined;
@@ -61,6 +63,6 @@ export async function openSharedCache(
       failed,
     },
   );
-  shared = new SharedCache(store, new Seal(keys), { ...settings, ttl: cache.ttl }, clock, failed);
+  shared = new SharedCache(store, new Seal(keys), { ...settings, ttl: cache.ttl }, clock, failed, succeeded);
   return shared;
 }

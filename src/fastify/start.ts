@@ -74,6 +74,7 @@ export function outputOf(app: FastifyInstance, settings: Settings, options: Scop
     log,
     audits,
     dropped: () => 0,
+    hasRoom: () => true,
     write(line) {
       const { level: _level, time: _time, name: _name, msg, ...fields } = JSON.parse(line);
       log.info(fields, msg);

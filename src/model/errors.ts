@@ -255,6 +255,8 @@ export interface Denial {
   readonly resourceMetadata?: string;
   /** Seconds that the client should wait, for `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfter?: number;
+  /** What failed, for the audit line: a code, or a few words. Never for the client. */
+  readonly cause?: string;
   /** The response of the rule's error handler. If undefined, the row itself is the response. */
   readonly answer?: ErrorAnswer;
 }

@@ -44,6 +44,8 @@ export type Introspected =
       readonly ok: false;
       /** What failed. For the log, never for the client. */
       readonly cause: string;
+      /** The same as one word, for the audit line. */
+      readonly code?: string;
       /** Seconds that the client should wait, for `Retry-After`. */
       readonly retryAfter: number;
       /**

@@ -287,7 +287,7 @@ export const AUDIT_FIELDS: Readonly<Record<string, AuditField>> = {
   cause: {
     type: 'string',
     meaning:
-      'A code that says what failed, such as `ECONNREFUSED`, `headers_timeout`, `client_closed`, or `answer_invalid:` followed by the invalid part of the response.',
+      'A code that says what failed, such as `ECONNREFUSED`, `headers_timeout`, `client_closed`, or `answer_invalid:` followed by the invalid part of the response. If a token cannot be checked, it says why the introspection failed: also `timeout`, `breaker_open`, `queue_full`, `queue_timeout`, `not_ready`, `status_` and the status of the answer, `unusable_answer`, or else the words of the line `introspection failed`.',
   },
   revocation: {
     type: 'string',

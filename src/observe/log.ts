@@ -8,6 +8,8 @@ import sonic, { type SonicBoom } from 'sonic-boom';
 export interface LogSink extends DestinationStream {
   /** The number of lines dropped so far, because the reader was too slow or gone, or the disk was full. */
   readonly dropped: number;
+  /** Whether there is room for new lines: at least half of the buffer. */
+  readonly hasRoom: boolean;
   /**
    * Writes the buffered lines. For the end of the process.
    *
@@ -94,6 +96,9 @@ export function openSink(fd = 1, kept = MAX_BUFFERED): LogSink {
     },
     get dropped() {
       return dropped;
+    },
+    get hasRoom() {
+      return !closed && handed.reduce((sum, { bytes }) => sum + bytes, length) <= kept / 2;
     },
     flush(done) {
       if (closed) return done();

@@ -211,7 +211,7 @@ function entryOf(
     status: result.status,
     upstreamStatus: result.upstreamStatus,
     upstreamMs: result.upstreamMs,
-    cause: result.cause,
+    cause: result.cause ?? (denied ?? wouldDeny)?.cause,
     revocation: result.revocation,
     ms,
   };

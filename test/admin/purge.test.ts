@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ask } from '../ask.js';
 import { startTestGateway } from '../gateway.js';
+import { until } from '../until.js';
 import { call } from './server-setup.js';
 
 t.test('POST /cache/purge forgets all, or one token, whatever is under way', async (t) => {
@@ -111,4 +112,29 @@ t.test('with a credential, only who has it may purge, from wherever', async (t) 
   writeFileSync(file, 'second-longer\n');
   t.equal(await purge('Bearer first'), 401, 'rotated');
   t.equal(await purge('bearer second-longer'), 200);
+});
+
+t.test('each purge has a line in the log, without what was purged; also a refused one', async (t) => {
+  const files = t.testdir({ token: 'admin-token' });
+  const gate = await startTestGateway(t, { settings: { admin: { tokenFile: join(files, 'token') } } });
+  const headers = { authorization: 'Bearer admin-token' };
+  await ask(gate, '/headers', { token: 'good-read' });
+  for (const body of [{ token: 'good-read' }, { sub: 'secret-subject' }, { all: true }, { tokn: 'x' }]) {
+    await call(gate, '/cache/purge', { body, headers });
+  }
+  await call(gate, '/cache/purge', { body: { all: true } });
+  await call(gate, '/cache/purge', { body: { all: true }, headers: { ...headers, host: 'evil.example' } });
+  const lines = () => gate.log.filter(({ msg }) => /^cache purged|^purge refused/.test(String(msg)));
+  await until(() => lines().length === 6);
+  const peer = '127.0.0.1';
+  t.match(lines(), [
+    { level: 30, msg: 'cache purged', what: 'token', purged: 1, status: 200, peer },
+    { level: 30, msg: 'cache purged', what: 'sub', purged: 0, status: 200, peer },
+    { level: 30, msg: 'cache purged', what: 'all', status: 200, peer },
+    { level: 40, msg: 'purge refused', status: 400, peer },
+    { level: 40, msg: 'purge refused', status: 401, peer },
+    { level: 40, msg: 'purge refused', peer },
+  ]);
+  t.match(lines()[5]?.status, /^4\d\d$/);
+  t.notMatch(JSON.stringify(lines()), /good-read|secret-subject|admin-token/);
 });

@@ -25,6 +25,7 @@ function watching(more: Partial<TroubleSources>) {
     failed: () => 0,
     shed: () => 0,
     sharedCacheFailures: () => 0,
+    droppedLines: () => 0,
     counts: () => new Map(),
     ...more,
   };
@@ -110,13 +111,19 @@ t.test('certificates that expire within a week, have expired or were not renewed
 });
 
 t.test('overload, a shared cache that fails, draining; errors come first', (t) => {
-  const { troubles } = watching({ status: () => 'draining', shed: () => 7, sharedCacheFailures: () => 1 });
+  const { troubles } = watching({
+    status: () => 'draining',
+    shed: () => 7,
+    sharedCacheFailures: () => 1,
+    droppedLines: () => 9,
+  });
   t.same(
     troubles.list().map(({ kind, severity }) => [kind, severity]),
     [
       ['not-serving', 'error'],
       ['overload', 'error'],
       ['shared-cache', 'warning'],
+      ['log', 'warning'],
     ],
   );
   t.end();
@@ -138,10 +145,21 @@ t.test('an authorization server and an upstream that fail show in /status, and p
     { kind: 'authorization-server', severity: 'error', subject: gate.endpoint.url, message: /is open/ },
   ]);
   t.notMatch(JSON.stringify(down), /fresh-/, 'no token');
+  await ask(gate, '/headers', { token: 'fresh-6' });
+  const causes = gate.log.filter(({ audit }) => audit !== undefined).map(({ cause }) => cause);
+  t.same([causes.at(0), causes.at(-1)], ['status_500', 'breaker_open'], 'the audit line says why');
   gate.endpoint.fault = undefined;
   clock.advance(60_000);
   await ask(gate, '/headers', { token: 'good-read' });
   t.same((await status(gate.adminUrl)).troubles, []);
+  const endpoint = gate.endpoint.url;
+  t.match(
+    gate.log.filter(({ msg }) => /circuit breaker/.test(String(msg))),
+    [
+      { level: 40, state: 'open', endpoint, msg: /^the circuit breaker opened/ },
+      { level: 30, state: 'closed', endpoint, lastedMs: 60_000, msg: /^the circuit breaker closed/ },
+    ],
+  );
 
   gate.upstream.server.closeAllConnections();
   await gate.upstream.close();

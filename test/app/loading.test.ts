@@ -65,7 +65,13 @@ t.test(
           finding:
             /more\.yaml:\d+:\d+ error load-limit .*need more than the 40 MiB of memory that loading may use/,
         },
-        { level: 50, msg: 'rules not reloaded: the old rules stay in use', version: 1 },
+        {
+          level: 50,
+          msg: 'rules not reloaded: the old rules stay in use',
+          version: 1,
+          errors: 1,
+          finding: /more\.yaml:\d+:\d+ error load-limit /,
+        },
       ],
     );
     t.equal(await status('/open'), 200);

@@ -121,7 +121,7 @@ export const ADVICE: Readonly<Record<ErrorName, readonly Advice[]>> = {
   ],
   authorization_server_unavailable: [
     about(
-      'Look for `introspection failed` in the log. Check the address, `clientAuth`, certificates and `introspection.timeout`.',
+      '[`cause`](#cause) in the audit line says what failed, `introspection failed` in the log where. Check the address, `clientAuth`, certificates and `introspection.timeout`.',
       'the authorization server gave no usable answer',
     ),
     about(
@@ -224,4 +224,8 @@ const CAUSE = `## Cause
 \`cause\` in the audit line says what broke. If it begins with \`answer_invalid\`, the workload sent an answer that two readers could read in
 two ways. The words behind it name the part: \`answer_invalid: two Content-Length fields\`, \`answer_invalid: a head larger than
 forward.maxResponseHeaderBytes\`. scopegate refuses such an answer as soon as it sees it. The causes of WebSockets are in
-[operations](operations.md#websockets), \`queue_timeout\` and \`long_exchanges_full\` (503) in [fair shares](operations.md#fair-shares).`;
+[operations](operations.md#websockets), \`queue_timeout\` and \`long_exchanges_full\` (503) in [fair shares](operations.md#fair-shares).
+
+If scopegate cannot check a token, \`cause\` says why the call failed: the code of the system or of the connection (\`ECONNREFUSED\`), \`timeout\`,
+\`breaker_open\`, \`queue_full\`, \`queue_timeout\`, \`not_ready\`, \`status_500\`, \`unusable_answer\`. What has no code of its own has the words
+of the line \`introspection failed\`.`;

@@ -1,5 +1,7 @@
 import { openSync } from 'node:fs';
+import type { Logger } from 'pino';
 import t from 'tap';
+import { DroppedLines } from '../../src/observe/dropped-lines.js';
 import { openSink } from '../../src/observe/log.js';
 import { until } from '../until.js';
 import { pipe } from './pipe.js';
@@ -14,6 +16,13 @@ t.test('a reader that falls behind costs lines, not time, and gets the next ones
     await new Promise(setImmediate);
   }
   t.ok(sink.dropped > 1_000, `${sink.dropped} lines are dropped`);
+  const told: object[] = [];
+  const lines = new DroppedLines({ dropped: () => sink.dropped, hasRoom: () => sink.hasRoom }, {
+    warn: (line: object) => void told.push(line),
+  } as unknown as Logger);
+  lines.sample();
+  lines.sample();
+  t.same(told, [], 'a line about it would be dropped too');
   let text = '';
   await until(() => {
     const more = read();
@@ -27,6 +36,8 @@ t.test('a reader that falls behind costs lines, not time, and gets the next ones
   await new Promise<void>((done) => sink.flush(done));
   t.equal(read(), LINE, 'once there is room, lines are written again');
   t.equal(sink.dropped, dropped);
+  for (let i = 0; i < 3; i++) lines.sample();
+  t.same(told, [{ lines: dropped }], 'once there is room, the log says once how many are missing');
 });
 
 t.test('a reader that is gone ends nothing', async (t) => {

@@ -9,6 +9,7 @@ const ADVICE: Readonly<Record<TroubleJson['kind'], readonly [page: string, text:
   'authorization-server': ['operations.md#outages', 'Outages'],
   certificate: ['operations.md#certificates', 'Certificates'],
   file: ['rotate.md', 'Rotate keys, secrets and certificates'],
+  log: ['audit.md', 'The audit line'],
   'not-serving': ['operations.md#start-reload-drain', 'Start, reload, drain'],
   observing: ['rules.md#dry-run', 'Dry run'],
   overload: ['operations.md#overload', 'Overload'],

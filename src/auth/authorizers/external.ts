@@ -82,7 +82,7 @@ export class ExternalAuthorizer implements Mutator {
       timeout: this.#settings.timeout,
       takesRedirects: true,
     });
-    if (!reply.ok) return unavailable(reply.retryAfter);
+    if (!reply.ok) return unavailable(reply.retryAfter, reply.cause);
     if (reply.status !== 200) return this.#denied(reply);
     for (const name of this.headers) {
       const value = reply.headers?.[name];
@@ -115,7 +115,7 @@ export class ExternalAuthorizer implements Mutator {
     for (const [name, value] of Object.entries(headers)) {
       if (value === undefined || !this.#told(name)) continue;
       for (const each of [value].flat()) {
-        if (!VALUE.test(each)) return unavailable(1);
+        if (!VALUE.test(each)) return unavailable(1, 'unusable_answer');
         fields.push(name, each);
       }
     }
@@ -123,8 +123,8 @@ export class ExternalAuthorizer implements Mutator {
   }
 }
 
-function unavailable(retryAfter: number): Denial {
-  return denial('authorizer_unavailable', 'the authorizer gave no usable answer', { retryAfter });
+function unavailable(retryAfter: number, cause: string): Denial {
+  return denial('authorizer_unavailable', 'the authorizer gave no usable answer', { retryAfter, cause });
 }
 
 /** One value of a field that may have come in several lines (RFC 9110 §5.3, RFC 6265 §5.4). */

@@ -255,14 +255,14 @@ class Remote implements Mutator {
   }
 
   #read(reply: Reply): Verdict | Denial {
-    const failed = (retryAfter: number): Denial =>
-      denial('authorizer_unavailable', 'the authorizer gave no usable answer', { retryAfter });
-    if (!reply.ok) return failed(reply.retryAfter);
+    const failed = (retryAfter: number, cause: string): Denial =>
+      denial('authorizer_unavailable', 'the authorizer gave no usable answer', { retryAfter, cause });
+    if (!reply.ok) return failed(reply.retryAfter, reply.cause);
     if (reply.status === 403) return { allowed: false, fields: [] };
-    if (reply.status !== 200) return failed(1);
+    if (reply.status !== 200) return failed(1, 'unusable_answer');
     if (this.#allowFrom !== undefined) {
       const said = memberOf(reply.body, this.#allowFrom);
-      if (said instanceof SyntaxError) return failed(1);
+      if (said instanceof SyntaxError) return failed(1, 'unusable_answer');
       // Open Policy Agent omits a decision that is undefined.
       if (said !== true) return { allowed: false, fields: [] };
     }

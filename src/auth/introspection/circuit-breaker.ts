@@ -8,6 +8,11 @@ export interface CircuitBreakerLimits {
   readonly openFor: number;
 }
 
+/** A change of state of a circuit breaker, for the log. A probe that fails is none: the breaker stays open. */
+export type CircuitBreakerChange =
+  | { readonly state: 'open' /** Milliseconds until the first probe. */; readonly openFor: number }
+  | { readonly state: 'closed' /** Milliseconds that it was open. */; readonly lasted: number };
+
 /** The permit for one call. Exactly one of its methods must be called when the call ends. */
 export interface Permit {
   /** The server answered. */
@@ -31,6 +36,9 @@ export interface Permit {
 export class CircuitBreaker {
   readonly #limits: CircuitBreakerLimits;
   readonly #clock: Clock;
+  readonly #onChange: (change: CircuitBreakerChange) => void;
+  /** When it opened, in monotonic milliseconds. */
+  #opened = 0;
   #failures = 0;
   /** Monotonic milliseconds; undefined while closed. */
   #openUntil: number | undefined;
@@ -38,9 +46,15 @@ export class CircuitBreaker {
   /** Grows with every change of state. */
   #age = 0;
 
-  constructor(limits: CircuitBreakerLimits, clock: Clock) {
+  /** @param onChange called when it opens and when it closes */
+  constructor(
+    limits: CircuitBreakerLimits,
+    clock: Clock,
+    onChange: (change: CircuitBreakerChange) => void = () => {},
+  ) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#onChange = onChange;
   }
 
   /** For metrics and the log. */
@@ -89,14 +103,21 @@ export class CircuitBreaker {
     this.#openUntil = undefined;
     this.#probing = false;
     this.#age++;
+    this.#onChange({ state: 'closed', lasted: this.#clock.monotonic() - this.#opened });
   }
 
   #fail(retryAfter: number): void {
     if (this.#limits.failures === 0) return;
     this.#failures++;
     if (this.#failures < this.#limits.failures && this.#openUntil === undefined && retryAfter === 0) return;
-    this.#openUntil = this.#clock.monotonic() + Math.max(this.#limits.openFor, retryAfter);
+    const now = this.#clock.monotonic();
+    const openFor = Math.max(this.#limits.openFor, retryAfter);
+    const wasClosed = this.#openUntil === undefined;
+    this.#openUntil = now + openFor;
     this.#probing = false;
     this.#age++;
+    if (!wasClosed) return;
+    this.#opened = now;
+    this.#onChange({ state: 'open', openFor });
   }
 }

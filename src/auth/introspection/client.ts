@@ -105,7 +105,7 @@ export class IntrospectionClient {
       try {
         return await this.#once(endpoint, token, signal);
       } catch (error) {
-        if (signal.aborted) throw new CallFailed('the introspection call took too long');
+        if (signal.aborted) throw new CallFailed('the introspection call took too long', { code: 'timeout' });
         if (error instanceof CallFailed) throw error;
         if (codeOf(error) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
           throw unusable('the introspection answer is too large');
@@ -115,6 +115,7 @@ export class IntrospectionClient {
         if (!CONNECTION_ERRORS.has(codeOf(error)) || attempt >= retries) {
           throw new CallFailed(`the introspection call failed (${causeOf(error)})`, {
             unasked: isResourceExhaustion(error),
+            code: causeOf(error),
           });
         }
         await backOff(attempt, signal, endpoint.retry?.maxDelay);
@@ -224,7 +225,10 @@ export class IntrospectionClient {
       if (error instanceof PrerequisiteUnavailable) throw new CallFailed(error.message, error);
       if (signal.aborted) throw error;
       // A library's message could contain parts of the key.
-      throw new CallFailed('scopegate cannot create its own credentials for the call', { alive: true });
+      throw new CallFailed('scopegate cannot create its own credentials for the call', {
+        alive: true,
+        code: 'own_credentials',
+      });
     }
   }
 
@@ -264,6 +268,7 @@ export class IntrospectionClient {
         new CallFailed(`the authorization server answered ${statusCode}`, {
           retryAfter: retryAfter(headers['retry-after'], statusCode),
           alive: statusCode === 400,
+          code: `status_${statusCode}`,
         }),
       );
     }
@@ -320,7 +325,7 @@ const LONGEST_PAUSE = 60_000;
 async function backOff(attempt: number, signal: AbortSignal, longest = LONGEST_PAUSE): Promise<void> {
   const pause = Math.min(20 * 2 ** attempt * (0.5 + Math.random()), longest);
   await wait(pause, undefined, { signal, ref: true }).catch(() => {
-    throw new CallFailed('the introspection call took too long');
+    throw new CallFailed('the introspection call took too long', { code: 'timeout' });
   });
 }
 
@@ -334,7 +339,7 @@ const READINESS_FIELDS = {
 const FIELDS = { ...READINESS_FIELDS, 'content-type': 'application/x-www-form-urlencoded' };
 
 function unusable(problem: string): CallFailed {
-  return new CallFailed(problem, { alive: true });
+  return new CallFailed(problem, { alive: true, code: 'unusable_answer' });
 }
 
 function codeOf(error: unknown): string {

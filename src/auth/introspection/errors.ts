@@ -45,11 +45,22 @@ export class CallFailed extends Error {
   readonly alive: boolean;
   /** Whether the call was never sent, because this process is out of descriptors, ports or memory. */
   readonly unasked: boolean;
-  constructor(message: string, { retryAfter = 0, alive = false, unasked = false } = {}) {
+  /** What failed, as one word for the audit line; undefined if only the message says it. */
+  readonly code: string | undefined;
+  constructor(
+    message: string,
+    {
+      retryAfter = 0,
+      alive = false,
+      unasked = false,
+      code,
+    }: { retryAfter?: number; alive?: boolean; unasked?: boolean; code?: string } = {},
+  ) {
     super(message);
     this.name = 'CallFailed';
     this.retryAfter = retryAfter;
     this.alive = alive;
+    this.code = code;
     this.unasked = unasked;
   }
 }

@@ -14,7 +14,13 @@ import { type CacheKey, CacheKeys } from './cache-keys.js';
 import type { Invalidation } from './invalidation.js';
 import type { UnknownTokenLimiter } from './rate-limit.js';
 import type { ReadinessChecks } from './readiness.js';
-import { type Caller, type CallLimits, type Failure, ServerCalls } from './server-calls.js';
+import {
+  type Caller,
+  type CallLimits,
+  type Failure,
+  ServerCalls,
+  type ServerCallsOptions,
+} from './server-calls.js';
 import type { Found, SharedCache } from './shared-cache.js';
 import { identityOf } from './token-identity.js';
 
@@ -64,6 +70,8 @@ export interface IntrospectorOptions {
   readonly clock: Clock;
   /** Called for every failed call; the cause holds no token. */
   readonly onFailure?: (endpoint: Endpoint, cause: string) => void;
+  /** Called when the circuit breaker of a server opens, and when it closes. */
+  readonly onBreaker?: ServerCallsOptions['onBreaker'];
   /** Confirms inactive answers. If absent, every inactive answer counts. */
   readonly readiness?: ReadinessChecks | undefined;
   /** If absent, there is no rate limit of unknown tokens. */
@@ -79,12 +87,13 @@ export function createIntrospector({
   limits,
   clock,
   onFailure = () => {},
+  onBreaker,
   readiness,
   unknownTokens,
   shared,
 }: IntrospectorOptions): LocalIntrospector {
   const calls = new Map<string, Promise<CallResult>>();
-  const servers = new ServerCalls({ client, limits, clock, readiness, onFailure });
+  const servers = new ServerCalls({ client, limits, clock, readiness, onFailure, onBreaker });
   const keys = new CacheKeys();
   const refreshes: Refreshes = { active: 0, inactive: 0, failed: 0, shared: 0, skipped: 0 };
 
@@ -290,10 +299,11 @@ const HIT = { from: 'hit', ms: 0 } as const;
  * @param ms milliseconds that the request waited
  * @param since when the wait began, in monotonic milliseconds
  */
-function withoutAnswer({ cause, retryAfter }: Failure, ms: number, since: number): Introspected {
+function withoutAnswer({ cause, code, retryAfter }: Failure, ms: number, since: number): Introspected {
   return {
     ok: false,
     cause,
+    ...(code === undefined ? {} : { code }),
     retryAfter: Math.max(1, Math.ceil(retryAfter / 1000)),
     trace: { from: 'failed', ms, since },
   };

@@ -2,7 +2,7 @@ import type { Endpoint } from '../../model/authorization-server.js';
 import type { Clock } from '../../model/clock.js';
 import type { Answer, ServerState } from '../../model/introspection.js';
 import { within } from '../../model/within.js';
-import { CircuitBreaker, type CircuitBreakerLimits } from './circuit-breaker.js';
+import { CircuitBreaker, type CircuitBreakerChange, type CircuitBreakerLimits } from './circuit-breaker.js';
 import { CallFailed } from './errors.js';
 import type { Confirmation, ReadinessChecks } from './readiness.js';
 import { Semaphore } from './semaphore.js';
@@ -28,6 +28,8 @@ export interface Caller {
 /** Why there is no answer. */
 export interface Failure {
   readonly cause: string;
+  /** The same as one word, for the audit line. */
+  readonly code?: string | undefined;
   /** Milliseconds that the client should wait before it tries again. */
   readonly retryAfter: number;
   /** Set if the server works and only this token's answer is unusable. */
@@ -43,6 +45,8 @@ export interface ServerCallsOptions {
   readonly readiness: ReadinessChecks | undefined;
   /** Called for every failed call; the cause holds no token. */
   readonly onFailure: (endpoint: Endpoint, cause: string) => void;
+  /** Called when the circuit breaker of a server opens, and when it closes. */
+  readonly onBreaker?: ((url: string, change: CircuitBreakerChange) => void) | undefined;
 }
 
 interface Server {
@@ -77,7 +81,11 @@ export class ServerCalls {
         await semaphore.acquire(deadline.signal);
       } catch {
         permit.released();
-        return { cause: 'waiting for introspection took too long', retryAfter: 1000 };
+        return {
+          cause: 'waiting for introspection took too long',
+          code: 'queue_timeout',
+          retryAfter: 1000,
+        };
       }
       const asked = clock.monotonic();
       let answer: Answer;
@@ -104,6 +112,7 @@ export class ServerCalls {
             message: `the authorization server said inactive and is not ready: ${confirmed.cause}`,
             retryAfter: confirmed.retryAfter,
             alive: false,
+            code: 'not_ready',
           });
     } finally {
       clearTimeout(timer);
@@ -136,9 +145,10 @@ export class ServerCalls {
   #of(endpoint: Endpoint): Server {
     let server = this.#servers.get(endpoint.url);
     if (server === undefined) {
-      const { limits, clock } = this.#options;
+      const { limits, clock, onBreaker } = this.#options;
+      const { url } = endpoint;
       server = {
-        breaker: new CircuitBreaker(limits.breaker, clock),
+        breaker: new CircuitBreaker(limits.breaker, clock, (change) => onBreaker?.(url, change)),
         semaphore: new Semaphore(limits.concurrency, limits.queue),
       };
       this.#servers.set(endpoint.url, server);
@@ -164,17 +174,21 @@ export class ServerCalls {
 
   #failure(
     endpoint: Endpoint,
-    { message, retryAfter, alive }: Pick<CallFailed, 'message' | 'retryAfter' | 'alive'>,
+    { message, code, retryAfter, alive }: Pick<CallFailed, 'message' | 'code' | 'retryAfter' | 'alive'>,
   ): Failure {
     this.#options.onFailure(endpoint, message);
-    return alive ? { cause: message, retryAfter, alive } : { cause: message, retryAfter };
+    return { cause: message, code, retryAfter, ...(alive ? { alive } : {}) };
   }
 }
 
 /** The queue is scopegate's own, so a full one must not count as a failure of the server. */
-const QUEUE_FULL: Failure = { cause: 'too many introspection calls are waiting', retryAfter: 1000 };
+const QUEUE_FULL: Failure = {
+  cause: 'too many introspection calls are waiting',
+  code: 'queue_full',
+  retryAfter: 1000,
+};
 
 /** @param wait milliseconds until the breaker lets a call through */
 function breakerOpen(wait: number): Failure {
-  return { cause: 'the circuit breaker is open', retryAfter: wait };
+  return { cause: 'the circuit breaker is open', code: 'breaker_open', retryAfter: wait };
 }

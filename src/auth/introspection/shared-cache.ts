@@ -81,20 +81,24 @@ export class SharedCache {
   /** Grows whenever messages of the channel may have been missed. */
   #generation = 0;
 
-  /** @param onFailure called for every failure; the cause holds no data from the store */
+  /**
+   * @param onFailure called for every failure; the cause holds no data from the store
+   * @param onSuccess called for every command that succeeded
+   */
   constructor(
     store: Store,
     seal: Seal,
     limits: SharedLimits,
     clock: Clock,
     onFailure: (cause: string) => void = () => {},
+    onSuccess: () => void = () => {},
   ) {
     this.#store = store;
     this.#seal = seal;
     this.#limits = limits;
     this.#clock = clock;
     this.#onFailure = onFailure;
-    this.#commands = new StoreCommands(store, clock, limits.timeout, onFailure);
+    this.#commands = new StoreCommands(store, clock, limits.timeout, onFailure, onSuccess);
     this.#purged = new PurgeLog(limits.ttl);
   }
 

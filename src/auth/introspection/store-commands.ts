@@ -21,18 +21,27 @@ export class StoreCommands {
   readonly #clock: Clock;
   readonly #timeout: number;
   readonly #onFailure: (cause: string) => void;
+  readonly #onSuccess: () => void;
   /** One circuit breaker for each server of the store. */
   readonly #breakers = new Map<string, CircuitBreaker>();
 
   /**
    * @param timeout milliseconds for a command that a request waits for
    * @param onFailure called for every failure; the cause holds no data from the store
+   * @param onSuccess called for every command that succeeded
    */
-  constructor(store: Store, clock: Clock, timeout: number, onFailure: (cause: string) => void) {
+  constructor(
+    store: Store,
+    clock: Clock,
+    timeout: number,
+    onFailure: (cause: string) => void,
+    onSuccess: () => void,
+  ) {
     this.#store = store;
     this.#clock = clock;
     this.#timeout = timeout;
     this.#onFailure = onFailure;
+    this.#onSuccess = onSuccess;
   }
 
   /**
@@ -83,6 +92,7 @@ export class StoreCommands {
     try {
       const result = await within(timeout, work(deadline.signal));
       permit?.succeeded();
+      this.#onSuccess();
       return result;
     } catch (error) {
       deadline.abort();

@@ -160,6 +160,7 @@ class Hydrator implements Mutator {
       if (answer === undefined || !this.#maySet(answer)) {
         return denial('authorization_server_unavailable', 'the hydrator gave no usable answer', {
           retryAfter: settled.ok ? 1 : settled.retryAfter,
+          cause: settled.ok ? 'unusable_answer' : settled.cause,
         });
       }
       this.#answers.set(body, answer, services);

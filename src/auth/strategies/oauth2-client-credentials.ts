@@ -170,11 +170,11 @@ class ClientCredentials implements AccessStrategy {
     const confirmed = await this.#readiness.confirm(endpoint, asked * 1000, this.#proven.has(key));
     return confirmed.ok
       ? this.#judge(reply, client, key, services.now())
-      : unavailable(Math.ceil(confirmed.retryAfter / 1000));
+      : unavailable(Math.ceil(confirmed.retryAfter / 1000), 'not_ready');
   }
 
   #judge(reply: Reply, client: Client, key: string, now: number): Outcome {
-    if (!reply.ok) return unavailable(reply.retryAfter);
+    if (!reply.ok) return unavailable(reply.retryAfter, reply.cause);
     const body = parse(reply.body);
     if (reply.status !== 200) {
       // RFC 6749 §5.2: the client is known, but it may not have these scopes.
@@ -182,9 +182,10 @@ class ClientCredentials implements AccessStrategy {
       if (reply.status === 400 || reply.status === 401 || reply.status === 403) {
         return { kind: 'deny', denial: denial('invalid_token', 'the client credentials are not valid') };
       }
-      return unavailable(1);
+      return unavailable(1, 'unusable_answer');
     }
-    if (typeof body?.access_token !== 'string' || body.access_token === '') return unavailable(1);
+    if (typeof body?.access_token !== 'string' || body.access_token === '')
+      return unavailable(1, 'unusable_answer');
     // RFC 6749 §5.1: the server may omit the scope if it granted what was requested.
     if (typeof body.scope === 'string') {
       const granted = body.scope.split(' ');
@@ -246,9 +247,10 @@ function parse(body: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-function unavailable(retryAfter: number): Outcome {
+function unavailable(retryAfter: number, cause: string): Outcome {
   const refused = denial('authorization_server_unavailable', 'the token endpoint gave no usable answer', {
     retryAfter,
+    cause,
   });
   return { kind: 'deny', denial: refused };
 }

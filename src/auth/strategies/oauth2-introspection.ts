@@ -301,6 +301,7 @@ class Introspection implements AccessStrategy {
         'the authorization server gave no usable answer',
         {
           retryAfter: introspected.retryAfter,
+          cause: introspected.code ?? introspected.cause,
         },
       );
       return { kind: 'deny', denial: refused, introspection };

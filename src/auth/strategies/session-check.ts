@@ -188,7 +188,7 @@ function forwardedFields({ forwarded }: SessionCheck, { names, raw }: Fields): R
  * store that fails says nothing about the session.
  */
 export function judgeSession({ subjectFrom, extraFrom }: SessionCheck, reply: Reply): Outcome {
-  if (!reply.ok) return unavailable(reply.retryAfter);
+  if (!reply.ok) return unavailable(reply.retryAfter, reply.cause);
   if (reply.status !== 200) {
     return { kind: 'deny', denial: denial('invalid_token', 'the session is not valid') };
   }
@@ -196,18 +196,20 @@ export function judgeSession({ subjectFrom, extraFrom }: SessionCheck, reply: Re
   try {
     body = JSON.parse(reply.body);
   } catch {
-    return unavailable(1);
+    return unavailable(1, 'unusable_answer');
   }
   const subject = memberAt(body, subjectFrom) ?? '';
   const extra = memberAt(body, extraFrom) ?? {};
-  if (typeof subject !== 'string' || typeof extra !== 'object' || Array.isArray(extra)) return unavailable(1);
+  if (typeof subject !== 'string' || typeof extra !== 'object' || Array.isArray(extra))
+    return unavailable(1, 'unusable_answer');
   const who: Subject = { subject, claims: extra as Readonly<Record<string, unknown>> };
   return { kind: 'allow', subject: who };
 }
 
-function unavailable(retryAfter: number): Outcome {
+function unavailable(retryAfter: number, cause: string): Outcome {
   const refused = denial('authorization_server_unavailable', 'the session store gave no usable answer', {
     retryAfter,
+    cause,
   });
   return { kind: 'deny', denial: refused };
 }

@@ -1,5 +1,9 @@
 import t from 'tap';
-import { CircuitBreaker, type Permit } from '../../../src/auth/introspection/circuit-breaker.js';
+import {
+  CircuitBreaker,
+  type CircuitBreakerChange,
+  type Permit,
+} from '../../../src/auth/introspection/circuit-breaker.js';
 import { fakeClock } from '../../clock.js';
 
 const limits = { failures: 3, openFor: 5_000 };
@@ -20,6 +24,23 @@ t.test('opens after so many consecutive failures, and says how long it will be',
   t.equal(breaker.admit(), 1, 'to the last millisecond');
   clock.advance(1);
   t.not(typeof breaker.admit(), 'number');
+});
+
+t.test('it says when it opens and when it closes, once each, and how long it was open', async (t) => {
+  const clock = fakeClock();
+  const changes: CircuitBreakerChange[] = [];
+  const breaker = new CircuitBreaker(limits, clock, (change) => changes.push(change));
+  for (let i = 0; i < 3; i++) admitted(breaker).failed();
+  t.same(changes, [{ state: 'open', openFor: 5_000 }]);
+  clock.advance(5_000);
+  admitted(breaker).failed();
+  t.equal(changes.length, 1, 'a probe that fails changes nothing');
+  clock.advance(6_000);
+  admitted(breaker).succeeded();
+  admitted(breaker).succeeded();
+  t.same(changes.slice(1), [{ state: 'closed', lasted: 11_000 }]);
+  admitted(breaker).failed(60_000);
+  t.same(changes.slice(2), [{ state: 'open', openFor: 60_000 }], 'at once, as the server asked');
 });
 
 t.test('a success between failures starts the count anew', async (t) => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import t, { type Test } from 'tap';
+import { SharedCacheFailures } from '../../../src/app/shared-cache-failures.js';
 import { ask } from '../../ask.js';
 import { fakeClock } from '../../clock.js';
 import { makeClientKey } from '../../proof.js';
@@ -229,6 +230,24 @@ t.test('many failures are counted, and told of once a minute', async (t) => {
   clock.advance(60_000);
   t.equal(await status(gate, 't5'), 200);
   t.match(warnings()[1], { failures: 3 });
+});
+
+t.test('a gateway that ends, or cannot start, does not blame the store for its closed connections', (t) => {
+  const lines: unknown[] = [];
+  const write = (_fields: object, message: string): void => void lines.push(message);
+  let counted = 0;
+  const failures = new SharedCacheFailures({ sharedCacheFailed: () => counted++ }, fakeClock(), {
+    debug: write,
+    info: write,
+    warn: write,
+  } as never);
+  failures.failed('get: ETIMEDOUT');
+  t.match(lines, ['shared cache failed', /^the shared cache fails/]);
+  failures.close();
+  failures.failed('ClientClosedError');
+  t.equal(lines.length, 2);
+  t.equal(counted, 1);
+  t.end();
 });
 
 // Node 20 does not announce connections over TLS (docs/introspection.md).

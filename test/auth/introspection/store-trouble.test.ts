@@ -157,6 +157,9 @@ t.test('a store that is slow, gone, or full of nonsense denies and delays nothin
   clock.advance(5_000);
   for (let i = 0; i < 10; i++) t.equal(await status(gate, fresh()), 200, 'gone');
   t.match(await purge(gate, { token: 't1' }), { told: false }, 'whoever purges is told that nobody heard');
+  await until(() =>
+    gate.log.some(({ msg, level }) => level === 50 && /^cache purged here alone/.test(String(msg))),
+  );
   await redis.restart();
   await until(async () => {
     clock.advance(5_000);
@@ -164,6 +167,14 @@ t.test('a store that is slow, gone, or full of nonsense denies and delays nothin
     t.equal(await status(gate, token), 200);
     return (await redis.all()).size > 0;
   });
+  await until(async () => {
+    clock.advance(5_000);
+    await status(gate, fresh());
+    return gate.log.some(({ msg }) => msg === 'the shared cache works again');
+  });
+  const changes = gate.log.filter(({ msg }) => /^the shared cache/.test(String(msg)));
+  t.match(changes.at(-1), { level: 30, lastedMs: Number });
+  t.match(changes.at(-2), { level: 40, msg: /^the shared cache fails/ });
 });
 
 t.test('without the store a gateway remembers proofs itself, or takes none', async (t) => {
