@@ -6,6 +6,7 @@ import type { RuleTable } from '../model/rule.js';
 import type { PoolState } from '../model/upstream.js';
 import type { RuleCounts } from '../observe/metric-events.js';
 import { withoutQuery } from '../observe/redaction.js';
+import { expiryProblem } from '../tls/expiry.js';
 
 /** Something that an operator should know now, as `/status` tells it. */
 export interface TroubleJson {
@@ -78,8 +79,6 @@ export interface TroubleSources {
 
 /** How long an event counts as a trouble, in milliseconds. */
 const FRESH = 60_000;
-/** Certificates that expire within this many seconds are a trouble; the alert has the same bound. */
-const EXPIRES_SOON = 7 * 86_400;
 /** The most details of one trouble. */
 const MAX_DETAILS = 10;
 
@@ -292,15 +291,12 @@ export class Troubles {
     return this.#sources.certificates().flatMap(({ listener, expiresAt, failure }): TroubleJson[] => {
       const about = { kind: 'certificate', subject: listener } as const;
       const troubles: TroubleJson[] = [];
-      if (expiresAt - now < EXPIRES_SOON) {
-        const isOver = expiresAt <= now;
-        const days = Math.ceil((expiresAt - now) / 86_400);
-        const when = isOver ? 'has expired' : `expires within ${days} ${days === 1 ? 'day' : 'days'}`;
-        const message = `A certificate of the ${listener} listener ${when}.`;
+      const problem = expiryProblem(expiresAt, now);
+      if (problem !== undefined) {
         troubles.push({
           ...about,
-          severity: isOver ? 'error' : 'warning',
-          message,
+          severity: problem.isOver ? 'error' : 'warning',
+          message: `A certificate of the ${listener} listener ${problem.message}.`,
           details: [iso(expiresAt)],
         });
       }

@@ -5,6 +5,7 @@ import type { Clock } from '../model/clock.js';
 import type { Metrics } from '../observe/metric-events.js';
 import { causeOf } from '../observe/redaction.js';
 import { Credentials } from '../tls/credentials.js';
+import { expiryProblem } from '../tls/expiry.js';
 import { insecureSuites, UnusableIdentity } from '../tls/identity.js';
 
 /** The certificates of the listeners. They can be renewed while the listeners serve. */
@@ -60,6 +61,8 @@ export class Certificates {
       this.#metrics.certificatesReloaded(listener, true);
       const expires = new Date(credentials.expiresAt * 1000).toISOString();
       this.#log.info({ listener, expires }, 'certificates reloaded');
+      const problem = expiryProblem(credentials.expiresAt, this.#clock.wall());
+      if (problem !== undefined) this.#log.warn({ listener, expires }, `a certificate ${problem.message}`);
     } catch (error) {
       this.#metrics.certificatesReloaded(listener, false);
       const cause = error instanceof UnusableIdentity ? error.message : causeOf(error);

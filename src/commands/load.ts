@@ -6,9 +6,12 @@ import { placeOfRules } from '../config/sections/rules.js';
 import { type AuthorizationServer, loadSettings, type Settings } from '../config/settings.js';
 import { byPosition, type Finding } from '../document/finding.js';
 import type { ClientAuth, Endpoint } from '../model/authorization-server.js';
+import { systemClock } from '../model/clock.js';
 import type { RuleTable } from '../model/rule.js';
 import { type LoadOptions, loadRules } from '../rules/load.js';
 import { loadOffThread } from '../rules/off-thread.js';
+import { expiryProblem } from '../tls/expiry.js';
+import { readIdentity } from '../tls/identity.js';
 import type { ShownProgress } from './progress.js';
 
 /** Settings and rules, or all errors in them. */
@@ -36,7 +39,12 @@ export function load(file: string, environment: Environment, progress?: ShownPro
   return {
     settings,
     ...rules,
-    findings: [...findings, ...observed, ...placed(rules.findings, settings)].sort(byPosition),
+    findings: [
+      ...findings,
+      ...observed,
+      ...certificateWarnings(file, settings),
+      ...placed(rules.findings, settings),
+    ].sort(byPosition),
   };
 }
 
@@ -45,6 +53,23 @@ function placed(findings: readonly Finding[], { rules }: Settings): Finding[] {
   return findings.map((finding) =>
     finding.code === 'unreadable-file' ? { ...finding, ...placeOfRules(rules, finding.file) } : finding,
   );
+}
+
+/** Warns of each certificate of a listener that expires within a week, or has expired. */
+function certificateWarnings(file: string, { listen }: Settings): Finding[] {
+  return Object.entries(listen).flatMap(([listener, { tls }]) => {
+    if (tls === undefined) return [];
+    return readIdentity(tls).shown.flatMap(({ certificate }, index): Finding[] => {
+      const expires = new Date(certificate.validTo);
+      const problem = expiryProblem(expires.getTime() / 1000, systemClock.wall());
+      if (problem === undefined) return [];
+      const path = index === 0 ? ['cert'] : ['certificates', index - 1, 'cert'];
+      const { document } = readSettingsFile(file);
+      const position = document?.at(['listen', listener, 'tls', ...path]) ?? { file, line: 1, col: 1 };
+      const message = `listen.${listener}.tls: the certificate ${problem.message} (${expires.toISOString()}); renew it and replace its files`;
+      return [{ ...position, level: 'warning', code: 'certificate-expires', message }];
+    });
+  });
 }
 
 function observeWarning(file: string): Finding {
@@ -82,7 +107,11 @@ export async function loadForServing(
     return {
       settings,
       ...rules,
-      findings: [...findings, ...placed(rules.findings, settings)].sort(byPosition),
+      findings: [
+        ...findings,
+        ...certificateWarnings(file, settings),
+        ...placed(rules.findings, settings),
+      ].sort(byPosition),
     };
   } finally {
     progress.end();

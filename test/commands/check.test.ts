@@ -8,6 +8,7 @@ import { toGithub } from '../../src/document/github.js';
 import { toJunit } from '../../src/document/junit.js';
 import { loadRules } from '../../src/rules/load.js';
 import { tutorialManifests } from '../rules/tutorial.js';
+import { makeCertificate } from '../stack/certificate.js';
 import { Recorder } from './io.js';
 import { MISTYPED } from './mistyped.js';
 
@@ -109,6 +110,42 @@ t.test('mistakes in the environment have the position of their variable', async 
   t.same(lines, [
     'env:SCOPEGATE_LISTEN_PROXY_PORT:1:1 error wrong-type listen.proxy.port must be an integer, not a string',
   ]);
+});
+
+t.test('a certificate that ends within a week is a warning at its setting', async (t) => {
+  const day = 24 * 60 * 60 * 1000;
+  // They are valid for thirty days.
+  const soon = await makeCertificate(['gate.example'], Date.now() - 26 * day - day / 2);
+  const later = await makeCertificate(['gate.example'], Date.now());
+  const over = await makeCertificate(['other.example'], Date.now() - 60 * day);
+  const tls = (name: string) => `cert: ${name}.crt, key: ${name}.key`;
+  const folder = t.testdir({
+    'settings.yaml': `${SETTINGS}listen:
+  proxy:
+    tls: { ${tls('soon')} }
+  admin:
+    tls: { ${tls('later')}, certificates: [ { ${tls('over')} } ] }
+`,
+    rules: {
+      'demo.yaml': rule('    - { path: /a, methods: [GET], accessStrategies: [{ handler: allow }] }\n'),
+    },
+    ...Object.fromEntries(
+      Object.entries({ soon, later, over }).flatMap(([name, { cert, key }]) => [
+        [`${name}.crt`, cert],
+        [`${name}.key`, key],
+      ]),
+    ),
+  });
+  const { code, lines } = await check(folder);
+  t.equal(code, 0);
+  t.match(
+    lines.filter((line) => line.includes('certificate')),
+    [
+      /^settings\.yaml:5:\d+ warning certificate-expires listen\.proxy\.tls: the certificate expires within 4 days \(20/,
+      /^settings\.yaml:7:\d+ warning certificate-expires listen\.admin\.tls: the certificate has expired \(20/,
+    ],
+  );
+  t.equal((await check(folder, ['--strict'])).code, 1);
 });
 
 t.test('warnings fail the check with --strict alone', async (t) => {

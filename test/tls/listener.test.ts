@@ -324,6 +324,17 @@ t.test('files that are no identity leave the one from before in force, and say s
   writeFileSync(key, other.key);
   gate.gateway.reload();
   t.equal(await shownTo(gate.port), await fingerprint(t, other), 'good ones are taken at SIGHUP');
+
+  const soon = await makeCertificate(['gate.example'], Date.now() - 29.5 * 24 * 60 * 60 * 1000);
+  writeFileSync(cert, soon.cert);
+  writeFileSync(key, soon.key);
+  gate.log.splice(0);
+  gate.gateway.reload();
+  t.match(gate.log, [
+    { listener: 'proxy', msg: 'certificates reloaded' },
+    { listener: 'proxy', msg: 'a certificate expires within 1 day', level: 40 },
+    { listener: 'admin', msg: 'certificates reloaded' },
+  ]);
 });
 
 t.test('settings that name no identity are refused where they stand', async (t) => {
