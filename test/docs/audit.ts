@@ -31,8 +31,8 @@ field changes its meaning or is removed. New fields may come at any time. Lines 
 \`\`\`
 
 - [\`log.audit\`](settings.md#log) turns the lines off, and \`log.sampleAllowed\` keeps a share of the lines of requests
-  that were allowed and succeeded. It never leaves out those of denied and
-  failed requests. Of any line it may drop some when nobody reads them (below).
+  that were allowed and succeeded. It leaves out none of a
+  denied or failed request. Lines of every kind are dropped while nobody reads them (below).
 - \`log.pretty\` writes lines for people instead, and is on at a terminal. \`log.levels\` and \`log.times\` write \`info\` and RFC 3339 times.
 - scopegate never waits for the reader of the lines. It buffers up to a few megabytes for a slow reader. After that, or if the
   reader is gone or the disk is full, it drops lines, and \`scopegate_log_lines_dropped_total\` at \`/metrics\` counts them.

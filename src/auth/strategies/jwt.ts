@@ -87,9 +87,10 @@ class Jwt implements AccessStrategy {
   ): Outcome | Promise<Outcome> {
     if (!verified.ok) {
       if ('reason' in verified) return this.#deny(denial('invalid_token', verified.reason), credential);
-      const { retryAfter } = verified;
+      const { retryAfter, cause } = verified;
       const refused = denial('authorization_server_unavailable', 'the keys of the issuer cannot be read', {
         retryAfter,
+        cause,
       });
       return { kind: 'deny', denial: refused };
     }

@@ -192,6 +192,11 @@ t.test('an issuer in trouble is answered 503, never 401', async (t) => {
     issuer.fault = fault;
     const answer = await get(await token());
     t.equal(answer.status, 503, name);
+    t.match(
+      gate.log.findLast(({ audit }) => audit !== undefined)?.cause,
+      /./,
+      `${name}: the audit line says why`,
+    );
     t.ok(Number(answer.headers['retry-after']) >= 1);
     const again = issuer.reads();
     t.equal((await get(await token())).status, 503);
