@@ -131,7 +131,6 @@ export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = 
     if (findings.length >= MAX_FINDINGS) break;
     for (const earlier of neighbours.of(later).sort((a, b) => numberOf(a) - numberOf(b))) {
       if (!later.methods.some((method) => earlier.methods.includes(method))) continue;
-      const opened = later.methods.filter((method) => !earlier.methods.includes(method));
       const { relation, witness } = relate(later.pattern, earlier.pattern, budget);
       if (relation === 'a-in-b') {
         findings.push({
@@ -143,7 +142,13 @@ export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = 
             'in scopegate this rule answers, because its paths lie inside those of that rule. If that is right, move it before that rule',
         });
       }
-      if (opened.length === 0 || relation === 'disjoint') continue;
+      if (relation === 'disjoint') continue;
+      const opened = later.methods.filter(
+        (method) =>
+          !earlier.methods.includes(method) &&
+          !rules.some((other) => other !== later && decidesInstead(other, earlier, method, budget)),
+      );
+      if (opened.length === 0) continue;
       findings.push({
         ...positionOf(later),
         level: 'warning',
@@ -156,4 +161,15 @@ export function kymaExclusions(rules: readonly Rule[], budget: AnalysisBudget = 
     neighbours.add(later);
   }
   return findings;
+}
+
+/**
+ * Whether a rule has a method for all paths of an earlier rule, which did not exclude it. Then Kyma did not deny
+ * these requests, but let this rule decide.
+ */
+function decidesInstead(other: Rule, earlier: Rule, method: string, budget: AnalysisBudget): boolean {
+  if (!other.methods.includes(method) || other.methods.some((each) => earlier.methods.includes(each)))
+    return false;
+  const { relation } = relate(earlier.pattern, other.pattern, budget);
+  return relation === 'a-in-b' || relation === 'equal';
 }

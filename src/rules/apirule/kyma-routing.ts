@@ -5,6 +5,9 @@ import { relate } from '../pattern/relation.js';
 import { PathNeighbours } from '../table/hosts.js';
 import { positionOf } from '../table/overlaps.js';
 
+/** The handlers that let a request without a credential in. */
+const OPEN_HANDLERS: ReadonlySet<string> = new Set(['allow', 'no_auth', 'noop', 'anonymous']);
+
 /** The rules of one APIRule in their order, and the routes that Kyma made from them. */
 class Routes {
   readonly #rules: readonly Rule[];
@@ -69,7 +72,7 @@ class Routes {
  * Kyma made one Istio route of each path, and dropped a rule if an earlier rule had the same path. The first
  * route whose path matched took the request. For `allow` and `no_auth` the route led to the workload, for all
  * other handlers to Oathkeeper, which answered 404 if none of its rules had the method. A later `allow` or
- * `no_auth` rule on such a path was therefore never used.
+ * `no_auth` rule on such a path was therefore never used. Oathkeeper answered 500 if two of its rules matched.
  *
  * @param rules the rules of one APIRule of v1alpha1 or v1beta1, in its order
  * @param budget the limits for comparing paths
@@ -77,8 +80,11 @@ class Routes {
 export function kymaHidden(rules: readonly Rule[], budget: AnalysisBudget = UNLIMITED): Finding[] {
   const routes = new Routes(rules, budget);
   const findings: Finding[] = [];
+  // Most APIRules have no such rule, and to compare all of their rules costs time.
+  const opensWithOathkeeper = rules.some((rule) => needsNothing(rule) && !isOpen(rule));
   for (const [rule, earlier] of routes.withEarlier(false)) {
     if (findings.length >= MAX_FINDINGS) break;
+    if (opensWithOathkeeper) findings.push(...bothMatched(rule, earlier(), routes));
     const twin = routes.twinOf(rule);
     if (twin !== undefined && isRestricted(twin)) findings.push(...restrictedTwin(rule, twin));
     else if (isOpen(rule)) {
@@ -132,6 +138,26 @@ function guardedFirst(rule: Rule, first: Rule, rules: readonly Rule[], budget: A
   ];
 }
 
+/**
+ * Finds the rules that let everyone in here, but in Kyma were refused with 500, because Oathkeeper had a stricter
+ * rule that matched as well.
+ */
+function bothMatched(rule: Rule, earlier: readonly Rule[], routes: Routes): Finding[] {
+  return earlier.flatMap((other) => {
+    const [inner, outer] = needsNothing(rule) ? [rule, other] : [other, rule];
+    if (isOpen(inner) || !needsNothing(inner) || isOpen(outer) || needsNothing(outer)) return [];
+    const methods = inner.methods.filter((method) => outer.methods.includes(method));
+    if (methods.length === 0 || inner.path === outer.path || !routes.isInside(inner, outer)) return [];
+    return [
+      shadowed(
+        inner,
+        `${methods.join(', ')} ${inner.path}: in Kyma, the rule ${outer.path} at ${outer.source} matched this path as well, and ` +
+          'Oathkeeper answered 500; here this rule lets everyone in. Remove it if no client should use it',
+      ),
+    ];
+  });
+}
+
 function restrictedTwin(rule: Rule, twin: Rule): Finding[] {
   const unknown = rule.methods.filter((method) => !twin.methods.includes(method));
   // If they share a method, they are duplicates, which is reported as an error.
@@ -152,6 +178,11 @@ function shadowed(rule: Rule, message: string): Finding {
 /** Whether Kyma's route for the rule leads directly to the workload, without Oathkeeper. */
 function isOpen({ strategies }: Rule): boolean {
   return strategies.every(({ handler }) => handler === 'allow' || handler === 'no_auth');
+}
+
+/** Whether a request without a credential gets through. */
+function needsNothing({ strategies }: Rule): boolean {
+  return strategies.some(({ handler }) => OPEN_HANDLERS.has(handler));
 }
 
 function isGuarded(rule: Rule): boolean {

@@ -57,6 +57,50 @@ t.test('a rule of version 2 that lies inside an earlier one was never asked', (t
   t.end();
 });
 
+t.test('a rule of version 2 is not said to be denied where a third rule decided', (t) => {
+  const preflight = { path: '/api/{**}', methods: ['OPTIONS'], noAuth: true };
+  const api = { path: '/api/{**}', methods: ['GET', 'POST'], jwt: JWT };
+  const page = { path: '/{**}', methods: ['GET', 'OPTIONS'], noAuth: true };
+  t.same(load(t, v2([preflight, api, page]), { overlap: 'specific' }).lines, []);
+  t.match(load(t, v2([preflight, page]), { overlap: 'specific' }).lines, [
+    /kyma-excluded-path .*Kyma denied GET \/api\//,
+  ]);
+  t.match(
+    load(t, v2([preflight, { ...api, path: '/api/v1/{**}' }, page]), { overlap: 'specific' }).lines,
+    [/kyma-excluded-path .*Kyma denied GET \/api\//],
+    'a third rule for some of the paths does not decide about the others',
+  );
+  t.end();
+});
+
+t.test('a rule without a credential behind a stricter one was refused by Kyma, whatever their order', (t) => {
+  const strict = rule('/.*', ['GET'], introspection('read'));
+  for (const handler of ['noop', 'anonymous']) {
+    const open = rule('/public/.*', ['GET', 'POST'], { handler });
+    for (const order of [
+      [strict, open],
+      [open, strict],
+    ]) {
+      t.match(
+        load(t, v1beta1(order), { overlap: 'specific' }).lines.filter((line) => line.includes('kyma')),
+        [
+          /kyma-shadowed-rule .*: GET \/public\/\.\*: in Kyma, the rule \/\.\* at r\.yaml.*500; here this rule lets everyone in/,
+        ],
+        handler,
+      );
+    }
+    const other = rule('/public/.*', ['POST'], { handler });
+    t.same(load(t, v1beta1([strict, other]), { overlap: 'specific' }).lines, [], 'another method was let in');
+    const inside = rule('/public/secret', ['GET'], introspection('read'));
+    t.notMatch(
+      load(t, v1beta1([open, inside]), { overlap: 'specific' }).lines.join('\n'),
+      /kyma-shadowed-rule/,
+      'the stricter one decides where it matches',
+    );
+  }
+  t.end();
+});
+
 t.test('a short host without a domain is a warning that names the setting', (t) => {
   const rules = [rule('/list', ['GET'], { handler: 'noop' })];
   t.match(load(t, v1beta1(rules, { host: 'parcels' })).lines, [
