@@ -169,9 +169,12 @@ function toText(method: string, url: string, explanation: Explanation): string {
   return `${lines.map(oneLine).join('\n')}\n`;
 }
 
+/** The authorizers that ask nobody. All others are services. */
+const DECIDED_HERE: ReadonlySet<string> = new Set(['allow', 'deny']);
+
 function forwarded({ rule, path, sentPath }: Allowed): string[] {
   const { authorizers, upstream } = rule;
-  const asked = (authorizers ?? []).filter((name) => name.startsWith('remote'));
+  const asked = (authorizers ?? []).filter((name) => !DECIDED_HERE.has(name));
   return [
     `allowed: forwarded to ${upstream.origin}${sentPath ?? path}`,
     ...(sentPath === undefined ? [] : [`  path matched ${path}, path sent ${sentPath}`]),

@@ -253,6 +253,47 @@ t.test('explain names the rules that contest a request which none of them is pro
   t.match(out, /denied: 404/);
 });
 
+t.test('explain says that an authorizer decides which it does not call', async (t) => {
+  const spec = (version: string, rest: object) =>
+    JSON.stringify({
+      apiVersion: `gateway.kyma-project.io/${version}`,
+      kind: 'APIRule',
+      metadata: { name: 'shop', namespace: 'default' },
+      spec: { gateway: 'a/b', service: { name: 'shop', port: 80 }, ...rest },
+    });
+  const remote = {
+    authorizers: [{ handler: 'remote_json', config: { remote: 'http://127.0.0.1:9/', payload: '{}' } }],
+  };
+  const open = {
+    path: '/.*',
+    methods: ['GET'],
+    accessStrategies: [{ handler: 'no_auth' }],
+    scopegate: remote,
+  };
+  const external = { path: '/*', methods: ['GET'], extAuth: { authorizers: ['sso'] } };
+  for (const [name, text] of [
+    ['remote_json', spec('v1beta1', { host: 'shop.example', rules: [open] })],
+    ['sso', spec('v2', { hosts: ['shop.example'], rules: [external] })],
+  ] as const) {
+    const rules = write(`${name}.yaml`, text);
+    const file = write(
+      `${name}-settings.yaml`,
+      JSON.stringify({
+        rules: [rules],
+        introspection: { url: 'http://127.0.0.1:9/introspect' },
+        kyma: { extAuthorizers: [{ name: 'sso', url: 'http://127.0.0.1:9' }] },
+      }),
+    );
+    const { code, out, err } = await scopegate('explain', '--config', file, 'GET', 'http://shop.example/');
+    t.equal(code, 0, err);
+    t.match(
+      out,
+      new RegExp(`^  if the authorizer ${name} allows it, which explain does not call$`, 'm'),
+      out,
+    );
+  }
+});
+
 t.test('further claims of the token count', async (t) => {
   const config = { acr_values: ['gold'], claims: { required: ['tenant'] } };
   const strategy = { handler: 'oauth2_introspection', config };
