@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { FileState } from '../admin/troubles.js';
-import { currentClientTls } from '../config/client-tls.js';
+import { clientTlsOf, currentClientTls } from '../config/client-tls.js';
 import type { RereadFiles } from '../config/reread.js';
 import { rereadFilesOf } from '../config/reread-files.js';
 import type { Settings } from '../config/settings.js';
@@ -71,11 +71,8 @@ function stateOf({ files, since }: Watched): FileState {
 function filesOf(settings: Settings): RereadFiles[] {
   const { introspection, forward } = settings;
   const tls = [introspection, ...introspection.servers].map((server) => server.tls);
-  const called = [...tls, forward.tls, ...forward.tls.upstreams].map(({ ca, cert, key }) =>
-    currentClientTls({
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined || key === undefined ? {} : { cert, key }),
-    }),
+  const called = [...tls, forward.tls, ...forward.tls.upstreams].map((files) =>
+    currentClientTls(clientTlsOf(files)),
   );
   const found = new Map<string, RereadFiles>();
   for (const files of [...rereadFilesOf(settings), ...called.map((each) => each.files)]) {

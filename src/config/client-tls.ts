@@ -30,6 +30,21 @@ export function readClientTls(files: ClientTls): ServerTls {
   );
 }
 
+/**
+ * Picks the TLS files from a section of the settings. A certificate without its key is left out; the settings'
+ * own check reports it.
+ */
+export function clientTlsOf({
+  ca,
+  cert,
+  key,
+}: { [name in keyof ClientTls]?: string | undefined }): ClientTls {
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+  };
+}
+
 /** Returns a function that gives the content of the files. It reads them again when a file has changed. */
 export function currentClientTls(files: ClientTls): Reread<ServerTls> {
   const names = Object.values(files).filter((file) => file !== undefined);

@@ -1,15 +1,12 @@
 import type { UpstreamTls } from '../tls/connector.js';
-import { type ClientTls, currentClientTls } from './client-tls.js';
+import { type ClientTls, clientTlsOf, currentClientTls } from './client-tls.js';
 import type { UpstreamsTls } from './sections/upstreams-tls.js';
 
 /** Returns the TLS settings of an upstream, by its origin. Files are read again when they have changed. */
 export function upstreamTls({ upstreams, ...general }: UpstreamsTls): (origin: string) => UpstreamTls {
-  const build = ({ insecureSkipVerify, ca, cert, key }: ClientTls & { insecureSkipVerify: boolean }) => ({
+  const build = ({ insecureSkipVerify, ...files }: ClientTls & { insecureSkipVerify: boolean }) => ({
     verify: !insecureSkipVerify,
-    identity: currentClientTls({
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined || key === undefined ? {} : { cert, key }),
-    }),
+    identity: currentClientTls(clientTlsOf(files)),
   });
   const forAll = build(general);
   const known = new Map(
