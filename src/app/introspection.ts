@@ -17,7 +17,7 @@ import {
 } from '../auth/introspection/readiness.js';
 import { Revocations } from '../auth/introspection/revocation.js';
 import type { SharedCache } from '../auth/introspection/shared-cache.js';
-import { currentClientTls } from '../config/client-tls.js';
+import { clientTlsOf, currentClientTls } from '../config/client-tls.js';
 import type { AuthorizationServer, Settings } from '../config/settings.js';
 import type { Clock } from '../model/clock.js';
 import type { Metrics } from '../observe/metric-events.js';
@@ -206,7 +206,7 @@ function createOutbounds(
         timeout,
         connectTimeout,
         maxResponseBytes: MAX_REMOTE_BYTES,
-        tls: currentClientTls(ca === undefined ? {} : { ca }),
+        tls: currentClientTls(clientTlsOf({ ca })),
       },
       clock,
       (url, cause) => log.warn({ url, cause }, 'call failed'),
@@ -233,7 +233,7 @@ function createClient(
         return [url, { tls: currentClientTls(tls), send: call, verify }];
       }),
     ),
-    others: { tls: currentClientTls(ca === undefined ? {} : { ca }), send, verify },
+    others: { tls: currentClientTls(clientTlsOf({ ca })), send, verify },
   });
 }
 
