@@ -8,7 +8,7 @@ import type { Style } from '../../src/document/print.js';
 import { available } from '../require.js';
 import { root } from '../root.js';
 import { Recorder } from './io.js';
-import { MISTYPED } from './mistyped.js';
+import { MISTYPED, TYPED } from './mistyped.js';
 
 const SETTINGS = 'rules: [ rules ]\nintrospection: { url: "http://hydra:4445/x" }\n';
 const PLACE = 'rules/a.yaml:10:7';
@@ -107,7 +107,7 @@ t.test('a line below the key of a secret is not shown either', async (t) => {
 t.test('differences of test have colours, and --no-color stands anywhere', async (t) => {
   const folder = t.testdir({
     'settings.yaml': SETTINGS,
-    rules: { 'a.yaml': MISTYPED.replace('metods', 'methods') },
+    rules: { 'a.yaml': TYPED },
     'cases.yaml': `cases:
   - { request: GET http://demo.local/a, expect: deny }
   - { request: GET http://demo.local/a, expect: allow }

@@ -1,5 +1,5 @@
-/** A rule file with one mistake: `metods` at 10:7. */
-export const MISTYPED = `apiVersion: gateway.kyma-project.io/v1beta1
+/** A rule file without a mistake. */
+export const TYPED = `apiVersion: gateway.kyma-project.io/v1beta1
 kind: APIRule
 metadata: { name: demo }
 spec:
@@ -8,7 +8,10 @@ spec:
   service: { name: demo, port: 80 }
   rules:
     - path: /a
-      metods: [GET]
+      methods: [GET]
       accessStrategies:
         - handler: no_auth
 `;
+
+/** The same with one mistake: `metods` at 10:7. */
+export const MISTYPED = TYPED.replace('methods', 'metods');

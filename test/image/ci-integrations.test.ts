@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { validateAction } from '@action-validator/core';
 import t from 'tap';
 import { parse } from 'yaml';
+import { MISTYPED, TYPED } from '../commands/mistyped.js';
 import { available } from '../require.js';
 import { root } from '../root.js';
 
@@ -34,23 +35,11 @@ const hooks = parse(hooksText) as readonly Hook[];
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
 const cli = join(root, 'build/src/cli.js');
 
-const RULE = `apiVersion: gateway.kyma-project.io/v1beta1
-kind: APIRule
-metadata: { name: demo }
-spec:
-  gateway: g/h
-  host: demo.local
-  service: { name: demo, port: 80 }
-  rules:
-    - path: /a
-      methods: [GET]
-      accessStrategies: [{ handler: no_auth }]
-`;
 const CASES = 'cases:\n  - { request: GET http://demo.local/a, expect: allow }\n';
 /** A user's repository. */
 const FILES = {
   'scopegate.yaml': 'rules: [ rules ]\nintrospection: { url: "http://hydra:4445/x" }\n',
-  rules: { 'a.yaml': RULE },
+  rules: { 'a.yaml': TYPED },
   cases: { 'one.yaml': CASES, more: { 'two.yaml': CASES } },
   'cases.yaml': CASES,
 };
@@ -160,7 +149,7 @@ t.test('the action checks a repository, and annotates what is wrong', (t) => {
 
 t.test('what is wrong fails the action, with its place in the repository', (t) => {
   const command = `${process.execPath} ${cli}`;
-  const broken = t.testdir({ ...FILES, rules: { 'a.yaml': RULE.replace('methods', 'metods') } });
+  const broken = t.testdir({ ...FILES, rules: { 'a.yaml': MISTYPED } });
   const checked = runAction(broken, { command, cases: 'cases.yaml' });
   t.match(checked, { status: 1, ran: ['check'] });
   t.match(checked.printed, /^::error file=rules\/a\.yaml,line=10,col=7,title=unknown-field::/m);
@@ -173,7 +162,7 @@ t.test('what is wrong fails the action, with its place in the repository', (t) =
 
   const missing = runAction(differing, { command, cases: 'absent/*.yaml' });
   t.match(missing, { status: 1 }, 'a pattern that finds nothing is no success');
-  const warned = t.testdir({ ...FILES, rules: { 'a.yaml': `${RULE}---\nkind: Riddle\n` } });
+  const warned = t.testdir({ ...FILES, rules: { 'a.yaml': `${TYPED}---\nkind: Riddle\n` } });
   t.match(runAction(warned, { command }), { status: 0, ran: ['check'] });
   t.match(runAction(warned, { command, strict: 'true' }), { status: 1 });
   t.match(runAction(warned, { command, config: 'absent.yaml' }), { status: 1 });
@@ -218,7 +207,7 @@ t.test('the hooks run', (t) => {
   t.match(clean.stdout, /check: 1 rule, no findings/);
   t.match(clean.stdout, /test: 1 passed, 0 failed/);
 
-  writeFileSync(join(user, 'rules/a.yaml'), RULE.replace('methods', 'metods'));
+  writeFileSync(join(user, 'rules/a.yaml'), MISTYPED);
   run(user, 'git', 'add', 'rules');
   const refused = run(user, 'pre-commit', 'run', 'scopegate-check');
   t.equal(refused.status, 1);
