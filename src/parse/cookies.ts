@@ -1,6 +1,12 @@
 import { lenientNames } from './lenient-name.js';
 
 /**
+ * The value of a cookie (RFC 6265 §4.1.1), and also spaces, because of which the value is quoted, and
+ * characters outside of ASCII. Any other character could end this cookie and begin another one.
+ */
+export const COOKIE_VALUE = /^[ \x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e\u0080-\uffff]*$/;
+
+/**
  * A cookie's name as the most lenient server reads it: percent-decoded, and as in {@link lenientNames}.
  */
 export function cookieKey(name: string): string {

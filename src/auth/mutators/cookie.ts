@@ -1,14 +1,28 @@
 import { ConfigError } from '../../document/finding.js';
-import { cookieKey } from '../../parse/cookies.js';
+import { COOKIE_VALUE, cookieKey } from '../../parse/cookies.js';
 import { templates, unsendable } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
-import { renderText } from './template.js';
+import { renderText, type Template } from './template.js';
 
-/**
- * The characters of a cookie's value (RFC 6265 §4.1.1), and also spaces, because of which the value is
- * quoted, and characters outside of ASCII. Any other character could end this cookie and begin another one.
- */
-const VALUE = /^[ \x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e\u0080-\uffff]*$/;
+const HEADER_INSTEAD =
+  'set a header field instead (request.headers in APIRule v2, the mutator header in others)';
+const REMEDY = `write it without control characters and , ; " \\, or ${HEADER_INSTEAD}`;
+
+/** Says why no request can have the value; undefined if some can. */
+function unfit({ parts }: Template): string | undefined {
+  for (const part of parts) {
+    if (typeof part === 'string') {
+      const wrong = [...part].find((character) => !COOKIE_VALUE.test(character));
+      if (wrong !== undefined) {
+        return `the value holds ${JSON.stringify(wrong)}, which a cookie cannot (RFC 6265 section 4.1.1)`;
+      }
+    } else if (part.inCookie?.always) {
+      const { command, holds } = part.inCookie;
+      return `${command} always holds ${holds}, which a cookie cannot (RFC 6265 section 4.1.1)`;
+    }
+  }
+  return undefined;
+}
 
 /** Oathkeeper's `cookie` mutator: sets cookies from templates and keeps the client's other cookies. */
 export const cookie: MutatorKind = {
@@ -24,10 +38,22 @@ export const cookie: MutatorKind = {
       },
     },
   },
+  warnings(config, dialect) {
+    const entries = templates('cookies', config.cookies as Record<string, string>, dialect);
+    return entries.flatMap(([name, { parts }]) => {
+      const part = parts.find((each) => typeof each !== 'string' && each.inCookie?.always === false);
+      if (part === undefined || typeof part === 'string' || part.inCookie === undefined) return [];
+      const { command, holds } = part.inCookie;
+      const message = `${command} can hold ${holds}, which a cookie cannot: such a request gets 500, and never goes on; ${HEADER_INSTEAD}`;
+      return [{ path: ['cookies', name], code: 'cookie-value', message }];
+    });
+  },
   compile(config, dialect) {
     const entries = templates('cookies', config.cookies as Record<string, string>, dialect);
     const seen = new Set<string>();
-    for (const [name] of entries) {
+    for (const [name, template] of entries) {
+      const problem = unfit(template);
+      if (problem !== undefined) throw new ConfigError(['cookies', name], `${problem}: ${REMEDY}`);
       if (seen.has(cookieKey(name))) {
         throw new ConfigError(
           ['cookies', name],
@@ -43,7 +69,7 @@ export const cookie: MutatorKind = {
       mutate(session) {
         for (const [name, template] of entries) {
           const value = renderText(template, session);
-          if (!VALUE.test(value)) return unsendable(`cookie ${name}`);
+          if (!COOKIE_VALUE.test(value)) return unsendable(`cookie ${name}`);
           session.cookies.set(name, value);
         }
         return undefined;

@@ -1,13 +1,14 @@
 import { hostname } from 'node:os';
 import { nearest } from '../../document/nearest.js';
 import type { ClientConnection, Session } from '../../model/mutator.js';
+import { COOKIE_VALUE } from '../../parse/cookies.js';
 import { fieldValues } from '../../parse/fields.js';
 import { TOKEN } from '../../parse/grammar.js';
 import { CERTIFICATE_FIELDS } from '../possession/certificate.js';
 import { alternativeNames, distinguishedName, type NameKind } from './certificate-names.js';
 import { parseTimeFormat, type TimeFormat } from './envoy-time.js';
 
-import { type Expression, type Template, TemplateError } from './template.js';
+import { type Expression, type Template, TemplateError, type UnfitForCookie } from './template.js';
 
 /** Returns the value of a command for one request; undefined or empty if there is none. */
 type Read = (session: Session) => string | undefined;
@@ -47,7 +48,9 @@ export function parseEnvoyFormat(text: string): Template {
     if (found === null) throw incomplete(text.slice(at));
     if (literal !== '') parts.push(literal);
     literal = '';
-    parts.push({ evaluate: compile(found), json: false });
+    const evaluate = compile(found);
+    const inCookie = unfitForCookie(found);
+    parts.push({ evaluate, json: false, ...(inCookie === undefined ? {} : { inCookie }) });
     at = COMMAND.lastIndex;
   }
   if (literal !== '') parts.push(literal);
@@ -73,6 +76,49 @@ function compile([whole, name = '', argument, length]: readonly (string | undefi
   if (!CUT.has(name)) throw new TemplateError(`${whole}: ${name} takes no length; write %${name}%`);
   const most = Number(length);
   return (session) => read(session)?.slice(0, most);
+}
+
+const OF_CLIENT = 'a comma, a semicolon, a quotation mark or a backslash';
+
+/**
+ * What the values of commands can hold that a cookie cannot, by name. Those of all other commands always fit,
+ * but for times: their format decides.
+ */
+const HOLDS: Readonly<Record<string, string>> = {
+  REQ: OF_CLIENT,
+  REQUEST_HEADER: OF_CLIENT,
+  PATH: OF_CLIENT,
+  DOWNSTREAM_PEER_SUBJECT: 'commas between its parts, and backslashes',
+  DOWNSTREAM_PEER_ISSUER: 'commas between its parts, and backslashes',
+  DOWNSTREAM_PEER_URI_SAN: 'commas between names',
+  DOWNSTREAM_PEER_DNS_SAN: 'commas between names',
+  DOWNSTREAM_PEER_EMAIL_SAN: 'commas between names',
+  DOWNSTREAM_PEER_IP_SAN: 'commas between addresses',
+};
+
+/** Pseudo fields whose values have no such character, in lower case. */
+const FIT_FIELDS: ReadonlySet<string> = new Set([
+  ...[':method', ':authority', ':scheme', 'x-envoy-external-address'],
+  ...['x-forwarded-host', 'x-forwarded-proto', 'x-request-id'],
+]);
+
+/** @param found what {@link compile} has accepted */
+function unfitForCookie([command = '', name = '', argument = '']: readonly (string | undefined)[]):
+  | UnfitForCookie
+  | undefined {
+  if (OF_TIME.has(name)) {
+    // Whatever the time is, its parts are letters, digits and colons: only the text between them may not fit.
+    const fits = COOKIE_VALUE.test(parseTimeFormat(argument)(0) ?? '');
+    return fits
+      ? undefined
+      : { command, holds: 'a comma, a semicolon or the like in its format', always: true };
+  }
+  const holds = Object.hasOwn(HOLDS, name) ? HOLDS[name] : undefined;
+  if (holds === undefined) return undefined;
+  if (name.startsWith('REQ') && argument.split('?').every((field) => FIT_FIELDS.has(field.toLowerCase()))) {
+    return undefined;
+  }
+  return { command, holds, always: false };
 }
 
 /** A `%` that begins no command. */
@@ -247,6 +293,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   DOWNSTREAM_PEER_CERT_V_START: time(({ certificate }) => certificate && Date.parse(certificate.validFrom)),
   DOWNSTREAM_PEER_CERT_V_END: time(({ certificate }) => certificate && Date.parse(certificate.validTo)),
 };
+
+/** The commands that write a time. */
+const OF_TIME: ReadonlySet<string> = new Set([
+  'START_TIME',
+  'DOWNSTREAM_PEER_CERT_V_START',
+  'DOWNSTREAM_PEER_CERT_V_END',
+]);
 
 /** The commands after which a length may stand. */
 const CUT: ReadonlySet<string> = new Set(['REQ', 'REQUEST_HEADER', 'PATH']);

@@ -1,4 +1,5 @@
 import { ConfigError } from '../../document/finding.js';
+import { encodeFieldValue } from '../../model/field-encoding.js';
 import { templates } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
 import { renderText } from './template.js';
@@ -24,7 +25,13 @@ export const header: MutatorKind = {
   compile(config, dialect) {
     const entries = templates('headers', config.headers as Record<string, string>, dialect);
     const seen = new Set<string>();
-    for (const [name] of entries) {
+    for (const [name, { parts }] of entries) {
+      if (parts.some((part) => typeof part === 'string' && encodeFieldValue(part, 'utf-8') === undefined)) {
+        throw new ConfigError(
+          ['headers', name],
+          `the value of ${name} holds a control character, such as a line break: a header field cannot; remove it`,
+        );
+      }
       const lower = name.toLowerCase();
       if (REFUSED.test(lower)) {
         const more = lower === 'cookie' ? '; use the mutator cookie for cookies' : '; remove it here';

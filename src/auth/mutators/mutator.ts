@@ -19,5 +19,5 @@ export interface MutatorKind {
    */
   compile(config: Readonly<Record<string, unknown>>, dialect?: Dialect): Mutator | undefined;
   /** Warnings about a configuration that works but is probably not intended. */
-  warnings?(config: Readonly<Record<string, unknown>>): StrategyWarning[];
+  warnings?(config: Readonly<Record<string, unknown>>, dialect?: Dialect): StrategyWarning[];
 }

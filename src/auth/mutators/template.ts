@@ -13,6 +13,18 @@ export interface Expression {
   evaluate(session: Session): unknown;
   /** Whether the value is written as JSON (`toJson`). */
   readonly json: boolean;
+  /** Set for a command of Envoy whose value may not fit into a cookie. */
+  readonly inCookie?: UnfitForCookie;
+}
+
+/** That the value of a command can hold a character that no cookie can (RFC 6265 section 4.1.1). */
+export interface UnfitForCookie {
+  /** The command as it is written. */
+  readonly command: string;
+  /** What such a value looks like. */
+  readonly holds: string;
+  /** Whether every value is one, whatever the request is. */
+  readonly always: boolean;
 }
 
 /** A template that scopegate does not support. The message names the construct. */

@@ -97,7 +97,7 @@ export function compileMutators(
       const mutator = kind.compile(config, entry.dialect);
       if (mutator !== undefined) compiled.push(mutator);
       if (!certificates) findings.push(...withoutCertificate(document, at, entry));
-      for (const { path: below, code, message } of kind.warnings?.(config) ?? []) {
+      for (const { path: below, code, message } of kind.warnings?.(config, entry.dialect) ?? []) {
         const place = [...at, ...below];
         findings.push({
           ...document.at(place),

@@ -4,13 +4,16 @@ import t from 'tap';
 import { clientConnection } from '../../../src/auth/mutators/client-connection.js';
 import { namesCertificate, parseEnvoyFormat } from '../../../src/auth/mutators/envoy-format.js';
 import { renderText, TemplateError } from '../../../src/auth/mutators/template.js';
+import { loadOptions } from '../../../src/commands/load.js';
 import type { Session } from '../../../src/model/mutator.js';
 import type { RequestContext, Services } from '../../../src/model/strategy.js';
 import { clientAddressReader } from '../../../src/parse/client-address.js';
 import type { Peer } from '../../../src/parse/peer.js';
+import { loadRules } from '../../../src/rules/load.js';
 import { ask } from '../../ask.js';
 import { arrival, noServices } from '../../decision.js';
 import { startTestGateway } from '../../gateway.js';
+import { settingsFor } from '../../settings.js';
 
 const HEADERS = { 'X-Id': 'one', 'X-Forwarded-For': '198.51.100.4, 192.0.2.9', 'X-Forwarded-Proto': 'https' };
 const STRANGER: Peer = { address: '203.0.113.5', port: 50_000, secure: false, trusted: false };
@@ -178,4 +181,102 @@ t.test('a field whose value is empty is not sent, and the client’s copy neithe
   t.match(first, { 'x-two': '-', cookie: 'b=1; asked=' });
   t.notOk('x-team' in (first ?? {}) || 'x-static' in (first ?? {}));
   t.match(second, { 'x-team': 'blue', 'x-two': '-blue', cookie: 'b=1; asked=blue' });
+});
+
+t.test('a value that no cookie can hold is told when rules are loaded', (t) => {
+  const found = (cookies: Readonly<Record<string, string>>, headers = {}) => {
+    const rules = t.testdir({
+      'r.json': JSON.stringify(
+        {
+          apiVersion: 'gateway.kyma-project.io/v2',
+          kind: 'APIRule',
+          metadata: { name: 'a', namespace: 'default' },
+          spec: {
+            gateway: 'a/b',
+            hosts: ['gate.example'],
+            service: { name: 'upstream', port: 80 },
+            rules: [{ path: '/*', methods: ['GET'], noAuth: true, request: { headers, cookies } }],
+          },
+        },
+        null,
+        1,
+      ),
+    });
+    const options = loadOptions(settingsFor([rules], { proof: { certificateField: 'client-cert' } }), 1);
+    return loadRules([rules], options).findings.map(
+      ({ line, level, code, message }) => `${line} ${level} ${code} ${message}`,
+    );
+  };
+  for (const [value, what] of [
+    ['a,b', /the value holds ",", which a cookie cannot \(RFC 6265 section 4\.1\.1\): write it without/],
+    ['a"b', /holds "\\""/],
+    ['%REQ(X-Id)%; x=1', /holds ";"/],
+    ['a\\b', /holds "\\\\"/],
+    ['a\nb', /holds "\\n"/],
+    ['%START_TIME(%a, %d)%', /%START_TIME\(%a, %d\)% always holds .*: write it without/],
+    ['%DOWNSTREAM_PEER_CERT_V_END(%d;%m)%', /always holds/],
+  ] as const) {
+    const lines = found({ good: 'x', told: value });
+    t.equal(lines.length, 1, value);
+    t.match(lines[0], /^\d\d error invalid-value .*request\.cookies\.told: /, value);
+    t.match(lines[0], what, value);
+  }
+  const doubtful =
+    /^\d\d warning cookie-value .*request\.cookies\.told: %.*% can hold .*request gets 500.*request\.headers/;
+  for (const value of [
+    '%REQ(X-Id)%',
+    '%REQ(X-Id):3%',
+    'a%REQUEST_HEADER(X-Request-Id?X-Id)%',
+    '%REQ(:PATH)%',
+    '%REQ(X-Forwarded-For)%',
+    '%PATH%',
+    ...['SUBJECT', 'ISSUER', 'URI_SAN', 'DNS_SAN', 'EMAIL_SAN', 'IP_SAN'].map(
+      (name) => `%DOWNSTREAM_PEER_${name}%`,
+    ),
+  ]) {
+    const lines = found({ good: 'x', told: value });
+    t.equal(lines.length, 1, value);
+    t.match(lines[0], doubtful, value);
+  }
+  for (const value of [
+    ...['', 'plain text', '50%%', '%REQ(:METHOD)% %REQ(:authority)%%REQ(:SCHEME)%%REQ(X-Request-Id)%'],
+    ...['%REQ(X-Forwarded-Proto?X-Forwarded-Host)%', '%PROTOCOL%', '%HOSTNAME%', '%START_TIME%'],
+    ...['%START_TIME(%A %F %T %z)%', '%REQUESTED_SERVER_NAME%', '%DOWNSTREAM_REMOTE_ADDRESS%'],
+    ...['%DOWNSTREAM_PEER_SERIAL%', '%DOWNSTREAM_PEER_FINGERPRINT_256%', '%DOWNSTREAM_PEER_CERT%'],
+  ]) {
+    t.same(found({ told: value }), [], value);
+  }
+  t.same(found({}, { 'X-A': 'a,b;"c"\\', 'X-B': '%DOWNSTREAM_PEER_SUBJECT%' }), [], 'header fields can');
+  t.match(found({}, { 'X-A': 'a\r\nX-B: c' }), [/error invalid-value .*X-A holds a control character/]);
+  t.end();
+});
+
+t.test('a cookie value of a request that would end the cookie never goes on', async (t) => {
+  const gate = await startTestGateway(t, {
+    rules: JSON.stringify({
+      apiVersion: 'gateway.kyma-project.io/v2',
+      kind: 'APIRule',
+      metadata: { name: 'a', namespace: 'default' },
+      spec: {
+        gateway: 'a/b',
+        hosts: ['gate.example'],
+        service: { name: 'upstream', port: 80 },
+        rules: [
+          {
+            path: '/*',
+            methods: ['GET'],
+            noAuth: true,
+            request: {
+              cookies: { asked: '%REQ(X-Asked)%', at: '%START_TIME%', cert: '%DOWNSTREAM_PEER_CERT%' },
+            },
+          },
+        ],
+      },
+    }),
+  });
+  for (const asked of ['a; admin=1', 'a, admin=1', 'a"', 'a\\']) {
+    t.equal((await ask(gate, '/a', { headers: { 'x-asked': asked } })).status, 500, asked);
+  }
+  t.equal(gate.upstream.received.length, 0);
+  t.equal((await ask(gate, '/a', { headers: { 'x-asked': 'a=b' } })).status, 200);
 });

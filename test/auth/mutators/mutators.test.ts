@@ -67,8 +67,8 @@ t.test('a value that could end a field is never sent', async (t) => {
   const gate = await start(t, [
     rule('/header', ['GET'], 'read', { mutators: [header({ 'X-Who': '{{ .Subject }}' })] }),
     rule('/cookie', ['GET'], 'read', { mutators: [cookie({ who: '{{ .Subject }}' })] }),
-    rule('/two', ['GET'], 'read', { mutators: [cookie({ who: '{{ .Subject }}; admin=1' })] }),
-    rule('/comma', ['GET'], 'read', { mutators: [cookie({ who: '{{ .Subject }},admin=1' })] }),
+    rule('/two', ['GET'], 'read', { mutators: [cookie({ who: '{{ .Subject }}{{ print "; admin=1" }}' })] }),
+    rule('/comma', ['GET'], 'read', { mutators: [cookie({ who: '{{ .Subject }}{{ print ",admin=1" }}' })] }),
   ]);
   for (const [path, token] of [
     ['/header', 'evil'],
