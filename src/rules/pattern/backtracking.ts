@@ -123,7 +123,13 @@ function analyse(pattern: RegExp, timeout: number): Backtracking {
     if (error instanceof MissingPackageError) return { verdict: 'unknown', reason: error.message };
     throw error;
   }
-  const result = checkSync(pattern.source, pattern.flags, { ...LIMITS, timeout });
+  let result: Recheck.Diagnostics;
+  try {
+    result = checkSync(pattern.source, pattern.flags, { ...LIMITS, timeout });
+  } catch {
+    // For some patterns the library throws, for example because its recursion is too deep.
+    return { verdict: 'unknown', reason: 'the analysis failed' };
+  }
   switch (result.status) {
     case 'safe':
       return { verdict: 'linear' };

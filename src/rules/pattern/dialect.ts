@@ -131,7 +131,7 @@ class Translator {
    */
   #begun = false;
   #groups = 0;
-  #named = false;
+  readonly #names = new Set<string>();
   /**
    * Numbers that may be references, with their offsets. Whether they are references depends on the number of
    * groups.
@@ -148,7 +148,8 @@ class Translator {
     for (const { number, at } of this.#references) {
       if (number > this.#groups) this.#refuse(`octal escape \\${number}`, at);
     }
-    if (this.#namedReference !== undefined && !this.#named) this.#refuse('escape \\k', this.#namedReference);
+    if (this.#namedReference !== undefined && this.#names.size === 0)
+      this.#refuse('escape \\k', this.#namedReference);
   }
 
   #next(): Piece {
@@ -282,10 +283,12 @@ class Translator {
     NAMED_GROUP.lastIndex = this.#at;
     const named = NAMED_GROUP.exec(this.#text);
     if (named !== null) {
+      const name = (named[1] ?? named[2]) as string;
+      if (this.#names.has(name)) this.#refuse(`second group with the name ${name}`, this.#at, 'bad-pattern');
       this.#groups++;
-      this.#named = true;
+      this.#names.add(name);
       this.#begun = true;
-      return [`(?<${named[1] ?? named[2]}>`, named[0].length];
+      return [`(?<${name}>`, named[0].length];
     }
     if (/^\(\?(?:[:=!]|<[=!])/.test(rest)) {
       this.#begun = true;

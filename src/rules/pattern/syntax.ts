@@ -340,27 +340,36 @@ function sampleOfElement(element: AST.Element, ignoreCase: boolean): string | un
 
 /** The number of positions of the pattern with its counted repetitions written out. */
 export function sizeOf(alternatives: readonly AST.Alternative[]): number {
-  let size = 1;
-  for (const { elements } of alternatives) {
-    for (const element of elements) size += sizeOfElement(element);
-  }
-  return size;
+  return weightOf(alternatives, 1, () => 1);
 }
 
-function sizeOfElement(element: AST.Element): number {
-  switch (element.type) {
-    case 'Group':
-    case 'CapturingGroup':
-      return sizeOf(element.alternatives);
-    case 'Quantifier': {
-      const times = element.max === Number.POSITIVE_INFINITY ? Math.max(1, element.min) : element.max;
-      return Math.max(1, times) * sizeOfElement(element.element);
+/** The number of word boundaries (`\b`, `\B`) of the pattern with its counted repetitions written out. */
+export function wordBoundariesOf(alternatives: readonly AST.Alternative[]): number {
+  return weightOf(alternatives, 0, ({ type, raw }) => (type === 'Assertion' && /^\\b$/i.test(raw) ? 1 : 0));
+}
+
+/**
+ * @param own the weight of each list of alternatives itself
+ * @param weigh the weight of an element that contains no others
+ */
+function weightOf(
+  alternatives: readonly AST.Alternative[],
+  own: number,
+  weigh: (element: AST.Element) => number,
+): number {
+  const weightOfElement = (element: AST.Element): number => {
+    if (element.type === 'Quantifier') {
+      const { min, max } = element;
+      const times = max === Number.POSITIVE_INFINITY ? Math.max(1, min) : max;
+      return Math.max(1, times) * weightOfElement(element.element);
     }
-    case 'Assertion':
-      return element.kind === 'lookahead' || element.kind === 'lookbehind' ? sizeOf(element.alternatives) : 1;
-    default:
-      return 1;
+    return 'alternatives' in element ? weightOf(element.alternatives, own, weigh) : weigh(element);
+  };
+  let weight = own;
+  for (const { elements } of alternatives) {
+    for (const element of elements) weight += weightOfElement(element);
   }
+  return weight;
 }
 
 const sets = new Map<string, ReadonlySet<number>>();

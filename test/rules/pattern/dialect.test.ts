@@ -100,6 +100,31 @@ t.test('what does not is refused by its name', (t) => {
     ['/(?!admin).*', 'pattern-undecided', 'negative lookahead (?!admin)'],
     ['/.*(?<=a)', 'pattern-undecided', 'lookbehind (?<=a)'],
     ['/([a-z])\\1', 'pattern-undecided', 'backreference \\1'],
+    [
+      '/(a\\1)',
+      'pattern-dialect',
+      'backreference \\1 at character 4 may refer to a group that has not matched',
+    ],
+    ['/((\\1))*', 'pattern-dialect', 'backreference \\1 at character 4'],
+    ['/(\\2a)(\\1b)', 'pattern-dialect', 'backreference \\2 at character 3'],
+    ['/(a)|/\\1', 'pattern-dialect', 'backreference \\1 at character 7'],
+    ['/(a)?\\1', 'pattern-dialect', 'backreference \\1 at character 6'],
+    ['/(?!(a))\\1', 'pattern-dialect', 'backreference \\1 at character 9'],
+    ['/(?:(a)|b)\\1', 'pattern-dialect', 'backreference \\1 at character 11'],
+    // The parser takes twice as long for each parenthesis around a name that it has met before.
+    [
+      `/${'('.repeat(40)}(?<n>a)(?P<n>b)${')'.repeat(40)}`,
+      'bad-pattern',
+      'second group with the name n at character 49',
+    ],
+    // V8 takes twice as long for each word boundary after another one.
+    ['/(?:\\b){40}', 'pattern-too-large', 'more than 8 word boundaries'],
+    ['/(?:\\b\\B)(?:\\B){0,3}(?=(?:\\b)(?:\\b))(?:\\b)(?:\\b)', 'pattern-too-large', 'word boundaries'],
+    ['/(?:\\b){8}', 'pattern-undecided', 'word boundary'],
+    // The library that analyses it runs out of stack.
+    [`/${'('.repeat(199)}a*a*${')'.repeat(199)}`, 'pattern-backtracking', ''],
+    ['/(?:(a)\\1|b)+', 'pattern-undecided', 'backreference \\1'],
+    ['/(a|b)+\\1', 'pattern-undecided', 'backreference \\1'],
     ['/\\bfoo', 'pattern-undecided', 'word boundary \\b'],
   ];
   for (const [source, code, construct] of refused) {

@@ -3,3 +3,4 @@ import '../../auth/introspection/decision.test.js';
 import '../../parse/target.test.js';
 import '../pattern/dialect.test.js';
 import './laws.test.js';
+import '../pattern/hostile.test.js';
