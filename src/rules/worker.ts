@@ -2,7 +2,6 @@
  * The entry point of the thread that reads, checks and proves rules, so that the thread that serves need not
  * wait. `off-thread.ts` starts it.
  */
-import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Finding } from '../document/finding.js';
 import { analyseRules } from './analyse.js';
@@ -11,6 +10,7 @@ import { readUnchanged } from './files.js';
 import { Journal } from './journal.js';
 import type { LoadOptions } from './load.js';
 import { type KnownBehaviours, knownBehaviours, learnBehaviours } from './pattern/backtracking.js';
+import { lowerPriority } from './priority.js';
 import { dismantle } from './transfer.js';
 
 /** The data that the thread is started with. */
@@ -35,16 +35,8 @@ export interface LoadReport {
   readonly behaviours: KnownBehaviours;
 }
 
-/**
- * The niceness of a thread in the background. The thread that serves has 0, so it gets most of the CPU time
- * if both need it.
- */
-const NICENESS = 10;
-
 const { paths, options, port, journal: shared, behaviours, inBackground } = workerData as LoadTask;
-// On Linux this sets the priority of the thread, on other systems that of the whole process. So it is set
-// only on Linux.
-if (inBackground && process.platform === 'linux') setPriority(0, NICENESS);
+if (inBackground) lowerPriority();
 
 learnBehaviours(behaviours);
 const journal = new Journal(shared);

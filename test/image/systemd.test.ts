@@ -46,6 +46,36 @@ t.test('systemd knows every line of the units, and finds the services hardened',
   t.end();
 });
 
+t.test('a unit lets scopegate do what it does', (t) => {
+  for (const unit of UNITS.slice(0, 2)) {
+    const text = readFileSync(join(folder, unit), 'utf8');
+    const filters = [...text.matchAll(/^SystemCallFilter=(.*)$/gm)].map(([, filter]) => filter);
+    t.same(
+      filters,
+      ['@system-service', '~@privileged @resources', 'setpriority'],
+      'the thread that reloads rules lowers its priority, which @resources has',
+    );
+    t.notMatch(text, /^MemoryDenyWriteExecute=/m, 'Node aborts with it');
+    t.match(text, /^AmbientCapabilities=$/m);
+    const [head = ''] = text.split('[Service]');
+    t.match(head, /^StartLimitIntervalSec=0$/m, 'it starts again however often it fails');
+  }
+  t.end();
+});
+
+t.test(
+  'the documented commands enable what systemd starts at boot, and stop a rolling restart that fails',
+  (t) => {
+    const page = readFileSync(join(root, 'docs/scale.md'), 'utf8');
+    const unit = readFileSync(join(folder, 'scopegate@.service'), 'utf8');
+    for (const text of [page, unit]) {
+      t.match(text, /systemctl enable scopegate\.target scopegate@1 /);
+      t.match(text, /systemctl restart scopegate@\$i \|\| break; done/);
+    }
+    t.end();
+  },
+);
+
 t.test('a unit sets settings that there are, and waits longer than the drain takes', (t) => {
   const { settings } = loadSettings(join(root, 'config/folder.yaml'), {});
   for (const unit of UNITS.slice(0, 2)) {

@@ -13,6 +13,7 @@ import { explain, explanationJson } from '../../src/rules/explain.js';
 import { readUnchanged } from '../../src/rules/files.js';
 import { type LoadOptions, loadRules } from '../../src/rules/load.js';
 import { heapLimit, loadOffThread } from '../../src/rules/off-thread.js';
+import { lowerPriority } from '../../src/rules/priority.js';
 import { apiRule, rule, VECTOR_RULES } from '../gateway.js';
 import { vectors } from '../vectors.js';
 import { HOSTILE, manyRules } from './large-sets.js';
@@ -372,6 +373,16 @@ t.test('a load that nobody wants any more ends', async (t) => {
   setImmediate(() => meanwhile.abort());
   await t.rejects(loading, { name: 'AbortError' });
   t.notOk(process.getActiveResourcesInfo().includes('Worker'), 'the thread is gone');
+});
+
+t.test('a sandbox that forbids a lower priority does not keep rules from loading', (t) => {
+  const asked: number[][] = [];
+  lowerPriority((process, niceness) => {
+    asked.push([process, niceness]);
+    throw Object.assign(new Error('setpriority returned EPERM'), { code: 'ERR_SYSTEM_ERROR' });
+  });
+  t.same(asked, process.platform === 'linux' ? [[0, 10]] : [], 'it asks once, and goes on');
+  t.end();
 });
 
 t.test('the memory for loading is a part of what the process may use', (t) => {
