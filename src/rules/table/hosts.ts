@@ -60,8 +60,12 @@ export class HostIndex {
  * The `*.suffix` patterns that contain all hosts of a pattern, and more; the narrowest is first. A wildcard
  * matches one or more labels, as in Istio: `*.example.com` contains `a.b.example.com`, but not `example.com`.
  * `*` contains all hosts.
+ *
+ * No wildcard contains a name with a dot at its end. Servers such as nginx take it for the name without the
+ * dot, so `*` would answer requests that a rule for that name protects.
  */
 export function* wildcardsAround(host: string): Generator<string> {
+  if (host.endsWith('.')) return;
   const from = host.startsWith('*.') ? 2 : 0;
   for (let dot = host.indexOf('.', from); dot !== -1; dot = host.indexOf('.', dot + 1))
     yield `*${host.slice(dot)}`;
