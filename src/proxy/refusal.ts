@@ -9,6 +9,7 @@ import {
   errorBody,
 } from '../model/errors.js';
 import { isStream } from '../parse/parsed-request.js';
+import { responseFields } from './response-headers.js';
 import { endInOneWrite } from './single-write.js';
 
 /**
@@ -52,9 +53,13 @@ export function refusalOf(refused: Denial, realm: string): Refusal {
   };
 }
 
-/** Builds the response that an external authorizer has given. */
-function foreign(body: string, { code, fields = [] }: ErrorAnswer): Refusal {
-  const names = fields.filter((_, index) => index % 2 === 0);
+/**
+ * Builds the response that an external authorizer has given. Its fields get the same treatment as an upstream's:
+ * it repeats fields that HTTP/2 allows once as easily as an upstream does.
+ */
+function foreign(body: string, { code, fields: given = [] }: ErrorAnswer): Refusal {
+  const names = given.filter((_, index) => index % 2 === 0);
+  const { fields } = responseFields({ status: code, fields: given, names, length: undefined });
   const own = names.includes('cache-control') ? [] : ['cache-control', 'no-store'];
   return { code, fields: [...fields, ...own], body, closes: false };
 }

@@ -32,7 +32,12 @@ export interface Overlay {
  * length of what follows. A 205 has no body (RFC 9110 §15.3.6).
  */
 export function responseFields(
-  { status, fields: raw, names, length: stated }: ResponseHead,
+  {
+    status,
+    fields: raw,
+    names,
+    length: stated,
+  }: Pick<ResponseHead, 'status' | 'fields' | 'names' | 'length'>,
   { cors, isPrivate = false, nonce }: Overlay = {},
 ): ClientFields {
   const fields: string[] = [];

@@ -29,9 +29,8 @@ const DESCRIBING = /^(x-forwarded-.*|forwarded|x-real-ip|x-original-.*|x-envoy-.
 /** Fields that belong to the call's connection or frame its message. */
 const OF_THE_CALL =
   /^(host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/;
-/** Fields of an answer that belong to its connection, or that scopegate sets itself. */
-const OF_THE_ANSWER =
-  /^(connection|content-length|content-encoding|date|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|access-control-.*)$/;
+/** Fields of an answer that are about its body as it came, or that scopegate sets itself. */
+const OF_THE_ANSWER = /^(content-length|content-encoding|date|proxy-.*|access-control-.*)$/;
 /** Fields that the client gets in any case, as with Envoy. */
 const ALWAYS = ['location', 'www-authenticate', 'content-type'];
 /** The characters of a field value (RFC 9110 §5.5). */

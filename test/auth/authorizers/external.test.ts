@@ -1,19 +1,14 @@
 import t, { type Test } from 'tap';
+import { HOP_BY_HOP, SINGLE_VALUE } from '../../../src/proxy/hop-by-hop.js';
 import { ask, type Question } from '../../ask.js';
 import { startTestGateway } from '../../gateway.js';
 import { startIssuer } from '../../jwks.js';
 import { FAULTS, startStore } from '../../store.js';
+import { ask as askStream, fields, startTlsGateway } from '../../streams.js';
 
-/** An APIRule of v2 whose rules are guarded by external authorizers, and the service that is one. */
-async function start(
-  t: Test,
-  rules: readonly object[],
-  more: (url: string) => object = () => ({}),
-  path = '',
-) {
-  const store = await startStore();
-  t.teardown(() => store.close());
-  const apiRule = JSON.stringify({
+/** An APIRule of v2 whose rules are guarded by external authorizers. */
+const ruleFile = (rules: readonly object[]): string =>
+  JSON.stringify({
     apiVersion: 'gateway.kyma-project.io/v2',
     kind: 'APIRule',
     metadata: { name: 'gate', namespace: 'demo' },
@@ -24,8 +19,18 @@ async function start(
       rules,
     },
   });
+
+/** A gateway with such rules, and the service that is the authorizer. */
+async function start(
+  t: Test,
+  rules: readonly object[],
+  more: (url: string) => object = () => ({}),
+  path = '',
+) {
+  const store = await startStore();
+  t.teardown(() => store.close());
   const gate = await startTestGateway(t, {
-    rules: apiRule,
+    rules: ruleFile(rules),
     settings: { kyma: { extAuthorizers: [{ name: 'sso', url: store.url + path, ...more(store.url) }] } },
   });
   const get = (at: string, question: Question = {}) => ask(gate, at, question);
@@ -121,6 +126,30 @@ t.test('any other answer below 500 is the client’s, with its status, fields an
     { error: 'access_denied', rule: 'demo/gate#0' },
   );
 });
+
+t.test(
+  'over HTTP/2 too, whatever fields the authorizer repeats or sends for its own connection',
+  async (t) => {
+    const store = await startStore();
+    t.teardown(() => store.close());
+    const settings = { kyma: { extAuthorizers: [{ name: 'sso', url: store.url }] } };
+    const tls = await startTlsGateway(t, { rules: ruleFile([guarded]), settings });
+    // An application and the proxy before it often set such a field both.
+    for (const name of [...SINGLE_VALUE, ...HOP_BY_HOP, 'x-named', 'www-authenticate', 'vary']) {
+      if (name === 'content-length' || name === 'transfer-encoding') continue;
+      store.respond = (_message, response) =>
+        response
+          .writeHead(403, [...[name, 'one', name, 'two'], ...['Connection', 'x-named'], 'X-Why', 'no'])
+          .end('denied');
+      const answer = await askStream(await tls.session(), fields({ ':path': '/in/x' }));
+      t.equal(answer.status, 403, name);
+      t.equal(answer.body.toString(), 'denied', name);
+      t.equal(answer.headers['x-why'], 'no');
+      t.notOk('x-named' in answer.headers, 'what Connection names belongs to the authorizer’s connection');
+    }
+    t.equal(tls.log.filter(({ place }) => place === 'request').length, 0, 'nothing failed inside');
+  },
+);
 
 t.test('only the listed fields of a denial reach the client, where some are listed', async (t) => {
   const { store, get } = await start(t, [guarded], () => ({ headersToDownstreamOnDeny: ['set-*'] }));

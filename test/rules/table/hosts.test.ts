@@ -27,20 +27,23 @@ t.test('what explain calls a host of a rule is what the table takes for one', (t
   t.end();
 });
 
-t.test('a host with a dot at the end, which servers take for the name without it, belongs to no rule', (t) => {
-  const patterns = fc.uniqueArray(fc.oneof(pattern, fc.constant('*')), { minLength: 1, maxLength: 3 });
-  fc.assert(
-    fc.property(patterns, host, (hosts, name) => {
-      // Each rule has a host of its own: a wider one must not take the requests of a narrower one.
-      const rules = hosts.map((each, i) => rule({ id: `a/b#${i}`, path: '/x', hosts: [each] }));
-      const { table } = buildTable(rules, { overlap: 'specific', version: 1 });
-      t.ok(table, 'the rules load');
-      return table?.find(`${name}.`, 'GET', '/x') === undefined && !holdHost(hosts, `${name}.`);
-    }),
-    { numRuns: 500 },
-  );
-  t.end();
-});
+t.test(
+  'a host with a dot at the end, which servers take for the name without it, belongs to no rule',
+  (t) => {
+    const patterns = fc.uniqueArray(fc.oneof(pattern, fc.constant('*')), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(patterns, host, (hosts, name) => {
+        // Each rule has a host of its own: a wider one must not take the requests of a narrower one.
+        const rules = hosts.map((each, i) => rule({ id: `a/b#${i}`, path: '/x', hosts: [each] }));
+        const { table } = buildTable(rules, { overlap: 'specific', version: 1 });
+        t.ok(table, 'the rules load');
+        return table?.find(`${name}.`, 'GET', '/x') === undefined && !holdHost(hosts, `${name}.`);
+      }),
+      { numRuns: 500 },
+    );
+    t.end();
+  },
+);
 
 t.test('the size of an index is what has to be compared: rules times hosts times methods', (t) => {
   const index = new HostIndex();
