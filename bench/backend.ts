@@ -1,6 +1,7 @@
 /**
  * A child process: an upstream with a small JSON answer, or one of as many bytes as the last segment of the path says, and an authorization server that takes a while. Prints its
- * ports, and on each line of standard input the number of introspections since the last one.
+ * ports, and on each line of standard input the number of introspections since the last one. A line with an order of the
+ * load makes it load a gateway itself: see `Stage.both` in stage.ts.
  *
  *     node build/bench/backend.js [delay in ms]
  *
@@ -13,6 +14,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { makeCertificate } from '../test/stack/certificate.js';
+import { type Order, run } from './load.js';
 import { ISSUER } from './token.js';
 
 const delay = Number(process.argv[2] ?? 0);
@@ -101,7 +103,11 @@ const { cert, key } = await makeCertificate(['127.0.0.1']);
 const secure = await listen(createSecureServer({ cert, key }, introspect));
 
 process.stdout.write(`${JSON.stringify({ upstream, authorization, secure })}\n`);
-createInterface({ input: process.stdin }).on('line', () => {
+createInterface({ input: process.stdin }).on('line', async (line) => {
+  if (line.startsWith('{')) {
+    process.stdout.write(`${JSON.stringify(await run(JSON.parse(line) as Order))}\n`);
+    return;
+  }
   process.stdout.write(`${introspections}\n`);
   introspections = 0;
 });

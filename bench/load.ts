@@ -70,7 +70,8 @@ function next({ path, token, tokens, inNoOrder, freshEvery, claims }: Order): As
   return { path, token: fresh ? freshToken() : token };
 }
 
-async function run(order: Order): Promise<Harvest> {
+/** Runs one round of load. */
+export async function run(order: Order): Promise<Harvest> {
   const latencies: number[] = [];
   const statuses: Record<string, number> = {};
   const count = (what: string, times = 1): void => {

@@ -86,7 +86,7 @@ try {
       for (const situation of situations) await compare(situation, fit, options, results, late);
       if (only.includes('latency')) {
         for (const situation of latencyOf(2 * seconds, capacitiesOf(results, known.hit?.name))) {
-          await compare(situation, fit, { ...options, warmUp: 0 }, results, late);
+          await compare(situation, { ...fit, load: fit.both }, { ...options, warmUp: 0 }, results, late);
         }
       }
       if (only.includes('start')) {
