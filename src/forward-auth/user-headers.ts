@@ -1,4 +1,4 @@
-import { encodeFieldValue, type FieldEncoding } from '../model/field-encoding.js';
+import { encodeCharacters, encodeFieldValue, type FieldEncoding } from '../model/field-encoding.js';
 import type { Subject } from '../model/strategy.js';
 
 /** Field name → the claim in it: `sub`, `scope`, `client_id`, or the name of another claim of the token. */
@@ -48,7 +48,7 @@ function fieldValue(value: unknown, encoding: FieldEncoding): string | undefined
   if (Array.isArray(value)) {
     const items = value
       .filter((item) => typeof item === 'string')
-      .map((item) => encodeFieldValue(encoding === 'percent' ? item : item.replaceAll('%', '%25'), encoding));
+      .map((item) => encodeCharacters(encoding === 'percent' ? item : item.replaceAll('%', '%25'), encoding));
     if (items.includes(undefined)) return undefined;
     return items.map((item) => item?.replaceAll(' ', '%20')).join(' ');
   }

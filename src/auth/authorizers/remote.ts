@@ -13,7 +13,13 @@ import { TOKEN } from '../../parse/grammar.js';
 import { type ClaimsTemplate, parseClaims, renderClaims } from '../mutators/claims.js';
 import { REFUSED } from '../mutators/header.js';
 import { type NamedTemplate, templates, unsendable } from '../mutators/header-templates.js';
-import { parseTemplate, renderText, type Template, TemplateError } from '../mutators/template.js';
+import {
+  parseTemplate,
+  renderField,
+  renderText,
+  type Template,
+  TemplateError,
+} from '../mutators/template.js';
 import { callAgain, readRetry, retrySchema } from '../retry.js';
 import { type InstanceAnswers, ServiceAnswers } from '../service-answers.js';
 import type { AuthorizerKind } from './authorizer.js';
@@ -215,7 +221,7 @@ class Remote implements Mutator {
     const [authorization] = fieldValues(session.match.rawHeaders, 'authorization');
     const fields: [string, string][] = [];
     for (const [name, template] of this.#fields) {
-      const value = encodeFieldValue(renderText(template, session), services.fieldEncoding ?? 'utf-8');
+      const value = encodeFieldValue(renderField(template, session), services.fieldEncoding ?? 'utf-8');
       if (value === undefined) return unsendable(`header field ${name} for the authorizer`);
       fields.push([name.toLowerCase(), value]);
     }

@@ -1,5 +1,5 @@
 import type { Denial } from '../../model/errors.js';
-import { encodeFieldValue } from '../../model/field-encoding.js';
+import { encodeCharacters, encodeFieldValue } from '../../model/field-encoding.js';
 import type {
   HeaderMutations,
   HeaderRemoval,
@@ -98,7 +98,8 @@ function encoded(
   }
   const cookies: [string, string][] = [];
   for (const [name, text] of session.cookies) {
-    const value = encodeFieldValue(text, fieldEncoding);
+    // Blanks stay: the value is quoted because of them.
+    const value = encodeCharacters(text, fieldEncoding);
     if (value === undefined) return unsendable(`cookie ${name}`);
     // As Go's net/http writes it for Oathkeeper.
     cookies.push([name, value.includes(' ') ? `"${value}"` : value]);

@@ -75,7 +75,11 @@ function compile([whole, name = '', argument, length]: readonly (string | undefi
   if (length === undefined) return read;
   if (!CUT.has(name)) throw new TemplateError(`${whole}: ${name} takes no length; write %${name}%`);
   const most = Number(length);
-  return (session) => read(session)?.slice(0, most);
+  // The cut may fall behind a blank, which no field can end with.
+  return (session) =>
+    read(session)
+      ?.slice(0, most)
+      .replace(/[\t ]+$/, '');
 }
 
 const OF_CLIENT = 'a comma, a semicolon, a quotation mark or a backslash';

@@ -1,8 +1,8 @@
 import { ConfigError } from '../../document/finding.js';
-import { encodeFieldValue } from '../../model/field-encoding.js';
+import { encodeCharacters } from '../../model/field-encoding.js';
 import { templates } from './header-templates.js';
 import type { MutatorKind } from './mutator.js';
-import { renderText } from './template.js';
+import { renderField } from './template.js';
 
 /** Fields that frame the message, belong to its connection, or that scopegate sets itself, in lower case. */
 export const REFUSED =
@@ -26,7 +26,7 @@ export const header: MutatorKind = {
     const entries = templates('headers', config.headers as Record<string, string>, dialect);
     const seen = new Set<string>();
     for (const [name, { parts }] of entries) {
-      if (parts.some((part) => typeof part === 'string' && encodeFieldValue(part, 'utf-8') === undefined)) {
+      if (parts.some((part) => typeof part === 'string' && encodeCharacters(part, 'utf-8') === undefined)) {
         throw new ConfigError(
           ['headers', name],
           `the value of ${name} holds a control character, such as a line break: a header field cannot; remove it`,
@@ -49,7 +49,7 @@ export const header: MutatorKind = {
       keys: [],
       mutate(session) {
         for (const [name, template] of entries) {
-          const value = renderText(template, session);
+          const value = renderField(template, session);
           // Envoy sends no field whose value is empty.
           if (value === '' && dialect === 'envoy') continue;
           session.headers.set(name.toLowerCase(), [name, value]);

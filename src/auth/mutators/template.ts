@@ -80,13 +80,39 @@ export function parseTemplate(text: string): Template {
 
 /** Renders a template as plain text. */
 export function renderText({ parts }: Template, session: Session): string {
-  return parts
-    .map((part) => {
-      if (typeof part === 'string') return part;
-      const value = part.evaluate(session);
-      return part.json ? toJson(value) : printed(value);
-    })
-    .join('');
+  return parts.map((part) => (typeof part === 'string' ? part : written(part, session))).join('');
+}
+
+/**
+ * Renders a template as the value of a header field. Blanks at the ends that the template itself has are left
+ * out: in `{{ .Extra.given }} {{ .Extra.family }}` one stands at the end for a user without a family name. Those
+ * of a value stay, so that whoever sends the field can refuse them.
+ */
+export function renderField({ parts }: Template, session: Session): string {
+  const texts: string[] = [];
+  // The blanks that wait for something behind them.
+  let blanks = '';
+  for (const part of parts) {
+    const text = typeof part === 'string' ? part : written(part, session);
+    if (typeof part !== 'string' && text !== '') {
+      texts.push(texts.length === 0 ? '' : blanks, text);
+      blanks = '';
+      continue;
+    }
+    const [, before = '', middle = '', after = ''] = /^([\t ]*)(.*?)([\t ]*)$/s.exec(text) ?? [];
+    if (middle === '') {
+      blanks += before;
+      continue;
+    }
+    texts.push(texts.length === 0 ? '' : blanks + before, middle);
+    blanks = after;
+  }
+  return texts.join('');
+}
+
+function written(part: Expression, session: Session): string {
+  const value = part.evaluate(session);
+  return part.json ? toJson(value) : printed(value);
 }
 
 /** Writes a value as JSON; `null` if it is absent. */

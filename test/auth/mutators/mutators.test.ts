@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import fc from 'fast-check';
 import { exportJWK, generateKeyPair } from 'jose';
 import t from 'tap';
 import { ask } from '../../ask.js';
@@ -123,6 +124,81 @@ t.test('names of all languages are sent as the settings say, at both ports', asy
       if (path === '/in') t.match(told.headers, who === undefined ? {} : { 'x-who': who, cookie: pair });
     }
   }
+});
+
+t.test('the upstream reads the very value that a claim has, or nothing at all', async (t) => {
+  const subjects = fc.array(
+    fc.constantFrom('a', 'b', ' ', '\t', '\u00fc', '\ud83d\ude00', '\ud800', '\u00a0', '%', ','),
+  );
+  const tried = fc.sample(subjects, { numRuns: 60, seed: 7 }).map((parts) => parts.join(''));
+  const asked = [...new Set(['admin', 'admin ', ' admin', '\tadmin', 'x\ud800y', 'a b', ...tried])];
+  const tokens = Object.fromEntries(asked.map((sub, i) => [`t${i}`, { scope: 'read', sub, client_id: 'c' }]));
+  const rules = apiRule('gate.example', [
+    rule('/in', ['GET'], 'read', { mutators: [header({ 'X-Who': '{{ print .Subject }}' })] }),
+    rule('/out', ['GET'], 'read'),
+  ]);
+  for (const fieldEncoding of ['utf-8', 'percent']) {
+    const gate = await startTestGateway(t, { rules, tokens, settings: { forward: { fieldEncoding } } });
+    let sent = 0;
+    const told = async (path: string, token: string): Promise<string | undefined> => {
+      if (path === '/in') {
+        const { status } = await ask(gate, path, { token });
+        return status === 200 ? String(gate.upstream.received.at(-1)?.headers['x-who']) : undefined;
+      }
+      const described = {
+        'x-forwarded-method': 'GET',
+        'x-forwarded-host': 'gate.example',
+        'x-forwarded-uri': path,
+      };
+      const answer = await ask({ url: gate.adminUrl }, '/decisions', { token, headers: described });
+      return answer.status === 200 ? answer.headers['x-user'] : undefined;
+    };
+    for (const [i, subject] of asked.entries()) {
+      for (const path of ['/in', '/out']) {
+        const value = await told(path, `t${i}`);
+        if (value === undefined) {
+          t.equal(fieldEncoding, 'utf-8', `percent-encoding can write ${JSON.stringify(subject)}`);
+          t.match(subject, /^[\t ]|[\t ]$|\p{Surrogate}/u, `${JSON.stringify(subject)} can be sent`);
+          continue;
+        }
+        sent++;
+        const read = Buffer.from(value, 'latin1').toString();
+        // A lone surrogate has no percent-encoding either: it is U+FFFD there.
+        const expected = fieldEncoding === 'percent' ? subject.replace(/\p{Surrogate}/gu, '\ufffd') : subject;
+        t.equal(fieldEncoding === 'percent' ? decodeURIComponent(value) : read, expected, path);
+      }
+    }
+    t.ok(sent > 40, 'most subjects are sent');
+  }
+});
+
+t.test('blanks that a template has around values without a value refuse nobody', async (t) => {
+  const both = '{{ print .Extra.given }} {{ print .Extra.family }}';
+  const gate = await startTestGateway(t, {
+    rules: apiRule('gate.example', [
+      rule('/in', ['GET'], 'read', {
+        mutators: [header({ 'X-Name': both, 'X-Fixed': ' a  {{ print .Extra.none }} b ' })],
+      }),
+    ]),
+    tokens: {
+      both: { scope: 'read', sub: 's', ext: { given: 'Ada', family: 'L' } },
+      given: { scope: 'read', sub: 's', ext: { given: 'Ada' } },
+      family: { scope: 'read', sub: 's', ext: { family: 'L' } },
+      none: { scope: 'read', sub: 's' },
+      blank: { scope: 'read', sub: 's', ext: { family: 'L ' } },
+    },
+  });
+  for (const [token, name] of [
+    ['both', 'Ada L'],
+    ['given', 'Ada'],
+    ['family', 'L'],
+    ['none', ''],
+  ] as const) {
+    t.equal((await ask(gate, '/in', { token })).status, 200, token);
+    t.equal(gate.upstream.received.at(-1)?.headers['x-name'], name, token);
+    t.equal(gate.upstream.received.at(-1)?.headers['x-fixed'], 'a   b');
+  }
+  t.equal((await ask(gate, '/in', { token: 'blank' })).status, 500, 'a blank of the value itself');
 });
 
 t.test('the session is Oathkeeper’s: ext is lifted once, and never speaks for the server', async (t) => {
