@@ -24,7 +24,7 @@ export const SUITES = {
   handlers: ['auth/strategies', 'auth/mutators', 'auth/authorizers', 'auth/error-handlers', 'outbound'],
   rules: ['rules', 'rules/apirule', 'rules/pattern', 'rules/table', 'parse'],
   rfcs: ['conformance'],
-  admin: ['admin', 'tls'],
+  admin: ['admin', 'forward-auth', 'tls'],
   observe: ['observe', 'auth', 'auth/possession', 'model', 'mutants', 'browser'],
   stack: ['stack'],
   commands: ['commands'],
