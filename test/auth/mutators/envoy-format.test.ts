@@ -1,6 +1,8 @@
+import { X509Certificate } from 'node:crypto';
 import { hostname } from 'node:os';
 import fc from 'fast-check';
 import t from 'tap';
+import { alternativeNames, distinguishedName } from '../../../src/auth/mutators/certificate-names.js';
 import { clientConnection } from '../../../src/auth/mutators/client-connection.js';
 import { namesCertificate, parseEnvoyFormat } from '../../../src/auth/mutators/envoy-format.js';
 import { renderText, TemplateError } from '../../../src/auth/mutators/template.js';
@@ -14,6 +16,7 @@ import { ask } from '../../ask.js';
 import { arrival, noServices } from '../../decision.js';
 import { startTestGateway } from '../../gateway.js';
 import { settingsFor } from '../../settings.js';
+import { makeCertificate } from '../../stack/certificate.js';
 
 const HEADERS = { 'X-Id': 'one', 'X-Forwarded-For': '198.51.100.4, 192.0.2.9', 'X-Forwarded-Proto': 'https' };
 const STRANGER: Peer = { address: '203.0.113.5', port: 50_000, secure: false, trusted: false };
@@ -62,6 +65,9 @@ t.test('what Envoy replaces is replaced, everything else stays', (t) => {
     ['%REQUEST_HEADER(X-Id):0%', ''],
     ['%REQ(:METHOD)% %REQ(:path)% %REQ(:AUTHORITY)% %REQ(:scheme)%', 'GET /a/b?c=d gate.example http'],
     ['%PATH(NQ)% %PATH(WQ)% %PATH%', '/a/b /a/b?c=d /a/b?c=d'],
+    ['%PATH(NQ:PATH)% %PATH(WQ:ORIG_OR_PATH)% %PATH():4%', '/a/b /a/b?c=d /a/b'],
+    ['%REQ(X-Was-Forwarded)%%REQ(Forwarded-For-Me?X-Id)%', 'one'],
+    ['%REQ(X-Forwarded-Host)% %REQ(X-Id)%%REQ(X-Id)%', 'gate.example oneone'],
     ['%PROTOCOL%', 'HTTP/1.1'],
     ['%HOSTNAME%', hostname()],
     ['%START_TIME%', '2026-04-05T06:07:08.900Z'],
@@ -73,11 +79,33 @@ t.test('what Envoy replaces is replaced, everything else stays', (t) => {
     ],
     ['%DOWNSTREAM_REMOTE_ADDRESS%', '203.0.113.5:50000'],
     ['%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%', '203.0.113.5 50000'],
+    ['%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_DIRECT_REMOTE_PORT%', '203.0.113.5 50000'],
     ['%DOWNSTREAM_PEER_SUBJECT%%DOWNSTREAM_TLS_VERSION%%DOWNSTREAM_PEER_CERT_V_END%', ''],
+    ['%DOWNSTREAM_TLS_CIPHER%%DOWNSTREAM_PEER_CERT%%DOWNSTREAM_PEER_CERT_V_START%', ''],
   ] as const) {
     t.equal(render(text), expected, text);
   }
   t.equal(render('%DOWNSTREAM_REMOTE_ADDRESS%', session({ ...STRANGER, address: '::1' })), '[::1]:50000');
+  const tls = { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', serverName: 'gate.example' };
+  const secure = session({ ...STRANGER, secure: true, tls });
+  t.equal(
+    render('%REQ(:scheme)% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% %REQUESTED_SERVER_NAME%', secure),
+    'https TLSv1.3 TLS_AES_128_GCM_SHA256 gate.example',
+  );
+  const version = (version: string | undefined) => {
+    const { fields } = arrival('/');
+    return render('%PROTOCOL%', session(STRANGER, { fields: { ...fields, version } as typeof fields }));
+  };
+  t.same(['2.0', '1.0', undefined].map(version), ['HTTP/2', 'HTTP/1.0', '']);
+  t.end();
+});
+
+t.test('a client on a Unix socket has no address and no port', (t) => {
+  const local = session({ address: '', secure: false, trusted: false });
+  t.equal(render('%DOWNSTREAM_REMOTE_ADDRESS%%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%', local), '');
+  t.equal(render('%DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_DIRECT_REMOTE_PORT%', local), '0 0');
+  const gone = session({ address: '203.0.113.5', secure: false, trusted: false });
+  t.equal(render('%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%', gone), '203.0.113.5:0');
   t.end();
 });
 
@@ -101,7 +129,16 @@ t.test('where a proxy asks, what only its own connection with the client has is 
   );
   t.equal(render('%PROTOCOL%%DOWNSTREAM_TLS_VERSION%%REQUESTED_SERVER_NAME%', described), '');
   t.equal(render('%REQ(:SCHEME)%', described), 'https');
+  const other = session(PROXY, { scheme: 'http' });
+  t.equal(render('%REQ(:SCHEME)%', other), 'http', 'of the described request, not of the call');
   t.equal(render('a%DOWNSTREAM_REMOTE_ADDRESS%%START_TIME%', session()), 'a', 'nobody sent it');
+  t.equal(
+    render(
+      '%REQ(X-Forwarded-For)%%REQ(X-Forwarded-Proto)%%REQ(X-Request-Id)%%DOWNSTREAM_PEER_CERT%',
+      session(),
+    ),
+    '',
+  );
   t.end();
 });
 
@@ -116,22 +153,85 @@ t.test('a command that is not served says what to write', (t) => {
     ['%DYNAMIC_METADATA(a:b)%', /only filters of Envoy set it/],
     ['%ENVIRONMENT(HOME)%', /secrets/],
     ['%QQQQQQQ%', /^%QQQQQQQ% is a command of Envoy that is not served\. Remove it/],
+    ['%MY_RESP%%MY_METADATA%', /^%MY_RESP% is a command of Envoy that is not served\. Remove it/],
+    ['%MY_METADATA%', /^%MY_METADATA% is a command of Envoy that is not served\. Remove it/],
+    ['%MY_ENVIRONMENT%', /^%MY_ENVIRONMENT% is a command of Envoy that is not served\. Remove it/],
+    ['%toString%', /^a % alone is no command of Envoy: write %%/],
+    ['%CONSTRUCTOR%', /that is not served/],
     ['100%', /^a % alone is no command of Envoy: write %%/],
+    ['5% of %protocol%', /^a % alone is no command of Envoy: write %%/],
     ['%protocol%', /write %PROTOCOL%, or %% for/],
     ['%REQ(X"}})%', /is not the name of a header field/],
-    ['%REQ()%', /needs the name/],
+    ['%REQ()%', /^%REQ\(\)%: it needs the name/],
+    ['%REQ%', /^%REQ%: it needs the name/],
+    ['%REQ(?X-Id)%', /needs the name/],
+    ['%REQ(X-Id?)%', /is not the name of a header field/],
     ['%REQ(A?B?C)%', /write REQ\(NAME\) or REQ\(NAME\?OTHER\)/],
     ['%REQ(X-Real-Ip)%', /a client can write anything into X-Real-Ip/],
     ['%REQ(X-Id?Client-Cert)%', /a client can write anything into Client-Cert/],
     ['%PROTOCOL(X)%', /takes no argument/],
     ['%PROTOCOL:3%', /takes no length; write %PROTOCOL%/],
-    ['%PATH(X)%', /write %PATH\(NQ\)%/],
+    ...['X', 'XNQ', 'NQX', 'NQ:X', 'NQ:XPATH', 'NQ:PATHX'].map(
+      (argument) => [`%PATH(${argument})%`, /write %PATH\(NQ\)%/] as const,
+    ),
+    ['%REQ(Forwarded)%', /a client can write anything into Forwarded/],
+    ['%REQ(X-Forwarded-Port)%', /a client can write anything into X-Forwarded-Port/],
+    ['%REQ(X-Envoy-Peer-Metadata)%', /a client can write anything into X-Envoy-Peer-Metadata/],
     ['%START_TIME(%Q)%', /%Q is not supported in a date/],
     ['%START_TIME(%)%', /% is not supported in a date/],
     ['{{ .Subject }}', /without \{\{/],
   ] as const) {
     t.throws(() => parseEnvoyFormat(text), { name: 'TemplateError', message: problem }, text);
   }
+  t.end();
+});
+
+t.test(
+  'the client’s certificate is read once for a request, and only where possession is verified',
+  async (t) => {
+    const certificate = new X509Certificate((await makeCertificate(['client.example'])).cert);
+    let reads = 0;
+    const read = () => {
+      reads++;
+      return certificate;
+    };
+    const possession = { certificate: read } as unknown as Services['possession'];
+    const { target, fields } = arrival('/');
+    const of = (services: Services) =>
+      clientConnection({ method: 'GET', target, fields, peer: STRANGER }, services);
+    const connection = of({ ...noServices, possession } as Services);
+    t.equal(connection?.certificate, certificate);
+    t.equal(connection?.certificate, certificate);
+    t.equal(reads, 1);
+    t.equal(of(noServices)?.certificate, undefined);
+    t.equal(of(noServices)?.address, STRANGER.address, 'without trusted proxies the client is the peer');
+    t.end();
+  },
+);
+
+t.test('names of a certificate are told as Envoy does, and no name can be read as two', (t) => {
+  for (const [text, expected] of [
+    [undefined, ''],
+    ['', ''],
+    ['C=DE\nO=Example\\, Inc.\nCN=alice', 'CN=alice,O=Example\\, Inc.,C=DE'],
+    ['CN=alice + UID=7\n', 'UID=7+CN=alice'],
+    ['CN=aé', 'CN=a\\C3\\A9'],
+    ['CN=\u007fé b', 'CN=\\7F\\C3\\A9 b'],
+    ['CN=a~', 'CN=a~'],
+  ] as const)
+    t.equal(distinguishedName(text), expected, text);
+  const names = (subjectAltName: string | undefined, kind: Parameters<typeof alternativeNames>[1]) =>
+    alternativeNames({ subjectAltName } as X509Certificate, kind);
+  const all =
+    'DNS:a.example, URI:spiffe://x/y, DNS:"b, DNS:admin", email:c@d, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1, IP Address:<invalid>';
+  t.equal(names(all, 'DNS'), 'a.example,b%2C DNS:admin');
+  t.equal(names(all, 'URI'), 'spiffe://x/y');
+  t.equal(names(all, 'email'), 'c@d');
+  t.equal(names(all, 'IP Address'), '192.0.2.1,2001:db8::1,<invalid>');
+  t.equal(names('IP Address:1:2', 'IP Address'), '1:2', 'what is no address stays as it is');
+  t.equal(names('DNS:"a\\"b", DNS:c', 'DNS'), 'a"b,c');
+  for (const text of [undefined, '', 'DNS:a, x', 'DNS:a,DNS:b', 'DNS:a"b', ', DNS:a', 'x DNS', '"DNS:a"'])
+    t.equal(names(text, 'DNS'), '', text);
   t.end();
 });
 
