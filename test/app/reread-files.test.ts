@@ -69,18 +69,32 @@ for (const [what, name, breaks, cause] of [
     const at = clock.wall();
     clock.advance(1_000);
     watch.sample();
+    const warning = {
+      level: 40,
+      file: file(name),
+      cause,
+      msg: 'file not read again: the old value stays in use',
+    };
+    t.match(lines, [{ ...warning, at }]);
+    t.match(watch.failures, [{ file: file(name), cause, at }], 'from the second look on');
     watch.sample();
-    t.match(lines, [
-      { level: 40, file: file(name), cause, at, msg: 'file not read again: the old value stays in use' },
-    ]);
     t.equal(lines.length, 1);
-    t.match(watch.failures, [{ file: file(name), cause, at }]);
+    t.equal(watch.failures.length, 1);
     t.notMatch(JSON.stringify([lines, watch.failures]), /hunter2/);
     t.equal(settings.admin.token?.reveal(), 'purge-token', 'the old value stays in use');
     writeFileSync(file(name), whole);
     watch.sample();
     t.same(watch.failures, []);
     t.equal(lines.at(-1)?.msg, 'file read again');
+
+    breaks(file(name));
+    clock.advance(1_000);
+    watch.sample();
+    t.same([lines.length, watch.failures], [2, []], 'what was whole may be replaced again');
+    const again = clock.wall();
+    watch.sample();
+    t.match(lines.slice(2), [{ ...warning, at: again }]);
+    t.match(watch.failures, [{ file: file(name), cause, at: again }]);
     t.end();
   });
 }
