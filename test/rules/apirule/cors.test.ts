@@ -75,6 +75,7 @@ t.test('a preflight is answered before authorization, by the rule of the announc
   });
   t.equal(gate.upstream.received.length, 0);
   t.equal(gate.endpoint.asked.length, 0);
+  t.match(gate.log.at(-1), { decision: 'allow', method: 'OPTIONS', rule: 'default/gate#0', status: 204 });
 
   for (const origin of ['http://localhost:3000', 'https://abc.pages.example']) {
     t.equal((await ask(gate, '/x', preflight(origin))).headers['access-control-allow-origin'], origin);
