@@ -126,5 +126,46 @@ export const EXPLAINED: ReadonlyMap<string, string> = new Map(
       'Without links, Node writes nothing.',
     'auth/introspection/answer.ts list: value === undefined || value === null → value === undefined':
       'Members that are null are left out before.',
+    "auth/mutators/envoy-format.ts parseEnvoyFormat: literal !== '' → true":
+      'An empty text adds nothing to the value.',
+    "auth/mutators/envoy-format.ts parseEnvoyFormat: literal !== '' → true #2":
+      'An empty text adds nothing to the value.',
+    'auth/mutators/envoy-format.ts compile: !(error instanceof TemplateError) → false':
+      'The commands throw nothing else.',
+    'auth/mutators/envoy-format.ts incomplete: upper !== undefined && Object.hasOwn(COMMANDS, upper) → Object.hasOwn(COMMANDS, upper)':
+      'No command is named "undefined": the condition tells the compiler.',
+    "auth/mutators/certificate-names.ts address: text.includes(':') && URL.canParse(`http://[${text}]`) → URL.canParse(`http://[${text}]`)":
+      'Saves time: no URL has an IPv4 address in brackets.',
+    'app/reread-files.ts RereadFilesWatch.constructor.since: 0 → 1':
+      'The first failure sets it, and nobody reads it before.',
+    'app/reread-files.ts filesOf: files.names.length > 0 → true':
+      'Saves time: a group without files never changes and never fails.',
+    'app/reread-files.ts filesOf: > → >=': 'Saves time: a group without files never changes and never fails.',
+    'forward-auth/described-request.ts ABSOLUTE: /^(https?):\\/\\/([^/?#]+)(.*)$/i → /^(https?):\\/\\/([^/?#]+)(.*)/i':
+      'No field value has a line break, at which the last part would end.',
+    "forward-auth/described-request.ts READERS.original: host ?? fields.host ?? '' → host ?? fields.host":
+      'A target without a host is refused, as one with an empty host is.',
+    "forward-auth/described-request.ts READERS.request.authority: fields.host ?? '' → fields.host":
+      'A target without a host is refused, as one with an empty host is.',
+    'forward-auth/user-headers.ts claimOf: subject.claims !== undefined && Object.hasOwn(subject.claims, claim) → subject.claims !== undefined':
+      'What an object inherits is no text, number or boolean, so the field is empty as well.',
+    'parse/confusables.ts confusableWith: SLASHES.test(character) || SLASHES.test(folded) || UNSEEN.test(charact… → SLASHES.test(folded) || UNSEEN.test(character) || DELIMITERS.test(fold…':
+      'Saves time: NFKC leaves these slashes as they are.',
+    'auth/introspection/cache-keys.ts CacheKeys.of: prefix === undefined → true':
+      'Saves time: the prefix is made again.',
+    'auth/introspection/cache-keys.ts CacheKeys.of: this.#prefixes.set(endpoint, prefix); → nothing':
+      'Saves time: the prefix is made again.',
+    'auth/introspection/cache-keys.ts CacheKeys.of: this.#all.get(prefix) ?? isHydra(endpoint) → isHydra(endpoint)':
+      'Saves time: the URL is read again.',
+    "rules/pattern/attack.ts requestOfAttack: !path.startsWith('/') || 'refused' in canonical → false":
+      'What is canonical begins with a slash, and a refusal has no path: the comparison on the next line says it all.',
+    "rules/pattern/attack.ts requestOfAttack: !path.startsWith('/') || 'refused' in canonical → 'refused' in canonical":
+      'What is canonical begins with a slash, and a refusal has no path: the comparison on the next line says it all.',
+    "rules/pattern/attack.ts requestOfAttack: !path.startsWith('/') || 'refused' in canonical → !path.startsWith('/')":
+      'What is canonical begins with a slash, and a refusal has no path: the comparison on the next line says it all.',
+    'rules/pattern/attack.ts requestOfAttack: startsWith → includes':
+      'What is canonical begins with a slash, and a refusal has no path: the comparison on the next line says it all.',
+    'listener/preflight.ts preflight: asked === undefined → false':
+      'No rule is for a method that is undefined: the condition tells the compiler.',
   }),
 );

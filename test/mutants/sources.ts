@@ -51,9 +51,19 @@ auth/strategies/anonymous.ts all
   auth/decide auth/decide-targets auth/strategies/handlers
 auth/strategies/allow-all.ts all
   auth/decide auth/decide-targets auth/strategies/handlers
+auth/mutators/envoy-format.ts 24
+  auth/mutators/envoy-format auth/mutators/client-certificates
+auth/mutators/certificate-names.ts 12
+  auth/mutators/envoy-format
+auth/mutators/client-connection.ts 8
+  auth/mutators/envoy-format
 auth/introspection/cache.ts 20
   auth/introspection/cache auth/introspection/introspector auth/introspection/refresh
   auth/introspection/introspection-limits auth/introspection/revocation
+auth/introspection/cache-keys.ts 16
+  auth/introspection/cache-keys
+auth/introspection/token-identity.ts 8
+  auth/introspection/cache-keys
 auth/introspection/introspector.ts 6
   auth/introspection/introspector auth/introspection/refresh auth/introspection/introspection-limits
   auth/introspection/spellings auth/introspection/rate-limit
@@ -116,6 +126,16 @@ parse/parsed-request.ts 5
   proxy/pitfalls auth/strategies/sources
 parse/field-names.ts 10
   parse/field-names parse/fields proxy/fields
+parse/confusables.ts all
+  parse/look-alikes
+parse/lenient-name.ts all
+  parse/look-alikes
+forward-auth/described-request.ts 30
+  forward-auth/described-request admin/decisions
+forward-auth/user-headers.ts 8
+  forward-auth/described-request
+admin/access.ts 20
+  admin/access
 rules/table/matcher.ts 8
   rules/table/table rules/table/hosts rules/table/laws
 rules/table/hosts.ts 12
@@ -135,6 +155,10 @@ rules/pattern/anchors.ts 8
   rules/pattern/dialect rules/pattern/relation rules/pattern/pattern rules/table/table
 rules/pattern/canonical.ts 6
   rules/pattern/canonical rules/table/table
+rules/pattern/attack.ts 10
+  rules/pattern/shown-attack
+listener/preflight.ts all
+  rules/apirule/cors rules/apirule/v2
 listener/pipelining.ts 12
   listener/pipelining listener/raw-pipelined listener/raw-requests proxy/shares listener/upgrade listener/drain
 proxy/upstream/connection.ts 20
@@ -176,6 +200,12 @@ proxy/request-headers.ts 14
 proxy/identity-headers.ts 10
   proxy/fields proxy/identity-headers proxy/headers auth/mutators/mutators auth/mutators/mutators-of-others
   proxy/advisories
+app/reread-files.ts 10
+  app/reread-files
+config/client-tls.ts all
+  config/client-tls
+commands/convert/services.ts 10
+  commands/convert/services
 `;
 
 /** The files whose mutants are tried, and how. */
