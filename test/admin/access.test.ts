@@ -47,7 +47,7 @@ t.test('only names that no stranger can point at the admin port are answered', (
     'a.internal',
   ]) {
     t.match(read(host), { code: 403 }, `${host} may be a name of the network: it tells machines only`);
-    t.equal(scrape(host), undefined, host);
+    t.equal(scrape(host), undefined, `${host}`);
   }
   for (const host of ['::[1]', '[::]1', '1[::1]', '[::1]1']) t.match(read(host), { code: 403 }, host);
   t.end();
@@ -111,7 +111,7 @@ t.test('only who has the credential, or without one who is on this machine, may 
       'Bearersecret-token',
     ],
   ])
-    t.match(guarded.write(SOCKET, given), { code: 401, message: /bearer token/ }, given);
+    t.match(guarded.write(SOCKET, given), { code: 401, message: /bearer token/ }, `${given}`);
   token = '';
   t.match(guarded.write(SOCKET, 'Bearer '), { code: 401 }, 'an empty token is none');
   t.match(guarded.write(SOCKET, undefined), { code: 401 });

@@ -219,7 +219,7 @@ t.test('names of a certificate are told as Envoy does, and no name can be read a
     ['CN=\u007fé b', 'CN=\\7F\\C3\\A9 b'],
     ['CN=a~', 'CN=a~'],
   ] as const)
-    t.equal(distinguishedName(text), expected, text);
+    t.equal(distinguishedName(text), expected, `${text}`);
   const names = (subjectAltName: string | undefined, kind: Parameters<typeof alternativeNames>[1]) =>
     alternativeNames({ subjectAltName } as X509Certificate, kind);
   const all =
@@ -231,7 +231,7 @@ t.test('names of a certificate are told as Envoy does, and no name can be read a
   t.equal(names('IP Address:1:2', 'IP Address'), '1:2', 'what is no address stays as it is');
   t.equal(names('DNS:"a\\"b", DNS:c', 'DNS'), 'a"b,c');
   for (const text of [undefined, '', 'DNS:a, x', 'DNS:a,DNS:b', 'DNS:a"b', ', DNS:a', 'x DNS', '"DNS:a"'])
-    t.equal(names(text, 'DNS'), '', text);
+    t.equal(names(text, 'DNS'), '', `${text}`);
   t.end();
 });
 
