@@ -167,5 +167,7 @@ export const EXPLAINED: ReadonlyMap<string, string> = new Map(
       'What is canonical begins with a slash, and a refusal has no path: the comparison on the next line says it all.',
     'listener/preflight.ts preflight: asked === undefined → false':
       'No rule is for a method that is undefined: the condition tells the compiler.',
+    'auth/introspection/unreadable-messages.ts UnreadableMessages.#arrived: false → true':
+      'The first message sets it, and nobody reads it before.',
   }),
 );

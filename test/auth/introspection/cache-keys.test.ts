@@ -20,7 +20,11 @@ const basic = (clientId: string): Endpoint['auth'] => ({
   clientId,
   clientSecret: () => 'secret',
 });
-const signed = (issuer: string): NonNullable<Endpoint['signed']> => ({ issuer, audience: 'gate', algorithms: ['RS256'] });
+const signed = (issuer: string): NonNullable<Endpoint['signed']> => ({
+  issuer,
+  audience: 'gate',
+  algorithms: ['RS256'],
+});
 
 t.test('no endpoint, credentials, header field or lifetime finds the cached answers of another', (t) => {
   const keys = new CacheKeys();
