@@ -79,7 +79,8 @@ function finished(
   if (rule.observes === true && request.services.forwards !== false) {
     const { denial: wouldDeny, subject = { subject: '' }, introspection } = decision;
     const traced = introspection === undefined ? {} : { introspection };
-    return { allowed: true, rule, path, ...sent, subject, ...traced, wouldDeny };
+    const observed: Allowed = { allowed: true, rule, path, ...sent, subject, ...traced, wouldDeny };
+    return withoutStatements(observed, request.target.query);
   }
   const { code } = ERRORS[decision.denial.error];
   const handler = rule.errors?.find((each) => each.handles(code, request.fields));
@@ -244,6 +245,30 @@ function conclude(
   const offline = request.services.forwards === false;
   if (offline && !rule.mutators.mutators.some((mutator) => mutator.offline === true)) return allowed;
   return change(allowed, rule.mutators, rule.strategies[decider] as AccessStrategy, request);
+}
+
+/**
+ * Removes from a request that is only let through by a dry run what the rule removes from an allowed one: tokens
+ * that are not forwarded, and the client's copies of what mutators set. A client could otherwise state in
+ * `Authorization` what the gateway's own token states.
+ */
+function withoutStatements(observed: Allowed, query: string): Allowed {
+  const { strategies, mutators } = observed.rule;
+  const removals = strategies.flatMap(({ removal }) => removal ?? []);
+  const sources = strategies.flatMap(({ tokenSources }) => tokenSources ?? []);
+  const shaped = sources.length === 0 ? observed : withoutToken(observed, sources, query);
+  return {
+    ...shaped,
+    ...(removals.length === 0
+      ? {}
+      : {
+          removal: {
+            headers: new Set(removals.flatMap(({ headers }) => [...headers])),
+            cookies: new Set(removals.flatMap(({ cookies }) => [...cookies])),
+          },
+        }),
+    ...(mutators === undefined ? {} : { mutations: { replaced: mutators.writes, headers: [], cookies: [] } }),
+  };
 }
 
 /**

@@ -15,7 +15,10 @@ export interface Allowed {
   readonly path: string;
   /** The path to send upstream, if the rule rewrites it: canonical as well. If undefined, `path` is sent. */
   readonly sentPath?: string;
-  /** Why the request would be denied, if the rule only observes. It is then forwarded without mutations. */
+  /**
+   * Why the request would be denied, if the rule only observes. It is then forwarded without what mutators would
+   * set, and without what the rule removes from an allowed request.
+   */
   readonly wouldDeny?: Denial;
   /**
    * The query to send upstream, if it is not the request's own: a token was removed from it. The response is

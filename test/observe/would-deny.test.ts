@@ -68,6 +68,70 @@ t.test('a rule that observes lets every request pass, and says what it would hav
   );
 });
 
+t.test('of a denied request the upstream gets nothing that it would not get of an allowed one', async (t) => {
+  const places = [
+    { header: 'Authorization' },
+    { header: 'X-Api-Key' },
+    { query_parameter: 'tok' },
+    { cookie: 'tok' },
+  ];
+  const setters = [
+    { handler: 'id_token', config: { issuer_url: 'https://gate.example' } },
+    { handler: 'header', config: { headers: { 'X-Who': '{{ .Subject }}', 'User-Agent': 'gate' } } },
+    { handler: 'cookie', config: { cookies: { who: '{{ .Subject }}' } } },
+  ];
+  const kinds = places.flatMap((place) =>
+    [true, false].flatMap((forwards) =>
+      [undefined, setters].map((mutators) => ({ place, forwards, mutators })),
+    ),
+  );
+  const gate = await startTestGateway(t, {
+    rules: apiRule(
+      'gate.example',
+      kinds.map(({ place, forwards, mutators }, i) => ({
+        path: `/${i}`,
+        methods: ['GET'],
+        accessStrategies: [
+          {
+            handler: 'oauth2_introspection',
+            config: { required_scope: ['read'], token_from: place, forward_token: forwards },
+          },
+        ],
+        scopegate: { enforcement: 'observe' },
+        ...(mutators === undefined ? {} : { mutators }),
+      })),
+    ),
+  });
+  for (const [i, { place }] of kinds.entries()) {
+    /** The names of what the upstream got from the client: fields, cookies, and the query. */
+    const passed = async (token: string): Promise<string[]> => {
+      const cookie = `own=mark${'cookie' in place ? `; tok=${token}` : ''}; who=mark`;
+      const headers: Record<string, string> = { cookie, 'x-who': 'mark', 'user-agent': 'mark' };
+      if ('header' in place)
+        headers[place.header] = place.header === 'Authorization' ? `Bearer ${token}` : token;
+      const path = 'query_parameter' in place ? `/${i}?own=mark&tok=${token}` : `/${i}`;
+      t.equal((await ask(gate, path, { headers })).status, 200);
+      const received = gate.upstream.received.at(-1);
+      const mine = (text: unknown) => ['mark', token, `Bearer ${token}`].includes(String(text));
+      const cookies = String(received?.headers.cookie ?? '')
+        .split('; ')
+        .filter((pair) => mine(pair.split('=')[1]));
+      return [
+        ...Object.entries(received?.headers ?? {}).flatMap(([name, value]) =>
+          name !== 'cookie' && mine(value) ? [name] : [],
+        ),
+        ...cookies.map((pair) => `cookie ${pair.split('=')[0]}`),
+        ...(received?.url.includes('tok=') ? ['query tok'] : []),
+      ];
+    };
+    const allowed = await passed('good-read');
+    t.ok(allowed.includes('cookie own'), 'what is the client’s own goes on');
+    for (const denied of [await passed('bad'), await passed('good-write'), await passed('bad,x')]) {
+      t.same(denied, allowed, JSON.stringify(kinds[i]));
+    }
+  }
+});
+
 t.test('the whole gateway can observe, but for rules that enforce', async (t) => {
   const gate = await startTestGateway(t, {
     rules: apiRule('gate.example', [
