@@ -1,3 +1,4 @@
+import { isError } from '../document/finding.js';
 import { oneLine } from '../document/one-line.js';
 import type { Allowed } from '../model/decision.js';
 import { isObject } from '../model/json.js';
@@ -8,6 +9,7 @@ import {
   explanationJson,
   type TokenClaims,
 } from '../rules/explain.js';
+import { relevantFindings } from '../rules/relevant-findings.js';
 import { type Io, readArgs, reportFindings, requireConfig, UsageError } from './command.js';
 import { load } from './load.js';
 import { showProgress } from './progress.js';
@@ -15,7 +17,8 @@ import { showProgress } from './progress.js';
 export const help = `Usage: scopegate explain --config FILE METHOD URL [OPTIONS]
 
 Shows which rule decides a request, why the other rules do not match, and the
-decision. It uses the same code as 'serve' and sends nothing.
+decision. It uses the same code as 'serve' and sends nothing. Of the warnings
+that 'check' prints, it prints those about the rules that match.
 
 Options:
   -c, --config FILE   the settings file (YAML or JSON)
@@ -67,8 +70,10 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   if (method === undefined || url === undefined || more.length > 0)
     throw new UsageError('explain needs exactly one METHOD and one URL');
   const { table, findings } = load(config, io.environment, showProgress(io, 'explain'));
-  reportFindings(io, findings);
-  if (table === undefined) return 1;
+  if (table === undefined) {
+    reportFindings(io, findings.filter(isError));
+    return 1;
+  }
 
   const { scope, aud, iss, sub } = values;
   const clientId = values['client-id'];
@@ -80,6 +85,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     if (error instanceof RangeError) throw new UsageError(error.message);
     throw error;
   }
+  reportFindings(io, relevantFindings(findings, explanation));
   io.out(
     values.json
       ? `${JSON.stringify(explanationJson(method, url, explanation), null, 2)}\n`

@@ -1,5 +1,5 @@
 import { type Paint, painter } from '../document/colours.js';
-import { byPosition, type Finding, formatPosition, type Position } from '../document/finding.js';
+import { byPosition, type Finding, formatPosition, isError, type Position } from '../document/finding.js';
 import { toGithub } from '../document/github.js';
 import { toJunit } from '../document/junit.js';
 import { oneLine } from '../document/one-line.js';
@@ -81,7 +81,13 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   if (positionals.length === 0) throw new UsageError('a file with cases is missing');
   const { table, findings: problems } = load(config, io.environment, showProgress(io, 'test'));
   const { cases, findings } = readCases(positionals);
-  reportFindings(io, [...problems, ...findings].sort(byPosition));
+  const warnings = problems.filter((problem) => !isError(problem)).length;
+  reportFindings(io, [...problems.filter(isError), ...findings].sort(byPosition));
+  if (warnings > 0) {
+    io.err(
+      `test: ${warnings} ${warnings === 1 ? 'warning: run check to see it' : 'warnings: run check to see them'}\n`,
+    );
+  }
   if (table === undefined || findings.length > 0) return 1;
 
   const outcomes = cases.map(({ expected, position }): Outcome => {

@@ -317,3 +317,79 @@ t.test('further claims of the token count', async (t) => {
   );
   t.equal((await scopegate('test', '--config', file, cases)).code, 0);
 });
+
+t.test(
+  'explain prints the warnings about the rules that match, test counts them, both print all errors',
+  async (t) => {
+    const session = (path: string, more: object = {}) => ({
+      ...{ path, methods: ['GET'] },
+      accessStrategies: [
+        { handler: 'cookie_session', config: { check_session_url: 'http://kratos.example/whoami', ...more } },
+      ],
+    });
+    const apiRules = [
+      apiRule('one.example', [session('/a'), session('/b'), session('/c', { preserve_path: true })], 'one'),
+      apiRule('two.example', [session('/a')], 'two'),
+    ].map((text) => JSON.stringify(JSON.parse(text), null, 1));
+    write('many.yaml', apiRules.join('\n---\n'));
+    const file = settings('many.yaml', 'error');
+    const all = (await scopegate('check', '--config', file)).out.match(/ warning .*/g) ?? [];
+    t.equal(all.filter((line) => line.includes('session-check-as-client')).length, 4);
+
+    const warned = async (url: string) => (await scopegate('explain', '--config', file, 'GET', url)).err;
+    t.match(
+      await warned('http://one.example/a'),
+      /^\S+ warning session-check-as-client \S+one: spec\.rules\.0\.[^\n]*\n$/,
+    );
+    t.match(
+      await warned('http://one.example/b'),
+      /^\S+ warning session-check-as-client \S+one: spec\.rules\.1\.[^\n]*\n$/,
+    );
+    t.match(
+      await warned('http://two.example/a'),
+      /^\S+ warning session-check-as-client \S+two: spec\.rules\.0\.[^\n]*\n$/,
+    );
+    t.equal(await warned('http://one.example/nothing'), '');
+    t.equal(await warned('http://three.example/'), '');
+
+    const cases = write(
+      'many-cases.yaml',
+      'cases:\n  - { request: GET http://one.example/a, expect: 401 }\n',
+    );
+    const tested = await scopegate('test', '--config', file, cases);
+    t.match(tested, {
+      code: 0,
+      err: `test: ${all.length} warnings: run check to see them\ntest: 1 passed, 0 failed\n`,
+    });
+
+    const broken = apiRule('three.example', [{ ...session('/a'), metods: [] }], 'three');
+    write('broken-too.yaml', [...apiRules, JSON.stringify(JSON.parse(broken), null, 1)].join('\n---\n'));
+    const bad = settings('broken-too.yaml', 'error');
+    for (const args of [
+      ['explain', '--config', bad, 'GET', 'http://one.example/a'],
+      ['test', '--config', bad, cases],
+    ]) {
+      const { code, err } = await scopegate(...args);
+      t.equal(code, 1);
+      t.match(err, / error unknown-field .*metods/);
+      t.notMatch(err, / warning /);
+    }
+  },
+);
+
+t.test('explain says which APIRules were left out if no rule matches', async (t) => {
+  const broken = apiRule('three.example', [{ ...rule('/a', ['GET'], 'read'), metods: [] }], 'three');
+  write('left.yaml', `${apiRule('httpbin.localhost', [read], 'httpbin')}\n---\n${broken}`);
+  const file = write(
+    'left-settings.yaml',
+    JSON.stringify({
+      rules: ['left.yaml'],
+      services: { default: 'http://127.0.0.1:8000' },
+      introspection: { url: 'http://127.0.0.1:9/introspect' },
+      kyma: { unserved: 'leaveOut' },
+    }),
+  );
+  const err = async (url: string) => (await scopegate('explain', '--config', file, 'GET', url)).err;
+  t.match(await err('http://three.example/a'), /^\S+ warning left-out [^\n]*\n$/);
+  t.equal(await err('http://httpbin.localhost/a'), '');
+});
