@@ -4,10 +4,10 @@ import { toGithub } from '../document/github.js';
 import { toJunit } from '../document/junit.js';
 import { oneLine } from '../document/one-line.js';
 import { validate } from '../document/validate.js';
-import { readDocuments } from '../document/yaml.js';
+import { readDocuments, type SourceDocument } from '../document/yaml.js';
 import { fileProblem } from '../model/file-error.js';
 import { readTextFile } from '../model/text-file.js';
-import { explain } from '../rules/explain.js';
+import { explain, type HypotheticalSession } from '../rules/explain.js';
 import { casesSchema } from './cases-schema.js';
 import { type Io, readArgs, reportFindings, requireConfig, UsageError } from './command.js';
 import { tokenClaims } from './explain.js';
@@ -26,6 +26,9 @@ as 'serve' and sends nothing.
                                    # without any token field, no token
       aud: [ api ]                 # optional, like iss, sub, client_id, and
                                    # claims: a mapping of other claims
+      session: { subject: alice }  # optional, for cookie_session: the session of
+                                   # the request's cookie; also extra: a mapping,
+                                   # cookie: its name, active: false
       expect: 200                  # a status (200: allowed), allow or deny
       rule: default/httpbin#0      # optional: the rule that must decide
 
@@ -59,6 +62,7 @@ interface Case {
   readonly sub?: string;
   readonly client_id?: string;
   readonly claims?: Readonly<Record<string, unknown>>;
+  readonly session?: Partial<HypotheticalSession>;
   readonly expect: number | 'allow' | 'deny';
   readonly rule?: string;
 }
@@ -91,11 +95,15 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   if (table === undefined || findings.length > 0) return 1;
 
   const outcomes = cases.map(({ expected, position }): Outcome => {
-    const { name, request, scope, aud, iss, sub, client_id, claims, expect } = expected;
+    const { name, request, scope, aud, iss, sub, client_id, claims, session, expect } = expected;
     const [method = '', url = ''] = request.split(' ');
     const audience = typeof aud === 'string' ? [aud] : aud;
     const token = tokenClaims(scope, audience, iss, sub, client_id, claims);
-    const { decision, status } = explain(table, { method, url, ...(token === undefined ? {} : { token }) });
+    const { decision, status } = explain(table, {
+      ...{ method, url },
+      ...(token === undefined ? {} : { token }),
+      ...(session === undefined ? {} : { session: { active: true, ...session } }),
+    });
     const outcome = decision.allowed ? 'allow' : 'deny';
     const wrong: string[] = [];
     if (expect !== status && expect !== outcome) {
@@ -150,6 +158,18 @@ const FORMATS: Readonly<Record<string, (outcomes: readonly Outcome[], paint: Pai
     ),
 };
 
+/** An inactive session has no values: whoever writes some means something else. */
+function inactiveWith(document: SourceDocument, index: number, { session }: Case): Finding[] {
+  if (session?.active !== false) return [];
+  return (['subject', 'extra'] as const)
+    .filter((name) => session[name] !== undefined)
+    .map((name): Finding => {
+      const path = ['cases', index, 'session', name];
+      const message = `${path.join('.')}: a session that is not active has no ${name}; remove it, or active: false`;
+      return { ...document.keyAt(path), level: 'error', code: 'invalid-value', message };
+    });
+}
+
 function readCases(files: readonly string[]): {
   cases: { expected: Case; position: Position }[];
   findings: Finding[];
@@ -179,6 +199,7 @@ function readCases(files: readonly string[]): {
       if (violations.length > 0) continue;
       const { cases: listed } = document.value as { cases: Case[] };
       listed.forEach((expected, index) => {
+        findings.push(...inactiveWith(document, index, expected));
         cases.push({ expected, position: document.at(['cases', index]) });
       });
     }

@@ -103,6 +103,13 @@ export interface StrategyWarning {
   readonly message: string;
 }
 
+/** Where the answer of a session store names the subject and the extra values: names of members, outermost first. */
+export interface SessionPaths {
+  readonly subjectFrom: readonly string[];
+  /** Empty for the whole answer. */
+  readonly extraFrom: readonly string[];
+}
+
 /** One compiled access strategy of one rule. */
 export interface AccessStrategy {
   /** The handler's name as the rule writes it. */
@@ -130,6 +137,8 @@ export interface AccessStrategy {
    * subject's claims.
    */
   readonly extra?: (subject: Subject) => Readonly<Record<string, unknown>>;
+  /** Where it reads a session in the answer of the session store. Undefined if it asks none. */
+  readonly session?: SessionPaths;
   /** Warnings about its configuration. Absent if there are none. */
   readonly warnings?: readonly StrategyWarning[];
   authenticate(attempt: RequestContext, services: Services): Outcome | Promise<Outcome>;

@@ -2,6 +2,8 @@ import { decide } from '../auth/decide.js';
 import type { Decision } from '../model/decision.js';
 import { denial, ERRORS } from '../model/errors.js';
 import type { ActiveAnswer } from '../model/introspection.js';
+import { type JsonObject, membersOf } from '../model/json.js';
+import type { Reply } from '../model/outbound.js';
 import type { Rule, RuleTable } from '../model/rule.js';
 import type { Services } from '../model/strategy.js';
 import { readFields } from '../parse/fields.js';
@@ -16,6 +18,8 @@ export interface Question {
   readonly url: string;
   /** The introspection answer for the token; undefined for a request without a token. */
   readonly token?: TokenClaims;
+  /** The session of the request's cookie; undefined for a request without such a cookie. */
+  readonly session?: HypotheticalSession;
 }
 
 /** The claims of a token that is active and not expired. */
@@ -27,6 +31,17 @@ export interface TokenClaims {
   readonly clientId?: string;
   /** Further claims, such as `acr`. */
   readonly claims?: Readonly<Record<string, unknown>>;
+}
+
+/** A session cookie, and what the session store answers about it. */
+export interface HypotheticalSession {
+  /** Whether the store knows a session for the cookie. If not, it answers 401. */
+  readonly active: boolean;
+  /** The cookie's name; if undefined, the first that the rule's `cookie_session` looks for. */
+  readonly cookie?: string;
+  readonly subject?: string;
+  /** What mutators and authorizers read as `.Extra`. */
+  readonly extra?: Readonly<Record<string, unknown>>;
 }
 
 /** How far a request got in matching one rule. */
@@ -48,6 +63,8 @@ export interface Explanation {
 }
 
 const ABSOLUTE = /^https?:\/\/([^/?#]+)(.*)$/i;
+/** The value of a session cookie. */
+const SESSION = 'the-session-in-question';
 /** It has the form of a JWT, so that the handler `jwt` accepts it as one. */
 const TOKEN = 'the.token.in-question';
 
@@ -58,7 +75,7 @@ const TOKEN = 'the.token.in-question';
  * @throws RangeError if the URL is not an absolute http or https URL
  */
 export function explain(table: RuleTable, question: Question): Explanation {
-  const { method, url, token } = question;
+  const { method, url, token, session } = question;
   const parts = ABSOLUTE.exec(url);
   if (parts === null) throw new RangeError(`"${url}" is not an absolute http or https URL`);
   const authority = parts[1] as string;
@@ -70,15 +87,16 @@ export function explain(table: RuleTable, question: Question): Explanation {
   }
 
   const rule = table.find(target.host, method, target.path);
-  const placed = token === undefined ? { raw: [], query: target.query } : place(rule, method, target.query);
-  const fields = readFields(['Host', authority, ...placed.raw], '1.1');
+  const placed =
+    token === undefined ? { raw: [], query: target.query } : place(rule, method, target.query, session);
+  const fields = readFields(['Host', authority, ...withSession(placed.raw, rule, session)], '1.1');
   if ('refused' in fields) throw new RangeError(fields.refused);
   const decision = decide({
     table,
     method,
     target: { ...target, query: placed.query },
     fields,
-    services: answering(token ?? {}),
+    services: answering(token ?? {}, rule, session),
     body: placed.body === undefined ? undefined : { readBody: () => placed.body },
   });
   // Nothing here is asynchronous, because the introspection answer is already known.
@@ -141,10 +159,18 @@ interface Placed {
 
 /**
  * Puts the token where the rule reads it: in the first of its places that a request with this method can
- * have.
+ * have. The session's cookie is none of them if the request has a session of its own.
  */
-function place(rule: Rule | undefined, method: string, query: string): Placed {
-  const sources = rule?.strategies.find(({ tokenSources }) => tokenSources !== undefined)?.tokenSources;
+function place(
+  rule: Rule | undefined,
+  method: string,
+  query: string,
+  session: HypotheticalSession | undefined,
+): Placed {
+  const sources = rule?.strategies.find(
+    ({ handler, tokenSources }) =>
+      tokenSources !== undefined && (session === undefined || handler !== COOKIE_SESSION),
+  )?.tokenSources;
   const source = sources?.find((each) => !('form_parameter' in each) || method === 'POST');
   if (source === undefined) return { raw: ['Authorization', `Bearer ${TOKEN}`], query };
   if ('cookie' in source) return { raw: ['Cookie', `${source.cookie}=${TOKEN}`], query };
@@ -161,7 +187,43 @@ function place(rule: Rule | undefined, method: string, query: string): Placed {
   return { raw: [source.header, scheme === undefined ? TOKEN : `${scheme} ${TOKEN}`], query };
 }
 
-function answering(token: TokenClaims): Services {
+const COOKIE_SESSION = 'cookie_session';
+
+/** Adds the session's cookie to header fields, as a browser would: all cookies in one field. */
+function withSession(
+  raw: readonly string[],
+  rule: Rule | undefined,
+  session: HypotheticalSession | undefined,
+): string[] {
+  if (session === undefined) return [...raw];
+  const [source] = rule?.strategies.find(({ handler }) => handler === COOKIE_SESSION)?.tokenSources ?? [];
+  const name = session.cookie ?? (source !== undefined && 'cookie' in source ? source.cookie : 'session');
+  const pair = `${name}=${SESSION}`;
+  return raw[0] === 'Cookie' ? ['Cookie', `${raw[1]}; ${pair}`] : [...raw, 'Cookie', pair];
+}
+
+/** The answer of the session store, with the subject and the extra values where the rule looks for them. */
+function sessionReply(rule: Rule | undefined, session: HypotheticalSession): Reply {
+  if (!session.active) return { ok: true, status: 401, body: '' };
+  const { subject = 'subject', extra = {} } = session;
+  const paths = rule?.strategies.flatMap(({ session: found }) => (found === undefined ? [] : [found])) ?? [];
+  const withExtra = paths.reduce((body, { extraFrom }) => placedAt(body, extraFrom, extra), {});
+  const answer = paths.reduce((body, { subjectFrom }) => placedAt(body, subjectFrom, subject), withExtra);
+  return { ok: true, status: 200, body: JSON.stringify(answer) };
+}
+
+/** Puts a value at a path of an object, beside what is there. With no path, its members become the object's. */
+function placedAt(target: JsonObject, [step, ...rest]: readonly string[], value: unknown): JsonObject {
+  if (step === undefined) return { ...target, ...membersOf(value) };
+  const inner = Object.hasOwn(target, step) ? membersOf(target[step]) : {};
+  return { ...target, [step]: rest.length === 0 ? value : placedAt(inner, rest, value) };
+}
+
+function answering(
+  token: TokenClaims,
+  rule: Rule | undefined,
+  session: HypotheticalSession | undefined,
+): Services {
   const { scopes = [], audience = [], issuer, subject = 'subject', clientId = 'client', claims } = token;
   const answer: ActiveAnswer = {
     active: true,
@@ -178,15 +240,17 @@ function answering(token: TokenClaims): Services {
       ok: true,
       claims: { ...answer.claims, ...(issuer === undefined ? {} : { iss: issuer }) },
     }),
-    call: ({ purpose }) => ({
-      ok: true,
-      status: 200,
-      body: JSON.stringify(
+    call: ({ purpose, headers }) => {
+      // A call with the token in it is about the token, and not about the session.
+      if (purpose === 'session' && session !== undefined && headers.authorization === undefined) {
+        return sessionReply(rule, session);
+      }
+      const body =
         purpose === 'token'
           ? { access_token: TOKEN, token_type: 'bearer', scope: scopes.join(' ') }
-          : { subject, sub: subject, identity: { id: subject }, extra: answer.claims },
-      ),
-    }),
+          : { subject, sub: subject, identity: { id: subject }, extra: answer.claims };
+      return { ok: true, status: 200, body: JSON.stringify(body) };
+    },
     possession: 'assumed',
     forwards: false,
     now: () => Date.now() / 1000,

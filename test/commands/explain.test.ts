@@ -393,3 +393,82 @@ t.test('explain says which APIRules were left out if no rule matches', async (t)
   t.match(await err('http://three.example/a'), /^\S+ warning left-out [^\n]*\n$/);
   t.equal(await err('http://httpbin.localhost/a'), '');
 });
+
+t.test('test knows the session of a cookie, wherever the store names it', async (t) => {
+  const kratos = {
+    handler: 'cookie_session',
+    config: {
+      check_session_url: 'http://kratos.example/whoami',
+      preserve_path: true,
+      force_method: 'GET',
+      only: ['ory_kratos_session'],
+      subject_from: 'identity.id',
+      extra_from: '@this',
+    },
+  };
+  const any = {
+    ...kratos,
+    config: { ...kratos.config, only: [], subject_from: 'extra.0.sub', extra_from: 'extra' },
+  };
+  const token = { handler: 'oauth2_introspection', config: { required_scope: ['read'] } };
+  const rules = [
+    { path: '/kratos', methods: ['GET'], accessStrategies: [kratos] },
+    { path: '/any', methods: ['GET'], accessStrategies: [any] },
+    { path: '/either', methods: ['GET'], accessStrategies: [kratos, token] },
+    { path: '/token', methods: ['GET'], accessStrategies: [token] },
+  ];
+  write('session.yaml', apiRule('httpbin.localhost', rules, 'httpbin'));
+  const file = settings('session.yaml', 'error');
+  const of = (path: string, rest: string) =>
+    `  - { request: GET https://httpbin.localhost${path}, ${rest} }\n`;
+  const cases = write(
+    'session-cases.yaml',
+    `cases:\n${[
+      of('/kratos', 'session: {}, expect: 200, rule: default/httpbin#0'),
+      of('/kratos', 'session: { subject: alice, extra: { role: admin, identity: 1 } }, expect: allow'),
+      of('/kratos', 'session: { active: false }, expect: 401'),
+      of('/kratos', 'session: { cookie: theme }, expect: 401'),
+      of('/kratos', 'session: { cookie: ory_kratos_session, active: true }, expect: 200'),
+      of('/kratos', 'expect: 401'),
+      of('/kratos', 'session: {}, scope: read, expect: 400'),
+      of('/any', 'session: {}, expect: 200'),
+      of('/any', 'session: { cookie: theme, subject: alice, extra: { a: 1 } }, expect: 200'),
+      of('/any', 'session: { cookie: theme, active: false }, expect: 401'),
+      of('/either', 'session: {}, expect: 200'),
+      of('/either', 'scope: read, expect: 200'),
+      of('/either', 'session: { cookie: theme }, scope: read, expect: 200'),
+      of('/either', 'session: { cookie: theme }, scope: write, expect: 403'),
+      of('/token', 'session: {}, expect: 401'),
+      of('/token', 'session: {}, scope: read, expect: 200'),
+      of('/nothing', 'session: {}, expect: 404'),
+    ].join('')}`,
+  );
+  const { code, out, err } = await scopegate('test', '--config', file, cases);
+  t.equal(code, 0, out + err);
+  t.equal(err, 'test: 17 passed, 0 failed\n');
+});
+
+t.test('a mistake in the session of a case is an error with its position', async (t) => {
+  const file = settings('tutorial.yaml', 'error');
+  for (const [session, expected] of [
+    ['{ activ: false }', /:3:\d+ error unknown-field .*did you mean "active"/],
+    ['{ active: no-one }', /:3:\d+ error wrong-type /],
+    ['{ cookie: "a b" }', /:3:\d+ error invalid-value .*the name of a cookie/],
+    ['{ subject: "" }', /:3:\d+ error /],
+    ['{ extra: [a] }', /:3:\d+ error wrong-type /],
+    ['alice', /:3:\d+ error wrong-type /],
+    [
+      '{ active: false, subject: alice }',
+      /:3:31 error invalid-value .*session\.subject: .*no subject; remove it/,
+    ],
+    ['{ active: false, extra: {} }', /:3:31 error invalid-value .*session\.extra: /],
+  ] as const) {
+    const cases = write(
+      'wrong-session.yaml',
+      `cases:\n  - request: GET https://h/\n    session: ${session}\n    expect: 200\n`,
+    );
+    const { code, err } = await scopegate('test', '--config', file, cases);
+    t.equal(code, 1, session);
+    t.match(err, expected, session);
+  }
+});

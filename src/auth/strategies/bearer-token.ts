@@ -37,6 +37,7 @@ export const bearerToken: Handler = {
     return {
       handler: 'bearer_token',
       warnings: sessionCheckWarnings(check),
+      session: check,
       readsTokens: true,
       requiredScopes: [],
       tokenSources: source === undefined ? undefined : [source],

@@ -48,6 +48,7 @@ export const cookieSession: Handler = {
     return {
       handler: 'cookie_session',
       warnings: sessionCheckWarnings(check),
+      session: check,
       requiredScopes: [],
       tokenSources: [{ cookie: only[0] ?? 'session' }],
       authenticate(attempt, services) {

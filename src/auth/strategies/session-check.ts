@@ -2,12 +2,18 @@ import { ConfigError } from '../../document/finding.js';
 import { denial } from '../../model/errors.js';
 import { memberAt } from '../../model/json.js';
 import type { Call, Reply } from '../../model/outbound.js';
-import type { Outcome, RequestContext, StrategyWarning, Subject } from '../../model/strategy.js';
+import type {
+  Outcome,
+  RequestContext,
+  SessionPaths,
+  StrategyWarning,
+  Subject,
+} from '../../model/strategy.js';
 import type { Fields } from '../../parse/fields.js';
 import { TOKEN } from '../../parse/grammar.js';
 
 /** How scopegate asks a session store, and what it reads from the answer. */
-export interface SessionCheck {
+export interface SessionCheck extends SessionPaths {
   readonly url: URL;
   readonly preservePath: boolean;
   readonly preserveQuery: boolean;
@@ -16,8 +22,6 @@ export interface SessionCheck {
   /** Lower-case names of the client's fields that the store gets. */
   readonly forwarded: ReadonlySet<string>;
   readonly headers: Readonly<Record<string, string>>;
-  readonly subjectFrom: readonly string[];
-  readonly extraFrom: readonly string[];
 }
 
 /** The `config` fields of a check, with Oathkeeper's names. */
