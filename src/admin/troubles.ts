@@ -7,6 +7,7 @@ import type { PoolState } from '../model/upstream.js';
 import type { RuleCounts } from '../observe/metric-events.js';
 import { withoutQuery } from '../observe/redaction.js';
 import { expiryProblem } from '../tls/expiry.js';
+import { type SharedCacheState, sharedCacheTrouble } from './shared-cache-trouble.js';
 
 /** Something that an operator should know now, as `/status` tells it. */
 export interface TroubleJson {
@@ -32,6 +33,12 @@ export interface TroubleJson {
   readonly details: readonly string[];
   /** When it began, in ISO 8601; absent if that is not known. */
   readonly since?: string;
+  /** Of `shared-cache`: whether the last command failed, or some did. */
+  readonly state?: SharedCacheState['state'];
+  /** Of `shared-cache`: the number of failures since it last worked. */
+  readonly failures?: number;
+  /** Of `shared-cache`: when the last command failed, in ISO 8601. */
+  readonly lastFailure?: string;
 }
 
 /** A failure that another part of the gateway remembers, with its time in seconds since 1970. */
@@ -71,7 +78,8 @@ export interface TroubleSources {
   /** Requests that failed so far, and those that overload protection refused. */
   readonly failed: () => number;
   readonly shed: () => number;
-  readonly sharedCacheFailures: () => number;
+  /** Undefined if the shared cache works, or there is none. */
+  readonly sharedCache: () => SharedCacheState | undefined;
   /** Log lines that were dropped so far. */
   readonly droppedLines: () => number;
   readonly counts: () => ReadonlyMap<string, RuleCounts>;
@@ -112,10 +120,9 @@ export class Troubles {
 
   /** Reads the counters. */
   sample(): void {
-    const { pools, servers, shed, sharedCacheFailures, droppedLines, failed } = this.#sources;
+    const { pools, servers, shed, droppedLines, failed } = this.#sources;
     for (const { origin, turnedAway } of pools()) this.#look(`pool ${origin}`, turnedAway);
     this.#look('shed', shed());
-    this.#look('shared', sharedCacheFailures());
     this.#look('log', droppedLines());
     for (const { url, breaker } of servers()) {
       const subject = withoutQuery(url);
@@ -341,15 +348,9 @@ export class Troubles {
         since: iso(shed.since),
       });
     }
-    const shared = this.#fresh('shared');
-    if (shared !== undefined) {
-      troubles.push({
-        kind: 'shared-cache',
-        severity: 'warning',
-        message: 'The cache that gateways share fails. Each gateway asks the authorization server by itself.',
-        details: [`failures: ${shared.by}`],
-        since: iso(shared.since),
-      });
+    const shared = this.#sources.sharedCache();
+    if (shared !== undefined && this.#clock.wall() - shared.last < FRESH / 1000) {
+      troubles.push(sharedCacheTrouble(shared));
     }
     const log = this.#fresh('log');
     if (log !== undefined) {

@@ -107,7 +107,7 @@ export async function startGateway(
       pools: () => proxy.forwarder.pools(),
       failed: () => metrics.totals().outcomes.failed,
       shed: () => metrics.totals().shed,
-      sharedCacheFailures: () => metrics.totals().sharedCacheFailures,
+      sharedCache: introspection.sharedCacheState,
       droppedLines: output.dropped,
       counts: metrics.counts,
     },

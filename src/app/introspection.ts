@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { SharedCacheState } from '../admin/shared-cache-trouble.js';
 import type { LastFailure } from '../admin/troubles.js';
 import { AnswerCache } from '../auth/introspection/cache.js';
 import type { CircuitBreakerChange } from '../auth/introspection/circuit-breaker.js';
@@ -41,6 +42,8 @@ export interface Introspection {
   readonly cache: AnswerCache | undefined;
   /** The second tier of the cache. */
   readonly shared: SharedCache | undefined;
+  /** Undefined if the second tier works. */
+  sharedCacheState(): SharedCacheState | undefined;
   /** Removes answers here, and tells the other gateways. */
   purge(which: Invalidation): Purged;
   /** Purges the answers about tokens whose revocation scopegate observes. */
@@ -143,6 +146,7 @@ export async function startIntrospection(
     outbound,
     cache,
     shared,
+    sharedCacheState: () => sharedFailures.state(),
     purge,
     revocations,
     async close() {

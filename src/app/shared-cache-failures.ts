@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { SharedCacheState } from '../admin/shared-cache-trouble.js';
 import type { Clock } from '../model/clock.js';
 import type { Metrics } from '../observe/metric-events.js';
 
@@ -10,6 +11,20 @@ const WARN_EVERY = 60_000;
  */
 const QUIET = 10_000;
 
+/** The failures since the shared cache worked. */
+interface Spell {
+  /** The first and the last failure, in monotonic milliseconds. */
+  readonly since: number;
+  last: number;
+  /** The same in seconds since 1970. */
+  readonly sinceWall: number;
+  lastWall: number;
+  failures: number;
+  cause: string;
+  /** Whether a command has succeeded since the last failure. */
+  succeeded: boolean;
+}
+
 /**
  * Counts failures of the shared cache. At the usual log level, it writes at most one line a minute about
  * them, and one when the shared cache works again.
@@ -20,8 +35,8 @@ export class SharedCacheFailures {
   readonly #log: Pick<Logger, 'debug' | 'info' | 'warn'>;
   #unsaid = 0;
   #next = Number.NEGATIVE_INFINITY;
-  /** The first and the last failure since it worked, in monotonic milliseconds. */
-  #failing: { readonly since: number; last: number } | undefined;
+  /** Undefined while it works. */
+  #failing: Spell | undefined;
   #closed = false;
 
   constructor(
@@ -41,8 +56,12 @@ export class SharedCacheFailures {
     this.#log.debug({ cause }, 'shared cache failed');
     this.#unsaid++;
     const now = this.#clock.monotonic();
-    if (this.#failing !== undefined) this.#failing.last = now;
-    this.#failing ??= { since: now, last: now };
+    const wall = this.#clock.wall();
+    const { since, sinceWall, failures } = this.#failing ?? { since: now, sinceWall: wall, failures: 0 };
+    this.#failing = {
+      ...{ since, sinceWall, last: now, lastWall: wall },
+      ...{ failures: failures + 1, cause, succeeded: false },
+    };
     if (now < this.#next) return;
     this.#log.warn(
       { cause, failures: this.#unsaid },
@@ -56,11 +75,24 @@ export class SharedCacheFailures {
   succeeded(): void {
     if (this.#failing === undefined) return;
     const { since, last } = this.#failing;
+    this.#failing.succeeded = true;
     if (this.#clock.monotonic() - last < QUIET) return;
     this.#failing = undefined;
     // If it fails again, the log says so at once.
     this.#next = Number.NEGATIVE_INFINITY;
     this.#log.info({ lastedMs: Math.round(last - since) }, 'the shared cache works again');
+  }
+
+  /**
+   * What to tell of it. One slow command is no outage: as soon as commands succeed again, it is degraded, and it
+   * works when none has failed for ten seconds.
+   */
+  state(): SharedCacheState | undefined {
+    if (this.#failing === undefined) return undefined;
+    const { succeeded, failures, cause, last, sinceWall, lastWall } = this.#failing;
+    if (succeeded && this.#clock.monotonic() - last >= QUIET) return undefined;
+    const state = succeeded ? 'degraded' : 'failing';
+    return { state, failures, cause, since: sinceWall, last: lastWall };
   }
 
   /** The gateway ends: what fails from now on is no failure of the store. */

@@ -4,32 +4,34 @@ import { request } from 'undici';
 import type { StatusJson } from '../../src/admin/overview.js';
 import { type TroubleSources, Troubles } from '../../src/admin/troubles.js';
 import { startGateway } from '../../src/app/gateway.js';
+import { SharedCacheFailures } from '../../src/app/shared-cache-failures.js';
 import { loadOptions } from '../../src/commands/load.js';
 import { loadRules } from '../../src/rules/load.js';
 import { ask } from '../ask.js';
 import { fakeClock } from '../clock.js';
 import { startTestGateway } from '../gateway.js';
 
+/** The sources of a gateway without trouble. */
+const quiet: TroubleSources = {
+  status: () => 'ok',
+  table: () => ({ version: 1, rules: [], find: () => undefined }),
+  failedReload: () => undefined,
+  certificates: () => [],
+  files: () => [],
+  servers: () => [],
+  serverFailures: () => new Map(),
+  pools: () => [],
+  failed: () => 0,
+  shed: () => 0,
+  sharedCache: () => undefined,
+  droppedLines: () => 0,
+  counts: () => new Map(),
+};
+
 /** A gateway without trouble, but for what a test says. */
 function watching(more: Partial<TroubleSources>) {
   const clock = fakeClock();
-  const sources: TroubleSources = {
-    status: () => 'ok',
-    table: () => ({ version: 1, rules: [], find: () => undefined }),
-    failedReload: () => undefined,
-    certificates: () => [],
-    files: () => [],
-    servers: () => [],
-    serverFailures: () => new Map(),
-    pools: () => [],
-    failed: () => 0,
-    shed: () => 0,
-    sharedCacheFailures: () => 0,
-    droppedLines: () => 0,
-    counts: () => new Map(),
-    ...more,
-  };
-  return { clock, troubles: new Troubles(sources, clock) };
+  return { clock, troubles: new Troubles({ ...quiet, ...more }, clock) };
 }
 
 const pool = { origin: 'http://a.example:80', open: 2, busy: 2, long: 0 };
@@ -110,11 +112,50 @@ t.test('certificates that expire within a week, have expired or were not renewed
   t.end();
 });
 
+t.test('one slow command of the shared cache is no outage, and is over when others have succeeded', (t) => {
+  const clock = fakeClock();
+  const log = { debug() {}, info() {}, warn() {} };
+  const failures = new SharedCacheFailures({ sharedCacheFailed() {} }, clock, log);
+  const troubles = new Troubles({ ...quiet, sharedCache: () => failures.state() }, clock);
+  const began = clock.wall();
+  const at = (seconds: number) => new Date((began + seconds) * 1_000).toISOString();
+  failures.succeeded();
+  t.same(troubles.list(), []);
+  failures.failed('timeout');
+  t.match(troubles.list(), [{ kind: 'shared-cache', state: 'failing', message: /fails/, failures: 1 }]);
+  clock.advance(2_000);
+  failures.succeeded();
+  t.match(troubles.list(), [
+    {
+      ...{ kind: 'shared-cache', severity: 'warning', state: 'degraded', failures: 1 },
+      ...{ message: /degraded/, since: at(0), lastFailure: at(0) },
+      details: ['failures: 1', 'last failure: timeout'],
+    },
+  ]);
+  clock.advance(2_000);
+  failures.failed('ECONNRESET');
+  t.match(troubles.list(), [{ state: 'failing', failures: 2, since: at(0), lastFailure: at(4) }]);
+  failures.succeeded();
+  clock.advance(9_999);
+  t.match(troubles.list(), [{ state: 'degraded' }]);
+  clock.advance(1);
+  t.same(troubles.list(), []);
+  failures.succeeded();
+  failures.failed('timeout');
+  t.match(troubles.list(), [{ state: 'failing', failures: 1, since: at(14) }], 'counted anew');
+  clock.advance(59_999);
+  t.match(troubles.list(), [{ state: 'failing' }], 'nobody has tried since');
+  clock.advance(1);
+  t.same(troubles.list(), []);
+  t.end();
+});
+
 t.test('overload, a shared cache that fails, draining; errors come first', (t) => {
+  const now = fakeClock().wall();
   const { troubles } = watching({
     status: () => 'draining',
     shed: () => 7,
-    sharedCacheFailures: () => 1,
+    sharedCache: () => ({ state: 'failing', failures: 1, cause: 'timeout', since: now, last: now }),
     droppedLines: () => 9,
   });
   t.same(
