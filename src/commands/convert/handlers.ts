@@ -152,6 +152,20 @@ export function mutators(
     .map((entry) => entryOf(entry.handler, shift(settled(entry, 'mutators', config)) as Config));
 }
 
+/**
+ * Says that Oathkeeper refuses the rule because it has no mutators; undefined if it does not.
+ *
+ * @param ofResource whether the rule stands in a Rule resource, for which Oathkeeper Maester writes `noop` if
+ *   they are absent
+ */
+export function refusedBefore(
+  list: readonly HandlerEntry[] | null | undefined,
+  ofResource: boolean,
+): string | undefined {
+  if (ofResource ? list?.length !== 0 : (list ?? []).length > 0) return undefined;
+  return 'Oathkeeper refuses a rule without mutators, so it never answered there; the APIRule answers. Remove it if it must not';
+}
+
 /** The authorizers that scopegate has. */
 const AUTHORIZERS: ReadonlySet<string> = new Set(['allow', 'deny', 'remote', 'remote_json']);
 

@@ -8,7 +8,7 @@ import { VERSION } from '../../rules/apirule/schema.js';
 import { corsPolicyOf } from './cors.js';
 import type { Strategy } from './glob.js';
 import { shiftedBy } from './groups.js';
-import { accessStrategies, authorizers, errorHandlers, mutators } from './handlers.js';
+import { accessStrategies, authorizers, errorHandlers, mutators, refusedBefore } from './handlers.js';
 import { OathkeeperConfig, type Pipeline } from './oathkeeper.js';
 import { type AccessRule, accessRuleSchema } from './schema.js';
 import { type PlacedService, ServiceNames } from './services.js';
@@ -234,7 +234,10 @@ class Attempt {
         },
       }),
     );
-    return made.every((each, index) => this.#loads(each, index === 0)) ? made : [];
+    if (!made.every((each, index) => this.#loads(each, index === 0))) return [];
+    const refused = refusedBefore(this.#rule.mutators, this.#base.at(-1) === 'spec');
+    if (refused !== undefined) this.#report('warning', ['mutators'], 'refused-before', refused);
+    return made;
   }
 
   #report(level: Finding['level'], path: Path, code: string, problem: string): void {

@@ -71,7 +71,6 @@ t.test('access rules become APIRules that load', async (t) => {
       id: 'open',
       match: { url: 'http://<(a|b)>.example.com/<.*>', methods: ['GET'] },
       authenticators: [{ handler: 'noop' }],
-      mutators: null,
       upstream: { url: 'http://open.svc' },
     }),
     accessRule({ id: 'open', match: { url: 'http://<.*>.wild.example/', methods: ['GET'] } }),
@@ -343,4 +342,26 @@ t.test('the example of the migration guide', async (t) => {
   t.equal(await main(['check', '--strict', '--config', join(out, 'scopegate.yaml')], io), 0);
   const { table } = loadRules([join(out, 'rules')], options);
   t.match(table?.rules[0], { path: '/orders/([0-9]+)', rewrite: { strip: '/orders', base: '/v1' } });
+});
+
+t.test('a rule without mutators, which Oathkeeper refuses, is converted, and said', async (t) => {
+  for (const mutators of [undefined, null, []]) {
+    const rule = { ...(accessRule({ id: 'open' }) as object), mutators };
+    const { code, lines, load } = await convert(t, JSON.stringify([rule]));
+    t.equal(code, 1);
+    t.match(lines, [
+      /^\S+:\d+:\d+ warning refused-before 0\.mutators: Oathkeeper refuses a rule without mutators/,
+      /1 APIRule, 1 finding/,
+    ]);
+    t.equal(load().table?.rules.length, 1);
+  }
+  const { id, ...spec } = accessRule({ id: 'open' }) as { readonly id: string };
+  const resource = {
+    apiVersion: 'oathkeeper.ory.sh/v1alpha1',
+    kind: 'Rule',
+    metadata: { name: id, namespace: 'shop' },
+    spec: { ...spec, mutators: undefined },
+  };
+  const { lines } = await convert(t, JSON.stringify(resource));
+  t.same(lines, ['convert: 1 APIRule, 0 findings'], 'Oathkeeper Maester writes noop for it');
 });
