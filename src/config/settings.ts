@@ -7,6 +7,7 @@ import { readSettingsFile } from './file.js';
 import { type SettingInForce, settingsInForce } from './in-force.js';
 import { Place, Reading } from './place.js';
 import { root, sections, settingsSchema } from './schema.js';
+import { withIstioHint } from './sections/ext-authorizers.js';
 import type { Setting, Value } from './setting.js';
 
 export type { SettingInForce } from './in-force.js';
@@ -65,7 +66,7 @@ function settle(
   environment: Environment,
 ): { settings?: Settings; findings: Finding[] } {
   const { document, findings } = withEnvironment(read, environment);
-  findings.push(...validate(document, settingsSchema));
+  findings.push(...validate(document, settingsSchema).map(withIstioHint));
   if (findings.length > 0) {
     findings.push(...furtherFindings(document, folder, environment));
     return { findings: findings.sort(byPosition) };

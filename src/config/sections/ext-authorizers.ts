@@ -1,4 +1,5 @@
 import { REFUSED } from '../../auth/mutators/header.js';
+import type { Finding } from '../../document/finding.js';
 import { TOKEN } from '../../parse/grammar.js';
 import { each, limit, list, map, text } from '../kinds.js';
 import type { Place } from '../place.js';
@@ -58,11 +59,32 @@ export const extAuthorizers = entries(
   });
 });
 
+const OVER_HTTP = 'scopegate asks providers over HTTP alone, and not over gRPC (envoyExtAuthzGrpc)';
+
+/** What to write in place of fields of Istio's extension providers that scopegate does not have. */
+const ISTIO: Readonly<Record<string, string>> = {
+  envoyExtAuthzGrpc: `${OVER_HTTP}: give the provider an HTTP port, and write its url; or leave its APIRules out with kyma.unserved: leaveOut`,
+  envoyExtAuthzHttp: 'write its fields here, and url: "http://SERVICE:PORT" in place of service and port',
+  includeRequestBodyInCheck:
+    'scopegate sends no body to a provider: leave it out if the provider decides without; else ask it with the authorizer remote, or leave its APIRules out with kyma.unserved: leaveOut',
+  port: 'write url: "http://SERVICE:PORT" in place of service and port',
+  service: 'write url: "http://SERVICE:PORT" in place of service and port',
+};
+
+/** Says what to write if a finding is about a field that an extension provider of Istio has. */
+export function withIstioHint(finding: Finding): Finding {
+  const found = /^(unknown field "(\w+)" in kyma\.extAuthorizers\.\d+)/.exec(finding.message);
+  const [, problem, key = ''] = found ?? [];
+  if (problem === undefined || !Object.hasOwn(ISTIO, key)) return finding;
+  return { ...finding, message: `${problem}; ${ISTIO[key]}` };
+}
+
 function serviceUrl(written: string, place: Place): void {
   const url = URL.canParse(written) ? new URL(written) : undefined;
   const plain = url !== undefined && url.username === '' && url.search === '' && url.hash === '';
   if (!plain || !/^https?:$/.test(url.protocol)) {
-    place.problem('must be an http or https URL without credentials, query and fragment');
+    const more = url?.protocol === 'grpc:' || url?.protocol === 'grpcs:' ? `; ${OVER_HTTP}` : '';
+    place.problem(`must be an http or https URL without credentials, query and fragment${more}`);
   }
 }
 

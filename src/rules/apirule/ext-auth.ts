@@ -33,8 +33,8 @@ export function compileExtAuth(
     const problem =
       `no external authorizer is called "${name}"; ` +
       (hint === undefined
-        ? `say where Istio's extension provider is: set kyma.extAuthorizers to [{ name: ${name}, url: "http://…" }]. To serve the ` +
-          'other APIRules of an export anyway, set kyma.unserved: leaveOut'
+        ? `say where Istio's extension provider is: set kyma.extAuthorizers to [{ name: ${name}, url: "http://…" }]. A provider ` +
+          'that speaks gRPC or needs the body of the request cannot be asked. To serve the other APIRules of an export anyway, set kyma.unserved: leaveOut'
         : `did you mean "${hint}"?`);
     const message = `${path.join('.')}: ${problem}`;
     findings.push({ ...document.at(path), level: 'error', code: 'unsupported-handler', message });
