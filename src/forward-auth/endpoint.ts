@@ -5,6 +5,7 @@ import { denial, GATEWAY_FAILED } from '../model/errors.js';
 import type { HeaderMutations } from '../model/mutator.js';
 import { type EntranceOptions, RequestRecord } from '../observe/request-record.js';
 import { withinTrace } from '../observe/tracing/calls.js';
+import { fieldKey } from '../parse/field-names.js';
 import { readFields } from '../parse/fields.js';
 import { cookieField } from '../proxy/cookie-header.js';
 import { drain, refuse, refuseOrBreakOff } from '../proxy/refusal.js';
@@ -165,7 +166,8 @@ class QuestionHandler {
     const names = new Set((mutations?.headers ?? []).map(([name]) => name.toLowerCase()));
     const own = Object.entries(this.#options.identity).filter(([name]) => !names.has(name.toLowerCase()));
     for (const [name] of own) names.add(name.toLowerCase());
-    const silent = [...(this.#reservedHeaders ?? [])].filter((name) => !names.has(name));
+    const keys = new Set([...names].map(fieldKey));
+    const silent = [...(this.#reservedHeaders ?? [])].filter((name) => !keys.has(fieldKey(name)));
     const { fieldEncoding = 'utf-8' } = this.#options.services;
     const identity = identityHeaders(subject, Object.fromEntries(own), fieldEncoding);
     if (identity === undefined) return undefined;

@@ -104,7 +104,7 @@ export interface Session {
 
 /** Header fields and cookies of a request that scopegate does not forward. */
 export interface HeaderRemoval {
-  /** Names in lower case, with hyphens instead of underscores. */
+  /** Names as {@link fieldKey} returns them. */
   readonly headers: ReadonlySet<string>;
   /** Names as {@link cookieKey} returns them. */
   readonly cookies: ReadonlySet<string>;

@@ -70,3 +70,14 @@ export function isFieldName(text: string): boolean {
 export function lowerName(name: string): string {
   return LOWER.get(name) ?? name.toLowerCase();
 }
+
+/**
+ * A field's name as CGI, WSGI, PHP and similar upstreams read it. They make variables of names, and write every
+ * character that is neither letter nor digit in the same way. So they read `X_User` and `X.User` as `X-User`.
+ *
+ * @param lower in lower case
+ */
+export function fieldKey(lower: string): string {
+  // A leading `$` marks WebSphere's private fields.
+  return lower.replace(/(?!^\$)[^a-z0-9]/g, '-');
+}

@@ -1,4 +1,5 @@
 import type { IdentityFieldSettings } from '../config/sections/identity-fields.js';
+import { fieldKey } from '../parse/field-names.js';
 import { IDENTITY_TABLE } from './identity-table.js';
 
 /** Decides which request fields state something that only scopegate may state. */
@@ -61,9 +62,8 @@ function compile({ remove, keep }: IdentityFieldSettings): (name: string, plain:
 }
 
 /**
- * A field's name as CGI, WSGI, PHP and similar upstreams read it. They make variables of names, and write
- * every character that is neither letter nor digit in the same way. So they read `X_User` and `X.User` as
- * `X-User`.
+ * The same as {@link fieldKey}, without an expression for the names that it does not change: those of most
+ * fields.
  *
  * @param name in lower case
  */
@@ -72,7 +72,7 @@ export function plainName(name: string): string {
     const code = name.charCodeAt(i);
     const plain = (code >= 0x61 && code <= 0x7a) || code === 0x2d || (code >= 0x30 && code <= 0x39);
     // A leading `$` marks WebSphere's private fields.
-    if (!plain && !(i === 0 && code === 0x24)) return name.replace(/(?!^\$)[^a-z0-9]/g, '-');
+    if (!plain && !(i === 0 && code === 0x24)) return fieldKey(name);
   }
   return name;
 }

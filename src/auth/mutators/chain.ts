@@ -23,7 +23,10 @@ export function chain(mutators: readonly Mutator[]): MutatorChain | undefined {
   return {
     mutators,
     writes: {
-      headers: new Set(mutators.flatMap(({ headers }) => headers.map(headerKey))),
+      // The names as written as well: forward-auth names them to proxies.
+      headers: new Set(
+        mutators.flatMap(({ headers }) => headers.flatMap((name) => [headerKey(name), name.toLowerCase()])),
+      ),
       cookies: new Set(mutators.flatMap(({ cookies }) => cookies.map(cookieKey))),
     },
   };

@@ -1,4 +1,6 @@
-/** A header field's name as CGI servers read it, which treat hyphens and underscores alike. */
+import { fieldKey } from '../../parse/field-names.js';
+
+/** A header field's name as upstreams may read it: the same for every spelling that one of them takes for the same. */
 export function headerKey(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-');
+  return fieldKey(name.toLowerCase());
 }

@@ -1,6 +1,7 @@
 import { ConfigError } from '../../document/finding.js';
 import type { HeaderRemoval } from '../../model/mutator.js';
 import { cookieKey } from '../../parse/cookies.js';
+import { fieldKey } from '../../parse/field-names.js';
 import { TOKEN } from '../../parse/grammar.js';
 import type { TokenSource } from '../../parse/token.js';
 import { type ScopeStrategy, scopeStrategies } from './scope.js';
@@ -144,7 +145,9 @@ export function tokenPlaces({
 }
 
 function removalOf(sources: readonly TokenSource[]): HeaderRemoval {
-  const headers = sources.flatMap((source) => ('header' in source ? [source.header.toLowerCase()] : []));
+  const headers = sources.flatMap((source) =>
+    'header' in source ? [fieldKey(source.header.toLowerCase())] : [],
+  );
   const cookies = sources.flatMap((source) => ('cookie' in source ? [cookieKey(source.cookie)] : []));
   // Remove the DPoP proof too: it proves nothing without its token.
   return { headers: new Set([...headers, 'dpop']), cookies: new Set(cookies) };

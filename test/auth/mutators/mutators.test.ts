@@ -201,6 +201,54 @@ t.test('blanks that a template has around values without a value refuse nobody',
   t.equal((await ask(gate, '/in', { token: 'blank' })).status, 500, 'a blank of the value itself');
 });
 
+t.test('however a rule writes a name, no client’s spelling of it goes on beside it', async (t) => {
+  const separators = [..."-_.!#$%&'*+^`|~"];
+  const gate = await startTestGateway(t, {
+    rules: apiRule(
+      'gate.example',
+      separators.flatMap((separator, i) => [
+        rule(`/set/${i}`, ['GET'], 'read', { mutators: [header({ [`X${separator}Acme${i}`]: 'gate' })] }),
+        {
+          path: `/take/${i}`,
+          methods: ['GET'],
+          accessStrategies: [
+            {
+              handler: 'oauth2_introspection',
+              config: { token_from: { header: `X${separator}Tok${i}` }, forward_token: false },
+            },
+          ],
+        },
+      ]),
+    ),
+    tokens: TOKENS,
+  });
+  for (const [i, separator] of separators.entries()) {
+    const named = (text: string) =>
+      Object.entries(gate.upstream.received.at(-1)?.headers ?? {}).filter(
+        ([name]) => name.replace(/[^a-z0-9]/g, '-') === `x-${text}${i}`,
+      );
+    const spellings = Object.fromEntries(separators.map((each) => [`X${each}Acme${i}`, 'client']));
+    for (const path of [`/set/${i}`, `/set/${(i + 1) % separators.length}`]) {
+      t.equal((await ask(gate, path, { token: 'alice', headers: spellings })).status, 200);
+      t.same(
+        named('acme').map(([, value]) => value),
+        path === `/set/${i}` ? ['gate'] : [],
+        `${separator} on ${path}`,
+      );
+    }
+    const described = {
+      'x-forwarded-method': 'GET',
+      'x-forwarded-host': 'gate.example',
+      'x-forwarded-uri': `/set/${i}`,
+    };
+    const told = await ask({ url: gate.adminUrl }, '/decisions', { token: 'alice', headers: described });
+    t.equal(told.headers[`x${separator}acme${i}`], 'gate', 'a proxy that asks can copy it');
+    const taken = await ask(gate, `/take/${i}`, { headers: { [`X${separator}Tok${i}`]: 'alice' } });
+    t.equal(taken.status, 200);
+    t.same(named('tok'), [], `a token in X${separator}Tok stays here`);
+  }
+});
+
 t.test('the session is Oathkeeper’s: ext is lifted once, and never speaks for the server', async (t) => {
   const store = await startStore();
   t.teardown(() => store.close());
