@@ -1,32 +1,59 @@
 import type { Curve } from './growth/curve.js';
 import { median, type Results } from './report.js';
+import type { Summary } from './summary.js';
 
 const WIDTH = 760;
 const BAR = 22;
 const GAP = 8;
 const LABEL = 170;
 
+/** CPU microseconds a request of one contender. */
+interface Bar {
+  readonly name: string;
+  readonly cpu: number;
+  /** The number beside the bar. */
+  readonly shown: string;
+}
+
 /**
  * Draws CPU time a request as bars, a group a situation, and as curves: an SVG of its own, no script and no font to fetch.
  */
 export function chart(results: Results, curves: readonly Curve[] = []): string {
+  const groups = [...results].map(([situation, contenders]): [string, Bar[]] => [
+    situation,
+    [...contenders].map(([name, samples]) => {
+      const cpu = median(samples.map((sample) => sample.cpu));
+      return { name, cpu, shown: cpu.toFixed(0) };
+    }),
+  ]);
+  return drawing(groups, curves);
+}
+
+/** Draws docs/performance.svg: the CPU time of a cached hit of all contenders, the cheapest first. */
+export function chartOfHits({ situations }: Summary): string {
+  const bars = Object.entries(situations['cached hit'] ?? {}).map(
+    ([name, { cpu }]): Bar => ({ name, cpu, shown: String(cpu) }),
+  );
+  return drawing([['cached hit', bars.sort((a, b) => a.cpu - b.cpu || (a.name < b.name ? -1 : 1))]]);
+}
+
+function drawing(
+  groups: readonly (readonly [string, readonly Bar[]])[],
+  curves: readonly Curve[] = [],
+): string {
   const parts: string[] = [];
   let y = 28;
-  for (const [situation, contenders] of results) {
-    const values = [...contenders].map(([name, samples]) => ({
-      name,
-      cpu: median(samples.map(({ cpu }) => cpu)),
-    }));
-    const most = Math.max(...values.map(({ cpu }) => cpu));
+  for (const [situation, bars] of groups) {
+    const most = Math.max(...bars.map(({ cpu }) => cpu));
     parts.push(`<text x="8" y="${y}" class="title">${escapeText(situation)}: CPU µs a request</text>`);
     y += 12;
-    for (const { name, cpu } of values) {
+    for (const { name, cpu, shown } of bars) {
       const width = Math.max(1, ((WIDTH - LABEL - 80) * cpu) / most);
       const style = name === 'scopegate' ? 'own' : 'peer';
       parts.push(
         `<text x="${LABEL - 8}" y="${y + 15}" text-anchor="end">${escapeText(name)}</text>`,
         `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" rx="3" class="${style}"/>`,
-        `<text x="${(LABEL + width + 6).toFixed(1)}" y="${y + 15}">${cpu.toFixed(0)}</text>`,
+        `<text x="${(LABEL + width + 6).toFixed(1)}" y="${y + 15}">${shown}</text>`,
       );
       y += BAR + GAP;
     }

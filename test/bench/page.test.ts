@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { chartOfHits } from '../../bench/chart.js';
 import type { Curve } from '../../bench/growth/curve.js';
 import { blocksOf, renewed } from '../../bench/page.js';
 import { merged, type ResultsFile, type Summary, summaryOf } from '../../bench/summary.js';
@@ -16,6 +17,20 @@ t.test('the tables of the pages are made from docs/performance.json', (t) => {
     for (const [, name] of read(page).matchAll(/<!-- bench:begin (\S+) -->/g)) named.add(name as string);
   }
   t.same([...named].sort(), Object.keys(blocks).sort(), 'each block is on a page');
+  t.end();
+});
+
+t.test('the picture of docs/performance.md is drawn from docs/performance.json', (t) => {
+  const summary = JSON.parse(read('docs/performance.json')) as Summary;
+  const svg = chartOfHits(summary);
+  t.equal(read('docs/performance.svg'), svg, 'else run `npm run bench:page`');
+  t.match(read('docs/performance.md'), '](performance.svg)');
+  const drawn = [...svg.matchAll(/text-anchor="end">([^<]+)<\/text>\n<rect .*\n<text [^>]*>([^<]+)</g)].map(
+    ([, name, cpu]) => [name, Number(cpu)],
+  );
+  const hits = Object.entries(summary.situations['cached hit'] ?? {}).map(([name, { cpu }]) => [name, cpu]);
+  t.not(drawn.length, 0);
+  t.same(drawn.map(String).sort(), hits.map(String).sort(), 'all contenders');
   t.end();
 });
 
