@@ -1,6 +1,7 @@
 import { type Denial, denial } from '../../model/errors.js';
 import type { Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
+import { fieldKey } from '../../parse/field-names.js';
 import { fieldValues } from '../../parse/fields.js';
 
 /** An HTTP external authorizer, as Istio's `envoyExtAuthzHttp` describes one. Lists hold names in lower case. */
@@ -22,11 +23,12 @@ export interface ExternalAuthorizerSettings {
 }
 
 /**
- * Fields that describe the request to the authorizer. The client's copies are removed: they could describe
- * another request.
+ * Fields that describe the request to the authorizer, by {@link fieldKey}. The client's copies are removed: they
+ * could describe another request.
  */
-const DESCRIBING = /^(x-forwarded-.*|forwarded|x-real-ip|x-original-.*|x-envoy-.*)$/;
-/** Fields that belong to the call's connection or frame its message. */
+const DESCRIBING =
+  /^(x-forwarded(-.*)?|forwarded|x-real-ip|x-original-.*|x-envoy-.*|x-rewrite-.*|x-http-method.*|x-method-override)$/;
+/** Fields that belong to the call's connection or frame its message, by {@link fieldKey}. */
 const OF_THE_CALL =
   /^(host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/;
 /** Fields of an answer that are about its body as it came, or that scopegate sets itself. */
@@ -58,7 +60,12 @@ export class ExternalAuthorizer implements Mutator {
     this.#origin = origin;
     this.#prefix = pathname.replace(/\/$/, '');
     const included = matcher([...settings.includeRequestHeadersInCheck, 'authorization']);
-    this.#asked = (name) => included(name) && !DESCRIBING.test(name) && !OF_THE_CALL.test(name);
+    this.#asked = (name) => {
+      const key = fieldKey(name);
+      // An authorizer may read `X-Forwarded_Uri` as the field with hyphens, and so a field with underscores as
+      // one that the settings name.
+      return included(name) && !name.includes('_') && !DESCRIBING.test(key) && !OF_THE_CALL.test(key);
+    };
     const { headersToDownstreamOnDeny: listed } = settings;
     const told = listed.length === 0 ? () => true : matcher([...listed, ...ALWAYS]);
     this.#told = (name) => told(name) && !OF_THE_ANSWER.test(name);

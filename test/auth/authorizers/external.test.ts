@@ -89,6 +89,33 @@ t.test('an external authorizer is asked with method, path, query and host, and 2
   t.equal(store.calls.length, 1);
 });
 
+t.test('no field of the client describes another request to the authorizer, in no spelling', async (t) => {
+  const { store, get } = await start(t, [guarded], () => ({
+    includeRequestHeadersInCheck: ['x-*', '*-url'],
+  }));
+  store.respond = (_message, response) => response.writeHead(200).end();
+  const describing = [
+    'X-Forwarded-Uri',
+    'X-Forwarded-Proto',
+    'X-Original-Url',
+    'X-Rewrite-Url',
+    'X-Envoy-Original-Path',
+  ];
+  describing.push('X-Real-Ip', 'X-Http-Method-Override', 'X-Method-Override');
+  const spellings = describing.flatMap((name) => {
+    const [first = '', ...rest] = name.split('-');
+    return ['-', '_', '.', '~'].map((separator) => `${first}-${rest.join(separator)}`);
+  });
+  const headers = Object.fromEntries(spellings.map((name) => [name, 'client']));
+  await get('/in/a', { headers: { ...headers, 'x-tenant': '7', 'x-api-key': 'k' } });
+  const told = store.calls[0]?.message.headers ?? {};
+  t.match(told, { 'x-tenant': '7', 'x-api-key': 'k' });
+  t.same(
+    Object.keys(told).filter((name) => told[name] === 'client'),
+    [],
+  );
+});
+
 t.test('any other answer below 500 is the client’s, with its status, fields and body', async (t) => {
   const { store, gate, get } = await start(t, [guarded]);
   store.respond = (_message, response) =>
