@@ -112,16 +112,14 @@ function unfitForCookie([command = '', name = '', argument = '']: readonly (stri
   | undefined {
   if (OF_TIME.has(name)) {
     // Whatever the time is, its parts are letters, digits and colons: only the text between them may not fit.
-    const fits = COOKIE_VALUE.test(parseTimeFormat(argument)(0) ?? '');
+    const fits = COOKIE_VALUE.test(parseTimeFormat(argument)(0) as string);
     return fits
       ? undefined
       : { command, holds: 'a comma, a semicolon or the like in its format', always: true };
   }
-  const holds = Object.hasOwn(HOLDS, name) ? HOLDS[name] : undefined;
+  const holds = HOLDS[name];
   if (holds === undefined) return undefined;
-  if (name.startsWith('REQ') && argument.split('?').every((field) => FIT_FIELDS.has(field.toLowerCase()))) {
-    return undefined;
-  }
+  if (argument.split('?').every((field) => FIT_FIELDS.has(field.toLowerCase()))) return undefined;
   return { command, holds, always: false };
 }
 
