@@ -30,15 +30,17 @@ t.test('a forward-auth response tells each field once, and nothing that it canno
 
   const plain = await put('/decisions/plain', 'plain', 'Cookie: who=root');
   t.equal(plain.status, 200);
+  t.match(gate.log.at(-1), { entrance: 'decisions', decision: 'allow', status: 200 });
   t.same(plain.get('x-user'), ['alice']);
   t.same(plain.get('x-mail'), ['a@b']);
   t.same(plain.get('x-team'), [''], 'so that a proxy overwrites what the client sent');
   t.equal(plain.get('cookie'), undefined, 'the proxy keeps the client’s own');
 
-  const own = await put('/decisions/own', 'plain', 'X-User: root', 'X-Team: root');
+  const own = await put('/decisions/own', 'plain', 'X-User: root', 'X-Team: root', 'Cookie: b=1');
   t.equal(own.status, 200);
   t.same(own.get('x-user'), ['of-the-rule'], 'not that of the settings beside it');
   t.same(own.get('x-team'), ['blue']);
+  t.equal(own.get('cookie'), undefined);
 
   t.same((await put('/decisions/cookie', 'plain', 'Cookie: who=root; b=1')).get('cookie'), ['b=1; who=me']);
   t.same((await put('/decisions/cookie', 'plain')).get('cookie'), ['who=me']);
@@ -53,6 +55,13 @@ t.test('a forward-auth response tells each field once, and nothing that it canno
     reason: 'a claim contains a character that cannot be sent',
   });
 
-  for (const path of ['/decisionsx', '/decisions.', '/decisions%2Fplain', '/xdecisions/plain'])
+  for (const path of [
+    '/decisionsx',
+    '/decisions.',
+    '/decisions%2Fplain',
+    '/xdecisions/plain',
+    '/decisionz',
+    '/abcdefghi/decisions',
+  ])
     t.equal((await put(path, 'plain')).status, 404, `${path} is no path of the endpoint`);
 });
