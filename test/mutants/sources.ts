@@ -62,6 +62,8 @@ auth/introspection/cache.ts 20
   auth/introspection/introspection-limits auth/introspection/revocation
 auth/introspection/cache-keys.ts 16
   auth/introspection/cache-keys
+auth/introspection/unreadable-messages.ts all
+  auth/introspection/unreadable-messages
 auth/introspection/token-identity.ts 8
   auth/introspection/cache-keys
 auth/introspection/introspector.ts 6

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { mock } from 'node:test';
 import t from 'tap';
 import { Seal } from '../../../src/auth/introspection/seal.js';
-import { UnreadableMessages } from '../../../src/auth/introspection/unreadable-messages.js';
 import { slotOf } from '../../../src/outbound/redis/cluster.js';
 import { ask } from '../../ask.js';
 import { startChild } from '../../child.js';
@@ -113,30 +111,6 @@ t.test('while the key is replaced, a purge reaches gateways with either key', as
   await redis.call('PUBLISH', 'scopegate:revoked', 'x');
   t.equal(await status(old, 'short'), 200);
 });
-
-t.test(
-  'messages that cannot be read empty the cache at most once a second, and the last one counts',
-  async (t) => {
-    mock.timers.enable({ apis: ['setTimeout'] });
-    t.teardown(() => mock.timers.reset());
-    let times = 0;
-    const messages = new UnreadableMessages(() => times++);
-    messages.arrived();
-    t.equal(times, 1, 'the first at once');
-    for (let i = 0; i < 1_000; i++) messages.arrived();
-    t.equal(times, 1);
-    mock.timers.tick(1_000);
-    t.equal(times, 2, 'those since, together');
-    messages.arrived();
-    t.equal(times, 2);
-    mock.timers.tick(1_000);
-    t.equal(times, 3);
-    mock.timers.tick(1_000);
-    t.equal(times, 3, 'none has come');
-    messages.arrived();
-    t.equal(times, 4, 'at once again');
-  },
-);
 
 t.test('a store that is slow, gone, or full of nonsense denies and delays nothing', async (t) => {
   if (!available(t, 'redis')) return;
