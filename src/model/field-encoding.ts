@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /**
  * How scopegate writes characters outside of ASCII in header fields and cookies that it sets: as UTF-8, as
  * percent-encoded UTF-8, or not at all.
@@ -48,4 +50,14 @@ function percentEncoded(value: string): string {
   while (from < to && encoded[from] === ' ') from++;
   while (to > from && encoded[to - 1] === ' ') to--;
   return '%20'.repeat(from) + encoded.slice(from, to) + '%20'.repeat(encoded.length - to);
+}
+
+/**
+ * The text of a field value that was received: its octets, one a character, are UTF-8 if they can be. Otherwise
+ * they stay as they are.
+ */
+export function decodeFieldValue(octets: string): string {
+  if (!NON_ASCII.test(octets)) return octets;
+  const bytes = Buffer.from(octets, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : octets;
 }

@@ -1,4 +1,5 @@
 import { type Denial, denial } from '../../model/errors.js';
+import { decodeFieldValue } from '../../model/field-encoding.js';
 import type { Mutator, MutatorServices, Session } from '../../model/mutator.js';
 import type { Reply } from '../../model/outbound.js';
 import { fieldKey } from '../../parse/field-names.js';
@@ -92,7 +93,7 @@ export class ExternalAuthorizer implements Mutator {
     if (reply.status !== 200) return this.#denied(reply);
     for (const name of this.headers) {
       const value = reply.headers?.[name];
-      if (value !== undefined) session.headers.set(name, [name, joined(name, value)]);
+      if (value !== undefined) session.headers.set(name, [name, decodeFieldValue(joined(name, value))]);
     }
     return undefined;
   }

@@ -2,7 +2,7 @@ import { ConfigError } from '../../document/finding.js';
 import type { RetryLimits } from '../../model/authorization-server.js';
 import { oathkeeperDurationSchema, oathkeeperDurationSeconds } from '../../model/duration.js';
 import { type Denial, denial } from '../../model/errors.js';
-import { encodeFieldValue } from '../../model/field-encoding.js';
+import { decodeFieldValue, encodeFieldValue } from '../../model/field-encoding.js';
 import { memberAt } from '../../model/json.js';
 import { memorySize } from '../../model/memory-size.js';
 import type { Mutator, MutatorServices, Session } from '../../model/mutator.js';
@@ -274,7 +274,7 @@ class Remote implements Mutator {
     }
     const fields = this.headers.map((name): [string, string] => {
       const value = reply.headers?.[name.toLowerCase()] ?? '';
-      return [name, Array.isArray(value) ? value.join(', ') : value];
+      return [name, decodeFieldValue([value].flat().join(', '))];
     });
     return { allowed: true, fields };
   }

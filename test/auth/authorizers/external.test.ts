@@ -89,6 +89,14 @@ t.test('an external authorizer is asked with method, path, query and host, and 2
   t.equal(store.calls.length, 1);
 });
 
+t.test('what the authorizer says in UTF-8 reaches the upstream in the same octets', async (t) => {
+  const { store, gate, get } = await start(t, [guarded], () => ({ headersToUpstreamOnAllow: ['X-User'] }));
+  const octets = Buffer.from('\u0141ukasz').toString('latin1');
+  store.respond = (_message, response) => response.writeHead(200, { 'X-User': octets }).end();
+  t.equal((await get('/in/a')).status, 200);
+  t.equal(gate.upstream.received.at(-1)?.headers['x-user'], octets);
+});
+
 t.test('no field of the client describes another request to the authorizer, in no spelling', async (t) => {
   const { store, get } = await start(t, [guarded], () => ({
     includeRequestHeadersInCheck: ['x-*', '*-url'],
