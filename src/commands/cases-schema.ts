@@ -16,7 +16,11 @@ export const casesSchema = {
         required: ['request', 'expect'],
         properties: {
           name: text,
-          request: { type: 'string', pattern: '^[^ ]+ https?://[^ ]+$' },
+          request: {
+            type: 'string',
+            title: 'a method and an http or https URL, such as GET https://a.example/b',
+            pattern: '^[^ ]+ https?://[^ ]+$',
+          },
           scope: { type: 'string' },
           aud: { type: ['string', 'array'], items: text },
           iss: text,

@@ -4,7 +4,7 @@ import { toJunit } from '../document/junit.js';
 import { PLAIN, printFindings } from '../document/print.js';
 import { toSarif } from '../document/sarif.js';
 import { version } from '../observe/version.js';
-import { type Io, readArgs, requireConfig, UsageError } from './command.js';
+import { choose, type Io, readArgs, requireConfig } from './command.js';
 import { load } from './load.js';
 import { showProgress } from './progress.js';
 
@@ -59,8 +59,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     format: { type: 'string' },
   });
   const style = io.styles?.out ?? PLAIN;
-  const print = FORMATS[values.format ?? (style.excerpts ? 'text' : 'lines')];
-  if (print === undefined) throw new UsageError(`--format must be one of ${Object.keys(FORMATS).join(', ')}`);
+  const print = choose('format', values.format ?? (style.excerpts ? 'text' : 'lines'), FORMATS);
   const { table, findings } = load(requireConfig(values.config), io.environment, showProgress(io, 'check'));
   io.out(print(findings, style.colours));
   io.err(`${summary(findings, table?.rules.length)}\n`);

@@ -85,3 +85,15 @@ export function requireConfig(value: string | undefined): string {
   if (value === undefined || value === '') throw new UsageError('--config FILE is missing');
   return value;
 }
+
+/**
+ * Looks up what the value of an option stands for.
+ *
+ * @param option the option's name, without the hyphens
+ * @throws UsageError if there is no such value
+ */
+export function choose<T>(option: string, value: string, choices: Readonly<Record<string, T>>): T {
+  if (!Object.hasOwn(choices, value))
+    throw new UsageError(`--${option} must be one of ${Object.keys(choices).join(', ')}`);
+  return choices[value] as T;
+}

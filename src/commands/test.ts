@@ -6,10 +6,10 @@ import { oneLine } from '../document/one-line.js';
 import { validate } from '../document/validate.js';
 import { readDocuments, type SourceDocument } from '../document/yaml.js';
 import { fileProblem } from '../model/file-error.js';
-import { readTextFile } from '../model/text-file.js';
+import { readArgumentFile } from '../model/text-file.js';
 import { explain, type HypotheticalSession } from '../rules/explain.js';
 import { casesSchema } from './cases-schema.js';
-import { type Io, readArgs, reportFindings, requireConfig, UsageError } from './command.js';
+import { choose, type Io, readArgs, reportFindings, requireConfig, UsageError } from './command.js';
 import { tokenClaims } from './explain.js';
 import { load } from './load.js';
 import { showProgress } from './progress.js';
@@ -79,8 +79,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     format: { type: 'string', default: 'lines' },
   } as const;
   const { values, positionals } = readArgs(args, options, true);
-  const print = FORMATS[values.format];
-  if (print === undefined) throw new UsageError(`--format must be one of ${Object.keys(FORMATS).join(', ')}`);
+  const print = choose('format', values.format, FORMATS);
   const config = requireConfig(values.config);
   if (positionals.length === 0) throw new UsageError('a file with cases is missing');
   const { table, findings: problems } = load(config, io.environment, showProgress(io, 'test'));
@@ -179,7 +178,7 @@ function readCases(files: readonly string[]): {
   for (const file of files) {
     let content: string;
     try {
-      content = readTextFile(file);
+      content = readArgumentFile(file);
     } catch (error) {
       findings.push({
         file,
@@ -193,6 +192,10 @@ function readCases(files: readonly string[]): {
     }
     const read = readDocuments(content, file);
     findings.push(...read.findings);
+    if (read.documents.length === 0 && read.findings.length === 0) {
+      const message = 'the file has no cases, so it would test nothing';
+      findings.push({ file, line: 1, col: 1, level: 'error', code: 'no-cases', message });
+    }
     for (const document of read.documents) {
       const violations = validate(document, casesSchema);
       findings.push(...violations);

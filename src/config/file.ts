@@ -1,7 +1,7 @@
 import type { Finding } from '../document/finding.js';
 import { readDocuments, type SourceDocument } from '../document/yaml.js';
 import { fileProblem } from '../model/file-error.js';
-import { readTextFile } from '../model/text-file.js';
+import { readArgumentFile } from '../model/text-file.js';
 
 /**
  * Reads the settings file, which is one YAML or JSON document. It is not validated yet.
@@ -12,7 +12,7 @@ import { readTextFile } from '../model/text-file.js';
 export function readSettingsFile(file: string): { document?: SourceDocument; findings: Finding[] } {
   let text: string;
   try {
-    text = readTextFile(file);
+    text = readArgumentFile(file);
   } catch (error) {
     return { findings: [at(file, 'unreadable-file', `the settings file ${file} ${fileProblem(error)}`)] };
   }

@@ -2,7 +2,7 @@ import { isAbsolute, join } from 'node:path';
 import { byPosition, type Finding, type Position } from '../document/finding.js';
 import type { Path, SourceDocument } from '../document/yaml.js';
 import { fileProblem } from '../model/file-error.js';
-import { NotText } from '../model/text-file.js';
+import { UnusableFile } from '../model/text-file.js';
 
 /** The environment variables of the process, or those of a test. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -117,7 +117,7 @@ export class Place {
    */
   unreadable(file: string, error: unknown): void {
     const { code } = error as NodeJS.ErrnoException;
-    const known = code !== undefined || error instanceof NotText;
+    const known = code !== undefined || error instanceof UnusableFile;
     const why = known ? fileProblem(error) : `cannot be used: ${fileProblem(error)}`;
     this.error(`${this.name}: ${file} ${why}`, 'unreadable-file');
   }

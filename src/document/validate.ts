@@ -1,4 +1,5 @@
 import type { AnySchema, ErrorObject } from 'ajv';
+import { textOf } from '../model/json.js';
 import { compile } from './compile.js';
 import { type Finding, MAX_FINDINGS } from './finding.js';
 import { nearest } from './nearest.js';
@@ -163,6 +164,9 @@ function otherProblem({ keyword, params }: ErrorObject): string {
   if (keyword === 'propertyNames') {
     return `has a name that is not allowed here: ${JSON.stringify(params.propertyName)}`;
   }
+  if (keyword === 'dependencies') {
+    return `must have the field "${String(params.missingProperty)}" beside "${params.property}"`;
+  }
   return 'is not allowed here';
 }
 
@@ -183,8 +187,8 @@ function titleOf({ parentSchema }: ErrorObject): string | undefined {
 function wanted(error: ErrorObject): string {
   const type = String(error.params.type);
   // YAML 1.1 read these words as booleans, and other programs still do.
-  if (type.split(',').includes('boolean') && /^(yes|no|on|off|y|n|true|false)$/i.test(String(error.data))) {
-    return `a boolean (write ${/^(yes|on|y|true)$/i.test(String(error.data)) ? 'true' : 'false'})`;
+  if (type.split(',').includes('boolean') && /^(yes|no|on|off|y|n|true|false)$/i.test(textOf(error.data))) {
+    return `a boolean (write ${/^(yes|on|y|true)$/i.test(textOf(error.data)) ? 'true' : 'false'})`;
   }
   return (titleOf(error) ?? article(type)) + instead(type, error.data);
 }

@@ -50,6 +50,8 @@ const PACE = 4_096;
 const TOKEN_BYTES = 150;
 /** The lexer emits this character before the text of an unquoted scalar. */
 const SCALAR = '\x1f';
+/** The lexer emits this character where the indentation ends an open `[` or `{`, which is an error. */
+const FLOW_ENDS = '\x18';
 
 /**
  * Reads the syntax tokens of a text and counts them, to enforce the limits.
@@ -67,6 +69,7 @@ export function* tokensOf(
   onLine(0);
   let count = { tokens: 0, anchors: 0, aliases: 0 };
   let flowDepth = 0;
+  const blocks = new BlockDepth();
   let isScalarNext = false;
   for (const lexeme of new Lexer().lex(text)) {
     const kind = isScalarNext ? 'scalar' : KINDS[lexeme[0] as string];
@@ -80,7 +83,12 @@ export function* tokensOf(
     if (kind === undefined && (lexeme === '[' || lexeme === '{')) {
       // Without this check, the library's own recursion would end with one error per level of nesting.
       if (++flowDepth > LIMITS.depth) exceeded(parser, `values may be nested at most ${LIMITS.depth} deep`);
-    } else if (kind === undefined && (lexeme === ']' || lexeme === '}')) flowDepth--;
+    } else if (kind === undefined && (lexeme === ']' || lexeme === '}')) {
+      flowDepth = Math.max(0, flowDepth - 1);
+    } else if (lexeme === FLOW_ENDS) flowDepth = 0;
+    // The library's parser calls itself once per level too, and would end with a stack overflow.
+    if (blocks.after(lexeme, kind !== undefined ? 'none' : flowDepth > 0 ? 'flow' : 'block') > LIMITS.depth)
+      exceeded(parser, `values may be nested at most ${LIMITS.depth} deep`);
     if (++count.tokens > LIMITS.tokens)
       exceeded(parser, `a document may have at most ${LIMITS.tokens} tokens`);
     if (count.tokens % PACE === 0) reserve(0);
@@ -95,6 +103,41 @@ export function* tokensOf(
   }
   reserve(count.tokens * TOKEN_BYTES);
   yield* parser.end();
+}
+
+/**
+ * Counts the levels of a document in block style (YAML 1.2.2 §8.2), where indentation nests values. A list at
+ * the column of the key above it counts as one level with it.
+ */
+class BlockDepth {
+  /** The columns of the levels that are open, each larger than the one before. */
+  readonly #open: number[] = [];
+  #column = 0;
+  /** The column of the first text behind the line's beginning, or behind the last indicator of the line. */
+  #start: number | undefined;
+
+  /**
+   * @param style whether the lexeme can be an indicator, and of which style. A - inside of [ ] or { } is an error,
+   *   after which the library's parser goes on in block style
+   * @returns the number of open levels behind the lexeme
+   */
+  after(lexeme: string, style: 'none' | 'flow' | 'block'): number {
+    const column = this.#column;
+    const line = lexeme.lastIndexOf('\n');
+    this.#column = line < 0 ? column + lexeme.length : lexeme.length - line - 1;
+    const isIndicator = style === 'block' ? /^[-?:]$/.test(lexeme) : style === 'flow' && lexeme === '-';
+    if (isIndicator) {
+      this.#enter(lexeme === ':' ? (this.#start ?? column) : column);
+      this.#start = undefined;
+    } else if (line >= 0) this.#start = undefined;
+    else if (lexeme.trim() !== '') this.#start ??= column;
+    return this.#open.length;
+  }
+
+  #enter(column: number): void {
+    while ((this.#open.at(-1) ?? -1) > column) this.#open.pop();
+    if (this.#open.at(-1) !== column) this.#open.push(column);
+  }
 }
 
 const KINDS: Readonly<Record<string, 'scalar' | 'anchors' | 'aliases'>> = {

@@ -12,6 +12,14 @@ export function membersOf(value: unknown): JsonObject {
 }
 
 /**
+ * A parsed value if it is a string, and otherwise the empty string. `String(value)` would throw an error for
+ * `{ toString: 1 }`, which any file can hold.
+ */
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/**
  * Looks a member up, through objects and lists.
  *
  * @param path names, and indices of lists

@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { pathOfUrl } from '../model/file-error.js';
 import { METADATA_OF, type Unavailable } from '../model/outbound.js';
-import { decodeText, NotText } from '../model/text-file.js';
+import { readRegularFile, UnusableFile } from '../model/text-file.js';
 import type { HttpClient } from './http-client.js';
 import type { ReadKeys } from './key-sets.js';
 import { fetchMetadata, MetadataError } from './server-metadata.js';
@@ -24,11 +23,11 @@ type Document = { readonly ok: true; readonly body: string } | Unavailable;
 
 async function readFromFile(url: string): Promise<Document> {
   try {
-    return { ok: true, body: decodeText(await readFile(fileURLToPath(url))) };
+    return { ok: true, body: await readRegularFile(pathOfUrl(url)) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return unavailable(
-      error instanceof NotText ? error.message : `the file cannot be read (${code ?? 'unknown'})`,
+      error instanceof UnusableFile ? error.message : `the file cannot be read (${code ?? 'unknown'})`,
     );
   }
 }

@@ -6,6 +6,7 @@ import {
   type SecureContext,
   type SecureContextOptions,
 } from 'node:tls';
+import { fileProblem } from '../model/file-error.js';
 import { readPemFile } from '../model/text-file.js';
 import { CURVES, SUITES, weakElements } from './suites.js';
 
@@ -194,7 +195,7 @@ function attempt<T>(
   try {
     text = readPemFile(file);
   } catch (error) {
-    throw new UnusableIdentity(path, `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+    throw new UnusableIdentity(path, `${file} ${fileProblem(error)}`);
   }
   try {
     return read(text);

@@ -6,8 +6,7 @@ import {
   type JsonWebKey,
   type KeyObject,
 } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
-import { fileProblem } from '../../model/file-error.js';
+import { fileProblem, pathOfUrl } from '../../model/file-error.js';
 import type { PublicKey } from '../../model/mutator.js';
 import { MIN_RSA_BITS } from '../../model/signature-algorithms.js';
 import { readTextFile } from '../../model/text-file.js';
@@ -47,7 +46,7 @@ const ALGORITHMS: Readonly<Record<string, RegExp>> = { RSA: /^[RP]S(256|384|512)
 export function readSigningKey(url: string): SigningKey {
   let set: unknown;
   try {
-    set = JSON.parse(readTextFile(fileURLToPath(url)));
+    set = JSON.parse(readTextFile(pathOfUrl(url)));
   } catch (error) {
     const isJson = !(error instanceof SyntaxError);
     throw new KeyError(isJson ? `the key file ${fileProblem(error)}` : 'the key file is not JSON');

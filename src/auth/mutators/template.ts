@@ -158,11 +158,15 @@ function parseAction(action: string): Expression {
   return parsed;
 }
 
+/** How deep parentheses may be nested. */
+const MAX_DEPTH = 20;
+
 /** Parses one action: operands, calls of functions, `( … )` and `… | function`. */
 class Parser {
   readonly #words: readonly string[];
   readonly #action: string;
   #at = 0;
+  #depth = 0;
 
   constructor(words: readonly string[], action: string) {
     this.#words = words;
@@ -200,7 +204,11 @@ class Parser {
   #operand(): Operand {
     const word = this.#words[this.#at++] ?? '';
     if (word === '(') {
+      // Each level calls this method again, and a stack overflow would end the loading.
+      if (++this.#depth > MAX_DEPTH)
+        throw new TemplateError(`an expression may have at most ${MAX_DEPTH} levels of parentheses`);
       const inner = this.pipeline();
+      this.#depth--;
       if (this.#words[this.#at++] !== ')') throw unserved(this.#action);
       return inner.json ? plain((session) => toJson(inner.evaluate(session))) : inner;
     }
@@ -288,17 +296,19 @@ function field(word: string): Operand {
       return plain((session) => more.reduce(member, extraOf(session, name)));
     }
     case 'MatchContext': {
-      const found = MATCH[path.join('.')];
+      const found = MATCH.get(path.join('.'));
       if (found !== undefined) return plain(({ match }) => found(match));
     }
   }
   throw new TemplateError(`the field "${word}" is not supported in templates: ${FORMS}`);
 }
 
-const MATCH: Readonly<Record<string, (match: Session['match']) => unknown>> = {
-  Method: ({ method }) => method,
-  RegexpCaptureGroups: captureGroups,
-  'URL.Host': ({ host }) => host,
-  'URL.Path': ({ path }) => path,
-  'URL.RawQuery': ({ query }) => query.slice(1),
-};
+const MATCH: ReadonlyMap<string, (match: Session['match']) => unknown> = new Map(
+  Object.entries({
+    Method: ({ method }: Session['match']) => method,
+    RegexpCaptureGroups: captureGroups,
+    'URL.Host': ({ host }: Session['match']) => host,
+    'URL.Path': ({ path }: Session['match']) => path,
+    'URL.RawQuery': ({ query }: Session['match']) => query.slice(1),
+  }),
+);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeText } from '../../model/text-file.js';
+import { readRegularFile } from '../../model/text-file.js';
 
 /** The credentials of a client that a folder holds. */
 export interface Credentials {
@@ -55,7 +55,7 @@ async function readKey(folder: string, names: readonly string[]): Promise<string
   const values = new Set<string>();
   for (const name of names) {
     try {
-      const value = decodeText(await readFile(join(folder, name))).replace(/\r?\n$/, '');
+      const value = (await readRegularFile(join(folder, name))).replace(/\r?\n$/, '');
       if (value !== '') values.add(value);
     } catch (error) {
       // If the folder is a file, the later write reports it.

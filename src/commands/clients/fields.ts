@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { goDurationNanoseconds } from '../../model/duration.js';
+import { textOf } from '../../model/json.js';
 
 /** A client as Hydra's admin API reads and writes it. */
 export type ClientDocument = Readonly<Record<string, unknown>>;
@@ -130,7 +131,7 @@ function normal(kind: Kind, value: unknown): unknown {
   if (kind === 'words')
     return normal(
       'set',
-      String(value)
+      textOf(value)
         .split(/\s+/)
         .filter((word) => word !== ''),
     );

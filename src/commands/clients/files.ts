@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { byPosition, type Finding, isError } from '../../document/finding.js';
 import { fileProblem } from '../../model/file-error.js';
-import { decodeText } from '../../model/text-file.js';
+import { readArgumentFile } from '../../model/text-file.js';
 import { type ClientManifest, readManifests } from './manifest.js';
 import type { SecretManifest } from './secret.js';
 
@@ -22,7 +21,7 @@ export async function readFiles(files: readonly string[]): Promise<ReadFiles> {
   const findings: Finding[] = [];
   for (const file of files) {
     try {
-      const read = readManifests(decodeText(await readFile(file)), file);
+      const read = readManifests(readArgumentFile(file), file);
       clients.push(...read.clients);
       secrets.push(...read.secrets);
       findings.push(...read.findings);

@@ -1,6 +1,7 @@
 import { type Finding, isError, type Position } from '../../document/finding.js';
 import { validate } from '../../document/validate.js';
 import { type Path, readDocuments, type SourceDocument } from '../../document/yaml.js';
+import { textOf } from '../../model/json.js';
 import type { Credentials } from './credentials.js';
 import { type ClientDocument, fields } from './fields.js';
 import { clientSchema, GROUP } from './schema.js';
@@ -49,7 +50,7 @@ export function readManifests(
       if (secret !== undefined) secrets.push(secret);
       continue;
     }
-    if (kind !== 'OAuth2Client' && typeof kind === 'string' && !String(apiVersion).startsWith(`${GROUP}/`)) {
+    if (kind !== 'OAuth2Client' && typeof kind === 'string' && !textOf(apiVersion).startsWith(`${GROUP}/`)) {
       findings.push(
         finding(
           document,

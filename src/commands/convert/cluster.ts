@@ -1,6 +1,6 @@
 import type { Finding } from '../../document/finding.js';
 import type { SourceDocument } from '../../document/yaml.js';
-import { type JsonObject, membersOf } from '../../model/json.js';
+import { type JsonObject, membersOf, textOf } from '../../model/json.js';
 import { type ApiRuleDocument, apiRules } from '../../rules/apirule/manifest.js';
 import { nameOf, withName } from '../../rules/apirule/name.js';
 import { GROUP, VERSION } from '../../rules/apirule/schema.js';
@@ -113,12 +113,12 @@ export function isFromCluster({ value }: SourceDocument): boolean {
     kind === 'List' ||
     kind === 'APIRuleList' ||
     kind === 'APIRule' ||
-    String(apiVersion).startsWith(`${GROUP}/`)
+    textOf(apiVersion).startsWith(`${GROUP}/`)
   );
 }
 
 /** Whether an element of a list is a rule of Oathkeeper Maester. */
 export function isMaesterRule({ value }: SourceDocument): boolean {
   const { kind, apiVersion } = membersOf(value);
-  return kind === 'Rule' && String(apiVersion).startsWith('oathkeeper.ory.sh/');
+  return kind === 'Rule' && textOf(apiVersion).startsWith('oathkeeper.ory.sh/');
 }

@@ -1,3 +1,4 @@
+import { compileOriginPattern } from '../../rules/pattern/pattern.js';
 import { globPattern, type Strategy } from './glob.js';
 
 /** A part of the host in a `match.url`: literal text, or an expression between `<` and `>`. */
@@ -12,6 +13,8 @@ const ANY: Readonly<Record<Strategy, RegExp>> = {
     /^\(?(?:\?:)?(?:\.[*+]\??|\[\^\/\][*+]\??|\[\^:?\/:?\][*+]\??)\)?(?:\(?:\[?0?-?9?\\?d?\]?[+*]\)?\??)?$/,
   glob: /^\*\*$/,
 };
+/** The most names that a host may list. */
+const MAX_HOSTS = 1_000;
 /** A port, or an expression for one, at the end of a host. */
 const PORT = /\(?:(?:\d+|\\d[+*]|\[0-9\][+*]|\d+(?:\|:?\d+)*)\)?\??$/;
 
@@ -44,6 +47,8 @@ function listed(pieces: readonly HostPiece[], strategy: Strategy): string[] | un
   for (const { text, pattern } of pieces) {
     const texts = pattern ? alternatives(text, strategy) : [text];
     if (texts === undefined) return undefined;
+    // Each list multiplies the number of names: thirty lists of two names would be a thousand million.
+    if (hosts.length * texts.length > MAX_HOSTS) return undefined;
     hosts = hosts.flatMap((before) => texts.map((each) => before + each));
   }
   const names = hosts.map((host) => withoutPort(host).toLowerCase());
@@ -58,14 +63,14 @@ function fits(host: string, pieces: readonly HostPiece[], strategy: Strategy): b
       return strategy === 'regexp' ? `(?:${text})` : `(?:${globPattern(text)})`;
     })
     .join('');
-  try {
-    const expression = new RegExp(`^(?:${source})$`, 'i');
-    return [host, `${host}:80`, `${host}:443`, `${host}:4455`, `${host}:8080`].some((each) =>
-      expression.test(each),
-    );
-  } catch {
-    return false;
-  }
+  // Not `new RegExp`: the expression may take exponential time, and need not be in JavaScript's dialect.
+  const compiled = compileOriginPattern(`(?i)${source}`);
+  return (
+    compiled.ok &&
+    [host, `${host}:80`, `${host}:443`, `${host}:4455`, `${host}:8080`].some((each) =>
+      compiled.pattern.test(each),
+    )
+  );
 }
 
 function withoutPort(host: string): string {

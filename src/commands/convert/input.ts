@@ -1,8 +1,7 @@
-import { fileURLToPath } from 'node:url';
 import type { Finding } from '../../document/finding.js';
 import { type ReadResult, readDocuments, type SourceDocument } from '../../document/yaml.js';
-import { fileProblem } from '../../model/file-error.js';
-import { NotText, readTextFile } from '../../model/text-file.js';
+import { fileProblem, pathOfUrl } from '../../model/file-error.js';
+import { readArgumentFile, UnusableFile } from '../../model/text-file.js';
 import { items } from '../../rules/apirule/manifest.js';
 import { globPattern, type Strategy } from './glob.js';
 import { isConfiguration, OathkeeperConfig } from './oathkeeper.js';
@@ -10,18 +9,17 @@ import { isConfiguration, OathkeeperConfig } from './oathkeeper.js';
 /** Reads the documents of a file. A file that cannot be read is a finding. */
 export function readFile(file: string): ReadResult {
   try {
-    return readDocuments(readTextFile(file), file);
+    return readDocuments(readArgumentFile(file), file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined && !(error instanceof NotText)) throw error;
-    const finding: Finding = {
-      ...{ file, line: 1, col: 1 },
-      level: 'error',
-      code: 'unreadable-file',
-      message: `the file ${fileProblem(error)}`,
-    };
-    return { documents: [], findings: [finding] };
+    if (code === undefined && !(error instanceof UnusableFile)) throw error;
+    return { documents: [], findings: [unreadable(file, error)] };
   }
+}
+
+function unreadable(file: string, error: unknown): Finding {
+  const message = `the file ${fileProblem(error)}`;
+  return { file, line: 1, col: 1, level: 'error', code: 'unreadable-file', message };
 }
 
 /**
@@ -59,7 +57,7 @@ export function readRepositories(config: OathkeeperConfig): ReadResult {
     const inline = /^inline:\/\/(.*)$/s.exec(each)?.[1];
     const one =
       inline === undefined
-        ? /^file:\/\//.test(each) && readFile(pathOf(each))
+        ? /^file:\/\//.test(each) && readRepository(each)
         : readDocuments(Buffer.from(inline, 'base64').toString(), 'access_rules.repositories (inline)');
     if (one === false) continue;
     read.documents.push(...one.documents);
@@ -69,9 +67,14 @@ export function readRepositories(config: OathkeeperConfig): ReadResult {
 }
 
 /** Oathkeeper also accepts `file://./rules.json`, which is not a valid file URL. */
-function pathOf(url: string): string {
+function readRepository(url: string): ReadResult {
   const path = url.slice('file://'.length);
-  return path.startsWith('/') ? fileURLToPath(url) : path;
+  try {
+    return readFile(path.startsWith('/') ? pathOfUrl(url) : path);
+  } catch (error) {
+    if (!(error instanceof UnusableFile)) throw error;
+    return { documents: [], findings: [unreadable(url, error)] };
+  }
 }
 
 /** Replaces ConfigMaps by the documents with access rules that they hold. */

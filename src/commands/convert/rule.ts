@@ -365,7 +365,7 @@ class Attempt {
       const reason = message.replace(/^spec\.rules\.0\.[A-Za-z]+(\.\d+)?[:.]? ?/, '');
       const path = placeOf(field, index);
       // The file of a key is on the machine where scopegate will run, not where the rules are converted.
-      if (/cannot be read: ENOENT$/.test(message)) {
+      if (/the key file does not exist$/.test(message)) {
         if (told) this.#report('warning', path, 'missing-file', reason);
         continue;
       }

@@ -1,3 +1,4 @@
+import { textOf } from '../../model/json.js';
 import { serviceKeys } from '../../rules/apirule/service.js';
 import type { ApiRule } from './trial.js';
 import type { RuleUpstream } from './upstream.js';
@@ -47,7 +48,7 @@ export class ServiceNames {
     const own = Array.isArray(rules) ? rules.map((rule: { service?: Service } | null) => rule?.service) : [];
     for (const each of [service, ...own]) {
       const within = each?.namespace ?? service?.namespace ?? namespace;
-      if (typeof each?.name === 'string') this.#claim(each.name, String(within), undefined);
+      if (typeof each?.name === 'string') this.#claim(each.name, textOf(within), undefined);
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Finding } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
-import { isObject, type JsonObject, membersOf } from '../../model/json.js';
+import { isObject, type JsonObject, membersOf, textOf } from '../../model/json.js';
 import { settleVersion } from './annotation.js';
 import { GROUP } from './schema.js';
 
@@ -82,7 +82,7 @@ export function apiRules(documents: readonly SourceDocument[]): {
     } else if (isApiRule(fields)) {
       const { rule, findings: problems } = settleVersion(document, fields);
       rules.push({ document: rule ?? document, readable: rule !== undefined, findings: problems });
-    } else if (!COMPANIONS.has(String(fields.kind))) {
+    } else if (!COMPANIONS.has(textOf(fields.kind))) {
       const what = typeof fields.kind === 'string' ? `the kind ${fields.kind}` : 'a document without a kind';
       findings.push({
         ...document.at('kind' in fields ? ['kind'] : []),
@@ -126,5 +126,5 @@ function part(document: SourceDocument, base: Path, value: unknown): SourceDocum
 function isApiRule(fields: JsonObject): boolean {
   const { apiVersion, kind } = fields;
   if (kind === 'APIRule') return true;
-  return String(apiVersion).startsWith(`${GROUP}/`) && !COMPANIONS.has(String(kind));
+  return textOf(apiVersion).startsWith(`${GROUP}/`) && !COMPANIONS.has(textOf(kind));
 }

@@ -4,7 +4,7 @@ import { ConfigError, type Finding } from '../../document/finding.js';
 import { nearest } from '../../document/nearest.js';
 import { validate } from '../../document/validate.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
-import { isObject } from '../../model/json.js';
+import { isObject, textOf } from '../../model/json.js';
 import type { Mutator } from '../../model/mutator.js';
 import type { HandlerEntry } from './access-strategies.js';
 
@@ -33,7 +33,7 @@ export function withoutOwnHost(
     const others = Object.entries(headers).filter(([name, value]) => {
       const own =
         name.toLowerCase() === 'x-forwarded-host' &&
-        (hosts === undefined || (hosts.length === 1 && String(value).toLowerCase() === hosts[0]));
+        (hosts === undefined || (hosts.length === 1 && textOf(value).toLowerCase() === hosts[0]));
       if (own) removed.push([index, 'config', 'headers', name]);
       return !own;
     });
