@@ -169,13 +169,7 @@ export const EXPLAINED: ReadonlyMap<string, string> = new Map(
       'No rule is for a method that is undefined: the condition tells the compiler.',
     'auth/introspection/unreadable-messages.ts UnreadableMessages.#arrived: false → true':
       'The first message sets it, and nobody reads it before.',
-    "auth/mutators/envoy-format.ts unfitForCookie.fits: parseTimeFormat(argument)(0) ?? '' → parseTimeFormat(argument)(0)":
-      'This time is one: the operator tells the compiler.',
     'auth/mutators/envoy-format.ts unfitForCookie.fits: 0 → 1':
       'Every time has the same characters beside its digits and letters.',
-    "auth/mutators/envoy-format.ts unfitForCookie: name.startsWith('REQ') && argument.split('?').every((field) => FIT_FIE… → argument.split('?').every((field) => FIT_FIELDS.has(field.toLowerCase(…":
-      'No other command takes the name of a field.',
-    'auth/mutators/envoy-format.ts unfitForCookie: startsWith → includes':
-      'No other command takes the name of a field.',
   }),
 );
