@@ -173,6 +173,7 @@ t.test('settings, rules, cases and access rules may begin with a mark, and must 
       upstream: { url: 'http://up' },
       authenticators: [{ handler: 'noop' }],
       authorizer: { handler: 'allow' },
+      mutators: [{ handler: 'noop' }],
     },
   ]);
   const marked = t.testdir({
