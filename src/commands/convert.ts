@@ -145,7 +145,8 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const all = [...fromCluster, ...apiRules];
   const settings = config.isThere ? settingsOf(config, converter.services) : undefined;
   findings.push(...(settings?.findings ?? []));
-  const lost = findings.length;
+  // A rule that Oathkeeper refused is converted whole.
+  const lost = findings.filter(({ code }) => code !== 'refused-before').length;
   if (out === undefined) {
     if (settings !== undefined) io.out(commented(settings.text));
     io.out(all.map(toYaml).join('---\n'));

@@ -279,18 +279,18 @@ function checked(token: string): Credential {
 }
 
 /**
- * Removes one parameter from a query and leaves every other byte unchanged.
+ * Removes one parameter from a query, in every spelling that a server may read as its name, and leaves every
+ * other byte unchanged.
  *
  * @param query with its `?`, or empty
  * @param name the decoded name
  */
 export function withoutParameter(query: string, name: string): string {
-  if (occurrences(query, name).values.length === 0) return query;
-  // URLSearchParams would remove a `?` at the start of a name; the `&` prevents that.
+  if (occurrences(query, name).lookalikes === 0) return query;
   const kept = query
     .slice(1)
     .split('&')
-    .filter((pair) => !new URLSearchParams(`&${pair}`).has(name));
+    .filter((pair) => occurrences(pair, name).lookalikes === 0);
   return kept.length === 0 ? '' : `?${kept.join('&')}`;
 }
 

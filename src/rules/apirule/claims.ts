@@ -2,6 +2,8 @@ import type { Finding, Position } from '../../document/finding.js';
 import type { Path, SourceDocument } from '../../document/yaml.js';
 import type { AnalysisBudget } from '../budget.js';
 import { behaviourOf } from '../pattern/backtracking.js';
+import { parse } from '../pattern/syntax.js';
+import { wordBoundaryProblem } from '../pattern/word-boundaries.js';
 
 /** The most items that `uniqueItems` may compare with each other, if the items can be of any type. */
 const MAX_COMPARED = 100;
@@ -67,6 +69,8 @@ function problemOf(source: string, budget: AnalysisBudget): string | undefined {
     // The pattern is invalid, so it is in a place that no `$ref` uses as a schema.
     return undefined;
   }
+  const boundaries = wordBoundaryProblem(parse(source, true));
+  if (boundaries !== undefined) return `${boundaries}: ${source}`;
   const behaviour = behaviourOf(pattern, budget);
   switch (behaviour.verdict) {
     case 'linear':

@@ -4,8 +4,9 @@ import { anchorsOf, stripAnchors } from './anchors.js';
 import { unsetBackreference } from './backreferences.js';
 import { backtrackingOf } from './backtracking.js';
 import { type Translated, translate } from './dialect.js';
-import { adoptShape, parse, type Shape, shapeOf, sizeOf, unwrap, wordBoundariesOf, wrap } from './syntax.js';
+import { adoptShape, parse, type Shape, shapeOf, sizeOf, unwrap, wrap } from './syntax.js';
 import { ORIGINS, PATHS, type Texts } from './texts.js';
+import { wordBoundaryProblem } from './word-boundaries.js';
 
 /** A path pattern that is accepted, or why it is refused. */
 export type Compiled =
@@ -32,11 +33,6 @@ const MAX_LENGTH = 4_096;
  * 1,000).
  */
 const MAX_SIZE = 4_000;
-/**
- * The most word boundaries of a pattern, with its counted repetitions written out. V8 needs twice the time and
- * memory to compile it for each one that follows another: 12 s and 200 MB for 18, and for 30, the process ends.
- */
-const MAX_WORD_BOUNDARIES = 8;
 /** How deep parentheses may nest. */
 const MAX_DEPTH = 200;
 
@@ -157,12 +153,8 @@ function compile(source: string, texts: Texts, budget: AnalysisBudget): Result {
       `the pattern has more than ${MAX_SIZE} characters when its repetitions are expanded: ${source}`,
     );
   }
-  if (wordBoundariesOf(syntax.alternatives) > MAX_WORD_BOUNDARIES) {
-    return fail(
-      'pattern-too-large',
-      `the pattern has more than ${MAX_WORD_BOUNDARIES} word boundaries (\\b, \\B) when its repetitions are expanded: ${source}`,
-    );
-  }
+  const boundaries = wordBoundaryProblem(syntax);
+  if (boundaries !== undefined) return fail('pattern-too-large', `the pattern ${boundaries}: ${source}`);
   const edges = anchorsOf(syntax);
   if (edges.inner !== undefined) {
     const at = (translated.origins[edges.inner] as number) + 1;

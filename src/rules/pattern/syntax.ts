@@ -7,10 +7,11 @@ const parser = new RegExpParser();
 /**
  * Parses a pattern in JavaScript's dialect, without the wrapper of {@link wrap}.
  *
+ * @param unicode whether it is compiled with the flag `u`
  * @throws RegExpSyntaxError with `index`
  */
-export function parse(source: string): AST.Pattern {
-  return parser.parsePattern(source, 0, source.length, { unicode: false, unicodeSets: false });
+export function parse(source: string, unicode = false): AST.Pattern {
+  return parser.parsePattern(source, 0, source.length, { unicode, unicodeSets: false });
 }
 
 /** Builds the regular expression that matches requests: the whole path must match (`^(?:path)$`). */

@@ -106,6 +106,12 @@ t.test('return_to is told only of hosts that the rule trusts, and holds no token
   t.equal(await location('a.safe.gate.example', '/some'), told('http://a.safe.gate.example/some'));
   t.equal(await location('evil.gate.example', '/some'), '/login');
   t.equal(await location('app.gate.example', '/key?key=bad&a=b'), told('http://app.gate.example/key?a=b'));
+  for (const spelling of ['KEY=x', 'k%65y=x', 'key%00=x', 'key[]=x', '+key=x', 'a;key=x', 'Access_Token=x'])
+    t.equal(
+      await location('app.gate.example', `/key?${spelling}&a=b`),
+      told('http://app.gate.example/key?a=b'),
+      spelling,
+    );
 });
 
 t.test('what an error handler cannot be is an error at load, with its place', (t) => {

@@ -249,6 +249,12 @@ patternProperties:
       /rules\.yaml:18:17 error pattern-backtracking .*\.claims\.patternProperties\.\^/,
     ],
     [
+      String.raw`
+properties:
+  name: { type: string, pattern: '^(?:\b){20}x' }`,
+      /rules\.yaml:17:48 error pattern-backtracking .*name\.pattern: has more than 8 word boundaries/,
+    ],
+    [
       `
 propertyNames:
   pattern: ^(a|a)*$`,
