@@ -127,15 +127,23 @@ const program = await build({
     js: "import { createRequire as requireFrom } from 'node:module';\nvar require = requireFrom(import.meta.url);",
   },
 });
-const lazy = await build({
-  ...common,
-  plugins: [unused],
-  entryPoints: Object.entries(LAZY).map(([name, file]) => ({ in: name, out: file.replace(/\.cjs$/, '') })),
-  outExtension: { '.js': '.cjs' },
-  format: 'cjs',
-});
+const lazy = (names, options) =>
+  build({
+    ...common,
+    plugins: [unused],
+    entryPoints: names.map((name) => ({ in: name, out: LAZY[name].replace(/\.cjs$/, '') })),
+    outExtension: { '.js': '.cjs' },
+    format: 'cjs',
+    ...options,
+  });
+// Nobody reads these two here, except for the names of their errors. The others come minified.
+const minified = ['ajv', '@redis/client'];
+const libraries = [
+  await lazy(minified, { minify: true, keepNames: true }),
+  await lazy(Object.keys(LAZY).filter((name) => !minified.includes(name))),
+];
 // Nothing comes along with the program, so nothing may be left to be found elsewhere.
-const outside = [program, lazy]
+const outside = [program, ...libraries]
   .flatMap(({ metafile }) => Object.values(metafile.outputs))
   .flatMap(({ imports }) =>
     imports.filter(
@@ -155,4 +163,7 @@ for (const [source, name] of Object.entries(DECLARATIONS)) {
   writeFileSync(join(target, name), outputText);
 }
 await buildPage(join(target, 'page'));
-writeParts(target, [program.metafile, lazy.metafile]);
+writeParts(
+  target,
+  [program, ...libraries].map(({ metafile }) => metafile),
+);
