@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Child } from '../child.js';
+import type { Contender } from '../contender.js';
 import { scopegate, varied } from '../contenders/scopegate.js';
 import { median, ratioOf, row } from '../report.js';
 import { measure, type Running, type Stage, staged } from '../stage.js';
@@ -158,10 +158,13 @@ export async function measureReplicas(
   { rounds, seconds }: { readonly rounds: number; readonly seconds: number },
 ): Promise<Replicas> {
   const store = await startStore(join(folder, 'store'));
-  const pair = [scopegate, varied('with a store', { introspection: { cache: { shared: store.socket } } })];
+  const pair: Pair = [
+    scopegate,
+    varied('with a store', { introspection: { cache: { shared: store.socket } } }),
+  ];
   try {
-    return await staged({ folder, delay: DELAY }, pair, async (stage) => {
-      const near = await compareHits(stage, rounds, seconds);
+    return await staged({ folder, delay: DELAY }, [scopegate], async (stage) => {
+      const near = await compareHits(stage, pair, rounds, seconds);
       console.log(`a cached token with a store: ${near.ratio.median.toFixed(3)} of one without`);
       const alone = await runAlone(stage, size);
       const sharing = await runSharing(stage, size, store);
@@ -173,21 +176,28 @@ export async function measureReplicas(
   }
 }
 
-async function compareHits(stage: Stage, rounds: number, seconds: number): Promise<NearHit> {
-  const [without, sharing] = stage.running as [Running, Running];
-  const cpu = new Map<Child, number[]>([
-    [without.child, []],
-    [sharing.child, []],
-  ]);
-  for (let round = -2; round < rounds; round++) {
-    for (const one of round % 2 === 0 ? [without, sharing] : [sharing, without]) {
-      const order = { connections: 64, path: '/get', token: TOKEN, duration: seconds };
-      const sample = await measure(one, stage, order);
-      if (round >= 0) cpu.get(one.child)?.push(sample.cpu);
+/** A gateway without a store, and one with it. */
+type Pair = readonly [without: Contender, sharing: Contender];
+
+/** What two processes of the same program cost differs by a few percent for as long as they live. */
+const PAIRS = 4;
+
+/** Compares gateways with a store and without one, several of each. */
+async function compareHits(stage: Stage, pair: Pair, rounds: number, seconds: number): Promise<NearHit> {
+  const cpu: [number[], number[]] = [[], []];
+  for (let each = 0; each < PAIRS; each++) {
+    const running = [await stage.launch(pair[0]), await stage.launch(pair[1])];
+    for (let round = -2; round < rounds / 2; round++) {
+      for (const index of (round + each) % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+        const order = { connections: 64, path: '/get', token: TOKEN, duration: seconds };
+        const sample = await measure(running[index] as Running, stage, order);
+        if (round >= 0) cpu[index].push(sample.cpu);
+      }
     }
+    for (const { child } of running) await child.stop();
   }
-  const [first, second] = [...cpu.values()] as [number[], number[]];
-  return { without: median(first), with: median(second), ratio: ratioOf(second, first) };
+  const [without, sharing] = cpu;
+  return { without: median(without), with: median(sharing), ratio: ratioOf(sharing, without) };
 }
 
 /** Loads a fleet from `from` on for so long: its tokens in no order, at a fixed rate. */
