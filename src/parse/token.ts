@@ -290,7 +290,8 @@ export function withoutParameter(query: string, name: string): string {
   const kept = query
     .slice(1)
     .split('&')
-    .filter((pair) => occurrences(pair, name).lookalikes === 0);
+    // Of a whole query, `occurrences` would ignore a `?` at the start; the `&` prevents that.
+    .filter((pair) => occurrences(`&${pair}`, name).lookalikes === 0);
   return kept.length === 0 ? '' : `?${kept.join('&')}`;
 }
 

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import { goDurationNanoseconds } from '../../model/duration.js';
-import { textOf } from '../../model/json.js';
 
 /** A client as Hydra's admin API reads and writes it. */
 export type ClientDocument = Readonly<Record<string, unknown>>;
@@ -128,22 +127,22 @@ function agrees(
 function normal(kind: Kind, value: unknown): unknown {
   if (value === undefined || value === null || value === '' || value === false || value === 0)
     return undefined;
-  if (kind === 'words')
+  // A value of another type differs from every value that a manifest can have.
+  if (kind === 'words' && typeof value === 'string')
     return normal(
       'set',
-      textOf(value)
-        .split(/\s+/)
-        .filter((word) => word !== ''),
+      value.split(/\s+/).filter((word) => word !== ''),
     );
   if (kind === 'set' && Array.isArray(value))
     return value.length === 0 ? undefined : [...new Set(value)].sort();
   if (kind === 'origins' && Array.isArray(value))
     return normal(
       'set',
-      value.map((origin) => String(origin).replace(/\/+$/, '')),
+      value.map((origin) => (typeof origin === 'string' ? origin.replace(/\/+$/, '') : origin)),
     );
   // A text that is no duration differs from every duration.
-  if (kind === 'duration') return (goDurationNanoseconds(String(value)) ?? String(value)) || undefined;
+  if (kind === 'duration' && typeof value === 'string')
+    return (goDurationNanoseconds(value) ?? value) || undefined;
   if (typeof value === 'object' && Object.keys(value).length === 0) return undefined;
   return value;
 }

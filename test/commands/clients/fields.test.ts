@@ -68,6 +68,13 @@ t.test('every change of one field is a difference in that field alone', async (_
   );
 });
 
+t.test('a value of a type that Hydra does not have there is a difference', async (t) => {
+  const compared = fields.map(({ hydra }) => hydra).filter((field) => field !== 'client_secret_expires_at');
+  for (const field of [...compared, 'scope'])
+    for (const value of [['something else'], [{}], { toString: 1 }, true, 7])
+      t.strictSame(differences({}, { [field]: value }), [field], `${field} ${JSON.stringify(value)}`);
+});
+
 t.test('order and repetition mean nothing in sets, everything elsewhere', async (t) => {
   t.strictSame(
     differences({ audience: ['a', 'b'], scope: 'x y' }, { audience: ['b', 'a', 'b'], scope: ' y x' }),
