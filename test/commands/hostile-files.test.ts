@@ -126,6 +126,30 @@ t.test('many names in a match url, and an expression that never ends, are left o
   }
 });
 
+t.test(
+  'a host that is no glob leaves its rule out, and long ids that are alike get names of their own',
+  async (t) => {
+    const oddHost = { ...RULE, match: { url: 'http://<[>.a.example/x', methods: ['GET'] } };
+    const files = { 'rules.json': JSON.stringify([oddHost]) };
+    t.match(await run(t.testdir({}), files, 'convert', '--glob', '--hosts', 'b.a.example', 'rules.json'), {
+      code: 1,
+      text: /rules\.json:1:\d+ error rule-left-out .*its host contains <\[>/,
+    });
+    const long = ['1', '2', '3'].map((end) => ({
+      ...RULE,
+      id: `${'a'.repeat(300)}${end}`,
+      match: { url: `http://a${end}.example/x`, methods: ['GET'] },
+    }));
+    const { code, text } = await run(
+      t.testdir({}),
+      { 'rules.json': JSON.stringify(long) },
+      ...['convert', 'rules.json'],
+    );
+    t.equal(code, 0);
+    t.equal(new Set(text.match(/^ {2}name: a+.*$/gm)).size, 3, text.slice(0, 2_000));
+  },
+);
+
 t.test('a key file that exists only where scopegate will run is no reason to leave a rule out', async (t) => {
   const config = { issuer_url: 'https://a.example/', jwks_url: 'file:///nowhere/keys.json' };
   const files = { 'r.json': JSON.stringify([{ ...RULE, mutators: [{ handler: 'id_token', config }] }]) };

@@ -57,12 +57,13 @@ function listed(pieces: readonly HostPiece[], strategy: Strategy): string[] | un
 
 /** Whether an expression matches this host, with or without a port. */
 function fits(host: string, pieces: readonly HostPiece[], strategy: Strategy): boolean {
-  const source = pieces
-    .map(({ text, pattern }) => {
-      if (!pattern) return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-      return strategy === 'regexp' ? `(?:${text})` : `(?:${globPattern(text)})`;
-    })
-    .join('');
+  const sources = pieces.map(({ text, pattern }) => {
+    if (!pattern) return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+    return strategy === 'regexp' ? `(?:${text})` : groupOf(text);
+  });
+  // No host matches what is not a glob.
+  if (sources.includes(undefined)) return false;
+  const source = sources.join('');
   // Not `new RegExp`: the expression may take exponential time, and need not be in JavaScript's dialect.
   const compiled = compileOriginPattern(`(?i)${source}`);
   return (
@@ -71,6 +72,15 @@ function fits(host: string, pieces: readonly HostPiece[], strategy: Strategy): b
       compiled.pattern.test(each),
     )
   );
+}
+
+/** A glob as a group of a regular expression; undefined if it is not a glob. */
+function groupOf(glob: string): string | undefined {
+  try {
+    return `(?:${globPattern(glob)})`;
+  } catch {
+    return undefined;
+  }
 }
 
 function withoutPort(host: string): string {

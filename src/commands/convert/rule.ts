@@ -131,16 +131,20 @@ export class Converter {
 
   /** Makes a valid and unique resource name from a rule's id. */
   #name(id: string, namespace = ''): string {
-    const name =
+    const plain =
       id
         .toLowerCase()
         .replace(/[^a-z0-9.-]+/g, '-')
         .slice(0, 240)
         .replace(/^[-.]+|[-.]+$/g, '') || 'rule';
-    const full = `${namespace}/${name}`;
-    const count = (this.#names.get(full) ?? 0) + 1;
-    this.#names.set(full, count);
-    return count === 1 ? name : this.#name(`${name}-${count}`, namespace);
+    // The number stands behind what was cut off: otherwise two long names would stay equal for ever.
+    for (let name = plain; ; ) {
+      const full = `${namespace}/${name}`;
+      const count = (this.#names.get(full) ?? 0) + 1;
+      this.#names.set(full, count);
+      if (count === 1) return name;
+      name = `${name}-${count}`;
+    }
   }
 }
 
