@@ -10,6 +10,7 @@ import type { Strategy } from './glob.js';
 import { shiftedBy } from './groups.js';
 import { accessStrategies, authorizers, errorHandlers, mutators, refusedBefore } from './handlers.js';
 import { OathkeeperConfig, type Pipeline } from './oathkeeper.js';
+import { ResourceNames } from './resource-names.js';
 import { type AccessRule, accessRuleSchema } from './schema.js';
 import { type PlacedService, ServiceNames } from './services.js';
 import { type ApiRule, TRIAL } from './trial.js';
@@ -48,7 +49,7 @@ export class Converter {
   /** The ids of rules, as Oathkeeper Maester makes them of resources, by where they were found. */
   readonly #ids = { resources: new Set<string>(), others: new Set<string>() };
   readonly #options: ConvertOptions;
-  readonly #names = new Map<string, number>();
+  readonly #names = new ResourceNames();
 
   constructor(options: ConvertOptions) {
     this.#options = options;
@@ -117,7 +118,7 @@ export class Converter {
     const namespace = this.#options.namespace ?? ofResource;
     const options = { ...this.#options, strategy, ...(namespace === undefined ? {} : { namespace }) };
     const attempt = new Attempt(document, base, value as AccessRule, options, this.#services);
-    const apiRules = attempt.apiRules((id) => this.#name(id, namespace));
+    const apiRules = attempt.apiRules((id) => this.#names.next(id, namespace));
     return { apiRules, findings: attempt.findings };
   }
 
@@ -127,24 +128,6 @@ export class Converter {
     const [own, other] = ofResource === undefined ? [others, resources] : [resources, others];
     own.add(id);
     return other.has(id);
-  }
-
-  /** Makes a valid and unique resource name from a rule's id. */
-  #name(id: string, namespace = ''): string {
-    const plain =
-      id
-        .toLowerCase()
-        .replace(/[^a-z0-9.-]+/g, '-')
-        .slice(0, 240)
-        .replace(/^[-.]+|[-.]+$/g, '') || 'rule';
-    // The number stands behind what was cut off: otherwise two long names would stay equal for ever.
-    for (let name = plain; ; ) {
-      const full = `${namespace}/${name}`;
-      const count = (this.#names.get(full) ?? 0) + 1;
-      this.#names.set(full, count);
-      if (count === 1) return name;
-      name = `${name}-${count}`;
-    }
   }
 }
 
