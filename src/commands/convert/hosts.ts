@@ -1,5 +1,5 @@
 import { compileOriginPattern } from '../../rules/pattern/pattern.js';
-import { globPattern, type Strategy } from './glob.js';
+import { escapeText, globPattern, type Strategy } from './glob.js';
 
 /** A part of the host in a `match.url`: literal text, or an expression between `<` and `>`. */
 export interface HostPiece {
@@ -58,7 +58,7 @@ function listed(pieces: readonly HostPiece[], strategy: Strategy): string[] | un
 /** Whether an expression matches this host, with or without a port. */
 function fits(host: string, pieces: readonly HostPiece[], strategy: Strategy): boolean {
   const sources = pieces.map(({ text, pattern }) => {
-    if (!pattern) return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+    if (!pattern) return escapeText(text);
     return strategy === 'regexp' ? `(?:${text})` : groupOf(text);
   });
   // No host matches what is not a glob.

@@ -22,6 +22,19 @@ const HEADERS = { 'X-Id': 'one', 'X-Forwarded-For': '198.51.100.4, 192.0.2.9', '
 const STRANGER: Peer = { address: '203.0.113.5', port: 50_000, secure: false, trusted: false };
 const PROXY: Peer = { address: '192.0.2.1', port: 443, secure: false, trusted: true };
 
+/** An APIRule in v2 that is open, and sets these fields and cookies of requests. */
+const openRule = (request: object) => ({
+  apiVersion: 'gateway.kyma-project.io/v2',
+  kind: 'APIRule',
+  metadata: { name: 'a', namespace: 'default' },
+  spec: {
+    gateway: 'a/b',
+    hosts: ['gate.example'],
+    service: { name: 'upstream', port: 80 },
+    rules: [{ path: '/*', methods: ['GET'], noAuth: true, request }],
+  },
+});
+
 /** A session of one request. */
 function session(peer?: Peer, more: Partial<RequestContext> = {}): Session {
   const { target, fields } = arrival('/a/b?c=d', HEADERS);
@@ -255,24 +268,7 @@ t.test('any text is read or refused, and nothing in it is replaced by chance', (
 t.test('a field whose value is empty is not sent, and the client’s copy neither', async (t) => {
   const headers = { 'X-Team': '%REQ(X-Asked)%', 'X-Static': '', 'X-Two': '-%REQ(X-Asked)%' };
   const gate = await startTestGateway(t, {
-    rules: JSON.stringify({
-      apiVersion: 'gateway.kyma-project.io/v2',
-      kind: 'APIRule',
-      metadata: { name: 'a', namespace: 'default' },
-      spec: {
-        gateway: 'a/b',
-        hosts: ['gate.example'],
-        service: { name: 'upstream', port: 80 },
-        rules: [
-          {
-            path: '/*',
-            methods: ['GET'],
-            noAuth: true,
-            request: { headers, cookies: { asked: '%REQ(X-Asked)%' } },
-          },
-        ],
-      },
-    }),
+    rules: JSON.stringify(openRule({ headers, cookies: { asked: '%REQ(X-Asked)%' } })),
   });
   const own = { 'x-team': 'root', 'x-static': 'mine', 'x-two': 'x', cookie: 'asked=root; b=1' };
   t.equal((await ask(gate, '/a', { headers: own })).status, 200);
@@ -286,21 +282,7 @@ t.test('a field whose value is empty is not sent, and the client’s copy neithe
 t.test('a value that no cookie can hold is told when rules are loaded', (t) => {
   const found = (cookies: Readonly<Record<string, string>>, headers = {}) => {
     const rules = t.testdir({
-      'r.json': JSON.stringify(
-        {
-          apiVersion: 'gateway.kyma-project.io/v2',
-          kind: 'APIRule',
-          metadata: { name: 'a', namespace: 'default' },
-          spec: {
-            gateway: 'a/b',
-            hosts: ['gate.example'],
-            service: { name: 'upstream', port: 80 },
-            rules: [{ path: '/*', methods: ['GET'], noAuth: true, request: { headers, cookies } }],
-          },
-        },
-        null,
-        1,
-      ),
+      'r.json': JSON.stringify(openRule({ headers, cookies }), null, 1),
     });
     const options = loadOptions(settingsFor([rules], { proof: { certificateField: 'client-cert' } }), 1);
     return loadRules([rules], options).findings.map(
@@ -353,26 +335,9 @@ t.test('a value that no cookie can hold is told when rules are loaded', (t) => {
 
 t.test('a cookie value of a request that would end the cookie never goes on', async (t) => {
   const gate = await startTestGateway(t, {
-    rules: JSON.stringify({
-      apiVersion: 'gateway.kyma-project.io/v2',
-      kind: 'APIRule',
-      metadata: { name: 'a', namespace: 'default' },
-      spec: {
-        gateway: 'a/b',
-        hosts: ['gate.example'],
-        service: { name: 'upstream', port: 80 },
-        rules: [
-          {
-            path: '/*',
-            methods: ['GET'],
-            noAuth: true,
-            request: {
-              cookies: { asked: '%REQ(X-Asked)%', at: '%START_TIME%', cert: '%DOWNSTREAM_PEER_CERT%' },
-            },
-          },
-        ],
-      },
-    }),
+    rules: JSON.stringify(
+      openRule({ cookies: { asked: '%REQ(X-Asked)%', at: '%START_TIME%', cert: '%DOWNSTREAM_PEER_CERT%' } }),
+    ),
   });
   for (const asked of ['a; admin=1', 'a, admin=1', 'a"', 'a\\']) {
     t.equal((await ask(gate, '/a', { headers: { 'x-asked': asked } })).status, 500, asked);
